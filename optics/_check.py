@@ -1,0 +1,61 @@
+"""Refusals shared by every public function: they name the argument, what came and what would work."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def concrete(value: Any) -> bool:
+    """Whether `value` is a number now, not a tracer: only then may its value be looked at."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def leaf(value: Any) -> jax.Array:
+    """A physical number as a floating-point leaf of a pytree, so that changing it never recompiles."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    return jnp.asarray(value, dtype=jnp.result_type(float))
+
+
+def number(name: str, value: Any, low: float, high: float, unit: str = "", *, open_low: bool = False) -> None:
+    """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low` excludes `low`."""
+    if not concrete(value):
+        return
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be a number{unit and ' in ' + unit}, got {value!r}.") from None
+    below = array <= low if open_low else array < low
+    if not np.all(np.isfinite(array)) or np.any(below) or np.any(array > high):
+        wanted = f"finite and {'above' if open_low else 'at least'} {low:g}"
+        wanted += f" and at most {high:g}" if math.isfinite(high) else ""
+        shown = array if array.ndim else float(array)
+        raise ValueError(f"`{name}` must be {wanted}{unit and ' ' + unit}, got {shown}.")
+
+
+def positive(name: str, value: Any, unit: str = "") -> None:
+    """Refuse a concrete `value` that is not finite and above zero."""
+    number(name, value, 0.0, math.inf, unit, open_low=True)
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Refuse a static `value` that is not a Python integer in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low or (high is not None and value > high):
+        upto = f" and at most {high}" if high is not None else ""
+        raise ValueError(f"`{name}` must be a whole number of at least {low}{upto}, got {value!r}.")
+
+
+def plane(name: str, value: Any) -> jax.Array:
+    """An array of numbers with at least two axes (..., rows, columns), integers made floating point."""
+    array = jnp.asarray(value)
+    if array.ndim < 2:
+        raise ValueError(
+            f"`{name}` must have at least two axes (..., rows, columns), got shape {array.shape}; "
+            f"a vector of length n is the plane `{name}[None, :]` of shape (1, n)."
+        )
+    if not jnp.issubdtype(array.dtype, jnp.inexact):
+        array = array.astype(jnp.result_type(float))
+    return array

@@ -1,0 +1,77 @@
+"""The convolution and the transform, on a device or exact: where array indices meet the optical axis."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Inexact
+
+from optics._check import plane
+
+
+def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> Inexact[Array, "*lead rows cols"]:
+    """Circular convolution over the last two axes, computed by a device or exactly.
+
+        y[i] = Σ_u w[u] x[i − u mod n] = F⁻¹[ F x · F w ]
+
+    Arguments:
+        x, w: shapes (..., rows, columns), real or complex, any units; leading axes broadcast as in x * w.
+        device: `FourierProcessor` and its like; None is the exact FFT.
+        key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
+
+    Returns:
+        shape of x * w, in the product of the units; real when both are.
+
+    Raises:
+        ValueError: fewer than two axes, planes of different shape, or of another shape than the device's.
+    """
+    x, w = plane("x", x), plane("w", w)
+    if x.shape[-2:] != w.shape[-2:]:
+        raise ValueError(
+            f"`x` and `w` must agree in their last two axes, got {x.shape} and {w.shape}; pad the smaller one with zeros around its origin."
+        )
+    if device is None:
+        return _exact(x, w)
+    fits("x", x, device)
+    # A lens has its origin in the middle of the plane, an array at index 0. Moving w's origin there is enough: the
+    # result then lies as x does.
+    centre = tuple(n // 2 for n in w.shape[-2:])
+    return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
+
+
+def transform(a: Any, device: Any = None, key: Array | None = None) -> Complex[Array, "*lead rows cols"]:
+    """Fourier transform over the last two axes, unitary, in the index order of `jnp.fft.fft2(a, norm="ortho")`.
+
+        F a[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) a[n]
+
+    Arguments:
+        a: shape (..., rows, columns), real or complex, any unit.
+        device: `FourierProcessor`; None is the exact FFT.
+        key: of the device's noise, consumed; None gives the expected value.
+
+    Returns:
+        complex, same shape and unit.
+
+    Raises:
+        ValueError: fewer than two axes, or another shape than the device's.
+    """
+    a = plane("a", a)
+    if device is None:
+        return jnp.fft.fft2(a, norm="ortho")
+    fits("a", a, device)
+    axes = (-2, -1)
+    return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key), axes)
+
+
+def fits(name: str, array: Array, device: Any) -> None:
+    """Refuse an array whose planes are not the device's."""
+    if array.shape[-2:] != device.shape:
+        raise ValueError(
+            f"`{name}` has planes of {array.shape[-2]}×{array.shape[-1]} but the device has {device.shape[0]}×{device.shape[1]} "
+            f"pixels; reshape or pad `{name}` to (..., {device.shape[0]}, {device.shape[1]}), or load a device of that shape."
+        )
+
+
+def _exact(x: Array, w: Array) -> Array:
+    if jnp.iscomplexobj(x) or jnp.iscomplexobj(w):
+        return jnp.fft.ifft2(jnp.fft.fft2(x) * jnp.fft.fft2(w))
+    return jnp.fft.irfft2(jnp.fft.rfft2(x) * jnp.fft.rfft2(w), s=x.shape[-2:])
