@@ -1,9 +1,6 @@
-"""The one type of every nonideality, and how a tuple of them acts."""
-
-from collections.abc import Sequence
+"""The one type of every nonideality."""
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Inexact
 
 
@@ -16,16 +13,3 @@ class Effect(eqx.Module):
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         raise NotImplementedError
-
-
-def apply(effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-    """Pass `value` through the effects in order, each with its own key: one more at the end leaves the rest alone.
-
-    Arguments:
-        effects: in the order of the physics.
-        value: shape (..., rows, columns).
-        key: consumed; None for expected values.
-    """
-    for i, effect in enumerate(effects):
-        value = effect(value, None if key is None else jax.random.fold_in(key, i))
-    return value

@@ -22,7 +22,7 @@ def engine(
     """Complex emitters, a lens matched to the pitch, coherent receivers."""
     lens = FourierLens(pixels, pitch, wavelength, fill=fill, detector_fill=fill, pupil_radius=pupil * pixels * pitch)
     converters = {"slm": (effects.Quantize(dac_bits, signed=True),)}
-    camera = (effects.BalancedShot(photons), effects.Saturate(), effects.Read(read), effects.Quantize(adc_bits, signed=True))
+    camera = (effects.BalancedShot(photons), effects.Read(read), effects.Saturate(), effects.Quantize(adc_bits, signed=True))
     if level == "ideal":
         return FourierProcessor(dft(pixels), Coherent(), camera=camera, **converters)
     # Calibrated without converters and noise, as long averaging would: the gains are the optics' own.
