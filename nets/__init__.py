@@ -1,0 +1,24 @@
+"""Transformers whose projections are convolutions that a simulated optical device can compute (flax.nnx).
+
+Every layer is called as `layer(x, device=None, key=None)`; the names below are imported when first used, so that the
+command lines answer `--help` without loading JAX.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "LinearSelfAttention": "nets.attention",
+    "ConvSelfAttention": "nets.attention",
+    "Block": "nets.transformer",
+    "Classifier": "nets.transformer",
+    "TokenEmbedding": "nets.transformer",
+    "PatchEmbedding": "nets.transformer",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nets' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

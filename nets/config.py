@@ -1,0 +1,97 @@
+"""What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train a transformer whose query, key and value projections a simulated optical device computes.
+
+    Options shown as None take the default of the data set. A run is written to a folder of its own: config.json,
+    metrics.jsonl (a line an epoch), curves.png and checkpoints/.
+    """
+
+    data: Literal["digits", "imdb"] = "digits"
+    """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative."""
+    data_path: Path | None = None
+    """imdb: aclImdb_v1.tar.gz, or the folder it unpacks to. Without it, Hugging Face (extra "hub") is asked."""
+    model: Literal["linear", "conv1d", "conv2d"] = "conv2d"
+    """Projections: matrices (wide attention), or circular convolutions in one or two dimensions."""
+    device: str = "engine11"
+    """Preset that computes the convolutions, or "none" for the exact FFT."""
+    gradient: Literal["simulator", "ideal"] = "simulator"
+    """Differentiate through the simulated device, or as if it were exact."""
+    shape: tuple[int, ...] | None = None
+    """Embedding as a plane: 11 11 for conv2d, 128 for the others, unless given."""
+    kernel: tuple[int, ...] | None = None
+    """Taps of the kernels in each direction; the whole plane unless given."""
+    depth: int = 1
+    """Blocks."""
+    heads: int = 8
+    """Attention heads."""
+    length: int | None = None
+    """Most tokens of a review; longer ones keep their beginning and their end."""
+    vocabulary: int = 20_000
+    """Tokens of the byte-pair encoding that is trained on the training reviews."""
+    epochs: int | None = None
+    """Passes over the training set."""
+    batch_size: int | None = None
+    """Examples in a step."""
+    learning_rate: float | None = None
+    """Of Adam, after a linear warm-up, before a cosine decay to zero."""
+    dropout: float | None = None
+    """Share of activations dropped in training."""
+    seed: int = 0
+    """Of everything random in the run."""
+    out: Path | None = None
+    """Folder of the run; runs/DATA-MODEL-DEVICE unless given."""
+    progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
+
+
+# What suits each data set where the user does not say: small enough for two cores.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"length": 16, "epochs": 24, "batch_size": 64, "learning_rate": 2e-3, "dropout": 0.1},
+    "imdb": {"length": 128, "epochs": 2, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
+}
+
+
+def resolve(config: Config) -> Config:
+    """The same run with every None that has a default filled in.
+
+    Raises:
+        ValueError: a field outside what a run can have, by name.
+    """
+    shape = config.shape or {"conv2d": (11, 11)}.get(config.model, (128,))
+    out = config.out or _unused(Path("runs") / f"{config.data}-{config.model}-{config.device}")
+    defaults = {name: value for name, value in DEFAULTS[config.data].items() if getattr(config, name) is None}
+    config = replace(config, shape=tuple(shape), out=Path(out), **defaults)
+    for name in ("depth", "heads", "length", "vocabulary", "epochs", "batch_size"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {getattr(config, name)}.")
+    if not 0 < config.learning_rate < float("inf"):
+        raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
+    dimensions = 2 if config.model == "conv2d" else 1
+    if len(config.shape) != dimensions:
+        raise ValueError(f"`shape` must have {dimensions} number(s) for model {config.model}, got {config.shape}.")
+    if (config.out / "metrics.jsonl").exists():
+        raise ValueError(f"`out` {config.out} already holds a run; name another folder or remove it first.")
+    return config
+
+
+def as_json(config: Config) -> dict[str, Any]:
+    """The fields as JSON values."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _unused(folder: Path) -> Path:
+    """The folder, numbered if an earlier run lies there."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

@@ -1,0 +1,72 @@
+"""What a data set is: three splits of rows and labels, checked where they enter."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows and their labels.
+
+    Arguments:
+        rows: token numbers (rows, tokens), 0 being padding, or vectors (rows, tokens, inputs).
+        labels: class numbers, shape (rows,), from 0.
+
+    Raises:
+        ValueError: no rows, rows and labels that do not match, a number that is not finite, a negative label.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self):
+        if len(self.rows) == 0 or len(self.rows) != len(self.labels):
+            raise ValueError(f"`rows` and `labels` must be as many, and some; got {len(self.rows)} and {len(self.labels)}.")
+        if np.issubdtype(self.rows.dtype, np.inexact) and not np.isfinite(self.rows).all():
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(self.rows))[0])
+            raise ValueError(f"`rows` must be finite, got {self.rows[at]} at index {at}; remove or repair that row.")
+        if not np.issubdtype(self.labels.dtype, np.integer) or self.labels.min() < 0:
+            raise ValueError(f"`labels` must be whole numbers from 0, got {self.labels.dtype} down to {self.labels.min()}.")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits and what a model must know of them.
+
+    Arguments:
+        train, validation, test: the splits.
+        classes: number of classes.
+        inputs: numbers in a row's vector, or None for token numbers.
+        vocabulary: number of tokens, padding included, or None for vectors.
+        files: text to be kept beside the model, by file name (a tokenizer).
+        baseline: accuracy on the test set of a simple method, by name.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    inputs: int | None = None
+    vocabulary: int | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    baseline: dict[str, Any] = field(default_factory=dict)
+
+
+def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+    """Shuffle, and set `share` of the rows aside: (the rest, the set aside)."""
+    order = np.random.default_rng(seed).permutation(len(split.labels))
+    rest, aside = np.split(order, [round(len(order) * (1 - share))])
+    return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
+
+
+def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Batches (rows, labels, weights) of exactly `size`, in `order`; the last is filled up with rows of weight 0."""
+    order = np.arange(len(split.labels)) if order is None else order
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        index = np.concatenate([chosen, np.zeros(size - len(chosen), chosen.dtype)])
+        weights = (np.arange(size) < len(chosen)).astype(np.float32)
+        yield split.rows[index], split.labels[index], weights

@@ -1,0 +1,72 @@
+"""The folder of a run: what it was, what it measured, what it learned."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nets.config import Config
+
+PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
+
+
+class Run:
+    """Writes config.json at once, metrics.jsonl line by line, the rest at the end.
+
+    Arguments:
+        config: the run.
+        values: its fields as JSON.
+        files: text files to keep, by name.
+    """
+
+    def __init__(self, config: Config, values: dict[str, Any], files: dict[str, str]):
+        self.folder, self.lines = Path(config.out), []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        about = {"versions": {p: version(p) for p in PACKAGES}, "python": platform.python_version(), "machine": machine()}
+        (self.folder / "config.json").write_text(json.dumps(values | about, indent=2) + "\n", encoding="utf-8")
+        for name, text in files.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
+        self.title = f"{config.data}, {config.model}, device {config.device}"
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        self.lines.append(line)
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def finish(self, final: dict[str, Any], state: Any) -> None:
+        """Save the parameters and the curves, then log the last line."""
+        import orbax.checkpoint as ocp
+
+        with ocp.StandardCheckpointer() as saver:
+            saver.save((self.folder / "checkpoints" / "last").resolve(), state)
+        curves(self.lines, final, self.title, self.folder / "curves.png")
+        self.log(final)
+
+
+def machine() -> str:
+    """Processor, cores and system, in words."""
+    import os
+
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path: Path) -> None:
+    """Loss and accuracy against the epoch, as a picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True):
+        epochs = [line["epoch"] for line in lines]
+        for split in ("train", "validation"):
+            axes.plot(epochs, [line[f"{split}_{what}"] for line in lines], marker=".", label=split)
+        axes.axhline(final[f"test_{what}"], color="0.4", linestyle="--", label=f"test {final[f'test_{what}']:.4f}")
+        if what == "accuracy" and "bag_of_words_accuracy" in final:
+            value = final["bag_of_words_accuracy"]
+            axes.axhline(value, color="0.4", linestyle=":", label=f"bag of words {value:.4f}")
+        axes.set(xlabel="epoch", ylabel=f"{what} ({unit})")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
