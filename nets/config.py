@@ -54,7 +54,7 @@ class Config:
 
 # What suits each data set where the user does not say: small enough for two cores.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"length": 16, "epochs": 24, "batch_size": 64, "learning_rate": 2e-3, "dropout": 0.1},
+    "digits": {"length": 16, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
     "imdb": {"length": 128, "epochs": 2, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
 }
 

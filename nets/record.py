@@ -1,7 +1,9 @@
 """The folder of a run: what it was, what it measured, what it learned."""
 
 import json
+import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ class Run:
     def __init__(self, config: Config, values: dict[str, Any], files: dict[str, str]):
         self.folder, self.lines = Path(config.out), []
         self.folder.mkdir(parents=True, exist_ok=True)
-        about = {"versions": {p: version(p) for p in PACKAGES}, "python": platform.python_version(), "machine": machine()}
+        about = {"versions": {p: version(p) for p in PACKAGES}, "python": platform.python_version(), "machine": machine(), "commit": commit()}
         (self.folder / "config.json").write_text(json.dumps(values | about, indent=2) + "\n", encoding="utf-8")
         for name, text in files.items():
             (self.folder / name).write_text(text, encoding="utf-8")
@@ -47,9 +49,18 @@ class Run:
 
 def machine() -> str:
     """Processor, cores and system, in words."""
-    import os
-
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def commit() -> str | None:
+    """The commit of the source tree, marked when it has changes; None outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path: Path) -> None:

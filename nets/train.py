@@ -46,19 +46,20 @@ def fit(config: Config) -> dict[str, Any]:
     shuffle = np.random.default_rng(config.seed)
 
     run = record.Run(config, as_json(config), dataset.files)
-    bar = tqdm(total=total, desc="training", unit=" steps", disable=not config.progress)
-    with bar:
+    done = 0  # not the bar's count, which stands still when the bar is off
+    with tqdm(total=total, desc="training", unit=" steps", disable=not config.progress, miniters=10, mininterval=1) as bar:
         for epoch in range(1, config.epochs + 1):
             seen = np.zeros(3)
             for batch in data.batches(dataset.train, config.batch_size, shuffle.permutation(len(dataset.train.labels))):
-                state, sums = step(state, batch, device, jax.random.fold_in(root, bar.n))
+                state, sums = step(state, batch, device, jax.random.fold_in(root, done))
                 seen += np.asarray(sums)
+                done += 1
                 bar.update()
                 if not np.isfinite(seen[0]):
-                    raise FloatingPointError(f"the loss stopped being finite at step {bar.n}; lower `learning_rate` ({config.learning_rate:g}).")
-                if bar.n % 10 == 0:
+                    raise FloatingPointError(f"the loss stopped being finite at step {done}; lower `learning_rate` ({config.learning_rate:g}).")
+                if done % 10 == 0:
                     bar.set_postfix(loss=f"{seen[0] / seen[2]:.3f}", accuracy=f"{seen[1] / seen[2]:.3f}")
-            line = {"epoch": epoch, "step": bar.n, **_metrics("train", seen)}
+            line = {"epoch": epoch, "step": done, **_metrics("train", seen)}
             line |= _metrics("validation", _totals(evaluate, state, dataset.validation, config, device, root))
             run.log(line | {"seconds": time.perf_counter() - start})
             bar.write(f"epoch {epoch}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float)))

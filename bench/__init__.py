@@ -1,0 +1,1 @@
+"""Measurements of the simulated optics, as commands: python -m bench COMMAND"""

@@ -1,0 +1,26 @@
+"""python -m bench COMMAND: each command is a module with `main(options)`, imported when it is chosen."""
+
+import importlib
+import sys
+
+import tyro
+
+from bench.config import Fidelity, Speed
+
+COMMANDS = {"fidelity": Fidelity, "speed": Speed}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; bad input is one line on standard error and exit status 2."""
+    options = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m bench", description=__doc__)
+    command = next(name for name, kind in COMMANDS.items() if isinstance(options, kind))
+    try:
+        importlib.import_module(f"bench.{command}").main(options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What a measurement leaves behind: a table on the screen, JSON and a plot beside each other."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nets.record import commit, machine
+
+Rows = list[dict[str, Any]]
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or refuse before anything is measured.
+
+    Raises:
+        ValueError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"`out` {folder} cannot be written to ({error.strerror}); name another folder.") from None
+
+
+def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure: Any) -> None:
+    """Write COMMAND.json and COMMAND.png and say where."""
+    about = {
+        "command": command,
+        "config": {key: str(value) if isinstance(value, Path) else value for key, value in config.items()},
+        "seed": config["seed"],
+        "commit": commit(),
+        "machine": machine(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "scipy", "equinox")},
+    }
+    (folder / f"{command}.json").write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
+    figure.savefig(folder / f"{command}.png", dpi=120)
+    print(f"wrote {folder / command}.json and {folder / command}.png")
+
+
+def table(rows: Rows, columns: dict[str, str]) -> str:
+    """Rows as aligned text: `columns` maps a key to its format."""
+    cells = [[*columns], *([format(row[key], spec) if row.get(key) is not None else "" for key, spec in columns.items()] for row in rows)]
+    cells[0] = [name.replace("_", " ") for name in cells[0]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
