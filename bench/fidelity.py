@@ -23,8 +23,8 @@ def main(options: Fidelity) -> results.Rows:
     Raises:
         ValueError: unknown device, or a folder that cannot be written to.
     """
-    results.prepare(options.out)
     device = optics.presets.load(options.device)
+    results.prepare(options.out)
     inputs, repeats = (16, 4) if options.quick else (256, 32)
     keys = jax.random.split(jax.random.key(options.seed), 3)
     x = jax.random.normal(keys[0], (inputs, *device.shape))
@@ -33,7 +33,11 @@ def main(options: Fidelity) -> results.Rows:
     rows = []
     for name, run, exact in (
         ("transform", lambda d, key: optics.transform(x, d, key), scipy.fft.fft2(double(x), norm="ortho")),
-        ("convolution", lambda d, key: optics.convolve(x, w, d, key), scipy.fft.ifft2(scipy.fft.fft2(double(x)) * scipy.fft.fft2(double(w))).real),
+        (
+            "convolution",
+            lambda d, key: optics.convolve(x, w, d, key),
+            scipy.fft.ifft2(scipy.fft.fft2(double(x)) * scipy.fft.fft2(double(w))).real,
+        ),
     ):
         bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
         call = eqx.filter_jit(run)
@@ -50,7 +54,12 @@ def main(options: Fidelity) -> results.Rows:
         systematic = np.sqrt(max((rms(mean - exact) / rms(exact)) ** 2 - random**2 / repeats, 0.0))
         rows[-1] |= {"systematic": float(systematic), "random": float(random)}
     sweep = photon_sweep(options.device, device, x, w, shots[: max(1, repeats // 4)])
-    print(results.table(rows, {"operation": "", "condition": "", "relative_rms_error": ".3e", "effective_bits": ".2f", "systematic": ".2e", "random": ".2e"}))
+    print(
+        results.table(
+            rows,
+            {"operation": "", "condition": "", "relative_rms_error": ".3e", "effective_bits": ".2f", "systematic": ".2e", "random": ".2e"},
+        )
+    )
     results.write(options.out, "fidelity", rows + sweep, asdict(options), picture(options.device, rows, sweep))
     return rows + sweep
 
@@ -70,7 +79,15 @@ def photon_sweep(name: str, device: Any, x: jax.Array, w: jax.Array, keys: jax.A
     swept = jax.jit(lambda photons: jax.lax.map(lambda p: jax.lax.map(lambda key: error(p, key), keys), photons))
     errors = np.sqrt(np.mean(np.asarray(swept(jnp.asarray(photons, jnp.float32))) ** 2, axis=1)) / rms(exact)
     return [
-        {"device": name, "operation": "convolution", "condition": "one shot", "sweep": "photons", "value": float(p), "relative_rms_error": float(e), "effective_bits": bits(e)}
+        {
+            "device": name,
+            "operation": "convolution",
+            "condition": "one shot",
+            "sweep": "photons",
+            "value": float(p),
+            "relative_rms_error": float(e),
+            "effective_bits": bits(e),
+        }
         for p, e in zip(photons, errors, strict=True)
     ]
 

@@ -22,9 +22,9 @@ def main(options: Speed) -> results.Rows:
     Raises:
         ValueError: unknown device, or a folder that cannot be written to.
     """
-    results.prepare(options.out)
     tokens, kernels, repeats = (64, 24, 3) if options.quick else (1024, 24, 15)
     device = optics.presets.load(options.device)
+    results.prepare(options.out)
     wave = optics.presets.load(options.device, level="wave")
     key = jax.random.key(options.seed)
     one = jax.random.normal(key, device.shape)
@@ -45,15 +45,54 @@ def main(options: Speed) -> results.Rows:
     cases = [
         ("one transform", "full wave propagation", "compiled", through, (wave.optics, one), through, (device.optics, one)),
         ("convolution", "noisy device", "exact FFT", forward, (x, w, device, key), forward, (x, w, None, None)),
-        ("convolution and gradient", "noisy device", "exact FFT", gradient_of(optics.convolve), (x, w, device, key), gradient_of(optics.convolve), (x, w, None, None)),
-        ("convolution and gradient", "noisy device, ideal gradient", "exact FFT", gradient_of(ideal), (x, w, device, key), gradient_of(optics.convolve), (x, w, None, None)),
-    ]  # fmt: skip
+        (
+            "convolution and gradient",
+            "noisy device",
+            "exact FFT",
+            gradient_of(optics.convolve),
+            (x, w, device, key),
+            gradient_of(optics.convolve),
+            (x, w, None, None),
+        ),
+        (
+            "convolution and gradient",
+            "noisy device, ideal gradient",
+            "exact FFT",
+            gradient_of(ideal),
+            (x, w, device, key),
+            gradient_of(optics.convolve),
+            (x, w, None, None),
+        ),
+    ]
     rows = []
     for operation, name, reference, f, f_arguments, g, g_arguments in tqdm(cases, desc="timing", unit=" cases", leave=False):
         slow, fast = interleaved(jax.jit(f), f_arguments, jax.jit(g), g_arguments, repeats)
-        rows.append({"operation": operation, "what": name, "against": reference, "milliseconds": slow[0], "against_milliseconds": fast[0], "ratio": slow[0] / fast[0], "spread": slow[1] / slow[0]})  # fmt: skip
+        rows.append(
+            {
+                "operation": operation,
+                "what": name,
+                "against": reference,
+                "milliseconds": slow[0],
+                "against_milliseconds": fast[0],
+                "ratio": slow[0] / fast[0],
+                "spread": slow[1] / slow[0],
+            }
+        )
     print(f"{options.device}: {tokens} tokens × {kernels} kernels")
-    print(results.table(rows, {"operation": "", "what": "", "against": "", "milliseconds": ".3g", "against_milliseconds": ".3g", "ratio": ".3g", "spread": ".2f"}))
+    print(
+        results.table(
+            rows,
+            {
+                "operation": "",
+                "what": "",
+                "against": "",
+                "milliseconds": ".3g",
+                "against_milliseconds": ".3g",
+                "ratio": ".3g",
+                "spread": ".2f",
+            },
+        )
+    )
     results.write(options.out, "speed", rows, asdict(options), picture(options.device, rows))
     return rows
 

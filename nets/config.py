@@ -55,7 +55,7 @@ class Config:
 # What suits each data set where the user does not say: small enough for two cores.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"length": 16, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
-    "imdb": {"length": 128, "epochs": 2, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
+    "imdb": {"length": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
 }
 
 

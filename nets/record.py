@@ -25,7 +25,12 @@ class Run:
     def __init__(self, config: Config, values: dict[str, Any], files: dict[str, str]):
         self.folder, self.lines = Path(config.out), []
         self.folder.mkdir(parents=True, exist_ok=True)
-        about = {"versions": {p: version(p) for p in PACKAGES}, "python": platform.python_version(), "machine": machine(), "commit": commit()}
+        about = {
+            "versions": {p: version(p) for p in PACKAGES},
+            "python": platform.python_version(),
+            "machine": machine(),
+            "commit": commit(),
+        }
         (self.folder / "config.json").write_text(json.dumps(values | about, indent=2) + "\n", encoding="utf-8")
         for name, text in files.items():
             (self.folder / name).write_text(text, encoding="utf-8")

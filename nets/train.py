@@ -56,7 +56,9 @@ def fit(config: Config) -> dict[str, Any]:
                 done += 1
                 bar.update()
                 if not np.isfinite(seen[0]):
-                    raise FloatingPointError(f"the loss stopped being finite at step {done}; lower `learning_rate` ({config.learning_rate:g}).")
+                    raise FloatingPointError(
+                        f"the loss stopped being finite at step {done}; lower `learning_rate` ({config.learning_rate:g})."
+                    )
                 if done % 10 == 0:
                     bar.set_postfix(loss=f"{seen[0] / seen[2]:.3f}", accuracy=f"{seen[1] / seen[2]:.3f}")
             line = {"epoch": epoch, "step": done, **_metrics("train", seen)}

@@ -83,17 +83,15 @@ class TokenEmbedding(nnx.Module):
         vocabulary: number of tokens, padding included.
         length: most tokens in a row.
         features: width.
-        rngs: for the initial vectors, normal with variance 1 (tokens) and 1/features (positions).
+        rngs: for the initial vectors, normal with variance 1/features.
     """
 
     def __init__(self, vocabulary: int, length: int, features: int, *, rngs: nnx.Rngs):
         at_least_one(vocabulary=vocabulary, length=length, features=features)
-        self.tokens = nnx.Embed(vocabulary, features, embedding_init=nnx.initializers.normal(1.0), rngs=rngs)
+        self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
 
-    def __call__(
-        self, x: Int[Array, "batch tokens"]
-    ) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
+    def __call__(self, x: Int[Array, "batch tokens"]) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
         """Vectors, and True where there is a token."""
         fits(x, self.positions.num_embeddings)
         return self.tokens(x) + self.positions(jnp.arange(x.shape[1])), x != 0
@@ -170,4 +168,6 @@ def split(key: Array | None, n: int) -> Sequence[Array | None]:
 def fits(x: Array, length: int) -> None:
     """Refuse rows longer than the positions that were learned."""
     if x.shape[1] > length:
-        raise ValueError(f"`x` has rows of {x.shape[1]} tokens but the model was built for at most {length}; shorten them or raise `length`.")
+        raise ValueError(
+            f"`x` has rows of {x.shape[1]} tokens but the model was built for at most {length}; shorten them or raise `length`."
+        )

@@ -20,7 +20,7 @@ def leaf(value: Any) -> jax.Array:
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
 
-def number(name: str, value: Any, low: float, high: float, unit: str = "", *, open_low: bool = False) -> None:
+def number(name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False) -> None:
     """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low` excludes `low`."""
     if not concrete(value):
         return

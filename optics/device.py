@@ -1,13 +1,13 @@
 """Devices: encode, propagate, detect, retrieve. Each kind has one method `convolve`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float, Inexact
+from jaxtyping import Array, Complex, Inexact
 
 from optics import encode
 from optics._check import leaf, positive
@@ -35,7 +35,7 @@ class FourierProcessor(eqx.Module):
         encoder: numbers -> (drive, scale).
 
     Raises:
-        ValueError: `peak` not positive, or gains that do not have the shape of the optics.
+        ValueError: `peak` not positive, gains that do not have the shape of the optics, or what is no effect in a chain.
     """
 
     optics: Callable
@@ -51,13 +51,17 @@ class FourierProcessor(eqx.Module):
         self,
         optics: Callable,
         measurement: eqx.Module | None = None,
-        slm: tuple[Effect, ...] = (),
-        camera: tuple[Effect, ...] = (),
+        slm: Sequence[Any] = (),
+        camera: Sequence[Any] = (),
         pre: Any = 1.0,
         post: Any = 1.0,
         peak: Any = None,
         encoder: Callable = encode.complex_amplitude,
     ):
+        for name, chain in (("slm", slm), ("camera", camera)):
+            for effect in chain:
+                if not isinstance(effect, Effect):
+                    raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
         self.optics = optics
         self.measurement = Coherent() if measurement is None else measurement
         self.slm, self.camera = tuple(slm), tuple(camera)
@@ -71,10 +75,6 @@ class FourierProcessor(eqx.Module):
             shape = getattr(self, name).shape
             if shape not in ((), self.shape):
                 raise ValueError(f"`{name}` must be a scalar or have the shape {self.shape} of the optics, got {shape}.")
-        for name in ("slm", "camera"):
-            for effect in getattr(self, name):
-                if not isinstance(effect, Effect):
-                    raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
 
     @property
     def shape(self) -> tuple[int, int]:

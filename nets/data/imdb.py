@@ -29,8 +29,7 @@ def load(config: Config) -> Dataset:
     texts = read(config.data_path, config.progress)
     tokenizer = train_tokenizer(texts["train"][0], config.vocabulary)
     splits = {
-        name: Split(encode(tokenizer, reviews, config.length), np.asarray(labels, np.int32))
-        for name, (reviews, labels) in texts.items()
+        name: Split(encode(tokenizer, reviews, config.length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()
     }
     train, validation = hold_out(splits["train"], 0.1, seed=0)
     return Dataset(

@@ -4,13 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Inexact
+from jaxtyping import Array, Complex
 
 from optics._check import plane, positive
 from optics.wave.phasor import phasor
 
 
-def angular_spectrum(u: Inexact[Array, "*lead rows cols"], dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
+def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
     """Propagate a field by `z` through free space by the angular spectrum of plane waves, without approximation.
 
         u(z) = F⁻¹[ F u · exp(i k z (√(1 − s) − 1)) ],   s = λ² (fx² + fy²),   k = 2π / λ

@@ -1,0 +1,56 @@
+"""The parts that property tests run over: a new one is tested by adding one line here."""
+
+import functools
+
+import optics
+from optics import effects
+
+EFFECTS = {
+    "shot": effects.Shot(1e3),
+    "exact shot": effects.Shot(1e3, exact=True),
+    "balanced shot": effects.BalancedShot(1e3),
+    "read": effects.Read(0.01),
+    "dark": effects.Dark(0.01),
+    "gain": effects.Gain(1.05),
+    "saturate": effects.Saturate(0.8),
+    "quantize": effects.Quantize(6),
+    "signed quantize": effects.Quantize(6, signed=True),
+}
+
+# Each effect where it does nothing.
+LIMITS = {
+    "shot": effects.Shot(1e18),
+    "exact shot": effects.Shot(1e18, exact=True),
+    "balanced shot": effects.BalancedShot(1e18),
+    "read": effects.Read(0.0),
+    "dark": effects.Dark(0.0),
+    "gain": effects.Gain(1.0),
+    "saturate": effects.Saturate(1e6),
+    "quantize": effects.Quantize(16),
+    "signed quantize": effects.Quantize(16, signed=True),
+}
+
+MEASUREMENTS = {
+    "coherent": optics.Coherent(),
+    "3 steps": optics.PhaseShifting(3),
+    "4 steps": optics.PhaseShifting(4),
+    "5 steps, weak reference": optics.PhaseShifting(5, reference=0.3),
+}
+
+_lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
+load = functools.cache(optics.presets.load)
+
+DEVICES = {
+    "ideal": lambda: optics.presets.load("ideal"),
+    "ideal 3×4": lambda: optics.presets.load("ideal", pixels=(3, 4)),
+    "ideal 1×6": lambda: optics.presets.load("ideal", pixels=(1, 6)),
+    "engine11": lambda: load("engine11"),
+    "engine11, exact transform": lambda: optics.presets.load("engine11", level="ideal"),
+    "wave 5×5": lambda: optics.FourierProcessor(_lens),
+    "camera 6×6": lambda: optics.FourierProcessor(
+        optics.dft(6),
+        optics.PhaseShifting(4),
+        slm=(effects.Quantize(8, signed=True),),
+        camera=(effects.Gain(0.99), effects.Dark(1e-3), effects.Shot(3e4), effects.Saturate(), effects.Read(1e-3), effects.Quantize(12)),
+    ),
+}

@@ -1,0 +1,61 @@
+"""The bench as a person runs it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import fidelity, results
+from bench.__main__ import main
+
+
+@pytest.mark.parametrize("command", ["fidelity", "speed"])
+def test_quick(command, tmp_path, capsys):
+    assert main([command, "--quick", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert (f"wrote {tmp_path / command}.json" in printed and "engine11" in printed + json.dumps(str(tmp_path))) or "operation" in printed
+    written = json.loads((tmp_path / f"{command}.json").read_text())
+    assert {"rows", "versions", "machine", "seed", "commit", "config"} <= written.keys()
+    assert (tmp_path / f"{command}.png").stat().st_size > 10_000
+    if command == "fidelity":
+        shot = next(r for r in written["rows"] if r["operation"] == "convolution" and r["condition"] == "one shot")
+        assert 0.03 < shot["relative_rms_error"] < 0.1
+        # Systematic and random parts add in quadrature.
+        assert np.hypot(shot["systematic"], shot["random"]) == pytest.approx(shot["relative_rms_error"], rel=0.05)
+        errors = [r["relative_rms_error"] for r in written["rows"] if r.get("sweep") == "photons"]
+        # Where shot noise rules, the error goes with the root of the photons.
+        assert errors[2] / errors[4] == pytest.approx(np.sqrt(10), rel=0.15) and errors[-1] > 0.01
+    else:
+        assert all(row["ratio"] > 0 for row in written["rows"]) and len(written["rows"]) == 4
+
+
+def test_an_ideal_device_has_only_rounding_errors(tmp_path):
+    assert main(["fidelity", "--quick", "--device", "ideal", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "fidelity.json").read_text())["rows"]
+    assert all(row["relative_rms_error"] < 1e-5 for row in rows)
+
+
+def test_effective_bits():
+    # A perfect 8-bit converter: step 1/255 of the range, full-scale sine.
+    sine = np.sin(np.linspace(0, 200 * np.pi, 100_001))
+    error = np.round((sine + 1) * 127.5) / 127.5 - 1 - sine
+    assert fidelity.bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(8, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fidelity", "--device", "engine12"], "`name` must be a preset, one of engine11, ideal; got 'engine12'"),
+        (["speed", "--out", "/dev/null/results"], "`out` /dev/null/results cannot be written to"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_table():
+    text = results.table([{"a": 1.5, "b": "x"}, {"a": None, "b": "long"}], {"a": ".2f", "b": ""})
+    assert text.splitlines() == ["a     b", "1.50  x", "      long"]

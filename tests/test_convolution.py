@@ -1,0 +1,113 @@
+"""The exact convolution, and the gradient rules."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import optics
+from tests.conftest import relative
+from tests.parts import load
+
+
+@given(rows=st.integers(1, 7), cols=st.integers(1, 7), seed=st.integers(0, 2**20), kind=st.sampled_from(["f", "c", "i"]))
+@settings(max_examples=30, deadline=None)
+def test_against_scipy(rows, cols, seed, kind):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(2, rows, cols))
+    if kind == "c":
+        x, w = x + 1j * rng.normal(size=x.shape), w - 1j * x
+    if kind == "i":
+        x, w = np.round(4 * x).astype(int), np.round(4 * w).astype(int)
+    # By the definition: y[i] = Σ_u w[u] x[i − u].
+    wanted = sum(w[u, v] * np.roll(x, (u, v), (0, 1)) for u in range(rows) for v in range(cols))
+    tolerance = 1e-5 * max(1.0, np.abs(x).max() * np.abs(w).max() * rows * cols)
+    np.testing.assert_allclose(optics.convolve(x, w), wanted, atol=tolerance)
+    np.testing.assert_allclose(optics.convolve(x, w, optics.presets.load("ideal", pixels=(rows, cols))), wanted, atol=tolerance)
+
+
+def test_against_scipy_signal(key):
+    x, kernel = jax.random.normal(key, (12, 9)), jax.random.normal(key, (3, 5))
+    wanted = scipy.signal.convolve2d(np.asarray(x), np.asarray(kernel), mode="same", boundary="wrap")
+    # A small kernel around its origin: its middle at index 0.
+    w = jnp.roll(jnp.pad(kernel, ((0, 9), (0, 4))), (-1, -2), (0, 1))
+    np.testing.assert_allclose(optics.convolve(x, w), wanted, atol=1e-5)
+
+
+def test_a_delta_changes_nothing(key):
+    x = jax.random.normal(key, (11, 11))
+    delta = jnp.zeros((11, 11)).at[0, 0].set(1)
+    for device in (None, optics.presets.load("ideal")):
+        np.testing.assert_allclose(optics.convolve(x, delta, device), x, atol=1e-5)
+
+
+def test_transform_in_the_order_of_numpy(key):
+    for shape in ((11, 11), (4, 6)):
+        a = jax.random.normal(key, (2, *shape))
+        wanted = np.fft.fft2(np.asarray(a), norm="ortho")
+        assert relative(optics.transform(a), wanted) <= 1e-6
+        assert relative(optics.transform(a, optics.presets.load("ideal", pixels=shape)), wanted) <= 1e-5
+
+
+def _problem(key):
+    device = load("engine11", pixels=5)
+    x, w = jax.random.normal(key, (4, 1, 5, 5)), jax.random.normal(jax.random.fold_in(key, 1), (3, 5, 5))
+    return device, x, w
+
+
+def test_ideal_gradient(key):
+    device, x, w = _problem(key)
+    rule = optics.ideal_gradient(optics.convolve)
+    np.testing.assert_array_equal(rule(x, w, device, key), optics.convolve(x, w, device, key))
+    np.testing.assert_array_equal(rule(x, w), optics.convolve(x, w))
+    target = jax.random.normal(key, (4, 3, 5, 5))
+
+    def against(convolve, device):
+        return lambda x, w: jnp.vdot(target, convolve(x, w, device, key))
+
+    found = jax.jit(jax.grad(against(rule, device), (0, 1)))(x, w)
+    wanted = jax.jit(jax.grad(against(optics.convolve, None), (0, 1)))(x, w)
+    simulator = jax.jit(jax.grad(against(optics.convolve, device), (0, 1)))(x, w)
+    for f, e, s in zip(found, wanted, simulator, strict=True):
+        assert relative(f, e) <= 1e-6 < relative(s, e)
+    # Forward mode, remat and vmap.
+    slope = jax.jvp(lambda x: rule(x, w, device, key), (x,), (x,))[1]
+    assert relative(slope, optics.convolve(x, w)) <= 1e-6
+    remat = jax.jit(jax.grad(jax.checkpoint(against(rule, device)), 1))(x, w)
+    assert relative(remat, wanted[1]) <= 1e-6
+    mapped = jax.jit(jax.vmap(jax.grad(against(rule, device), 1), (0, None)))(jnp.stack([x, 2 * x]), w)
+    assert mapped.shape == (2, 3, 5, 5) and np.all(np.isfinite(mapped))
+    # The device and the key have no derivative.
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(lambda d: jnp.sum(rule(x, w, d, key))))(device)))
+
+
+def test_ideal_gradient_of_a_transform(key):
+    device, x, _ = _problem(key)
+    rule = optics.ideal_gradient(optics.transform)
+
+    def power(f, device):
+        return lambda x: jnp.real(jnp.vdot(jnp.ones(x.shape) * (1 + 2j), f(x, device, key)))
+
+    assert relative(jax.grad(power(rule, device))(x), jax.grad(power(optics.transform, None))(x)) <= 1e-5
+
+
+def test_ideal_gradient_under_shard_map(key):
+    device, x, w = _problem(key)
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+    rule = optics.ideal_gradient(optics.convolve)
+
+    def loss(x, w):
+        return jax.lax.psum(jnp.sum(rule(x, w, device, key) ** 2), "data")
+
+    sharded = jax.jit(jax.shard_map(jax.grad(loss, 1), mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec()))
+    wanted = jax.jit(jax.grad(lambda w: jnp.sum(rule(x, w, device, key) ** 2)))(w)
+    assert relative(sharded(x, w), wanted) <= 1e-4
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="`f` must have arguments `device` and `key`"):
+        optics.ideal_gradient(jnp.sin)

@@ -1,0 +1,171 @@
+"""Reading data: the real loaders on small data that the tests make, and everything they refuse."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nets import data
+from nets.config import Config, resolve
+from nets.data import Split, imdb, text
+
+REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
+WORDS = {1: "a wonderful and moving film", 0: "a dull and boring film"}
+
+
+def reviews():
+    """Names inside the archive and texts, one of them longer than the rows, one with a line break tag."""
+    for split in ("train", "test"):
+        for label, folder in ((1, "pos"), (0, "neg")):
+            for i in range(12):
+                yield f"aclImdb/{split}/{folder}/{i}_{9 * label + 1}.txt", f"Number {i} <br /><br />{WORDS[label]}. " * (1 + i)
+    yield "aclImdb/train/unsup/0_0.txt", "not labelled"
+    yield "aclImdb/README", "about"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in reviews():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return tmp_path / "aclImdb"
+
+
+def pack(path, files):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content.encode())
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+def config(**changes):
+    return resolve(Config(**{"data": "imdb", "length": 16, "vocabulary": 80, "progress": False} | changes))
+
+
+def test_archive_folder_and_hub_layout_give_the_same(folder, tmp_path):
+    from_archive = imdb.read(pack(tmp_path / "reviews.tar.gz", reversed(list(reviews()))), False)
+    from_folder = imdb.read(folder, False)
+    assert from_archive == from_folder
+    assert [len(from_folder[split][0]) for split in ("train", "test")] == [24, 24] and sum(from_folder["train"][1]) == 12
+    import pandas
+
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    for split, (texts, labels) in from_folder.items():
+        pandas.DataFrame({"text": texts, "label": labels}).to_parquet(hub / f"{split}-00000-of-00001.parquet")
+    assert imdb.read(hub, False) == from_folder
+
+
+def test_load(folder):
+    loaded = data.load(config(data_path=folder))
+    assert loaded.train.rows.shape == (22, 16) and loaded.validation.rows.shape == (2, 16) and loaded.test.rows.shape == (24, 16)
+    assert loaded.classes == 2 and loaded.vocabulary <= 80 and loaded.train.rows.max() < loaded.vocabulary
+    assert loaded.baseline["bag_of_words_accuracy"] == 1.0
+    assert set(np.unique(loaded.test.labels)) == {0, 1}
+
+
+def test_the_tokenizer_is_the_same_every_time(folder):
+    texts = imdb.read(folder, False)["train"][0]
+    one, two = (text.train_tokenizer(texts, 70) for _ in range(2))
+    assert one.to_str() == two.to_str()
+    assert one.token_to_id(text.PADDING) == 0
+    assert "br" not in one.get_vocab()
+
+
+def test_long_texts_keep_both_ends():
+    tokenizer = text.train_tokenizer(["a b c d e f g h"] * 3, 30)
+    every = tokenizer.encode("a b c d e f g h").ids
+    row = text.encode(tokenizer, ["a b c d e f g h", "c"], 5)
+    assert row[0].tolist() == every[:3] + every[-2:]
+    assert row[1].tolist() == [every[2], 0, 0, 0, 0]
+
+
+def test_digits():
+    loaded = data.load(resolve(Config(data="digits")))
+    assert loaded.train.rows.shape[1:] == (16, 4) and loaded.inputs == 4 and loaded.vocabulary is None
+    assert sum(len(split.labels) for split in (loaded.train, loaded.validation, loaded.test)) == 1797
+    assert len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows}) == 1797
+    # A patch is a patch: its four numbers are neighbours in the picture.
+    from sklearn.datasets import load_digits
+
+    picture = load_digits().images[0] / 8 - 1
+    rows = np.concatenate([s.rows for s in (loaded.train, loaded.validation, loaded.test)])
+    patches = np.stack([picture[i : i + 2, j : j + 2].ravel() for i in range(0, 8, 2) for j in range(0, 8, 2)])
+    assert (np.abs(rows - patches).max((1, 2)) < 1e-6).sum() == 1
+
+
+def test_batches_cover_a_split_once():
+    split = Split(np.arange(10, dtype=np.int32)[:, None], np.arange(10))
+    seen = [row for rows, _, weights in data.batches(split, 4, np.arange(10)[::-1]) for row in rows[weights > 0, 0]]
+    assert seen == list(range(10))[::-1]
+    assert {rows.shape for rows, _, _ in data.batches(split, 4)} == {(4, 1)}
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the IMDb archive is not on this machine")
+def test_the_real_archive():
+    texts = imdb.read(REAL, False)
+    assert [len(texts[split][0]) for split in ("train", "test")] == [25_000, 25_000]
+    assert [sum(texts[split][1]) for split in ("train", "test")] == [12_500, 12_500]
+
+
+def _archive_of(tmp_path, keep):
+    return pack(tmp_path / "some.tar.gz", [(n, c) for n, c in reviews() if keep(n)])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda t: t / "missing.tar.gz", r"`data_path` .*missing.tar.gz does not exist; give `data_path`: aclImdb_v1.tar.gz"),
+        (lambda t: _archive_of(t, lambda n: "unsup" in n), r"holds 0 positive and 0 negative reviews in train/"),
+        (lambda t: _archive_of(t, lambda n: "test/pos" not in n), r"holds 0 positive and 12 negative reviews in test/"),
+        (lambda t: t, r"holds 0 positive and 0 negative reviews in train/"),
+        (lambda t: (t / "x.tar.gz").write_bytes(b"not a tar") and t / "x.tar.gz", r"`data_path` .* is not a readable tar archive"),
+        (
+            lambda t: pack(t / "y.tar.gz", reviews()).write_bytes((t / "y.tar.gz").read_bytes()[:300]) and t / "y.tar.gz",
+            "is not a readable tar archive",
+        ),
+        (lambda t: (t / "z.parquet").write_bytes(b"no") and t, r"could not be loaded"),
+    ],
+)
+def test_refused_paths(make, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        data.load(config(data_path=make(tmp_path)))
+
+
+def test_the_hub_out_of_reach():
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    with pytest.raises(ValueError, match=r"stanfordnlp/imdb could not be loaded .*give `data_path`"):
+        data.load(config())
+
+
+def test_the_hub_not_installed(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(ValueError, match='needs the extra "hub"'):
+        imdb.read(None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "message"),
+    [
+        (np.array([[[1.0], [np.nan]]]), np.array([0]), r"`rows` must be finite, got nan at index \(0, 1, 0\); remove or repair that row"),
+        (np.array([[[1.0], [np.inf]]]), np.array([0]), r"`rows` must be finite, got inf"),
+        (np.zeros((0, 2)), np.zeros(0, int), "`rows` and `labels` must be as many, and some; got 0 and 0"),
+        (np.zeros((2, 2)), np.zeros(3, int), "got 2 and 3"),
+        (np.zeros((2, 2)), np.zeros(2), "`labels` must be whole numbers from 0"),
+        (np.zeros((2, 2)), np.array([0, -1]), "`labels` must be whole numbers from 0"),
+    ],
+)
+def test_refused_numbers(rows, labels, message):
+    with pytest.raises(ValueError, match=message):
+        Split(rows, labels)
+
+
+def test_digits_need_room_for_their_patches():
+    with pytest.raises(ValueError, match="`length` must be at least 16, the patches of an image, got 8"):
+        data.load(resolve(Config(length=8)))

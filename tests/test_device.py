@@ -1,0 +1,247 @@
+"""Every device: exact where it is ideal, finite at zero, the same bits for the same key, one trace for a sweep."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.fft
+
+import optics
+from optics import effects
+from tests.conftest import relative
+from tests.parts import DEVICES, EFFECTS, MEASUREMENTS, load
+
+# What each device's convolution may differ by from the exact one, noise and all.
+ERRORS = {
+    "ideal": 1e-5,
+    "ideal 3×4": 1e-5,
+    "ideal 1×6": 1e-5,
+    "engine11": 0.1,
+    "engine11, exact transform": 0.1,
+    "wave 5×5": 0.2,
+    "camera 6×6": 0.2,
+}
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def named(request):
+    return request.param, _uncalibrated_scale(DEVICES[request.param]())
+
+
+def _uncalibrated_scale(device):
+    """A lens without calibration dims: undo the common factor, so that errors are the optics' own."""
+    return optics.equalize(device) if isinstance(device.optics, optics.FourierLens) else device
+
+
+def planes(device, key):
+    """x with a leading axis that w does not have, and the other way round."""
+    return jax.random.normal(key, (3, 1, *device.shape)), jax.random.normal(jax.random.fold_in(key, 1), (2, *device.shape))
+
+
+def exact(x, w):
+    x, w = np.asarray(x, complex), np.asarray(w, complex)
+    return scipy.fft.ifft2(scipy.fft.fft2(x) * scipy.fft.fft2(w))
+
+
+def test_convolution_and_transform(named, key):
+    name, device = named
+    x, w = planes(device, key)
+    y = optics.convolve(x, w, device, key)
+    assert y.dtype == jnp.float32
+    assert relative(y, exact(x, w).real) <= ERRORS[name]
+    z = optics.transform(x, device, key)
+    assert z.dtype == jnp.complex64
+    assert relative(z, scipy.fft.fft2(np.asarray(x), norm="ortho")) <= ERRORS[name]
+
+
+def test_complex_numbers(named, key):
+    name, device = named
+    x, w = planes(device, key)
+    x, w = x + 1j * jnp.roll(x, 1, -1), w - 2j * w[::-1]
+    for a, b in ((x, w), (x.real, w), (x, w.real)):
+        y = optics.convolve(a, b, device, key)
+        assert y.dtype == jnp.complex64
+        assert relative(y, exact(a, b)) <= ERRORS[name]
+
+
+def test_expected_value_is_what_shots_average_to(named, key):
+    _, device = named
+    x, _ = planes(device, key)
+    # Converters are left out: noise dithers them, so that their mean error is smaller than without noise.
+    keep = tuple(e for e in device.camera if not isinstance(e, effects.Quantize))
+    device = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), keep))
+    shots = jax.jit(jax.vmap(lambda k: device.transform(x, k)))(jax.random.split(key, 2000))
+    error = jnp.abs(jnp.mean(shots, 0) - device.transform(x))
+    assert np.max(error / (jnp.std(shots, 0) / np.sqrt(2000) + 1e-5)) < 5
+
+
+def test_zero_gives_zero_and_no_nan(named, key):
+    _, device = named
+    zero = jnp.zeros((2, *device.shape))
+    one = jnp.ones(device.shape)
+    for k in (None, key):
+        run = jax.jit(jax.value_and_grad(lambda x, w: jnp.sum(optics.convolve(x, w, device, k) ** 2), (0, 1)))  # noqa: B023
+        for x, w in ((zero, one), (zero + 1, 0 * one), (zero, 0 * one)):
+            y, slopes = run(x, w)
+            assert np.isfinite(y) and all(np.all(np.isfinite(s)) for s in slopes)
+        # Zero light is where square roots and divisions would break, whichever number is asked about.
+        of_device = jax.jit(jax.grad(lambda d: jnp.sum(optics.convolve(zero, one, d, k) ** 2)))(device)  # noqa: B023
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(of_device))
+    assert np.max(np.abs(device.transform(zero))) <= 1e-6
+
+
+def test_same_key_same_bits_and_jit_is_eager(named, key):
+    _, device = named
+    x, w = planes(device, key)
+    compiled = jax.jit(optics.convolve)
+    for k in (None, key):
+        y = optics.convolve(x, w, device, k)
+        np.testing.assert_array_equal(y, optics.convolve(x, w, device, k))
+        np.testing.assert_array_equal(compiled(x, w, device, k), compiled(x, w, device, k))
+        # A number on the edge between two levels of a converter may fall to either side.
+        differences = np.abs(compiled(x, w, device, k) - y) / np.std(y)
+        assert np.median(differences) <= 1e-5 and np.max(differences) <= 0.05
+    other = optics.convolve(x, w, device, jax.random.fold_in(key, 1))
+    assert np.array_equal(y, other) == (not any(isinstance(e, effects.noise.Noise) for e in device.camera))
+
+
+def test_scale_and_order_do_not_matter(named, key):
+    name, device = named
+    x, w = planes(device, key)
+    one = optics.convolve(x, w, device, key)
+    assert relative(optics.convolve(2.0**10 * x, 2.0**-20 * w, device, key), one / 2**10) <= 1e-5
+    # An example does not depend on what else is in its batch.
+    assert relative(optics.convolve(x.at[0].mul(1e3), w, device, key)[1:], one[1:]) <= 1e-5
+    if name.startswith("ideal"):
+        assert relative(optics.convolve(w[0], x[0, 0], device), optics.convolve(x[0, 0], w[0], device)) <= 1e-5
+
+
+def test_one_trace_for_a_sweep(key):
+    device = DEVICES["camera 6×6"]()
+    traces = 0
+
+    @jax.jit
+    def run(device):
+        nonlocal traces
+        traces += 1
+        return optics.transform(jnp.ones((6, 6)), device, key)
+
+    def with_photons(photons):
+        return eqx.tree_at(lambda d: d.camera[2].photons, device, photons)
+
+    for photons in (1e2, 1e3, 1e4):
+        run(with_photons(jnp.float32(photons)))
+    run(optics.FourierProcessor(device.optics, device.measurement, device.slm, (*device.camera[:2], effects.Shot(5), *device.camera[3:])))
+    assert traces == 1
+    swept = jax.vmap(lambda p: run(with_photons(p)))(jnp.array([1e2, 1e4]))
+    assert swept.shape == (2, 6, 6)
+
+
+def test_engines_of_any_number_share_a_trace(key):
+    traces = 0
+
+    @jax.jit
+    def run(device):
+        nonlocal traces
+        traces += 1
+        return device.transform(jnp.ones((5, 5)), key)
+
+    for photons in (1e3, 1e5):
+        for read in (0.0, 0.01):
+            run(optics.presets.load("engine11", pixels=5, photons=photons, read=read))
+    assert traces == 1
+
+
+@pytest.mark.parametrize("level", ["ideal", "compiled", "wave"])
+def test_three_levels_on_one_call(level, key):
+    device = load("engine11", level=level)
+    bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
+    compiled = load("engine11")
+    bare_compiled = eqx.tree_at(lambda d: (d.slm, d.camera), compiled, ((), ()))
+    x, w = planes(device, key)
+    assert relative(optics.convolve(x, w, device, key), exact(x, w).real) <= 0.1
+    error = relative(optics.convolve(x, w, bare), optics.convolve(x, w, bare_compiled))
+    assert error <= (1e-5 if level != "ideal" else 5e-3)
+
+
+def test_noise_free_engine_against_the_exact_transform(key):
+    lens = load("engine11", level="wave").optics
+    raw = optics.FourierProcessor(optics.compile_transfer(lens))
+    x, _ = planes(raw, key)
+    wanted = scipy.fft.fft2(np.asarray(x), norm="ortho")
+
+    def error(device):
+        found = np.asarray(optics.transform(x, device))
+        return relative(found * (np.vdot(found, wanted) / np.vdot(found, found)), wanted)
+
+    assert 0.03 < error(raw) < 0.12
+    assert error(optics.equalize(raw)) <= 5e-3
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS)
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_every_effect_on_every_measurement(effect, measurement, key):
+    converter = {"quantize": "intensities", "signed quantize": "quadratures"}
+    if converter.get(effect) == ("intensities" if measurement == "coherent" else "quadratures"):
+        pytest.skip(f"this converter is for {converter[effect]}")
+    device = optics.FourierProcessor(optics.dft(4), MEASUREMENTS[measurement], camera=(EFFECTS[effect],))
+    x = jax.random.normal(key, (8, 4, 4))
+
+    def loss(x, device):
+        return jnp.mean(jnp.abs(device.transform(x, key) - jnp.fft.fft2(x)) ** 2)
+
+    value, slopes = jax.jit(jax.value_and_grad(loss, (0, 1)))(x, device)
+    assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+    assert relative(device.transform(x, key), optics.FourierProcessor(optics.dft(4)).transform(x)) < 0.6
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["ideal 3×4", "engine11", "wave 5×5"])
+def test_gradients_against_finite_differences(name):
+    device = _uncalibrated_scale(DEVICES[name]())
+    device = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
+    key = jax.random.key(0)
+    x, w = planes(device, key)
+
+    def loss(x, w, device):
+        return jnp.sum(jnp.sin(optics.convolve(x, w, device)))
+
+    loss = jax.jit(loss)
+    slope = jax.jit(jax.grad(loss, (0, 1)))(x, w, device)
+    dx, dw = jax.random.normal(jax.random.key(1), x.shape), jax.random.normal(jax.random.key(2), w.shape)
+    step = 1e-5
+    numeric = (loss(x + step * dx, w + step * dw, device) - loss(x - step * dx, w - step * dw, device)) / (2 * step)
+    assert np.isclose(jnp.vdot(slope[0], dx) + jnp.vdot(slope[1], dw), numeric, rtol=1e-6)
+
+
+def test_gradient_through_noise_and_converters_is_near_the_exact_one(key):
+    device = load("engine11")
+    x, w = jax.random.normal(key, (64, 1, 11, 11)), jax.random.normal(key, (8, 11, 11))
+    target = jax.random.normal(jax.random.fold_in(key, 3), (64, 8, 11, 11))
+    through, ideal = (jax.grad(lambda w: jnp.vdot(target, optics.convolve(x, w, d, key)))(w) for d in (device, None))  # noqa: B023
+    assert relative(through, ideal) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: optics.convolve(jnp.ones(11), jnp.ones((11, 11)), d), "`x` must have at least two axes"),
+        (
+            lambda d: optics.convolve(jnp.ones((11, 11)), jnp.ones((3, 3)), d),
+            r"`x` and `w` must agree in their last two axes, got \(11, 11\) and \(3, 3\)",
+        ),
+        (lambda d: optics.convolve(jnp.ones((8, 16)), jnp.ones((8, 16)), d), "`x` has planes of 8×16 but the device has 11×11 pixels"),
+        (lambda d: optics.transform(jnp.ones((2, 8, 8)), d), "`a` has planes of 8×8 but the device has 11×11"),
+        (lambda d: optics.FourierProcessor(d.optics, pre=jnp.ones((3, 3))), r"`pre` must be a scalar or have the shape \(11, 11\)"),
+        (lambda d: optics.FourierProcessor(d.optics, peak=0.0), "`peak` must be finite and above 0"),
+        (lambda d: optics.FourierProcessor(d.optics, camera=(0.1,)), "`camera` must be a tuple of effects from `optics.effects`, got 0.1"),
+    ],
+)
+def test_refusals(call, message):
+    device = load("ideal")
+    with pytest.raises(ValueError, match=message):
+        call(device)
+    if "planes" in message:
+        with pytest.raises(ValueError, match=message):
+            jax.jit(call)(device)

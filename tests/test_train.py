@@ -1,0 +1,137 @@
+"""Training: the command of the README itself, the folder it leaves, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from flax import nnx
+
+from nets import data, train
+from nets.build import build_model
+from nets.config import Config, as_json, resolve
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_first_light(tmp_path):
+    # What the README's first command does: 11×11 convolutional attention on the noisy engine, trained through it.
+    out = tmp_path / "run"
+    final = train.fit(Config(out=out, progress=False))
+    assert final["test_accuracy"] >= 0.95
+    written = lines(out)
+    assert [line["epoch"] for line in written[:-1]] == list(range(1, 16))
+    assert written[-1]["test_accuracy"] == final["test_accuracy"]
+    assert written[14]["step"] == 15 * 41
+    config = json.loads((out / "config.json").read_text())
+    assert config["device"] == "engine11" and config["shape"] == [11, 11] and config["versions"]["jax"] and config["machine"]
+    assert (out / "curves.png").stat().st_size > 10_000
+    # The checkpoint is the network that was tested.
+    fresh = build_model(resolve(Config(out=tmp_path / "other")), data.load(resolve(Config())), nnx.Rngs(1))
+    with ocp.StandardCheckpointer() as saver:
+        state = saver.restore((out / "checkpoints" / "last").resolve(), nnx.state(fresh))
+    nnx.update(fresh, state)
+    fresh.eval()
+    test = data.load(resolve(Config())).test
+    right = np.mean(np.argmax(jax.jit(lambda x: fresh(x))(test.rows), -1) == test.labels)
+    assert right == pytest.approx(final["test_accuracy"], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(model="linear", shape=(12,)),
+        dict(model="conv1d", shape=(12,), device="ideal"),
+        dict(gradient="ideal", shape=(3, 4), device="ideal", kernel=(3, 3), depth=2),
+    ],
+)
+def test_every_arm_learns(changes, tmp_path):
+    config = Config(**dict(heads=2, epochs=2, device="none", progress=False, out=tmp_path / "run") | changes)
+    train.fit(config)
+    first, second, _ = lines(tmp_path / "run")
+    assert second["train_loss"] < first["train_loss"]
+
+
+def test_the_same_seed_gives_the_same_run_with_and_without_progress_bar(tmp_path, capsys):
+    small = dict(model="conv2d", shape=(2, 2), heads=1, epochs=1, device="none")
+    runs = [train.fit(Config(**small, out=tmp_path / str(i), progress=bool(i))) for i in range(2)]
+    assert runs[0] == runs[1]
+    assert "training" in capsys.readouterr().err
+    assert train.fit(Config(**small, seed=1, out=tmp_path / "3", progress=False)) != runs[0]
+
+
+def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
+    for split in ("train", "test"):
+        for folder, words in (("pos", "wonderful"), ("neg", "boring")):
+            path = tmp_path / "aclImdb" / split / folder
+            path.mkdir(parents=True)
+            for i in range(16):
+                (path / f"{i}_1.txt").write_text(f"number {i} is a {words} film")
+    small = ["--model", "conv2d", "--shape", "3", "3", "--heads", "1", "--device", "none", "--length", "16", "--vocabulary", "60"]
+    assert train.main(["--data", "imdb", "--data-path", str(tmp_path / "aclImdb"), *small, "--out", str(tmp_path / "run")]) == 0
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"test_accuracy", "bag_of_words_accuracy"} <= printed.keys() & lines(tmp_path / "run")[-1].keys()
+    assert (tmp_path / "run" / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "engine12"], "`device` must be none or a preset, one of engine11, ideal; got 'engine12'"),
+        (["--model", "conv1d"], "`device` engine11 has 11×11 pixels but model conv1d has an embedding of 1×128"),
+        (["--shape", "8", "16"], "`device` engine11 has 11×11 pixels but model conv2d has an embedding of 8×16; set `shape` to 11 11"),
+        (["--shape", "121"], "`shape` must have 2 number(s) for model conv2d"),
+        (["--kernel", "13", "3"], "`kernel` must have between 1 and (11, 11) taps"),
+        (["--epochs", "0"], "`epochs` must be at least 1, got 0"),
+        (["--batch-size", "-1"], "`batch_size` must be at least 1"),
+        (["--learning-rate", "nan"], "`learning_rate` must be finite and above zero"),
+        (["--dropout", "1.5"], "`dropout` must be at least 0 and below 1"),
+        (["--data", "imdb", "--data-path", "/no/such/archive"], "`data_path` /no/such/archive does not exist; give `data_path`"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, tmp_path, capsys):
+    assert train.main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over(tmp_path, capsys):
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    assert train.main(["--out", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nets.data.digits.hold_out", _spoil(data.dataset.hold_out))
+    assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
+    assert "the loss stopped being finite at step 1; lower `learning_rate`" in capsys.readouterr().err
+
+
+def _spoil(hold_out):
+    def spoiled(split, share, seed):
+        rest, aside = hold_out(split, share, seed)
+        return Split_(rest.rows * np.float32(1e38), rest.labels), aside
+
+    from nets.data import Split as Split_
+
+    return spoiled
+
+
+@pytest.mark.parametrize("command", [["nets.train", "--help"], ["bench", "--help"], ["bench", "fidelity", "--help"]])
+def test_help_does_not_load_jax(command):
+    code = f"import sys, runpy; sys.argv = {['x', *command[1:]]!r}\ntry:\n    runpy.run_module({command[0]!r}, run_name='__main__')\nexcept SystemExit:\n    pass\nassert 'jax' not in sys.modules, 'jax was imported'"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert "--device" in found.stdout or "fidelity" in found.stdout
+
+
+def test_config_round_trip():
+    config = resolve(Config())
+    assert json.loads(json.dumps(as_json(config)))["epochs"] == config.epochs

@@ -1,0 +1,176 @@
+"""Propagation against float64 and against textbook solutions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from optics import wave
+from tests.conftest import relative
+
+N, DX, WAVELENGTH = 256, 8e-6, 532e-9
+
+
+def reference(u, dx, wavelength, z):
+    """The angular spectrum in float64, written as textbooks do, with the piston taken out at the end."""
+    fy, fx = (np.fft.fftfreq(n, dx) for n in u.shape)
+    k = 2 * np.pi / wavelength
+    root = np.sqrt(1 - wavelength**2 * (fy[:, None] ** 2 + fx[None, :] ** 2) + 0j)
+    return np.fft.ifft2(np.fft.fft2(u.astype(complex)) * np.exp(1j * k * z * (root - 1)))
+
+
+def field(seed=0, n=N):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, n)) + 1j * rng.normal(size=(n, n))
+
+
+@pytest.mark.parametrize("z", [0.0, 0.01, 0.0308, 0.1, 0.25, 0.5, -0.1])
+def test_single_precision_agrees_with_double(z):
+    # Noise fills the whole band, so that the largest phases count as much as the smallest.
+    u = field().astype(np.complex64)
+    found = wave.angular_spectrum(u, DX, WAVELENGTH, z)
+    assert found.dtype == jnp.complex64
+    assert relative(found, reference(u, DX, WAVELENGTH, z)) <= 1e-6
+    # The same with the numbers traced: they are float32 then, and so are those of the reference.
+    traced = jax.jit(wave.angular_spectrum)(u, jnp.float32(DX), jnp.float32(WAVELENGTH), jnp.float32(z))
+    assert relative(traced, reference(u, float(np.float32(DX)), float(np.float32(WAVELENGTH)), float(np.float32(z)))) <= 1e-6
+
+
+def test_the_usual_formula_fails_this_test():
+    # k z √(1 − s) in float32, as other codes have it: the tolerance above means something.
+    u = field().astype(np.complex64)
+    fx = jnp.fft.fftfreq(N, DX)
+    s = WAVELENGTH**2 * (fx[:, None] ** 2 + fx[None, :] ** 2)
+    k, z = 2 * jnp.pi / WAVELENGTH, 0.1
+    usual = jnp.fft.ifft2(jnp.fft.fft2(u) * jnp.exp(1j * (k * z * jnp.sqrt(1 - s)))) * np.exp(-1j * k * z)
+    assert relative(usual, reference(u, DX, WAVELENGTH, z)) > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
+def test_double_precision():
+    u = field()
+    assert relative(wave.angular_spectrum(u, DX, WAVELENGTH, 0.1), reference(u, DX, WAVELENGTH, 0.1)) <= 1e-9
+
+
+@pytest.mark.parametrize("z", [0.01, 0.05])
+def test_gaussian_beam(z):
+    # Siegman, Lasers (1986), 17.1: 1/q(z) = 1/(q(0) + z).
+    waist = 200e-6
+    x = (np.arange(N) - N // 2) * DX
+    r2 = x[:, None] ** 2 + x[None, :] ** 2
+    rayleigh = np.pi * waist**2 / WAVELENGTH
+    beam = 1 / (1 + 1j * z / rayleigh) * np.exp(-r2 / waist**2 / (1 + 1j * z / rayleigh))
+    found = np.asarray(wave.angular_spectrum(np.exp(-r2 / waist**2), DX, WAVELENGTH, z))
+    # The beam is the paraxial solution: (λ / π w)² / 8 · z/z_R of its phase is all that the two may differ by.
+    assert relative(found, beam) <= 2e-6
+
+
+def test_airy_pattern():
+    # Goodman (2005), eq. 4-31: a lens with a circular stop, in its focal plane.
+    n, dx, f, radius = 1024, 4e-6, 0.03, 0.7e-3
+    pupil = wave.aperture((n, n), dx, radius) * wave.lens((n, n), dx, WAVELENGTH, f)
+    focus = np.asarray(wave.angular_spectrum(pupil, dx, WAVELENGTH, f))
+    intensity = np.abs(focus) ** 2 / np.max(np.abs(focus) ** 2)
+    x = (np.arange(n) - n // 2) * dx
+    r = np.hypot(x[:, None], x[None, :])
+    v = 2 * np.pi * radius * r / (WAVELENGTH * f)
+    airy = (2 * scipy.special.j1(np.where(v, v, 1)) / np.where(v, v, 1)) ** 2
+    airy[n // 2, n // 2] = 1
+    assert np.max(np.abs(intensity - airy)[r < 2e-4]) <= 2e-3
+
+
+def test_energy_and_return(key):
+    u = jax.random.normal(key, (3, 64, 64))
+    there = wave.angular_spectrum(u, DX, WAVELENGTH, 0.02)
+    assert np.isclose(np.sum(np.abs(there) ** 2), np.sum(u**2), rtol=1e-6)
+    assert relative(wave.angular_spectrum(there, DX, WAVELENGTH, -0.02), u) <= 1e-6
+
+
+def test_evanescent_waves_decay_and_have_gradients():
+    dx = WAVELENGTH / 4  # the corner of the spectrum is at s = 8
+    fx = np.fft.fftfreq(32, dx)
+    s = WAVELENGTH**2 * (fx[:, None] ** 2 + fx[None, :] ** 2)
+    for z in (1e-6, -1e-6):
+        kept = np.abs(np.asarray(wave.transfer_function((32, 32), dx, WAVELENGTH, z)))
+        decay = np.exp(-2 * np.pi / WAVELENGTH * abs(z) * np.sqrt(np.maximum(s - 1, 0)))
+        np.testing.assert_allclose(kept, decay, atol=1e-6)
+
+    def power(dx, wavelength, z):
+        return jnp.sum(jnp.abs(wave.angular_spectrum(jnp.eye(32), dx, wavelength, z)[8]) ** 2)
+
+    slopes = jax.jit(jax.grad(power, (0, 1, 2)))(dx, WAVELENGTH, 1e-6)
+    assert np.all(np.isfinite(slopes))
+    # s = 1 exactly, where the root has no slope.
+    assert np.isfinite(jax.grad(power, 1)(WAVELENGTH / 2, WAVELENGTH, 1e-6))
+
+
+def test_gradients_against_double_precision():
+    # Over 0.1 m the phase is 1e6 rad; float32 codes have gradients of noise here.
+    u = field(3, 64).astype(np.complex64)
+    target = field(4, 64).astype(np.complex64)
+
+    def overlap(dx, wavelength, z, f):
+        lens = wave.lens((64, 64), dx, wavelength, f)
+        return jnp.real(jnp.vdot(target, wave.angular_spectrum(lens * u, dx, wavelength, z)))
+
+    point = tuple(float(np.float32(p)) for p in (DX, WAVELENGTH, 0.1, 0.2))
+    single = jax.jit(jax.grad(overlap, (0, 1, 2, 3)))(*map(jnp.float32, point))
+    with jax.enable_x64(True):
+        for i, p in enumerate(point):
+            step = [np.zeros(4) for _ in range(2)]
+            step[0][i], step[1][i] = 1e-7 * p, -1e-7 * p
+            up, down = (float(overlap(*(np.asarray(point) + s))) for s in step)
+            assert np.isclose(single[i], (up - down) / (2e-7 * p), rtol=1e-4)
+
+
+def test_a_sweep_is_one_trace():
+    traces = 0
+
+    @jax.jit
+    def run(z):
+        nonlocal traces
+        traces += 1
+        return wave.angular_spectrum(jnp.ones((8, 8)), DX, WAVELENGTH, z)
+
+    for z in (0.01, 0.02, 0.03):
+        run(z)
+    assert traces == 1
+    swept = jax.vmap(run)(jnp.array([0.01, 0.02]))
+    np.testing.assert_allclose(swept[1], run(0.02), rtol=1e-6)
+
+
+def test_lens_in_single_precision():
+    x = (np.arange(1024) - 512) * 2e-6
+    r2 = x[:, None] ** 2 + x[None, :] ** 2
+    exact = np.exp(-1j * np.pi * r2 / (WAVELENGTH * 0.005))
+    assert np.max(np.abs(np.asarray(wave.lens((1024, 1024), 2e-6, WAVELENGTH, 0.005)) - exact)) <= 1e-6
+
+
+def test_aperture_area():
+    for radius in (10.0, 10.3, 17.77):
+        assert np.isclose(np.sum(wave.aperture((64, 48), 0.5, radius / 2)), np.pi * radius**2, rtol=2e-3)
+
+
+def test_pixels_cover_their_fill():
+    line = wave.pixels(40, 5, 8, 0.55)
+    np.testing.assert_allclose(line.sum(axis=0), 0.55 * 8, rtol=1e-6)
+    np.testing.assert_allclose((line * (np.arange(40) - 20)[:, None]).sum(axis=0) / line.sum(axis=0), 8.0 * (np.arange(5) - 2), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: wave.angular_spectrum(jnp.ones(8), DX, WAVELENGTH, 0.1), r"`u` must have at least two axes"),
+        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), -DX, WAVELENGTH, 0.1), r"`dx` must be finite and above 0 m, got -8e-06"),
+        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, 0.0, 0.1), r"`wavelength` must be finite and above 0"),
+        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, float("nan"), 0.1), r"`wavelength` must be finite"),
+        (lambda: wave.lens((8, 8), DX, WAVELENGTH, 0.0), r"`focal_length` must not be zero"),
+        (lambda: wave.aperture((8, 8), DX, -1.0), r"`radius` must be finite and above 0"),
+        (lambda: wave.pixels(8, 2, 4, 1.5), r"`fill` must be finite and above 0 and at most 1"),
+        (lambda: wave.aperture((8, 8), DX, "wide"), r"`radius` must be a number in m, got 'wide'"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
