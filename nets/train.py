@@ -38,7 +38,8 @@ def fit(config: Config) -> dict[str, Any]:
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     steps = -(-len(dataset.train.labels) // config.batch_size)
     total = steps * config.epochs
-    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, max(1, total // 20), total)
+    warmup = max(1, total // 20)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
     step, evaluate = _compiled(model, optimizer)
     state = nnx.state((model, optimizer))

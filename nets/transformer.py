@@ -160,7 +160,7 @@ class Classifier(nnx.Module):
         return self.classes((h * there).sum(axis=1) / jnp.maximum(there.sum(axis=1), 1))
 
 
-def split(key: Array | None, n: int) -> Sequence[Array | None]:
+def split(key: Array | None, n: int) -> Array | tuple[None, ...]:
     """n keys from one, or n times None."""
     return (None,) * n if key is None else jax.random.split(key, n)
 

@@ -73,7 +73,9 @@ def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
             for i in range(16):
                 (path / f"{i}_1.txt").write_text(f"number {i} is a {words} film")
     small = ["--model", "conv2d", "--shape", "3", "3", "--heads", "1", "--device", "none", "--length", "16", "--vocabulary", "60"]
-    assert train.main(["--data", "imdb", "--data-path", str(tmp_path / "aclImdb"), *small, "--out", str(tmp_path / "run")]) == 0
+    assert train.main(["--data", "imdb", "--data-path", str(tmp_path / "aclImdb"), *small, "--out", str(tmp_path / "run")]) == 0, (
+        capsys.readouterr().err
+    )
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"test_accuracy", "bag_of_words_accuracy"} <= printed.keys() & lines(tmp_path / "run")[-1].keys()
     assert (tmp_path / "run" / "tokenizer.json").exists()
@@ -109,19 +111,14 @@ def test_a_run_is_not_written_over(tmp_path, capsys):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("nets.data.digits.hold_out", _spoil(data.dataset.hold_out))
-    assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
-    assert "the loss stopped being finite at step 1; lower `learning_rate`" in capsys.readouterr().err
-
-
-def _spoil(hold_out):
     def spoiled(split, share, seed):
         rest, aside = hold_out(split, share, seed)
-        return Split_(rest.rows * np.float32(1e38), rest.labels), aside
+        return data.Split(rest.rows * np.float32(1e15), rest.labels), aside
 
-    from nets.data import Split as Split_
-
-    return spoiled
+    hold_out = data.dataset.hold_out
+    monkeypatch.setattr("nets.data.digits.hold_out", spoiled)
+    assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
+    assert "the loss stopped being finite at step 1; lower `learning_rate`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["nets.train", "--help"], ["bench", "--help"], ["bench", "fidelity", "--help"]])

@@ -1,6 +1,7 @@
 """IMDb film reviews, positive or negative: 25,000 for training, 25,000 for test."""
 
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,8 @@ def _from_archive(path: Path, progress: bool) -> Texts:
                 bar.update()
                 if member.isfile() and _label(member.name) is not None:
                     found[member.name] = archive.extractfile(member).read().decode("utf-8")
-    except tarfile.TarError as error:
-        raise ValueError(f"`data_path` {path} is not a readable tar archive ({error}); {WAYS}.") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}.") from None
     return _sorted(found)
 
 
