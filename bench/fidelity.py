@@ -1,4 +1,4 @@
-"""The device against the exact transform and convolution, in double precision."""
+"""The device against the exact transform and convolution, which are computed in double precision."""
 
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,7 @@ def main(options: Fidelity) -> results.Rows:
     Raises:
         ValueError: unknown device, or a folder that cannot be written to.
     """
-    device = optics.presets.load(options.device)
+    device = results.load(options.device)
     results.prepare(options.out)
     inputs, repeats = (16, 4) if options.quick else (256, 32)
     keys = jax.random.split(jax.random.key(options.seed), 3)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import optics
 from nets.record import commit, machine
 
 Rows = list[dict[str, Any]]
@@ -24,6 +25,17 @@ def prepare(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ValueError(f"`out` {folder} cannot be written to ({error.strerror}); name another folder.") from None
+
+
+def load(name: str, **overrides: Any) -> Any:
+    """The device that was asked for.
+
+    Raises:
+        ValueError: unknown preset.
+    """
+    if name not in optics.presets.names():
+        raise ValueError(f"`device` must be a preset, one of {', '.join(optics.presets.names())}; got {name!r}.")
+    return optics.presets.load(name, **overrides)
 
 
 def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure: Any) -> None:

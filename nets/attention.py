@@ -54,6 +54,7 @@ class LinearSelfAttention(nnx.Module):
             device, key: unused: a matrix product is not a convolution.
             mask: True where there is a token; padding is not attended to.
         """
+        has_width(x, self.features)
         projected = self.project(x).reshape(*x.shape[:2], 3 * self.heads, self.features)
         q, k, v = jnp.split(projected, 3, axis=2)
         y = jnp.einsum("bhts,bshk->bthk", attention_weights(q, k, mask), v)
@@ -85,7 +86,7 @@ class ConvSelfAttention(nnx.Module):
         self,
         shape: Sequence[int],
         heads: int = 8,
-        kernel: Sequence[int] | None = None,
+        kernel: Sequence[int] | int | None = None,
         *,
         convolve: Callable = optics.convolve,
         rngs: nnx.Rngs,
@@ -93,6 +94,7 @@ class ConvSelfAttention(nnx.Module):
         shape = tuple(shape) if isinstance(shape, Sequence) else shape
         if not isinstance(shape, tuple) or len(shape) not in (1, 2):
             raise ValueError(f"`shape` must be (k,) or (k1, k2), got {shape!r}.")
+        kernel = (kernel,) * len(shape) if isinstance(kernel, int) else kernel
         at_least_one(heads=heads, **{f"shape[{i}]": n for i, n in enumerate(shape)})
         kernel = shape if kernel is None else tuple(kernel)
         if len(kernel) != len(shape) or any(not 1 <= k <= n for k, n in zip(kernel, shape, strict=True)):
@@ -119,6 +121,7 @@ class ConvSelfAttention(nnx.Module):
             key: of the device's noise, consumed; None gives the expected value.
             mask: True where there is a token; padding is not attended to.
         """
+        has_width(x, self.features)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         projected = self.convolve(planes, self._full_kernels(), device, key)
         q, k, v = jnp.split(projected.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
@@ -143,6 +146,12 @@ def attention_weights(
     if mask is not None:
         logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
     return jax.nn.softmax(logits)
+
+
+def has_width(x: Array, features: int) -> None:
+    """Refuse vectors of another width than the layer's."""
+    if x.ndim != 3 or x.shape[-1] != features:
+        raise ValueError(f"`x` must have shape (batch, tokens, {features}), got {x.shape}.")
 
 
 def at_least_one(**values: Any) -> None:

@@ -17,7 +17,7 @@ def build_device(config: Config) -> Any:
     Raises:
         ValueError: unknown preset, or a device of other pixels than the embedding.
     """
-    if config.device == "none" or config.model == "linear":
+    if config.device == "none":
         return None
     if config.device not in optics.presets.names():
         raise ValueError(f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}.")
@@ -27,7 +27,9 @@ def build_device(config: Config) -> Any:
     if device.shape != plane:
         raise ValueError(
             f"`device` {config.device} has {device.shape[0]}×{device.shape[1]} pixels but model {config.model} has an embedding of "
-            f"{plane[0]}×{plane[1]}; set `shape` to {device.shape[0]} {device.shape[1]}, or `device` to ideal or none."
+            f"{plane[0]}×{plane[1]}; "
+            + (f"set `shape` to {device.shape[0]} {device.shape[1]}, or " * (config.model == "conv2d"))
+            + "set `device` to ideal or none."
         )
     return device
 

@@ -1,8 +1,9 @@
 """What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
 
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -12,17 +13,17 @@ class Config:
     """Train a transformer whose query, key and value projections a simulated optical device computes.
 
     Options shown as None take the default of the data set. A run is written to a folder of its own: config.json,
-    metrics.jsonl (a line an epoch), curves.png and checkpoints/.
+    metrics.jsonl (training as it goes, validation each epoch, the test last), curves.png and checkpoints/.
     """
 
     data: Literal["digits", "imdb"] = "digits"
     """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative."""
     data_path: Path | None = None
-    """imdb: aclImdb_v1.tar.gz, or the folder it unpacks to. Without it, Hugging Face (extra "hub") is asked."""
+    """Of imdb: aclImdb_v1.tar.gz, or the folder it unpacks to. Without it, Hugging Face (extra "hub") is asked."""
     model: Literal["linear", "conv1d", "conv2d"] = "conv2d"
     """Projections: matrices (wide attention), or circular convolutions in one or two dimensions."""
-    device: str = "engine11"
-    """Preset that computes the convolutions, or "none" for the exact FFT."""
+    device: str | None = None
+    """Preset that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d unless given."""
     gradient: Literal["simulator", "ideal"] = "simulator"
     """Differentiate through the simulated device, or as if it were exact."""
     shape: tuple[int, ...] | None = None
@@ -65,20 +66,35 @@ def resolve(config: Config) -> Config:
     Raises:
         ValueError: a field outside what a run can have, by name.
     """
+    for name, kind in get_type_hints(Config).items():
+        value, choices = getattr(config, name), get_args(kind)
+        if get_origin(kind) is Literal and value not in choices:
+            raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
     shape = config.shape or {"conv2d": (11, 11)}.get(config.model, (128,))
-    out = config.out or _unused(Path("runs") / f"{config.data}-{config.model}-{config.device}")
+    device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
+    out = config.out or _unused(Path("runs") / f"{config.data}-{config.model}-{device}")
     defaults = {name: value for name, value in DEFAULTS[config.data].items() if getattr(config, name) is None}
-    config = replace(config, shape=tuple(shape), out=Path(out), **defaults)
-    for name in ("depth", "heads", "length", "vocabulary", "epochs", "batch_size"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {getattr(config, name)}.")
+    config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
+    for name, least in {"depth": 1, "heads": 1, "length": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
+    if config.model == "linear" and (device != "none" or config.kernel):
+        raise ValueError("`model` linear has no convolutions; leave `device` and `kernel` out, or choose conv1d or conv2d.")
+    if config.data_path is not None and config.data == "digits":
+        raise ValueError(
+            f"`data_path` {config.data_path} would not be read: digits come with scikit-learn; leave it out, or set `data` to imdb."
+        )
     if not 0 < config.learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
     dimensions = 2 if config.model == "conv2d" else 1
     if len(config.shape) != dimensions:
         raise ValueError(f"`shape` must have {dimensions} number(s) for model {config.model}, got {config.shape}.")
-    if (config.out / "metrics.jsonl").exists():
-        raise ValueError(f"`out` {config.out} already holds a run; name another folder or remove it first.")
+    if config.out.is_dir() and any(config.out.iterdir()):
+        raise ValueError(f"`out` {config.out} is not empty; a run is never written over: name another folder.")
+    existing = next(folder for folder in (config.out, *config.out.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"`out` {config.out} cannot be written: {existing} is not a folder that may be written to.")
     return config
 
 

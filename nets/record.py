@@ -43,13 +43,13 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
     def finish(self, final: dict[str, Any], state: Any) -> None:
-        """Save the parameters and the curves, then log the last line."""
+        """Log the last line, then save the parameters and the curves."""
         import orbax.checkpoint as ocp
 
+        self.log(final)
         with ocp.StandardCheckpointer() as saver:
             saver.save((self.folder / "checkpoints" / "last").resolve(), state)
-        curves(self.lines, final, self.title, self.folder / "curves.png")
-        self.log(final)
+        curves(self.lines[:-1], final, self.title, self.folder / "curves.png")
 
 
 def machine() -> str:
@@ -74,15 +74,15 @@ def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path:
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True):
-        epochs = [line["epoch"] for line in lines]
-        for split in ("train", "validation"):
-            axes.plot(epochs, [line[f"{split}_{what}"] for line in lines], marker=".", label=split)
+        steps = [line for line in lines if "epoch" not in line]
+        epochs = [line for line in lines if "epoch" in line]
+        axes.plot([line["step"] for line in steps], [line[f"train_{what}"] for line in steps], label="train")
+        axes.plot([line["step"] for line in epochs], [line[f"validation_{what}"] for line in epochs], "o-", label="validation, each epoch")
         axes.axhline(final[f"test_{what}"], color="0.4", linestyle="--", label=f"test {final[f'test_{what}']:.4f}")
         if what == "accuracy" and "bag_of_words_accuracy" in final:
             value = final["bag_of_words_accuracy"]
             axes.axhline(value, color="0.4", linestyle=":", label=f"bag of words {value:.4f}")
-        axes.set(xlabel="epoch", ylabel=f"{what} ({unit})")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="step", ylabel=f"{what} ({unit})")
         axes.legend(frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

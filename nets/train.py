@@ -43,25 +43,29 @@ def fit(config: Config) -> dict[str, Any]:
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
     step, evaluate = _compiled(model, optimizer)
     state = nnx.state((model, optimizer))
-    root = jax.random.key(config.seed)
+    # Not the key that the initial weights were drawn from.
+    root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
     shuffle = np.random.default_rng(config.seed)
 
     run = record.Run(config, as_json(config), dataset.files)
+    often = max(1, total // 50)
     done = 0  # not the bar's count, which stands still when the bar is off
     with tqdm(total=total, desc="training", unit=" steps", disable=not config.progress, miniters=10, mininterval=1) as bar:
         for epoch in range(1, config.epochs + 1):
-            seen = np.zeros(3)
+            seen, lately = np.zeros(3), np.zeros(3)
             for batch in data.batches(dataset.train, config.batch_size, shuffle.permutation(len(dataset.train.labels))):
                 state, sums = step(state, batch, device, jax.random.fold_in(root, done))
-                seen += np.asarray(sums)
+                lately += np.asarray(sums)
                 done += 1
                 bar.update()
-                if not np.isfinite(seen[0]):
+                if not np.isfinite(lately[0]):
                     raise FloatingPointError(
                         f"the loss stopped being finite at step {done}; lower `learning_rate` ({config.learning_rate:g})."
                     )
-                if done % 10 == 0:
-                    bar.set_postfix(loss=f"{seen[0] / seen[2]:.3f}", accuracy=f"{seen[1] / seen[2]:.3f}")
+                if done % often == 0 or done % steps == 0:
+                    run.log({"step": done, **_metrics("train", lately)})
+                    bar.set_postfix(loss=f"{lately[0] / lately[2]:.3f}", accuracy=f"{lately[1] / lately[2]:.3f}")
+                    seen, lately = seen + lately, np.zeros(3)
             line = {"epoch": epoch, "step": done, **_metrics("train", seen)}
             line |= _metrics("validation", _totals(evaluate, state, dataset.validation, config, device, root))
             run.log(line | {"seconds": time.perf_counter() - start})
@@ -119,7 +123,7 @@ def _totals(evaluate: Callable, state: Any, split: Any, config: Config, device: 
     from nets.data import batches
 
     total = np.zeros(3)
-    key = jax.random.fold_in(root, 2**31)
+    key = jax.random.fold_in(root, 2**31)  # no step comes this far
     size = 4 * config.batch_size
     count = -(-len(split.labels) // size)
     rounds = tqdm(batches(split, size), total=count, desc="evaluating", unit=" batches", leave=False, disable=not config.progress)

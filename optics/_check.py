@@ -15,9 +15,9 @@ def concrete(value: Any) -> bool:
 
 def leaf(value: Any) -> jax.Array:
     """A physical number as a floating-point leaf of a pytree, so that changing it never recompiles."""
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact):
-        return value
-    return jnp.asarray(value, dtype=jnp.result_type(float))
+    array = jnp.asarray(value)
+    # A dtype of its own: one that is only Python's would compile again once an array takes its place.
+    return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float))
 
 
 def number(name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False) -> None:
@@ -30,7 +30,8 @@ def number(name: str, value: Any, low: float | int, high: float | int, unit: str
         raise ValueError(f"`{name}` must be a number{unit and ' in ' + unit}, got {value!r}.") from None
     below = array <= low if open_low else array < low
     if not np.all(np.isfinite(array)) or np.any(below) or np.any(array > high):
-        wanted = f"finite and {'above' if open_low else 'at least'} {low:g}"
+        wanted = "finite"
+        wanted += f" and {'above' if open_low else 'at least'} {low:g}" if math.isfinite(low) else ""
         wanted += f" and at most {high:g}" if math.isfinite(high) else ""
         shown = array if array.ndim else float(array)
         raise ValueError(f"`{name}` must be {wanted}{unit and ' ' + unit}, got {shown}.")
@@ -57,5 +58,21 @@ def plane(name: str, value: Any) -> jax.Array:
             f"a vector of length n is the plane `{name}[None, :]` of shape (1, n)."
         )
     if not jnp.issubdtype(array.dtype, jnp.inexact):
-        array = array.astype(jnp.result_type(float))
-    return array
+        return array.astype(jnp.result_type(float))
+    # Optics has no half precision: its phases and its small signals would not survive it.
+    return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
+
+
+def finite(name: str, value: Any, unit: str = "") -> None:
+    """Refuse a concrete `value` that is not a finite number."""
+    number(name, value, -math.inf, math.inf, unit)
+
+
+def fits(name: str, array: jax.Array, device: Any) -> None:
+    """Refuse an array whose planes are not the device's."""
+    if array.shape[-2:] != device.shape:
+        rows, cols = device.shape
+        raise ValueError(
+            f"`{name}` has planes of {'×'.join(map(str, array.shape[-2:]))} but the device has {rows}×{cols} pixels; "
+            f"reshape or pad `{name}` to (..., {rows}, {cols}), or load a device of that shape."
+        )

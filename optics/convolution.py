@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
-from optics._check import plane
+from optics._check import fits, plane
 
 
 def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> Inexact[Array, "*lead rows cols"]:
@@ -22,15 +22,21 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
         shape of x * w, in the product of the units; real when both are.
 
     Raises:
-        ValueError: fewer than two axes, planes of different shape, or of another shape than the device's.
+        ValueError: fewer than two axes, planes of different shape or of another shape than the device's, leading axes that
+            do not broadcast, or what is no device.
     """
     x, w = plane("x", x), plane("w", w)
     if x.shape[-2:] != w.shape[-2:]:
         raise ValueError(
             f"`x` and `w` must agree in their last two axes, got {x.shape} and {w.shape}; pad the smaller one with zeros around its origin."
         )
+    try:
+        jnp.broadcast_shapes(x.shape, w.shape)
+    except ValueError:
+        raise ValueError(f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}.") from None
     if device is None:
         return _exact(x, w)
+    is_device(device)
     fits("x", x, device)
     # A lens has its origin in the middle of the plane, an array at index 0. Moving w's origin there is enough: the
     # result then lies as x does.
@@ -52,23 +58,21 @@ def transform(a: Any, device: Any = None, key: Array | None = None) -> Complex[A
         complex, same shape and unit.
 
     Raises:
-        ValueError: fewer than two axes, or another shape than the device's.
+        ValueError: fewer than two axes, another shape than the device's, or what is no device.
     """
     a = plane("a", a)
     if device is None:
         return jnp.fft.fft2(a, norm="ortho")
+    is_device(device)
     fits("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key), axes)
 
 
-def fits(name: str, array: Array, device: Any) -> None:
-    """Refuse an array whose planes are not the device's."""
-    if array.shape[-2:] != device.shape:
-        raise ValueError(
-            f"`{name}` has planes of {array.shape[-2]}×{array.shape[-1]} but the device has {device.shape[0]}×{device.shape[1]} "
-            f"pixels; reshape or pad `{name}` to (..., {device.shape[0]}, {device.shape[1]}), or load a device of that shape."
-        )
+def is_device(device: Any) -> None:
+    """Refuse what cannot compute a convolution, such as the name of a preset."""
+    if isinstance(device, type) or not hasattr(device, "convolve"):
+        raise ValueError(f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}.")
 
 
 def _exact(x: Array, w: Array) -> Array:

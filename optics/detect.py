@@ -1,6 +1,6 @@
 """Light -> frames -> complex field. A measurement has `frames(field)` and `field(frames)`, in units of full scale."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -19,10 +19,9 @@ class Coherent(eqx.Module):
     Source: K. Kikuchi, J. Lightwave Technol. 34, 157 (2016), section II.
     """
 
-    @property
-    def one_quadrature(self) -> bool:
-        """Whether a field known to be real may be detected as such."""
-        return True
+    # Whether frames are signed, and whether a field known to be real may be detected as such.
+    signed: ClassVar[bool] = True
+    one_quadrature: ClassVar[bool] = True
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:
         """Signed frames (..., 2, rows, columns): in phase and in quadrature; the first alone when `field` is real."""
@@ -56,6 +55,9 @@ class PhaseShifting(eqx.Module):
     Source: J. H. Bruning et al., Appl. Opt. 13, 2693 (1974), eqs. 2-4; D. Malacara, Optical Shop Testing (2007), 14.7.
     """
 
+    # The camera sees |z|², whatever is known of z.
+    signed: ClassVar[bool] = False
+    one_quadrature: ClassVar[bool] = False
     steps: int = eqx.field(static=True)
     reference: Array = eqx.field(converter=leaf)
 
@@ -63,11 +65,6 @@ class PhaseShifting(eqx.Module):
         whole("steps", steps, 3)
         positive("reference", reference)
         self.steps, self.reference = int(steps), reference
-
-    @property
-    def one_quadrature(self) -> bool:
-        """Whether a field known to be real may be detected as such: the camera sees |z|², so never."""
-        return False
 
     def _steps(self) -> Complex[Array, "steps 1 1"]:
         turn = 2j * jnp.pi * jnp.arange(self.steps) / self.steps

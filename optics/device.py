@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
 from optics import encode
-from optics._check import leaf, positive
+from optics._check import finite, fits, leaf, number, positive
 from optics.detect import Coherent
-from optics.effects import Effect, apply
+from optics.effects import Effect, Noise, apply
 
 
 class FourierProcessor(eqx.Module):
@@ -21,21 +21,25 @@ class FourierProcessor(eqx.Module):
         frames = camera(measurement.frames(optics(slm(encode(pre · a))) / reach))
         transform = post · reach · scale · measurement.field(frames)
 
-    `reach` is the exposure: before each frame the light is set so that the brightest field which the known drive
-    could give at any pixel is full scale. By the triangle inequality that is peak · Σ|drive|, so nothing in range
-    is ever clipped, and noise given per full scale means the same at every exposure.
+    `reach` is the exposure: before each frame the light is set so that full scale is `headroom` times the brightest field
+    that the modulator, as it is known to be driven, could give at any pixel. By the triangle inequality that is
+    headroom · peak · Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise given per full scale
+    means the same at every exposure. Like the scale of the encoder it is a setting, through which no gradient flows.
 
     Arguments:
         optics: `Dense` (compiled) or `FourierLens` (full wave optics): light -> light, pixels around the axis.
         measurement: `Coherent()`, `PhaseShifting(4)`, …: light -> frames -> field.
         slm: effects on the modulator, on amplitudes in units of the brightest pixel.
         camera: effects on the detector, on frames in units of full scale.
-        pre, post: calibrated gains on the numbers before and after, scalar or (rows, columns), dimensionless.
+        pre, post: calibrated real gains on the numbers before and after, scalar or (rows, columns), dimensionless; a
+            phase belongs in the optics.
         peak: how bright one modulator pixel can make one detector pixel; by default `optics.peak`.
+        headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> (drive, scale).
 
     Raises:
-        ValueError: `peak` not positive, gains that do not have the shape of the optics, or what is no effect in a chain.
+        ValueError: `peak` not positive, `headroom` below 1, gains that are complex, not finite or not of the shape of the
+            optics, a measurement without `frames` and `field`, or an effect where it has no meaning.
     """
 
     optics: Callable
@@ -45,34 +49,49 @@ class FourierProcessor(eqx.Module):
     pre: Array
     post: Array
     peak: Array
+    headroom: Array
     encoder: Callable = eqx.field(static=True)
 
     def __init__(
         self,
         optics: Callable,
-        measurement: eqx.Module | None = None,
-        slm: Sequence[Any] = (),
-        camera: Sequence[Any] = (),
+        measurement: Any = None,
+        slm: Any = (),
+        camera: Any = (),
         pre: Any = 1.0,
         post: Any = 1.0,
         peak: Any = None,
+        headroom: Any = 1.05,
         encoder: Callable = encode.complex_amplitude,
     ):
-        for name, chain in (("slm", slm), ("camera", camera)):
-            for effect in chain:
-                if not isinstance(effect, Effect):
-                    raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
-        self.optics = optics
-        self.measurement = Coherent() if measurement is None else measurement
+        measurement = Coherent() if measurement is None else measurement
+        if isinstance(measurement, type) or not hasattr(measurement, "frames"):
+            raise ValueError(f"`measurement` must be one, such as `optics.Coherent()`, got {measurement!r}.")
+        _refuse_effects("slm", slm, True, "amplitudes are signed, and this noise is of detectors")
+        _refuse_effects(
+            "camera",
+            camera,
+            measurement.signed,
+            f"the frames of {type(measurement).__name__} are {'' if measurement.signed else 'not '}signed",
+        )
+        self.optics, self.measurement = optics, measurement
         self.slm, self.camera = tuple(slm), tuple(camera)
         self.pre, self.post = leaf(pre), leaf(post)
         self.peak = leaf(optics.peak if peak is None else peak)
+        self.headroom = leaf(headroom)
         self.encoder = encoder
 
     def __check_init__(self):
         positive("peak", self.peak)
+        number("headroom", self.headroom, 1.0, math.inf)
         for name in ("pre", "post"):
-            shape = getattr(self, name).shape
+            gain = getattr(self, name)
+            if jnp.iscomplexobj(gain):
+                raise ValueError(
+                    f"`{name}` must be real, got {gain.dtype}; a phase belongs in the optics, where one quadrature can be detected."
+                )
+            finite(name, gain)
+            shape = gain.shape
             if shape not in ((), self.shape):
                 raise ValueError(f"`{name}` must be a scalar or have the shape {self.shape} of the optics, got {shape}.")
 
@@ -94,10 +113,11 @@ class FourierProcessor(eqx.Module):
         Returns:
             field, same shape and unit, complex unless `real`.
         """
+        fits("a", a, self)
         on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
         drive, scale = self.encoder(a * self.pre)
-        known = jax.lax.stop_gradient(drive)
-        reach = jax.lax.stop_gradient(self.peak) * jnp.sum(jnp.abs(known), axis=(-2, -1), keepdims=True)
+        known = jax.lax.stop_gradient(jnp.abs(apply(self.slm, drive, None)))
+        reach = jax.lax.stop_gradient(self.headroom * self.peak) * jnp.sum(known, axis=(-2, -1), keepdims=True)
         reach = jnp.where(reach > 0, reach, 1)
         light = apply(self.slm, drive, on_slm)
         field = self.optics(light, in_phase=real and self.measurement.one_quadrature)
@@ -125,6 +145,17 @@ class FourierProcessor(eqx.Module):
         y = self.transform(jnp.conj(product), of_y, real=real)
         # Unitary transforms: F(x * w) = √(pixels) F x · F w.
         return math.sqrt(math.prod(self.shape)) * (y if real else jnp.conj(y))
+
+
+def _refuse_effects(name: str, chain: Any, signed: bool, why: str) -> None:
+    """Refuse what is no effect, and effects on intensities where values are signed or the other way round."""
+    if not isinstance(chain, Sequence):
+        raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {chain!r}.")
+    for effect in chain:
+        if not isinstance(effect, Effect):
+            raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
+        if effect.signed not in (None, signed) or (name == "slm" and isinstance(effect, Noise)):
+            raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {why}.")
 
 
 def _computed_once(spectrum: Complex[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:

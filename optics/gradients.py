@@ -37,7 +37,8 @@ def ideal_gradient(f: Callable) -> Callable:
     def rule(primals, tangents):
         (arrays, device, key), (directions, _, _) = primals, tangents
         slope = jax.jvp(lambda a: f(**a, device=None, key=None), (arrays,), (directions,))[1]
-        return forward(arrays, device, key), slope
+        value = forward(arrays, device, key)
+        return value, slope.astype(value.dtype)
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):

@@ -31,7 +31,7 @@ class Dense(eqx.Module):
 
     def __check_init__(self):
         size = self.shape[0] * self.shape[1]
-        if np.shape(self.matrix)[-2:] != (size, size):
+        if np.shape(self.matrix) != (size, size):
             raise ValueError(
                 f"`matrix` must have shape {(size, size)} for {self.shape[0]}×{self.shape[1]} pixels, got {np.shape(self.matrix)}."
             )
@@ -98,8 +98,9 @@ def pixel_shape(shape: Any, name: str = "shape") -> tuple[int, int]:
 class FourierLens(eqx.Module):
     """A 2f system, propagated in full: modulator, free space f, thin lens with a pupil, free space f, detector.
 
-    A modulator pixel of amplitude 1 sends power 1 through its open square, and a detector pixel gives the amplitude
-    of its own square mode, so that the map between them is at most unitary. With λ f / (pixels · pitch) = pitch it
+    A modulator pixel of amplitude 1 sends power 1 through its open square (the integral of its amplitude is exact; where
+    an edge cuts a sample, the sampled power is a little less), and a detector pixel gives the amplitude of its own
+    square mode, so that the map between them is at most unitary. With λ f / (pixels · pitch) = pitch it
     is the discrete Fourier transform, dimmed by the two fill factors and shaded by their sinc envelopes. The
     constant phase −i of a lens transform is left out like the piston: it is where the receivers' reference is set.
 
@@ -180,15 +181,17 @@ class FourierLens(eqx.Module):
 
     @property
     def peak(self) -> Array:
-        """Paraxial bound of how bright one modulator pixel can make one detector pixel: both open areas over λ f."""
+        """How bright one modulator pixel can make one detector pixel, paraxially: both open areas over λ f (a pupil adds up to 1 %)."""
         return self.fill * self.detector_fill * self.pitch**2 / (self.wavelength * self.focal_length)
 
     def __call__(self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False) -> Inexact[Array, "*lead rows cols"]:
         """The field at the detector by full propagation: arguments and result as those of `Dense`."""
         emitters, receivers = _modes(self)
-        field = emitters @ light @ emitters.T
+        # "highest": a GPU would otherwise round the factors to ten bits.
+        dot = partial(jnp.matmul, precision="highest")
+        field = dot(dot(emitters, light), emitters.T)
         field = _propagate(self, _propagate(self, field) * _lens(self))
-        out = 1j * (receivers.T @ field @ receivers)
+        out = 1j * dot(dot(receivers.T, field), receivers)
         return out.real if in_phase else out
 
 

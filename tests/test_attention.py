@@ -129,6 +129,12 @@ def test_padding_is_not_attended_to(layer, key):
         (lambda: nets.ConvSelfAttention((2, 3, 4), rngs=rngs()), r"`shape` must be \(k,\) or \(k1, k2\), got \(2, 3, 4\)"),
         (lambda: nets.ConvSelfAttention((0, 3), rngs=rngs()), r"`shape\[0\]` must be a whole number of at least 1"),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=(7, 3), rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
+        (lambda: nets.ConvSelfAttention((5, 5), kernel=6, rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
+        (
+            lambda: nets.ConvSelfAttention((5, 5), rngs=rngs())(jnp.ones((2, 3, 24))),
+            r"`x` must have shape \(batch, tokens, 25\), got \(2, 3, 24\)",
+        ),
+        (lambda: nets.LinearSelfAttention(5, 2, rngs=rngs())(jnp.ones((2, 3, 6))), r"`x` must have shape \(batch, tokens, 5\)"),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=(3,), rngs=rngs()), "`kernel` must have"),
         (
             lambda: nets.Block(nets.ConvSelfAttention((5,), rngs=rngs()), dropout=1.0, rngs=rngs()),

@@ -108,6 +108,19 @@ def test_ideal_gradient_under_shard_map(key):
     assert relative(sharded(x, w), wanted) <= 1e-4
 
 
+@pytest.mark.usefixtures("x64")
+def test_ideal_gradient_of_single_precision_on_a_double_precision_device():
+    device = optics.presets.load("ideal", pixels=3)
+    x = jnp.ones((3, 3), jnp.float32)
+    slope = jax.grad(lambda x: jnp.sum(optics.ideal_gradient(optics.convolve)(x, x, device)))(x)
+    assert slope.dtype == jnp.float32 and np.all(np.isfinite(slope))
+
+
+def test_half_precision_is_raised():
+    x = jnp.ones((3, 3), jnp.bfloat16)
+    assert optics.convolve(x, x).dtype == optics.convolve(x, x, load("ideal", pixels=3)).dtype == jnp.float32
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="`f` must have arguments `device` and `key`"):
         optics.ideal_gradient(jnp.sin)

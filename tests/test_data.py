@@ -138,6 +138,24 @@ def test_refused_paths(make, message, tmp_path):
         data.load(config(data_path=make(tmp_path)))
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_that_is_not_utf8(packed, folder, tmp_path):
+    bad = folder / "train/pos/3_10.txt"
+    bad.write_bytes(b"caf\xe9")
+    path = folder
+    if packed:
+        path = tmp_path / "reviews.tar"
+        with tarfile.open(path, "w") as archive:
+            archive.add(folder, "aclImdb")
+    with pytest.raises(ValueError, match=r"`data_path`: .*train/pos/3_10.txt is not UTF-8 text \(.* at byte 3\); convert or remove it"):
+        imdb.read(path, False)
+
+
+def test_too_few_rows_for_validation():
+    with pytest.raises(ValueError, match="`data_path` has too few rows to set 10% aside for validation, got 4"):
+        data.dataset.hold_out(Split(np.zeros((4, 2)), np.zeros(4, int)), 0.1, 0)
+
+
 def test_the_hub_out_of_reach():
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     with pytest.raises(ValueError, match=r"stanfordnlp/imdb could not be loaded .*give `data_path`"):

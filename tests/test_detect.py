@@ -29,14 +29,15 @@ def test_round_trip(name, key):
 
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
-def test_no_nan_at_zero(name):
+def test_no_nan_gradient_at_zero(name):
     measurement = MEASUREMENTS[name]
 
     def power(a):
-        return jnp.sum(jnp.abs(measurement.field(measurement.frames(a.astype(complex)))) ** 2)
+        found = measurement.field(measurement.frames(a.astype(complex)))
+        return jnp.sum(measurement.frames(found) ** 2)
 
-    assert np.all(np.isfinite(jax.grad(lambda a: jnp.sum(measurement.frames(a.astype(complex)) ** 2))(jnp.zeros((2, 2)))))
-    assert np.isfinite(power(jnp.zeros((2, 2))))
+    value, slope = jax.value_and_grad(power)(jnp.zeros((2, 2)))
+    assert np.isfinite(value) and np.all(np.isfinite(slope))
 
 
 def test_phase_shifting_frames_are_intensities():

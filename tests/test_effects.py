@@ -16,7 +16,7 @@ RANDOM = ("shot", "exact shot", "balanced shot", "read")
 
 def test_every_effect_has_its_limit():
     assert EFFECTS.keys() == LIMITS.keys()
-    exported = {name for name, thing in vars(effects).items() if isinstance(thing, type) and thing is not effects.Effect}
+    exported = {name for name, thing in vars(effects).items() if isinstance(thing, type) and thing not in (effects.Effect, effects.Noise)}
     assert exported == {type(effect).__name__ for effect in EFFECTS.values()}
 
 
@@ -53,12 +53,13 @@ def test_expected_value_is_the_mean(name, key):
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_no_nan_at_zero(name, key):
-    zero = jnp.zeros((3, 3))
+@pytest.mark.parametrize("effects_", [EFFECTS, LIMITS], ids=["acting", "limit"])
+def test_no_nan_at_zero(effects_, name, key):
+    zero, effect = jnp.zeros((3, 3)), effects_[name]
     for k in (key, None):
-        value, slope = jax.jit(jax.value_and_grad(lambda v: jnp.sum(EFFECTS[name](v, k))))(zero)  # noqa: B023
+        value, slope = jax.jit(jax.value_and_grad(lambda v: jnp.sum(effect(v, k))))(zero)  # noqa: B023
         assert np.isfinite(value) and np.all(np.isfinite(slope))
-        of_effect = jax.grad(lambda e: jnp.sum(e(zero, k)), allow_int=True)(EFFECTS[name])  # noqa: B023
+        of_effect = jax.grad(lambda e: jnp.sum(e(zero, k)), allow_int=True)(effect)  # noqa: B023
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(of_effect))
 
 
@@ -79,6 +80,22 @@ def test_shot_noise_statistics(photons, exact, key):
 def test_gradient_of_the_mean_of_shot_noise_is_one(value, exact, key):
     shot = effects.Shot(1e3, exact)
     assert jax.grad(lambda v: jnp.mean(shot(v * jnp.ones(1000), key)))(value) == pytest.approx(1, abs=1e-5)
+
+
+def test_gradients_with_respect_to_the_noise_itself(key):
+    slope = jax.grad(lambda p: jnp.sum(effects.Shot(p)(VALUE, key)))(1e3)
+    step = (jnp.sum(effects.Shot(1010.0)(VALUE, key)) - jnp.sum(effects.Shot(990.0)(VALUE, key))) / 20
+    assert slope == pytest.approx(float(step), rel=0.05)
+    for shot in (effects.Shot(1e3), effects.Shot(1e3, exact=True)):
+        without = jax.grad(lambda s: jnp.sum(effects.apply((shot, effects.Read(s)), VALUE, key)))(0.0)  # noqa: B023
+        assert np.isfinite(without)
+
+
+def test_numbers_keep_their_parts_and_their_type():
+    np.testing.assert_array_equal(effects.Gain(np.array([1j, 1 + 1j])).gain, jnp.array([1j, 1 + 1j]))
+    for value in (0.1, np.float64(0.1), 1, jnp.float32(0.1)):
+        leaf = effects.Read(value).sigma
+        assert leaf.dtype == jnp.float32 and not leaf.weak_type
 
 
 def test_huge_counts_do_not_saturate(key):
@@ -106,7 +123,7 @@ def test_neighbouring_gaussian_noise_is_drawn_once_with_the_sum_of_variances(key
     assert counts.std() == pytest.approx(np.sqrt(0.5 / 1e4 + 1e-4), rel=0.01)
 
 
-def test_one_more_effect_at_the_end_leaves_the_other_draws_alone(key):
+def test_an_effect_behind_leaves_the_draws_before_it_alone(key):
     chain = (effects.Read(0.1), effects.Gain(1.0), effects.Read(0.2))
     np.testing.assert_allclose(effects.apply((*chain, effects.Dark(0.5)), VALUE, key), effects.apply(chain, VALUE, key) + 0.5, rtol=1e-6)
 

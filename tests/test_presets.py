@@ -50,6 +50,9 @@ def test_overrides():
         (lambda: presets.load("engine11", pitch=-1e-6), "`pitch` must be finite and at least 2e-05 and at most 0.0005 m, got -1e-06"),
         (lambda: presets.load("engine11", dac_bits=0), "`dac_bits` must be finite and at least 2"),
         (lambda: presets.load("engine11", level="full"), '`level` must be "ideal", "compiled" or "wave", got \'full\''),
+        (lambda: presets.load("engine11", photons=[1e3, 1e4]), r"`photons` must be one number, got \[1000.0, 10000.0\]"),
+        (lambda: presets.load("engine11", pixels=(3, 4)), r"`pixels` must be one number, got \(3, 4\)"),
+        (lambda: presets.load("engine11", adc_bits=8.5), "`adc_bits` must be a whole number"),
         (lambda: presets.load("ideal", pixels=(2, 3, 4)), "`pixels` must be one whole number or a pair"),
     ],
 )

@@ -56,9 +56,15 @@ class Dataset:
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Shuffle, and set `share` of the rows aside: (the rest, the set aside)."""
+    """Shuffle, and set `share` of the rows aside: (the rest, the set aside).
+
+    Raises:
+        ValueError: too few rows for both parts.
+    """
+    if not 0 < round(len(split.labels) * share) < len(split.labels):
+        raise ValueError(f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}.")
     order = np.random.default_rng(seed).permutation(len(split.labels))
-    rest, aside = np.split(order, [round(len(order) * (1 - share))])
+    rest, aside = np.split(order, [len(order) - round(len(order) * share)])
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 
 

@@ -76,7 +76,7 @@ def _from_archive(path: Path, progress: bool) -> Texts:
             for member in archive:
                 bar.update()
                 if member.isfile() and _label(member.name) is not None:
-                    found[member.name] = archive.extractfile(member).read().decode("utf-8")
+                    found[member.name] = _text(member.name, archive.extractfile(member).read())
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}.") from None
     return _sorted(found)
@@ -84,7 +84,14 @@ def _from_archive(path: Path, progress: bool) -> Texts:
 
 def _from_folder(path: Path) -> Texts:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
-    return _sorted({name: file.read_text(encoding="utf-8") for name, file in files.items() if _label(name) is not None})
+    return _sorted({name: _text(str(file), file.read_bytes()) for name, file in files.items() if _label(name) is not None})
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or remove it.") from None
 
 
 def _label(name: str) -> tuple[str, int] | None:

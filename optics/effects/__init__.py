@@ -4,6 +4,7 @@ from optics.effects.chain import apply as apply
 from optics.effects.convert import Quantize as Quantize
 from optics.effects.effect import Effect as Effect
 from optics.effects.noise import BalancedShot as BalancedShot
+from optics.effects.noise import Noise as Noise
 from optics.effects.noise import Read as Read
 from optics.effects.noise import Shot as Shot
 from optics.effects.response import Dark as Dark

@@ -10,9 +10,9 @@ from optics.effects.noise import Noise
 
 
 def apply(effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-    """Pass `value` through the effects in order, each with its own key: one more at the end leaves the rest alone.
+    """Pass `value` through the effects in order, each with its own key, so that what follows an effect leaves its draw alone.
 
-    Gaussian noise and the additive noise right behind it are drawn together.
+    Gaussian noise and the additive noise right behind it share one draw, scaled to the sum of their variances.
 
     Arguments:
         effects: in the order of the physics.

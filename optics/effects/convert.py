@@ -28,7 +28,7 @@ class Quantize(Effect):
     """
 
     bits: int = eqx.field(static=True)
-    signed: bool = eqx.field(static=True)
+    signed: bool = eqx.field(static=True)  # also what `Effect.signed` says of it
 
     def __init__(self, bits: int, signed: bool = False):
         whole("bits", bits, 2 if signed else 1, 16)

@@ -1,5 +1,7 @@
 """The one type of every nonideality."""
 
+from typing import ClassVar
+
 import equinox as eqx
 from jaxtyping import Array, Inexact
 
@@ -9,7 +11,12 @@ class Effect(eqx.Module):
 
     `value` has shape (..., rows, columns): amplitudes of modulator pixels, or frames in units of full scale. Numbers
     are pytree leaves, scalar or a (rows, columns) map of one physical device.
+
+    Attributes:
+        signed: True for an effect on signed values only (amplitudes, quadratures), False on intensities only, None on both.
     """
+
+    signed: ClassVar[bool | None] = None
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         raise NotImplementedError

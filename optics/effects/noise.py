@@ -37,12 +37,15 @@ class Noise(Effect):
         """`value` with this noise and additive noise of variance `more`, in one draw."""
         if key is None:
             return value
-        variance = self.variance(value) + more
-        # √ has no slope at 0: where there is no noise it is kept away from there.
-        noisy = variance > 0
-        sigma = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)
+        sigma = _root(self.variance(value) + more)
         # Drawn in a line: XLA on CPU takes three times as long to fill a stack of small planes.
         return value + sigma * jax.random.normal(key, (math.prod(value.shape),), value.dtype).reshape(value.shape)
+
+
+def _root(variance: Float[Array, "..."]) -> Float[Array, "..."]:
+    """√variance; where there is none, the root is kept from 0, where it has no slope."""
+    noisy = variance > 0
+    return jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)
 
 
 class Shot(Noise):
@@ -51,8 +54,9 @@ class Shot(Noise):
         value -> N / photons,   N ~ Poisson(photons · value)
 
     By default N is Gaussian with the Poisson's mean and variance, which is close above some 30 photons and ten times
-    faster; `exact=True` draws the Poisson. The noise passes no gradient, so the gradient of the mean is 1 at any
-    light level. Light cannot be negative: a negative value has no noise.
+    faster; `exact=True` draws the Poisson. The noise passes no gradient to the value, so the gradient of the mean is 1
+    at any light level; Gaussian noise has one with respect to `photons`. Light cannot be negative: a negative value
+    passes as it is.
 
     Arguments:
         photons: detected photons (photoelectrons) of a full-scale pixel in one frame, scalar or map.
@@ -65,6 +69,7 @@ class Shot(Noise):
     """
 
     additive: ClassVar[bool] = False
+    signed: ClassVar[bool] = False
     photons: Array = eqx.field(converter=leaf)
     exact: bool = eqx.field(static=True)
 
@@ -73,7 +78,7 @@ class Shot(Noise):
         self.photons, self.exact = photons, bool(exact)
 
     def variance(self, value: Float[Array, "*any"]) -> Float[Array, "..."]:
-        return jax.lax.stop_gradient(jnp.maximum(value, 0) / self.photons)
+        return jax.lax.stop_gradient(jnp.maximum(value, 0)) / self.photons
 
     def draw(self, value: Float[Array, "*any"], key: Array | None, more: Any) -> Float[Array, "*any"]:
         gaussian = super().draw(value, key, more)
@@ -83,7 +88,7 @@ class Shot(Noise):
         of_counts, of_more = jax.random.split(key)
         counts = jax.random.poisson(of_counts, jnp.minimum(mean, LARGEST_POISSON_MEAN)).astype(mean.dtype)
         shot = jax.lax.stop_gradient((counts - mean) / self.photons)
-        exact = value + shot + jnp.sqrt(more) * jax.random.normal(of_more, value.shape, value.dtype)
+        exact = value + shot + _root(jnp.asarray(more, value.dtype)) * jax.random.normal(of_more, value.shape, value.dtype)
         return jnp.where(mean > LARGEST_POISSON_MEAN, gaussian, exact)
 
 
@@ -104,6 +109,7 @@ class BalancedShot(Noise):
     Source: H. P. Yuen and V. W. S. Chan, Opt. Lett. 8, 177 (1983); Kikuchi (2016), section II.
     """
 
+    signed: ClassVar[bool] = True
     photons: Array = eqx.field(converter=leaf)
 
     def __init__(self, photons: Any):

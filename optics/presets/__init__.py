@@ -4,7 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from optics._check import number
+import numpy as np
+
+from optics._check import concrete, number, whole
 from optics.device import FourierProcessor
 from optics.presets.build import BUILDERS
 
@@ -40,6 +42,12 @@ def load(name: str, level: str = "compiled", **overrides: Any) -> FourierProcess
         if key not in fields:
             raise ValueError(f"`{key}` is not a field of preset {name!r}; it has {', '.join(fields)}.")
         number(key, value, fields[key]["low"], fields[key]["high"], fields[key]["unit"])
+        # A preset is one device: a sweep is a vmap over one of its numbers.
+        if np.ndim(value) and not (key == "pixels" and data["kind"] == "ideal"):
+            raise ValueError(f"`{key}` must be one number, got {value!r}.")
+        if isinstance(values[key], int) and not np.ndim(value):
+            whole(key, int(value) if concrete(value) and float(value).is_integer() else value, 0)
+            value = int(value)
         values[key] = value
     return BUILDERS[data["kind"]](level=level, **values)
 

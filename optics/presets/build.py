@@ -20,11 +20,11 @@ def engine(
     level: str, pixels: int, wavelength: Any, pitch: Any, fill: Any, pupil: Any, dac_bits: int, adc_bits: int, photons: Any, read: Any
 ) -> FourierProcessor:
     """Complex emitters, a lens matched to the pitch, coherent receivers."""
-    lens = FourierLens(pixels, pitch, wavelength, fill=fill, detector_fill=fill, pupil_radius=pupil * pixels * pitch)
     converters = {"slm": (effects.Quantize(dac_bits, signed=True),)}
     camera = (effects.BalancedShot(photons), effects.Read(read), effects.Saturate(), effects.Quantize(adc_bits, signed=True))
     if level == "ideal":
         return FourierProcessor(dft(pixels), Coherent(), camera=camera, **converters)
+    lens = FourierLens(pixels, pitch, wavelength, fill=fill, detector_fill=fill, pupil_radius=pupil * pixels * pitch)
     # Calibrated without converters and noise, as long averaging would: the gains are the optics' own.
     bare = equalize(FourierProcessor(compile_transfer(lens), Coherent()))
     device = FourierProcessor(bare.optics, Coherent(), camera=camera, pre=bare.pre, post=bare.post, **converters)

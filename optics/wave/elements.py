@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from optics._check import concrete, number, positive
+from optics._check import concrete, finite, number, positive
 from optics.wave.phasor import phasor
 
 
@@ -25,12 +25,13 @@ def lens(shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any) ->
         complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of the axis.
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, `focal_length` zero.
+        ValueError: `dx` or `wavelength` not positive, `focal_length` zero or not finite.
 
     Source: Goodman (2005), eq. 5-10.
     """
     positive("dx", dx, "m")
     positive("wavelength", wavelength, "m")
+    finite("focal_length", focal_length, "m")
     if concrete(focal_length) and not float(focal_length):
         raise ValueError(f"`focal_length` must not be zero, got {focal_length} m; a plane without power needs no lens.")
 

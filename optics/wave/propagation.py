@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
-from optics._check import plane, positive
+from optics._check import finite, plane, positive
 from optics.wave.phasor import phasor
 
 
@@ -30,7 +30,7 @@ def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array,
         complex field of the same shape and unit.
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, or `u` with fewer than two axes.
+        ValueError: `dx` or `wavelength` not positive, `z` not finite, or `u` with fewer than two axes.
 
     Source: J. W. Goodman, Introduction to Fourier Optics, 3rd ed. (2005), eq. 3-74.
     """
@@ -45,6 +45,7 @@ def transfer_function(shape: tuple[int, int], dx: Any, wavelength: Any, z: Any) 
     """
     positive("dx", dx, "m")
     positive("wavelength", wavelength, "m")
+    finite("z", z, "m")
 
     def exponent(dx, wavelength, z):
         fy, fx = (jnp.fft.fftfreq(n, dtype=jnp.float64) for n in shape)
