@@ -33,7 +33,7 @@ def number(name: str, value: Any, low: float | int, high: float | int, unit: str
         wanted = "finite"
         wanted += f" and {'above' if open_low else 'at least'} {low:g}" if math.isfinite(low) else ""
         wanted += f" and at most {high:g}" if math.isfinite(high) else ""
-        shown = array if array.ndim else float(array)
+        shown = array if array.ndim else f"{float(array):g}"
         raise ValueError(f"`{name}` must be {wanted}{unit and ' ' + unit}, got {shown}.")
 
 

@@ -165,7 +165,7 @@ def test_gradients_within_and_beyond_the_range():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: effects.Shot(0.0), "`photons` must be finite and above 0, got 0.0"),
+        (lambda: effects.Shot(0.0), "`photons` must be finite and above 0, got 0"),
         (lambda: effects.BalancedShot(-5.0), "`photons` must be"),
         (lambda: effects.Read(-0.1), "`sigma` must be finite and at least 0, got -0.1"),
         (lambda: effects.Read(np.array([0.1, np.nan])), "`sigma` must be finite"),
