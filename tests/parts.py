@@ -2,6 +2,8 @@
 
 import functools
 
+import jax.numpy as jnp
+
 import optics
 from optics import effects
 
@@ -38,7 +40,15 @@ MEASUREMENTS = {
 }
 
 _lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
-load = functools.cache(optics.presets.load)
+@functools.cache
+def _loaded(_double, name, **overrides):
+    return optics.presets.load(name, **overrides)
+
+
+def load(name, **overrides):
+    """A preset, built once for each precision."""
+    return _loaded(jnp.result_type(float), name, **overrides)
+
 
 DEVICES = {
     "ideal": lambda: optics.presets.load("ideal"),
