@@ -12,7 +12,7 @@ from jaxtyping import Array, Complex, Inexact
 from optics import encode
 from optics._check import finite, fits, leaf, number, positive
 from optics.detect import Coherent
-from optics.effects import Effect, Noise, apply
+from optics.effects import Effect, Modulation, Noise, apply
 
 
 class FourierProcessor(eqx.Module):
@@ -154,6 +154,8 @@ def _refuse_effects(name: str, chain: Any, signed: bool, why: str) -> None:
     for effect in chain:
         if not isinstance(effect, Effect):
             raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
+        if name == "camera" and isinstance(effect, Modulation):
+            raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: it acts on light as it leaves a modulator.")
         if effect.signed not in (None, signed) or (name == "slm" and isinstance(effect, Noise)):
             raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {why}.")
 

@@ -1,43 +1,114 @@
 """Every measurement: what it detects it gives back."""
 
+import functools
+from types import SimpleNamespace
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 
 import optics
+from optics import detect
 from tests.conftest import relative
 from tests.parts import MEASUREMENTS
 
-
-def disc(key, shape):
-    """Fields all over the unit disc."""
-    turn, radius = jax.random.uniform(key, (2, *shape))
-    return jnp.sqrt(radius) * jnp.exp(2j * jnp.pi * turn)
-
-
-@pytest.mark.parametrize("name", MEASUREMENTS)
-def test_round_trip(name, key):
-    field = disc(key, (4, 5, 6))
-    measurement = MEASUREMENTS[name]
-    frames = measurement.frames(field)
-    assert frames.shape[:1] == (4,) and frames.shape[-2:] == (5, 6) and not jnp.iscomplexobj(frames)
-    assert np.max(np.abs(frames)) <= 1 + 1e-6
-    assert relative(measurement.field(frames), field) <= 1e-5
-    real = measurement.field(measurement.frames(field.real))
-    assert relative(real.real, field.real) <= 1e-5
+HARIHARAN = np.pi * np.array([-1, -0.5, 0, 0.5, 1])
+ALL = MEASUREMENTS | {
+    "2 steps": detect.PhaseShifting(2),
+    "2 steps, weak reference": detect.PhaseShifting(2, reference=1.5),
+    "Hariharan's steps": detect.PhaseShifting(phases=HARIHARAN),
+    "unequal steps": detect.PhaseShifting(phases=(0.1, 1.2, 2.9, 4.0), reference=0.7),
+    "balanced": detect.Balanced(),
+    "balanced, strong oscillator": detect.Balanced(3.0),
+    "offset": detect.Offset(),
+    "off-axis": detect.OffAxis(),
+    "off-axis, 5 columns a pixel": detect.OffAxis(5, reference=0.7, fill=0.5),
+}
+ONE_FRAME_WHEN_REAL = {"coherent": 1, "balanced": 2, "balanced, strong oscillator": 2, "offset": 1}
 
 
-@pytest.mark.parametrize("name", MEASUREMENTS)
+def disc(seed, shape):
+    """Fields all over the unit disc, zero and points of its edge among them."""
+    rng = np.random.default_rng(seed)
+    z = np.sqrt(rng.random(shape)) * np.exp(2j * np.pi * rng.random(shape))
+    z[..., 0, 1:] = np.exp(0.25j * np.pi * np.arange(shape[-1] - 1))
+    z[..., 0, 0] = 0
+    return jnp.asarray(z, jnp.complex64)
+
+
+@functools.cache
+def compiled(name):
+    """Frames, field and the pullback of a cotangent through both."""
+    measurement = ALL[name]
+
+    @jax.jit
+    def run(field, cotangent):
+        frames = measurement.frames(field)
+        found, back = jax.vjp(lambda z: measurement.field(measurement.frames(z)), field)
+        return frames, found, back(cotangent.astype(found.dtype))[0]
+
+    return run
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_round_trip_and_its_gradient(name):
+    field, cotangent = disc(0, (4, 5, 9)), disc(1, (4, 5, 9))
+    frames, found, back = compiled(name)(field, cotangent)
+    assert frames.shape[:1] == (4,) and frames.shape[-2] == 5 and not jnp.iscomplexobj(frames)
+    assert relative(found, field) <= 1e-6
+    # What is measured comes back as it was, so the round trip's derivative is the identity.
+    assert relative(back, cotangent) <= 1e-5
+    frames, found, back = compiled(name)(field.real, cotangent.real)
+    assert relative(found.real, field.real) <= 1e-6
+    assert relative(back, cotangent.real) <= 1e-5
+    assert ALL[name].one_quadrature == (name in ONE_FRAME_WHEN_REAL)
+    assert frames.shape[-3] == ONE_FRAME_WHEN_REAL.get(name, frames.shape[-3])
+    assert jnp.iscomplexobj(found) != ALL[name].one_quadrature
+
+
+@pytest.mark.parametrize("name, n", [(name, 8) for name in ALL] + [("off-axis", 9)])
+def test_frames_of_a_device_are_within_full_scale(name, n):
+    # The transform of a finite modulator over what the brightest pixel could be, as a device exposes it.
+    rng = np.random.default_rng(0)
+    slm = rng.random((20, 1, n)) * np.exp(2j * np.pi * rng.random((20, 1, n)))
+    slm[0], slm[1] = 1, (-1.0) ** np.arange(n)
+    z = scipy.fft.fftshift(scipy.fft.fft(scipy.fft.ifftshift(slm, -1)), -1) / np.sum(np.abs(slm), -1, keepdims=True)
+    frames = jax.jit(lambda z: ALL[name].frames(z))(jnp.asarray(z, jnp.complex64))
+    assert np.max(frames) <= 1 + 1e-6
+    assert np.min(frames) >= (-1 if ALL[name].signed else 0) - 1e-6
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_no_nan_gradient_at_zero(name):
-    measurement = MEASUREMENTS[name]
+    measurement = ALL[name]
 
     def power(a):
         found = measurement.field(measurement.frames(a.astype(complex)))
         return jnp.sum(measurement.frames(found) ** 2)
 
-    value, slope = jax.value_and_grad(power)(jnp.zeros((2, 2)))
+    value, slope = jax.jit(jax.value_and_grad(power))(jnp.zeros((2, 2)))
     assert np.isfinite(value) and np.all(np.isfinite(slope))
+
+
+@pytest.mark.parametrize("measurement", [detect.PhaseShifting(2), detect.Offset(1.0), detect.Offset(1.5), detect.Intensity(lambda a: a)])
+def test_no_nan_gradient_where_noise_made_light_negative(measurement):
+    dark = jnp.asarray([[[-0.1, 0, 0]]] * (1 if isinstance(measurement, detect.Intensity) else 2))
+    for frames in (dark, dark[:1]) if isinstance(measurement, detect.Offset) else (dark,):
+        value, slope = jax.jit(jax.value_and_grad(lambda f: jnp.sum(measurement.field(f).real)))(frames)
+        assert np.isfinite(value) and np.all(np.isfinite(slope))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ALL)
+def test_double_precision(name):
+    z = 0.8 * np.exp(1j * np.arange(12).reshape(3, 4))
+    measurement = jax.tree.map(lambda a: a.astype(float), ALL[name])
+    found = jax.jit(lambda z: measurement.field(measurement.frames(z)))(jnp.asarray(z))
+    assert found.dtype == np.complex128
+    assert relative(found, z) <= 1e-12
 
 
 def test_phase_shifting_frames_are_intensities():
@@ -55,8 +126,158 @@ def test_four_steps_against_the_textbook(field):
     assert (frames[0] - frames[2])[0, 0] / (4 * r) == pytest.approx(field, abs=1e-6)
 
 
-def test_refusals():
-    with pytest.raises(ValueError, match="`steps` must be a whole number of at least 3, got 2"):
-        optics.PhaseShifting(2)
-    with pytest.raises(ValueError, match="`reference` must be finite and above 0"):
-        optics.PhaseShifting(4, reference=0.0)
+def test_two_frames_against_the_quadratic_equation():
+    # Meng (2006): |z|² is the smaller root of 2m² − (2A + 2B + 4r²)m + A² + B² = 0, A and B without the reference's light.
+    z, r = 0.5 - 0.6j, 2.0
+    frames = np.asarray(detect.PhaseShifting(2).frames(jnp.full((1, 1), z)), float)[:, 0, 0] * (1 + r) ** 2
+    a, b = frames - r**2
+    m = np.min(np.roots([2, -(2 * a + 2 * b + 4 * r**2), a**2 + b**2]).real)
+    wanted = ((a - m) + 1j * (b - m)) / (2 * r)
+    assert wanted == pytest.approx(z, abs=1e-5)
+    assert detect.PhaseShifting(2).field(jnp.asarray(frames, jnp.float32)[:, None, None] / (1 + r) ** 2)[0, 0] == pytest.approx(z, abs=1e-5)
+
+
+def test_unequal_steps_against_least_squares():
+    # Frames with noise, which no field gives: numpy's least squares is the judge.
+    phases, r = np.array([0.0, 0.9, 2.2, 3.1, 5.0]), 0.6
+    frames = np.random.default_rng(0).random((5, 3, 4))
+    model = np.stack([np.ones(5), 2 * r * np.cos(phases), 2 * r * np.sin(phases)], -1) / (1 + r) ** 2
+    _, x, y = np.linalg.lstsq(model, frames.reshape(5, -1), rcond=None)[0].reshape(3, 3, 4)
+    found = detect.PhaseShifting(phases=phases, reference=r).field(jnp.asarray(frames, jnp.float32))
+    assert relative(found, x + 1j * y) <= 1e-5
+
+
+def test_phases_are_leaves_with_a_gradient():
+    # A step error of the reference turns into an error of the field: the derivative against finite differences.
+    z = disc(0, (3, 9))
+
+    @jax.jit
+    def wrong(phases):
+        assumed = detect.PhaseShifting(phases=phases)
+        return jnp.sum(jnp.abs(assumed.field(detect.PhaseShifting(4).frames(z)) - z) ** 2)
+
+    phases = np.float32([0.1, 1.5, 3.2, 4.7])
+    slope = jax.grad(wrong)(jnp.asarray(phases))
+    h = 1e-2
+    wanted = [
+        (
+            wrong(jnp.asarray(phases + h * (np.arange(4) == d), jnp.float32))
+            - wrong(jnp.asarray(phases - h * (np.arange(4) == d), jnp.float32))
+        )
+        / (2 * h)
+        for d in range(4)
+    ]
+    np.testing.assert_allclose(slope, wanted, rtol=2e-2, atol=2e-2)
+
+
+def test_balanced_diodes_cancel_what_they_share():
+    z = disc(0, (5, 9))
+    balanced = detect.Balanced(0.5)
+    frames = balanced.frames(z)
+    wanted = [np.abs(np.asarray(z) + r) ** 2 / 1.5**2 for r in (0.5, -0.5, 0.5j, -0.5j)]
+    np.testing.assert_allclose(frames, wanted, atol=1e-6)
+    assert relative(balanced.field(frames + 0.1), z) <= 1e-5
+
+
+def test_off_axis_between_pixels():
+    # A modulator of n pixels with one of them lit gives a plane wave at any point of the camera: its frame is known.
+    n, s, r = 6, 4, 0.8
+    for lit in range(n):
+        order = lit - n // 2
+        z = np.exp(-2j * np.pi * order * np.arange(n) / n)
+        x = np.arange(s * n) / s
+        carrier = n + (n - 1) // 2
+        wanted = np.abs(np.exp(-2j * np.pi * order * x / n) + r * np.exp(-2j * np.pi * carrier * x / n)) ** 2 / (1 + r) ** 2
+        sharp = detect.OffAxis(s, reference=r, fill=1e-3).frames(jnp.asarray(z)[None])
+        np.testing.assert_allclose(sharp[0, 0], wanted, atol=1e-5)
+        # An open column of the camera lowers the contrast by the sinc of its share of a fringe.
+        blurred = detect.OffAxis(s, reference=r).frames(jnp.asarray(z)[None])
+        mean = np.mean(wanted)
+        contrast = np.sinc((carrier - order) / (s * n))
+        np.testing.assert_allclose(blurred[0, 0], mean + contrast * (wanted - mean), atol=1e-5)
+
+
+def test_off_axis_needs_its_four_columns():
+    # With three columns a pixel the spectrum of |z|² overlaps the fringes: the bound of 4 is not for comfort.
+    rng = np.random.default_rng(0)
+    n = 8
+    z = rng.normal(size=n) + 1j * rng.normal(size=n)
+
+    def trip(s):
+        fine = scipy.fft.ifft(np.pad(np.roll(scipy.fft.fft(z), (n - 1) // 2), (n, s * n - 2 * n))) * s
+        return scipy.fft.ifft(np.roll(scipy.fft.fft(np.abs(fine + 1) ** 2)[n : 2 * n], -((n - 1) // 2))) / s
+
+    assert relative(trip(4), z) < 1e-12 and relative(trip(3), z) > 0.1
+
+
+def test_intensity_leaves_the_phase_to_its_retrieval():
+    z = disc(0, (2, 5, 9))
+    size = jnp.asarray(np.abs(z))
+    plain = detect.Intensity(lambda amplitude: amplitude)
+    frames = plain.frames(z)
+    assert frames.shape == (2, 1, 5, 9) and relative(frames[:, 0], np.abs(z) ** 2) <= 1e-6
+    assert relative(plain.field(plain.frames(size)), size) <= 1e-6
+    slope = jax.jit(jax.grad(lambda a: jnp.sum(plain.field(plain.frames(a)))))(size)
+    np.testing.assert_allclose(slope, np.where(np.asarray(size) > 0, 1, 0), atol=1e-5)
+    assert not jax.tree.leaves(plain)
+    # A module's arrays are leaves; a result that holds a field gives it.
+    known = detect.Intensity(_KnownPhase(jnp.asarray(np.angle(z))))
+    assert len(jax.tree.leaves(known)) == 1
+    assert relative(known.field(known.frames(z)), z) <= 1e-6
+    whole = detect.Intensity(lambda a: SimpleNamespace(field=2 * a))
+    assert relative(whole.field(frames), 2 * size) <= 1e-6
+
+
+class _KnownPhase(eqx.Module):
+    phase: jax.Array
+
+    def __call__(self, amplitude):
+        return amplitude * jnp.exp(1j * self.phase)
+
+
+@pytest.mark.parametrize("name", ["2 steps", "balanced", "offset", "off-axis"])
+def test_a_device_with_it_is_exact(name, key):
+    device = optics.FourierProcessor(optics.dft((3, 4)), ALL[name])
+    x, w = jax.random.normal(key, (2, 3, 4))
+    wanted = scipy.fft.ifft2(scipy.fft.fft2(np.asarray(x, float)) * scipy.fft.fft2(np.asarray(w, float)))
+    found = jax.jit(optics.convolve)(x, w, device)
+    assert not jnp.iscomplexobj(found) and relative(found, wanted.real) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: detect.PhaseShifting(1), "`steps` must be a whole number of at least 2, got 1"),
+        (lambda: detect.PhaseShifting(4.0), "`steps` must be a whole number of at least 2, got 4.0"),
+        (lambda: detect.PhaseShifting(4, reference=0.0), "`reference` must be finite and above 0"),
+        (lambda: detect.PhaseShifting(2, reference=1.4), "`reference` must be at least √2 ≈ 1.41421 with 2 steps, got 1.4"),
+        (lambda: detect.PhaseShifting(phases=(0.0, 1.0)), "`phases` must be at least 3 in one row, got shape \\(2,\\); two frames are"),
+        (lambda: detect.PhaseShifting(phases=1.0), "`phases` must be at least 3 in one row, got shape \\(\\)"),
+        (lambda: detect.PhaseShifting(phases=(0.0, np.inf, 1.0)), "`phases` must be finite rad"),
+        (lambda: detect.PhaseShifting(phases=(0.0, 2 * np.pi, 1.0, 1.0)), "`phases` must differ, three of them modulo 2π"),
+        (lambda: detect.PhaseShifting(3, phases=(0.0, 1.0, 2.0, 3.0)), "`steps` must be the number of `phases`, 4, or be left out, got 3"),
+        (lambda: detect.Balanced(-1.0), "`reference` must be finite and above 0, got -1"),
+        (lambda: detect.Offset(0.9), "`offset` must be finite and at least 1, got 0.9"),
+        (lambda: detect.Offset(1.2).frames(jnp.zeros((2, 2), complex)), "`offset` must be at least √2 ≈ 1.41421 for complex fields"),
+        (lambda: detect.OffAxis(3), "`oversampling` must be a whole number of at least 4, got 3"),
+        (lambda: detect.OffAxis(reference=np.nan), "`reference` must be finite and above 0"),
+        (lambda: detect.OffAxis(fill=0.0), "`fill` must be finite and above 0 and at most 1, got 0"),
+        (lambda: detect.OffAxis().field(jnp.zeros((1, 2, 6))), "`frames` must have a multiple of 4 columns, got 6"),
+        (lambda: detect.Intensity(3), "`retrieve` must map amplitudes to a field, .* got 3"),
+        (lambda: detect.Intensity(detect.Coherent), "`retrieve` must map amplitudes to a field"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_weaker_reference_than_that_is_ambiguous():
+    # Two fields within the unit disc that two frames cannot tell apart: the bound of √2 is not for comfort.
+    r, z = 1.2, -0.7 - 0.68j
+    mirrored = -1j * np.conj(z + (1 + 1j) * r / 2) - (1 + 1j) * r / 2
+    assert abs(mirrored) <= 1
+    pair = detect.Balanced(r)
+    frames = [np.asarray(pair.frames(jnp.full((1, 1), field)))[::2] for field in (z, mirrored)]
+    np.testing.assert_allclose(*frames, rtol=1e-5)
+    assert abs(z - mirrored) > 0.1

@@ -10,7 +10,7 @@ import scipy.fft
 import optics
 from optics import effects
 from tests.conftest import relative
-from tests.parts import DEVICES, EFFECTS, MEASUREMENTS, load
+from tests.parts import DARK_MODULATIONS, DEVICES, EFFECTS, MEASUREMENTS, MODULATIONS, load
 
 # What each device's convolution may differ by from the exact one, noise and all.
 ERRORS = {
@@ -198,8 +198,9 @@ def test_noise_free_engine_against_the_exact_transform(key):
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_every_effect_on_every_measurement_that_it_fits(effect, measurement, key):
     parts = dict(optics=optics.dft(4), measurement=MEASUREMENTS[measurement], camera=(EFFECTS[effect],))
-    if EFFECTS[effect].signed not in (None, MEASUREMENTS[measurement].signed):
-        with pytest.raises(ValueError, match=f"`camera` cannot hold {type(EFFECTS[effect]).__name__}: the frames of"):
+    unfit = EFFECTS[effect].signed not in (None, MEASUREMENTS[measurement].signed)
+    if unfit or effect in MODULATIONS:
+        with pytest.raises(ValueError, match=f"`camera` cannot hold {type(EFFECTS[effect]).__name__}: (the frames of|it acts on light)"):
             optics.FourierProcessor(**parts)
         return
     device = optics.FourierProcessor(**parts)
@@ -213,6 +214,25 @@ def test_every_effect_on_every_measurement_that_it_fits(effect, measurement, key
     assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
     wanted = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(x, (-2, -1)), norm="ortho"), (-2, -1))
     assert relative(found, wanted) < 0.6
+
+
+@pytest.mark.parametrize("modulation", MODULATIONS)
+def test_every_modulation_on_a_modulator(modulation, key):
+    effect = MODULATIONS[modulation]
+    device = optics.FourierProcessor(optics.dft(4), slm=(effect,))
+    x = jax.random.normal(key, (8, 4, 4))
+
+    def loss(x, device):
+        found = device.transform(x, key)
+        return jnp.mean(jnp.abs(found) ** 2), found
+
+    (value, found), slopes = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(x, device)
+    assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+    wanted = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(x, (-2, -1)), norm="ortho"), (-2, -1))
+    assert 1e-4 < relative(found, wanted) < 0.6
+    dark = jax.jit(jax.grad(lambda x, d: jnp.sum(jnp.abs(d.transform(x, key)) ** 2), (0, 1)))(0 * x, device)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(dark))
+    assert (np.max(np.abs(device.transform(0 * x))) > 1e-6) == (modulation in DARK_MODULATIONS)
 
 
 @pytest.mark.usefixtures("x64")

@@ -13,6 +13,7 @@ ORDER = [
     {"optics.calibration"},
     {"optics.presets"},
     {"optics.convolution", "optics.gradients"},
+    {"optics.mapping"},
     {"optics"},
     {"nets"},
     {"bench"},

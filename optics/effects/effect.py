@@ -20,3 +20,13 @@ class Effect(eqx.Module):
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         raise NotImplementedError
+
+
+class Modulation(Effect):
+    """An effect on light as it leaves a modulator; it has no meaning on frames.
+
+    `value` is the amplitude of each pixel in units of the brightest pixel, real or complex; the result is complex
+    where the effect acts on phase. Leading axes are exposures.
+    """
+
+    signed: ClassVar[bool | None] = True

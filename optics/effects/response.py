@@ -33,6 +33,29 @@ class Dark(Effect):
         return value + self.level
 
 
+class Bias(Effect):
+    """Offset of each pixel: value -> value + level, without noise of its own.
+
+    Arguments:
+        level: electronic offset or fixed pattern (DSNU, hot pixels among it) in units of full scale, scalar or (rows,
+            columns) map of either sign; real for a camera, real or complex for stray light on a modulator.
+
+    Raises:
+        ValueError: `level` not finite.
+
+    Source: EMVA 1288 (2021), linear model (offset) and spatial nonuniformity.
+    """
+
+    level: Array = eqx.field(converter=leaf)
+
+    def __init__(self, level: Any):
+        number("level", jnp.abs(jnp.asarray(level)), 0.0, jnp.inf)
+        self.level = level
+
+    def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
+        return value + self.level
+
+
 class Gain(Effect):
     """Response of each pixel: value -> value · gain.
 

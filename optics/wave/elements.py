@@ -1,71 +1,78 @@
-"""Thin elements: arrays that a field is multiplied by. The optical axis passes through sample n//2 of each axis."""
+"""Openings: real arrays in [0, 1] that a field is multiplied by, each sample's share of open area."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float
 
-from optics._check import concrete, finite, number, positive
-from optics.wave.phasor import phasor
-
-
-def lens(shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any) -> Complex[Array, "rows cols"]:
-    """Thin lens with the paraxial (quadratic) phase.
-
-        t(x, y) = exp(−i π (x² + y²) / (λ f))
-
-    Arguments:
-        shape: samples (rows, columns).
-        dx: sample spacing, m, scalar.
-        wavelength: m, scalar.
-        focal_length: f, m, scalar; negative for a diverging lens.
-
-    Returns:
-        complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of the axis.
-
-    Raises:
-        ValueError: `dx` or `wavelength` not positive, `focal_length` zero or not finite.
-
-    Source: Goodman (2005), eq. 5-10.
-    """
-    positive("dx", dx, "m")
-    positive("wavelength", wavelength, "m")
-    finite("focal_length", focal_length, "m")
-    if concrete(focal_length) and not float(focal_length):
-        raise ValueError(f"`focal_length` must not be zero, got {focal_length} m; a plane without power needs no lens.")
-
-    def exponent(dx, wavelength, focal_length):
-        y, x = (centred(n, jnp.float64) for n in shape)
-        phase = -jnp.pi * dx**2 / (wavelength * focal_length) * (y[:, None] ** 2 + x[None, :] ** 2)
-        return jax.lax.complex(jnp.zeros_like(phase), phase)
-
-    return phasor(exponent, dx, wavelength, focal_length)
+from optics._check import number, positive
+from optics.wave.geometry import centred as centred
+from optics.wave.geometry import pair
 
 
-def aperture(shape: tuple[int, int], dx: Any, radius: Any) -> Float[Array, "rows cols"]:
-    """Circular stop: 1 inside `radius`, 0 outside, linear over the one sample that the edge passes through.
+def aperture(shape: tuple[int, int], dx: Any, radius: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+    """Circular stop: 1 inside `radius`, 0 outside, the covered share of a sample where the edge passes through it.
 
-        t(r) = clip((R − r) / dx + ½, 0, 1)
+        t(r) = ½ + ∫₀^d T(s) ds,   d = (R − r) / dx − dx / (24 R)
 
-    The soft edge is the covered share of a sample to first order, so the stop's area does not jump with `radius`
-    and has a gradient.
+    T is what a straight edge at right angles to the radius meets: a sample's width across its direction, a trapezoid of
+    area 1. The last term of d is the mean sagitta of the edge over a sample, so that the area is right to third order
+    in dx / R. The stop has a gradient in all its numbers.
 
     Arguments:
         shape: samples (rows, columns).
         dx: sample spacing, m, scalar.
         radius: R, m, scalar.
+        centre: of the stop, (y, x), m.
 
     Returns:
         real transmission in [0, 1], shape (rows, columns).
 
     Raises:
-        ValueError: `dx` or `radius` not positive.
+        ValueError: `dx` or `radius` not positive, or `centre` not two finite numbers.
     """
     positive("dx", dx, "m")
     positive("radius", radius, "m")
-    y, x = (centred(n) for n in shape)
-    return jnp.clip(radius / dx - jnp.hypot(y[:, None], x[None, :]) + 0.5, 0.0, 1.0)
+    cy, cx = pair("centre", centre)
+    y, x = jnp.abs(centred(shape[0]) - cy / dx)[:, None], jnp.abs(centred(shape[1]) - cx / dx)[None, :]
+    r2 = x**2 + y**2
+    # The root is fed a harmless 1 in the middle, where it has no slope.
+    r = jnp.sqrt(jnp.where(r2 > 0, r2, 1.0))
+    long, short = jnp.where(r2 > 0, jnp.maximum(x, y) / r, 1.0), jnp.minimum(x, y) / r
+    samples = radius / dx
+    d = samples - jnp.where(r2 > 0, r, 0.0) - 1 / (24 * samples)
+    flat = (long - short) / 2
+    slope = jnp.maximum(jnp.abs(d) - flat, 0.0)
+    share = 0.5 + (jnp.clip(d, -flat, flat) + jnp.sign(d) * (slope - slope**2 / (2 * jnp.maximum(short, 1e-6)))) / long
+    # Chosen, not clipped: away from the edge nothing has a slope.
+    return jnp.where(jnp.abs(d) < flat + short, share, jnp.where(d > 0, 1.0, 0.0))
+
+
+def rectangle(shape: tuple[int, int], dx: Any, size: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+    """Rectangular stop with edges along the axes: the share of each sample that is open, exactly.
+
+        t(y, x) = o(y) · o(x),   o(x) = |[x − dx/2, x + dx/2] ∩ [c − w/2, c + w/2]| / dx
+
+    Arguments:
+        shape: samples (rows, columns).
+        dx: sample spacing, m, scalar.
+        size: full widths w (y, x), m.
+        centre: c of the stop, (y, x), m.
+
+    Returns:
+        real transmission in [0, 1], shape (rows, columns).
+
+    Raises:
+        ValueError: `dx` or `size` not positive, or `size` or `centre` not two finite numbers.
+    """
+    positive("dx", dx, "m")
+
+    def open_(n, width, middle):
+        positive("size", width, "m")
+        return _covered(centred(n) - middle / dx, width / (2 * dx))
+
+    rows, cols = map(open_, shape, pair("size", size), pair("centre", centre))
+    return rows[:, None] * cols[None, :]
 
 
 def pixels(samples: int, count: int, per_pixel: int, fill: Any) -> Float[Array, "samples count"]:
@@ -88,10 +95,10 @@ def pixels(samples: int, count: int, per_pixel: int, fill: Any) -> Float[Array, 
     """
     number("fill", fill, 0.0, 1.0, open_low=True)
     offset = centred(samples)[:, None] - per_pixel * centred(count)[None, :]
-    half = 0.5 * fill * per_pixel
-    return jnp.clip(jnp.minimum(offset + 0.5, half) - jnp.maximum(offset - 0.5, -half), 0.0, 1.0)
+    return _covered(offset, 0.5 * fill * per_pixel)
 
 
-def centred(n: int, dtype: Any = None) -> Float[Array, " n"]:
-    """Sample numbers −n//2 … with 0 at sample n//2, as floating point."""
-    return jnp.arange(n, dtype=dtype or jnp.result_type(float)) - n // 2
+def _covered(offset: Array, half: Any) -> Array:
+    """Share of a sample, `offset` samples from the middle of an opening of half width `half`, that is open."""
+    # Exactly 1 in the middle however far from the axis, unlike a difference of two edges.
+    return jnp.clip(half + 0.5 - jnp.abs(offset), 0.0, jnp.minimum(2 * half, 1.0))

@@ -60,3 +60,46 @@ def phasor(exponent: Callable[..., jax.Array], *parameters: Any) -> jax.Array:
         return value, tangent
 
     return curve(*(parameters[i] for i in traced))
+
+
+def turned(phase: Callable[..., jax.Array], *parameters: Any) -> jax.Array:
+    """exp(i · phase(*parameters)) for parameters of any shape, with the value computed in double precision.
+
+    For `phasor` the parameters are scalars and the slopes are double precision too. Here the slopes are the working
+    precision, which serves where no large terms cancel in them, and one pass gives those of all parameters,
+
+        d turned = i · turned · d phase.
+
+    Arguments:
+        phase: maps the parameters, all in one precision, single or double, to a real array in that precision, rad.
+        parameters: arrays or numbers; those that are traced are taken as they are.
+
+    Returns:
+        complex array of modulus 1 and of the shape that `phase` returns.
+    """
+    working, real = jnp.result_type(complex), jnp.result_type(float)
+    traced = [i for i, p in enumerate(parameters) if not concrete(p)]
+
+    def filled(values, dtype):
+        """All parameters in one precision, with `values` in the traced places; the others keep their double precision."""
+        merged = list(parameters)
+        for i, value in zip(traced, values, strict=True):
+            merged[i] = value
+        return tuple(jnp.asarray(p, dtype) for p in merged)
+
+    def evaluate(*values):
+        with jax.enable_x64(True):
+            angle = phase(*filled(values, jnp.float64))
+            return jax.lax.complex(jnp.cos(angle), jnp.sin(angle)).astype(working)
+
+    if not traced:
+        return evaluate()
+    curve = jax.custom_jvp(evaluate)
+
+    @curve.defjvp
+    def rule(values, tangents):
+        value = curve(*values)
+        slope = jax.jvp(lambda *v: phase(*filled(v, real)), values, tangents)[1].astype(real)
+        return value, value * jax.lax.complex(jnp.zeros_like(slope), slope)
+
+    return curve(*(parameters[i] for i in traced))

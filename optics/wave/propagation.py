@@ -1,4 +1,4 @@
-"""Propagation of a scalar field between parallel planes."""
+"""Propagation without approximation: the angular spectrum of plane waves."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from jaxtyping import Array, Complex
 
 from optics._check import finite, plane, positive
 from optics.wave.phasor import phasor
+from optics.wave.sampling import transfer_sampled
 
 
 def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
@@ -18,7 +19,9 @@ def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array,
     The piston exp(ikz) is left out: it is common to the plane and, in single precision, is what other codes lose
     the phase to. √(1 − s) − 1 is evaluated as −s / (1 + √(1 − s)), in double precision. Waves with s > 1 are
     evanescent and decay as exp(−k |z| √(s − 1)). The grid is periodic: what leaves on one side enters on the other,
-    so leave a dark margin. The transfer function is sampled well for |z| ≤ n dx² / λ with n samples a side.
+    so leave a dark margin. The transfer function is sampled well for |z| ≤ n dx² / λ with n samples a side, and beyond
+    that for frequencies |f| ≤ n dx / (2 λ |z|): a field that holds no others is still carried rightly.
+    An axis of one sample is light that is uniform along it.
 
     Arguments:
         u: field, shape (..., rows, columns), real or complex; any unit of amplitude.
@@ -32,10 +35,17 @@ def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array,
     Raises:
         ValueError: `dx` or `wavelength` not positive, `z` not finite, or `u` with fewer than two axes.
 
+    Warns:
+        SamplingWarning: `z` beyond n dx² / λ, and more than 1e-8 of the power at frequencies that are not sampled well
+            there. A field or number that is traced is not looked at.
+
     Source: J. W. Goodman, Introduction to Fourier Optics, 3rd ed. (2005), eq. 3-74.
     """
     u = plane("u", u)
-    return jnp.fft.ifft2(jnp.fft.fft2(u) * transfer_function(u.shape[-2:], dx, wavelength, z))
+    spectrum = jnp.fft.fft2(u)
+    transfer = transfer_function(u.shape[-2:], dx, wavelength, z)
+    transfer_sampled(spectrum, dx, wavelength, z, "`band_limited_angular_spectrum`")
+    return jnp.fft.ifft2(spectrum * transfer)
 
 
 def transfer_function(shape: tuple[int, int], dx: Any, wavelength: Any, z: Any) -> Complex[Array, "rows cols"]:

@@ -1,8 +1,8 @@
-"""Numbers -> light: how an array becomes amplitudes of modulator pixels. An encoder returns (drive, scale)."""
+"""Modulators that set amplitude and phase of each pixel."""
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
+
+from optics.encode.encoder import Encoder, brightest
 
 
 def complex_amplitude(
@@ -21,6 +21,14 @@ def complex_amplitude(
     Returns:
         drive, same shape and kind, |drive| ≤ 1; scale, shape (..., 1, 1), in the unit of `a`.
     """
-    brightest = jnp.max(jnp.abs(jax.lax.stop_gradient(a)), axis=(-2, -1), keepdims=True)
-    scale = jnp.where(brightest > 0, brightest, 1)
+    scale = brightest(a)
     return a / scale, scale
+
+
+class ComplexAmplitude(Encoder):
+    """`complex_amplitude` as an encoder: one exposure, a pixel a number."""
+
+    def encode(self, a: Inexact[Array, "*lead rows cols"]) -> tuple[Inexact[Array, "*lead 1 rows cols"], Float[Array, "*lead 1 1"]]:
+        """Drive (..., 1, rows, columns) and scale (..., 1, 1)."""
+        drive, scale = complex_amplitude(a)
+        return drive[..., None, :, :], scale

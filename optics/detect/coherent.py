@@ -1,0 +1,34 @@
+"""Coherent receiver."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+
+class Coherent(eqx.Module):
+    """Coherent receiver a pixel: two balanced pairs of photodiodes give the quadratures in one exposure.
+
+    With a local oscillator r, the pairs' differences are r Re(A) and r Im(A); divided by r they are the frames. A
+    field known to be real needs one pair, and gives one frame.
+
+    Source: K. Kikuchi, J. Lightwave Technol. 34, 157 (2016), section II.
+    """
+
+    # Whether frames are signed, and whether a field known to be real may be detected as such.
+    signed: ClassVar[bool] = True
+    one_quadrature: ClassVar[bool] = True
+
+    def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:
+        """Signed frames (..., 2, rows, columns): in phase and in quadrature; the first alone when `field` is real."""
+        if jnp.iscomplexobj(field):
+            return jnp.stack([field.real, field.imag], axis=-3)
+        return field[..., None, :, :]
+
+    def field(self, frames: Float[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+        """The field from the frames, complex when there are two."""
+        if frames.shape[-3] == 1:
+            return frames[..., 0, :, :]
+        return jax.lax.complex(frames[..., 0, :, :], frames[..., 1, :, :])

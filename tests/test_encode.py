@@ -1,0 +1,283 @@
+"""Encoders: what they put on the modulator, what the optics makes of it (by FFT), and what comes back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics import encode
+from tests.conftest import relative
+
+ENCODERS = {
+    "complex": encode.ComplexAmplitude(),
+    "3 parts": encode.Amplitude(3),
+    "4 parts": encode.Amplitude(4),
+    "pairs": encode.DoublePhase("pair"),
+    "checkerboard": encode.DoublePhase(),
+    "exchanged pairs": encode.DoublePhase("pair", frames=2),
+    "blazed": encode.Blazed(4),
+    "moved blazed": encode.Blazed(3, frames=3),
+    "bit planes": encode.BitPlanes(12, parts=3),
+}
+N = 8
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Complex numbers of two examples, zeros and real ones among them, the second a thousand times the first."""
+    re, im = jax.random.normal(jax.random.key(5), (2, 2, N, N))
+    a = (re + 1j * im).at[:, 0, :3].set(0).at[:, 1].set(re[:, 1])
+    return a * jnp.array([1, 1000])[:, None, None]
+
+
+@jax.jit
+def sloped(encoder, a, da):
+    """Drive, scale, what comes back in the middle of the order, and its slope along `da`."""
+
+    def whole(a):
+        drive, scale = encoder.encode(a)
+        return scale * encoder.combine(encoder.seen(drive, a.shape[-2:])), (drive, scale)
+
+    found, slope, (drive, scale) = jax.jvp(whole, (a,), (da,), has_aux=True)
+    return drive, scale, found, slope
+
+
+seen = jax.jit(lambda encoder, light: encoder.seen(light, (N, N)))
+
+
+def through(encoder, a):
+    return sloped(encoder, a, a)[:3]
+
+
+def orders(drive, order, size=N):
+    """The field of each exposure over the central order by FFT of the drive, one number a frequency, at numbers' places.
+
+    The light of a size×size plane of numbers on p×q pixels each, seen around `order`, in units of what the mean would give.
+    """
+    rows, cols = (n // size for n in drive.shape[-2:])
+    spectrum = np.fft.fft2(np.asarray(drive, complex)) / (rows * cols)
+    m = np.fft.fftfreq(size, 1 / size).round()
+    ky, kx = (m + round(f * size) for f in order)
+    # Pixels lie half a block off the middle of their number.
+    shift = [np.exp(-2j * np.pi * k / size * (0.5 / b - 0.5)) for k, b in ((ky, rows), (kx, cols))]
+    picked = spectrum[..., ky.astype(int) % (size * rows), :][..., kx.astype(int) % (size * cols)]
+    return picked * shift[0][:, None] * shift[1]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_is_encoded_comes_back(name, numbers):
+    encoder = ENCODERS[name]
+    drive, scale, found = through(encoder, numbers)
+    p, q = encoder.subpixels
+    assert drive.shape == (2, encoder.frames, N * p, N * q) and scale.shape == (2, 1, 1)
+    assert np.max(np.abs(drive)) <= 1 + 1e-6
+    for one, wanted in zip(found, numbers, strict=True):
+        assert relative(one, wanted) <= (1e-3 if isinstance(encoder, encode.BitPlanes) else 2e-6)
+    # Scale is per example.
+    np.testing.assert_allclose(through(encoder, numbers * jnp.array([1, 0])[:, None, None])[2][0], found[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
+    encoder = ENCODERS[name]
+    direction = numbers[::-1] * (0.3 + 0.1j)
+    for found, wanted in zip(sloped(encoder, numbers, direction)[3], direction, strict=True):
+        assert relative(found, wanted) <= 5e-5
+    _, _, nothing, slope = sloped(encoder, 0 * numbers, direction)
+    assert np.max(np.abs(nothing)) <= 2e-6
+    assert relative(slope, direction) <= 5e-5
+
+
+def test_modulus_of_phase_only_drives(numbers):
+    for name in ("pairs", "checkerboard", "exchanged pairs", "blazed"):
+        np.testing.assert_allclose(np.abs(through(ENCODERS[name], numbers)[0]), 1, atol=1e-5)
+
+
+def test_amplitudes_are_not_negative(numbers):
+    for name in ("3 parts", "4 parts"):
+        assert np.min(through(ENCODERS[name], numbers)[0]) >= 0
+    drive, scale, found = through(encode.Amplitude(2), numbers.real)
+    assert np.min(drive) >= 0 and np.max(drive) == 1
+    np.testing.assert_allclose(scale[:, 0, 0], np.max(np.abs(numbers.real), (1, 2)), rtol=1e-6)
+    assert relative(found, numbers.real) <= 1e-6
+    slope = jax.grad(lambda a: jnp.sum(encode.Amplitude(2).combine(encode.Amplitude(2).encode(a)[0])))(jnp.zeros((2, 2)))
+    np.testing.assert_array_equal(slope, 1)
+    drive, scale, found = through(encode.Amplitude(1), numbers.real)
+    np.testing.assert_allclose(found, np.maximum(numbers.real, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "inner"),
+    # The figures that the docstrings state, for numbers all over the disc.
+    [
+        ("complex", 0, 0),
+        ("pairs", 0.53, 0.25),
+        ("checkerboard", 0.28, 0.06),
+        ("exchanged pairs", 0, 0),
+        ("blazed", 0.52, 0.25),
+        ("moved blazed", 0, 0),
+    ],
+)
+def test_central_order_by_fft(name, whole, inner):
+    encoder, n = ENCODERS[name], 48
+    radius, turn = np.random.default_rng(1).uniform(size=(2, n, n))
+    a = np.sqrt(radius) * np.exp(2j * np.pi * turn)
+    drive, scale, _ = through(encoder, jnp.asarray(a, jnp.complex64))
+    field = np.mean(orders(drive, encoder.order, n), 0) * float(scale[0, 0])
+    # A block of pixels has an envelope of its own over the order, known beforehand (a Dirichlet kernel for each axis).
+    m = np.fft.fftfreq(n, 1 / n)
+    for axis, pixels in enumerate(encoder.subpixels):
+        places = (np.arange(pixels) + 0.5) / pixels - 0.5
+        envelope = np.mean(np.cos(2 * np.pi * m[:, None] / n * places), -1)
+        field = field / (envelope[:, None] if axis == 0 else envelope)
+    wanted = np.fft.fft2(a)
+    near = (np.abs(m[:, None]) <= n / 4) & (np.abs(m) <= n / 4)
+    for part, stated in ((near | True, whole), (near, inner)):
+        found = np.linalg.norm((field - wanted)[part]) / np.linalg.norm(wanted[part])
+        assert found == pytest.approx(stated, rel=0.15, abs=1e-5)
+    # In the middle of the order every one is exact.
+    assert abs(field[0, 0] - wanted[0, 0]) <= 1e-5 * n
+
+
+def test_the_difference_of_a_pair_shows_as_stated(numbers):
+    # What is wrong with a pair is tan(πκ/2) · i sin θ exp(iφ), transformed.
+    a = np.asarray(numbers[0], complex)
+    drive, scale, _ = through(ENCODERS["pairs"], numbers)
+    scale = float(scale[0, 0, 0])
+    field = orders(drive[0, 0], (0.0, 0.0)) * scale
+    kappa = np.fft.fftfreq(N)
+    across = 1j * np.exp(1j * np.angle(a)) * np.sqrt(scale**2 - np.abs(a) ** 2)
+    wanted = np.fft.fft2(a) * np.cos(np.pi * kappa / 2) + np.fft.fft2(across) * 1j * np.sin(np.pi * kappa / 2)
+    assert relative(field, wanted) <= 1e-5
+
+
+@pytest.mark.parametrize("period", [3, 4, 8])
+def test_first_order_against_davis(period):
+    # Depth M gives the amplitude sin(π(1 − M)) / (q sin(π(1 − M)/q)), the sinc of Davis et al. for many pixels.
+    amplitude = jnp.linspace(0, 1, 41)[None, :]
+    drive, _ = jax.jit(encode.Blazed(period).encode)(amplitude)
+    steps = np.asarray(drive).reshape(41, period)
+    depth = np.angle(steps[:, 1] / steps[:, 0]) * period / (2 * np.pi)
+    m = 1 - np.asarray(depth, float)
+    with np.errstate(invalid="ignore"):
+        wanted = np.sin(np.pi * m) / (period * np.sin(np.pi * m / period))
+    np.testing.assert_allclose(wanted, 0.999 * np.linspace(0, 1, 41), atol=2e-6)
+    first = np.fft.fft(steps, axis=-1)[:, 1] / period
+    np.testing.assert_allclose(np.abs(first), 0.999 * np.linspace(0, 1, 41), atol=2e-6)
+
+
+def test_unmodulated_light_misses_the_first_order(numbers):
+    encoder = ENCODERS["blazed"]
+    drive, scale, found = through(encoder, numbers)
+    leaking = encoder.combine(seen(encoder, drive + 0.1)) * scale
+    np.testing.assert_allclose(leaking, found, atol=2e-5 * np.max(np.abs(found)))
+    on_axis = ENCODERS["checkerboard"]
+    drive, scale, found = through(on_axis, numbers)
+    leaking = on_axis.combine(seen(on_axis, drive + 0.1)) * scale
+    assert relative(leaking, found) > 0.1
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_bit_planes(bits):
+    grey = jnp.linspace(-0.2, 1.21, 701).reshape(1, 701)
+    planes, weights = encode.bit_planes(grey, bits)
+    assert planes.shape == (bits, 1, 701) and set(np.unique(planes)) == {0.0, 1.0}
+    assert np.sum(weights) == pytest.approx(1)
+    last = 2**bits - 1
+    wanted = np.round(np.clip(np.asarray(grey, float), 0, 1) * last) / last
+    np.testing.assert_allclose(np.tensordot(weights, planes, 1), wanted, atol=1e-6)
+    slope = jax.grad(lambda g: jnp.sum(jnp.tensordot(weights, encode.bit_planes(g, bits)[0], 1)))(grey)
+    inside = (np.asarray(grey) >= -0.5 / last) & (np.asarray(grey) <= 1 + 0.5 / last)
+    np.testing.assert_allclose(slope, inside, atol=1e-6)
+
+
+def test_bit_planes_add_as_fields_and_not_as_intensities():
+    grey = np.random.default_rng(0).integers(0, 256, (64, 64)) / 255
+    planes, weights = (np.asarray(v, float) for v in encode.bit_planes(jnp.asarray(grey, jnp.float32), 8))
+    exact = np.fft.fft2(grey)
+    fields = np.fft.fft2(planes)
+    assert relative(np.tensordot(weights, fields, 1), exact) <= 1e-6
+    for power in (1, 2):
+        intensities = np.tensordot(weights**power, np.abs(fields) ** 2, 1)
+        wrong, right = intensities.ravel()[1:], (np.abs(exact) ** 2).ravel()[1:]
+        assert np.corrcoef(wrong, right)[0, 1] < 0.85
+    # 2^b weights on intensities, as one would naively: a correlation of 0.74 apart from the zero order.
+    naive = np.tensordot(2.0 ** np.arange(8), np.abs(fields) ** 2, 1).ravel()[1:]
+    assert np.corrcoef(naive, right)[0, 1] == pytest.approx(0.74, abs=0.04)
+
+
+@pytest.mark.parametrize(("bits", "parts", "frames"), [(8, 1, 8), (8, 2, 16), (6, 3, 18), (10, 4, 40)])
+def test_frames_of_a_mirror_device(bits, parts, frames):
+    encoder = encode.BitPlanes(bits, parts)
+    assert encoder.frames == frames
+    a = jnp.linspace(0.1, 1, 4).reshape(2, 2)
+    drive, _, _ = through(encoder, a if parts < 3 else a * (1 + 0.5j))
+    assert drive.shape == (frames, 2, 2) and set(np.unique(drive)) <= {0.0, 1.0}
+    # Light of the frames, each through an FFT of its own: fields are weighted and summed.
+    fields = jnp.fft.fft2(drive)
+    assert relative(encoder.combine(fields), jnp.fft.fft2(encoder.combine(drive))) <= 1e-5
+
+
+@pytest.mark.parametrize(("size", "error"), [(3, 0.20), (4, 0.115), (8, 0.028)])
+def test_superpixels_show_a_complex_number_in_one_binary_frame(size, error):
+    encoder = encode.Superpixel(size)
+    radius, turn = np.random.default_rng(2).uniform(size=(2, 32, 32))
+    a = np.sqrt(radius) * np.exp(2j * np.pi * turn)
+    drive, _, found = through(encoder, jnp.asarray(a, jnp.complex64))
+    assert drive.shape == (1, 32 * size, 32 * size) and set(np.unique(drive)) == {0.0, 1.0}
+    # The figures that the docstring states.
+    assert relative(found, a) == pytest.approx(error, rel=0.1)
+    assert np.abs(np.vdot(a, found)) / np.vdot(a, a).real == pytest.approx(1, abs=0.05)
+
+
+def test_an_optics_that_starts_from_subpixels_sees_the_order(numbers):
+    encoder = ENCODERS["blazed"]
+    drive, _, _ = through(encoder, numbers)
+    fine = jnp.repeat(jnp.repeat(drive, 3, -1), 3, -2)  # sub-pixels of the modulator's own
+    resolved = encoder.seen(fine, (N, N), resolve=True)
+    assert resolved.shape == fine.shape
+    # A pixel of finite width dims the order by its sinc, here the mean of three turned samples.
+    dimmed = np.mean(np.exp(-2j * np.pi * np.array([-1, 0, 1]) / 12)).real
+    np.testing.assert_allclose(seen(encoder, fine), dimmed * seen(encoder, drive), atol=1e-5)
+
+
+def test_the_function_is_the_encoder(numbers):
+    drive, scale = encode.complex_amplitude(numbers)
+    found, same = encode.ComplexAmplitude().encode(numbers)
+    np.testing.assert_array_equal(found[:, 0], drive)
+    np.testing.assert_array_equal(same, scale)
+    assert np.max(np.abs(drive), (1, 2)) == pytest.approx(1)
+    real, _ = encode.complex_amplitude(numbers.real)
+    assert real.dtype == jnp.float32
+
+
+def test_double_precision_stays(x64):
+    a = jnp.asarray(np.random.default_rng(3).normal(size=(2, 4, 4)) @ np.diag([1, 1j, -1, 0]))
+    for name in ("4 parts", "checkerboard", "blazed"):
+        found = through(ENCODERS[name], a)[2]
+        assert found.dtype == jnp.complex128 and relative(found, a) <= 1e-13
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: encode.Amplitude(5), "`frames` must be a whole number of at least 1 and at most 4, got 5"),
+        (lambda: encode.Amplitude(2).encode(jnp.ones((2, 2)) * 1j), "`a` must be real for 2 frames, got complex64; `Amplitude\\(3\\)`"),
+        (lambda: encode.BitPlanes(8, 1).encode(jnp.ones((2, 2)) * 1j), "`a` must be real for 1 frames"),
+        (lambda: encode.DoublePhase("stripes"), '`layout` must be "pair" or "checkerboard", got \'stripes\''),
+        (lambda: encode.DoublePhase(frames=3), "`frames` must be 1, or 2 to exchange the phases, got 3"),
+        (lambda: encode.Blazed(2), "`period` must be a whole number of at least 3, got 2"),
+        (lambda: encode.Blazed(4, frames=2), "`frames` must be 1, or 4 to move the grating through its period, got 2"),
+        (lambda: encode.Superpixel(1), "`size` must be a whole number of at least 2, got 1"),
+        (lambda: encode.BitPlanes(0), "`bits` must be a whole number of at least 1 and at most 16, got 0"),
+        (lambda: encode.BitPlanes(8, 5), "`parts` must be a whole number of at least 1 and at most 4, got 5"),
+        (lambda: encode.bit_planes(jnp.ones((2, 2)), 17), "`bits` must be"),
+        (
+            lambda: encode.ComplexAmplitude().seen(jnp.ones((4, 6)), (4, 4)),
+            r"`light` has planes of 4×6, which is no whole multiple of the 4×4 numbers",
+        ),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,128 @@
+"""Many small planes, and many short sequences, in a frame."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.signal
+
+import optics
+from optics import effects
+from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows, turns
+from tests.conftest import relative
+from tests.test_mapping_tiles import Counter, ideal, truth
+
+
+@functools.partial(jax.jit, static_argnames=("boundary",))
+def packed(x, w, device=None, key=None, boundary="circular"):
+    return convolve_packed(x, w, device, key, boundary=boundary)
+
+
+@functools.partial(jax.jit, static_argnames=("boundary",))
+def rows(x, w, device=None, key=None, boundary="circular"):
+    return convolve_rows(x, w, device, key, boundary=boundary)
+
+
+def of_lines(x, w, boundary):
+    return np.stack([truth(a[None], w[None], boundary)[0] for a in x])
+
+
+@pytest.mark.parametrize("boundary", ["full", "same", "valid", "circular", "negacyclic"])
+def test_planes_in_a_frame(boundary):
+    rng = np.random.default_rng(1)
+    # Tokens and examples share frames, the two heads have kernels of their own.
+    x, w = rng.normal(size=(3, 1, 5, 4, 3)), rng.normal(size=(2, 1, 4, 2))
+    device = ideal((13, 10))
+    wanted = np.stack([[[truth(a, b, boundary) for a in example[0]] for b in w[:, 0]] for example in x])
+    assert relative(packed(x, w, device, None, boundary), wanted) <= 1e-6
+    assert relative(packed(x, w, boundary=boundary), wanted) <= 1e-6
+
+
+def test_a_kernel_larger_than_the_plane_reaches_no_other():
+    rng = np.random.default_rng(2)
+    x, w = rng.normal(size=(6, 3, 3)), rng.normal(size=(9, 8))
+    assert relative(packed(x, w, ideal((15, 16)), None, "same"), [truth(a, w, "same") for a in x]) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("boundary", "pixels", "grid"),
+    [
+        # 11 + 11 − 1 = 21 pixels a cell: 48² tokens in a megapixel.
+        ("circular", 1024, 48),
+        ("full", 1024, 48),
+        # 11 + 5.
+        ("same", 1024, 64),
+        ("valid", 1024, 93),
+        ("circular", 11, 1),
+    ],
+)
+def test_tokens_in_a_frame(boundary, pixels, grid):
+    plan = plan_packed((8, 1, 5000, 11, 11), (3, 1, 11, 11), (pixels, pixels), boundary)
+    assert plan.grid == (grid, grid)
+    frames = -(-40000 // grid**2)
+    assert (plan.frames, plan.x_planes, plan.products) == (frames, frames, 3 * frames)
+
+
+@pytest.mark.parametrize("boundary", ["same", "negacyclic"])
+def test_sequences_in_rows(boundary):
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(25, 5)), rng.normal(size=3)
+    assert relative(rows(x, w, ideal((13, 10)), None, boundary), of_lines(x, w, boundary)) <= 1e-6
+
+
+def test_a_row_is_a_period():
+    rng = np.random.default_rng(4)
+    x, w = rng.normal(size=(20, 10)), rng.normal(size=10)
+    wanted = np.stack([scipy.ndimage.convolve1d(a, w, mode="wrap", origin=-5) for a in x])
+    assert relative(rows(x, w, ideal((13, 10))), wanted) <= 1e-6
+    assert plan_rows(x.shape, w.shape, (13, 10)).frames == 2
+
+
+def test_counts_are_those_of_a_device():
+    for x_shape, w_shape, boundary in (((4, 1, 30, 3, 3), (2, 1, 3, 3), "same"), ((7, 3, 4), (3, 5), "full")):
+        device = Counter((12, 17), [])
+        jax.eval_shape(functools.partial(convolve_packed, device=device, boundary=boundary), jnp.zeros(x_shape), jnp.zeros(w_shape))
+        plan = plan_packed(x_shape, w_shape, (12, 17), boundary)
+        assert device.calls == [[plan.x_planes, plan.w_planes, plan.products]]
+
+
+def test_frames_in_turns_have_noise_of_their_own(monkeypatch, key):
+    x = np.ones((20, 3, 3))
+    device = optics.FourierProcessor(optics.dft(6), camera=(effects.Read(1e-3),))
+    monkeypatch.setattr(turns, "LARGEST", 2 * 36)
+    assert plan_packed(x.shape, (1, 1), (6, 6)).w_planes == 3
+    fn = jax.jit(lambda key: convolve_packed(x, np.ones((1, 1)), device, key))
+    found = np.asarray(fn(key))
+    np.testing.assert_array_equal(found, fn(key))
+    assert len(np.unique(found.reshape(20, 9), axis=0)) == 20
+    assert 0 < np.std(found) < 0.1 and abs(np.mean(found) - 1) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("fn", "x", "w", "options", "message"),
+    [
+        (convolve_packed, np.ones(3), np.ones((1, 1)), {}, "`x` must have at least two axes"),
+        (convolve_packed, np.ones((3, 3)), np.ones(3), {}, "`w` must have at least two axes"),
+        (convolve_packed, np.ones((3, 0)), np.ones((1, 1)), {}, "`x` must have at least 2 axes, none of them empty"),
+        (convolve_packed, np.ones((2, 3, 3)), np.ones((3, 1, 1)), {}, "`x` and `w` must broadcast"),
+        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"boundary": "wrap"}, "`boundary` must be one of"),
+        (convolve_packed, np.ones((3, 3)), np.ones((4, 1)), {"boundary": "valid"}, "`w` must fit in `x`"),
+        (convolve_packed, np.ones((9, 3)), np.ones((1, 1)), {}, "do not fit in a frame"),
+        (convolve_packed, np.ones((3, 3)), np.ones((5, 1)), {"boundary": "full"}, "use `convolve_tiled`"),
+        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"device": "ideal"}, "`device` must be None or a device"),
+        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"convolve": 1}, "`convolve` must be a function"),
+        (convolve_rows, 1.0, np.ones(1), {}, "`x` must have at least one axis"),
+        (convolve_rows, np.ones(7), np.ones(1), {}, "do not fit in a frame"),
+    ],
+)
+def test_refusals(fn, x, w, options, message):
+    with pytest.raises(ValueError, match=message):
+        fn(x, w, **({"device": ideal((6, 6))} | options))
+
+
+def test_refusals_of_a_plan():
+    with pytest.raises(ValueError, match="`x` must have at least 1 axis"):
+        plan_rows((), (3,), (6, 6))

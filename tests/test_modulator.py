@@ -1,0 +1,392 @@
+"""The modulator: levels of phase, its table, crosstalk, leaks, flicker, and the units drawn from a key."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from optics import effects
+from tests.conftest import relative
+
+act = jax.jit(lambda effect, value, key: effect(value, key))
+
+
+def turns(n):
+    """Light of amplitude 1 at n phases round the circle."""
+    return jnp.exp(2j * jnp.pi * (jnp.arange(n) + 0.25) / n).astype(jnp.complex64)[None, :]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8, 10])
+def test_exactly_two_to_the_bits_phases(bits):
+    found = np.asarray(act(effects.PhaseQuantize(bits), 0.7 * turns(20_000), None))[0]
+    levels = np.unique(np.mod(np.round(np.angle(found) / (2 * np.pi) * 2**bits, 3), 2**bits))
+    np.testing.assert_array_equal(levels, np.arange(2**bits))
+    np.testing.assert_allclose(np.abs(found), 0.7, rtol=1e-6)
+    # Rounded to the nearest, across the seam too; and as efficient as Goodman (2005), section 7.3, says.
+    apart = found / (0.7 * np.asarray(turns(20_000))[0])
+    assert np.max(np.abs(np.angle(apart))) <= np.pi / 2**bits + 1e-6
+    assert abs(np.mean(apart)) ** 2 == pytest.approx(np.sinc(0.5**bits) ** 2, abs=2e-5)
+
+
+def test_level_zero_has_a_phase_of_exactly_zero():
+    # Rounding must not send it to 2π, where crosstalk would see the largest step there is.
+    value = jnp.exp(1j * jnp.linspace(-0.01, 0.01, 1001)).astype(jnp.complex64)[None, :]
+    found = act(effects.PhaseQuantize(6), value, None)
+    assert np.all(found.imag == 0) and np.allclose(found.real, 1, rtol=1e-6)
+    flat = act(effects.Crosstalk(effects.SuperGaussian()), found, None)
+    np.testing.assert_allclose(flat, found, atol=1e-5)
+
+
+def test_quantized_phase_passes_the_slope_of_phase_and_amplitude():
+    quantize = effects.PhaseQuantize(3)
+
+    def shown(phi, amplitude):
+        found = quantize(amplitude * jnp.exp(1j * phi)[None, None], None)[0, 0]
+        return jnp.stack([found.real, found.imag])
+
+    of_phase, of_amplitude = jax.jit(jax.jacfwd(shown, (0, 1)))(0.9, 0.5)
+    level = np.exp(1j * np.pi / 4)
+    np.testing.assert_allclose(of_phase, [(0.5j * level).real, (0.5j * level).imag], atol=1e-6)
+    np.testing.assert_allclose(of_amplitude, [level.real, level.imag], atol=1e-6)
+
+
+def test_table_against_numpy():
+    table = np.array([0.0, 0.4, 1.9, 2.0, 4.1, 6.6])
+    value = 0.3 * turns(200)
+    u = (np.arange(200) + 0.25) / 200
+    wanted = np.interp(u, np.linspace(0, 1, 6), table)
+    np.testing.assert_allclose(act(effects.PhaseLUT(table), value, None)[0], 0.3 * np.exp(1j * wanted), atol=1e-6)
+    gain = np.linspace(0.9, 1.1, 200)[None, :]
+    residue = effects.PhaseLUT(a2=0.03, a3=-0.01, stretch=0.02, gain=gain)
+    wanted = gain[0] * 2 * np.pi * 1.02 * (u + 0.03 * np.sin(2 * np.pi * u) - 0.01 * np.sin(4 * np.pi * u))
+    np.testing.assert_allclose(act(residue, value, None)[0], 0.3 * np.exp(1j * wanted), atol=2e-6)
+
+
+@pytest.mark.parametrize("stretch", [0.02, 0.3])
+def test_a_range_that_is_no_turn_makes_a_zero_order(stretch):
+    # A blazed grating of range 2π(1 + ε): efficiency sinc²(ε) in its order, sinc²(1 + ε) in the zero order.
+    found = np.asarray(act(effects.PhaseLUT(stretch=stretch), turns(4096), None))[0]
+    orders = np.fft.fft(found) / 4096
+    assert abs(orders[1]) ** 2 == pytest.approx(np.sinc(stretch) ** 2, abs=1e-3)
+    assert abs(orders[0]) ** 2 == pytest.approx(np.sinc(1 + stretch) ** 2, abs=1e-3)
+
+
+def test_kernels_against_scipy():
+    x = jnp.linspace(-4, 4, 81)
+    below = jax.jit(lambda kernel: kernel.below(x))
+    for order in (1.0, 1.2, 2.0):
+        wanted = scipy.stats.levy_stable.cdf(np.asarray(x), order, 0, scale=1 / (2 * np.pi * 2.03))
+        np.testing.assert_allclose(below(effects.SuperGaussian(2.03, order)), wanted, atol=3e-5)
+    for reach, power in ((0.1, 1.0), (0.3, 2.0), (0.2, 4.0)):
+        wanted = scipy.stats.gennorm.cdf(np.asarray(x), power, scale=reach)
+        np.testing.assert_allclose(below(effects.Exponential(reach, power)), wanted, atol=1e-6)
+    # Two sides: areas in the ratio of α Γ(1 + 1/n).
+    sided = below(effects.Exponential((0.1, 0.3), (1.0, 2.0)))
+    areas = np.array([0.1, 0.3 * scipy.special.gamma(1.5)])
+    assert sided[40] == pytest.approx(areas[0] / areas.sum(), abs=1e-6)
+
+
+def smooth_phase(drive, width, order, subpixels, fine=32):
+    """The staircase of `drive` (rad, one row, repeated beyond its ends), convolved in numpy, at the middle of each sub-pixel."""
+    pad, n = 8, drive.size
+    stairs = np.repeat(np.pad(drive, pad, mode="edge"), fine)
+    f = np.fft.fftfreq(stairs.size * 4, 1 / fine)
+    spread = np.pad(stairs, (stairs.size, 2 * stairs.size), mode="edge")
+    blurred = np.fft.ifft(np.fft.fft(spread) * np.exp(-(np.abs(f / width) ** order))).real[stairs.size :][: stairs.size]
+    at = (np.arange(n * subpixels) + 0.5) / subpixels + pad - 0.5 / fine
+    return np.interp(at * fine, np.arange(stairs.size), blurred)
+
+
+@pytest.mark.parametrize(("width", "order"), [(2.03, 1.2), (0.92, 2.3), (0.5, 2.0)])
+def test_crosstalk_against_a_convolution_in_numpy(width, order):
+    drive = np.random.default_rng(0).uniform(0.1, 6.1, 12)
+    amplitude = np.linspace(0.2, 1, 12)
+    value = jnp.asarray((amplitude * np.exp(1j * drive))[None, :], jnp.complex64)
+    kernel = effects.SuperGaussian(width, order)
+    s = 4
+    resolved = np.asarray(act(effects.Crosstalk(kernel, s, resolve=True), value, None))
+    assert resolved.shape == (s, 12 * s)
+    wanted = np.repeat(amplitude, s) * np.exp(1j * smooth_phase(drive, width, order, s))
+    # The kernel is followed over 3 neighbours; a heavy tail (q = 1.2) has 0.6 % beyond, which is shared out.
+    assert relative(resolved[0], wanted) <= (2e-2 if order < 2 else 2e-3)
+    far = np.asarray(act(effects.Crosstalk(kernel, s, neighbours=8, resolve=True), value, None))
+    assert relative(far[0], wanted) <= (6e-3 if order < 2 else 1e-3)
+    mean = act(effects.Crosstalk(kernel, s), value, None)
+    np.testing.assert_allclose(mean[0], resolved.reshape(s, 12, s).mean((0, 2)), atol=2e-6)
+
+
+def test_crosstalk_acts_on_phase_and_pays_for_flyback():
+    crosstalk = effects.Crosstalk(effects.SuperGaussian(), subpixels=8, response=effects.PhaseLUT())
+    # A constant phase stays, and amplitude is not blurred; the response of the pixels comes before the blur.
+    amplitude = np.random.default_rng(1).uniform(0.1, 1, (6, 14))
+    flat = jnp.asarray(amplitude * np.exp(2.5j), jnp.complex64)
+    np.testing.assert_allclose(act(crosstalk, flat, None), flat, atol=1e-6)
+    stretched = effects.Crosstalk(effects.SuperGaussian(), subpixels=8, response=effects.PhaseLUT(stretch=2.0))
+    np.testing.assert_allclose(act(stretched, flat, None), amplitude * np.exp(7.5j), atol=2e-6)
+    # A linear ramp within one turn stays as it is away from the ends.
+    ramp = jnp.tile(jnp.exp(0.4j * jnp.arange(14)).astype(jnp.complex64), (6, 1))
+    turned = np.asarray(act(crosstalk, ramp, None) / ramp)[:, 4:10]
+    np.testing.assert_allclose(turned / np.abs(turned), 1, atol=1e-5)
+    # The same ramp over the seam passes through everything between 2π and 0.
+    lost = 1 - np.abs(act(crosstalk, ramp * np.exp(3j), None)[0])
+    assert np.max(lost) > 0.1 and np.argmax(lost) in (8, 9) and np.max(lost[:5]) < 0.02
+
+
+def test_crosstalk_dims_a_fine_grating_more_than_a_coarse_one():
+    def efficiency(period):
+        value = jnp.exp(2j * jnp.pi * (jnp.arange(48) % period) / period).astype(jnp.complex64)[None, :]
+        found = np.fft.fft(np.asarray(act(effects.Crosstalk(effects.SuperGaussian()), value, None))[0]) / 48
+        return abs(found[48 // period]) ** 2
+
+    found = [efficiency(p) for p in (2, 4, 8, 16)]
+    assert found == sorted(found) and found[-1] < 1
+
+
+def test_extinction_of_1000_to_1_is_3_percent_of_the_field():
+    found = act(effects.Extinction(1000.0), jnp.asarray([[0.0, 1.0]]), None)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, [[0.0316, 1]], atol=1e-4)
+    assert (found[0, 1] / found[0, 0]) ** 2 == pytest.approx(1000, rel=1e-4)
+
+
+@pytest.mark.parametrize(("fill", "share"), [(0.87, 0.017), (0.93, 0.005), (0.957, 0.0019), (0.972, 0.0008)])
+def test_zero_order_of_the_gaps(fill, share):
+    # A field without a zero order of its own: what the lens gathers there is the gaps'.
+    value = turns(64)
+    found = np.fft.fft(np.asarray(act(effects.DeadSpace(fill, phase=0.3), value, None))[0]) / 64
+    assert abs(found[0]) ** 2 == pytest.approx((1 - fill) ** 2, rel=1e-3) == pytest.approx(share, rel=0.05)
+    assert np.angle(found[0]) == pytest.approx(0.3, abs=1e-4)
+    assert abs(found[1]) ** 2 == pytest.approx(fill**2, rel=1e-5)
+    undimmed = np.asarray(act(effects.DeadSpace(fill, phase=0.3, dim=False), value, None))[0]
+    np.testing.assert_allclose(fill * np.fft.fft(undimmed) / 64, found, atol=1e-6)
+
+
+def test_stuck_pixels():
+    mask = np.zeros((3, 4))
+    mask[1, 2] = 1
+    value = jnp.ones((2, 3, 4))
+    found = act(effects.StuckPixels(mask, 0.25), value, None)
+    np.testing.assert_array_equal(found, np.where(mask, 0.25, np.ones((2, 3, 4))))
+    assert act(effects.StuckPixels(mask > 0, 1j), value, None)[0, 1, 2] == 1j
+    slope = jax.grad(lambda m: jnp.sum(effects.StuckPixels(m)(value, None)))(jnp.asarray(mask))
+    np.testing.assert_array_equal(slope, -2 * np.ones((3, 4)))
+
+
+def far(light):
+    return np.fft.fft2(np.asarray(light), norm="ortho")
+
+
+def test_flicker_loses_the_same_light_alone_and_in_step(key):
+    sigma, shape = 0.195, (64, 64)
+    value = jnp.asarray(np.fft.ifft2(np.eye(1, 64 * 64, 5 * 64 + 9).reshape(shape) * 64 * 64), jnp.complex64)  # one spot, at (5, 9)
+    spot = lambda light: abs(far(light)[5, 9]) ** 2  # noqa: E731
+    independent, common = effects.Flicker(sigma), effects.Flicker(sigma, common=True)
+    whole = spot(value)
+    in_step = act(common, value, key)
+    assert 1 - spot(act(independent, value, None)) / whole == pytest.approx(1 - np.exp(-(sigma**2)), abs=1e-5)
+    assert 1 - spot(in_step) / whole == pytest.approx(1 - scipy.special.j0(np.sqrt(2) * sigma) ** 2, abs=1e-5)
+    for effect in (independent, common):
+        assert 1 - spot(act(effect, value, None)) / whole == pytest.approx(0.037, abs=1e-3)
+    # In step: the same picture, dimmer. Independent: what the spot lost lies all over the plane.
+    np.testing.assert_allclose(in_step, scipy.special.j0(np.sqrt(2) * sigma) * np.asarray(value), rtol=1e-5)
+    speckle = abs(far(act(independent, value, key))) ** 2
+    speckle[5, 9] = 0
+    assert speckle.sum() / whole == pytest.approx(1 - np.exp(-(sigma**2)), rel=0.05)
+    assert speckle.std() / speckle.mean() == pytest.approx(1, abs=0.1)  # fully developed: exponential intensities
+
+
+def test_ripple_against_its_average_over_time(key):
+    sigma, cycles = 0.4, 0.35
+    effect = effects.Flicker(sigma, common=True, cycles=cycles)
+    value = jnp.ones((500, 2, 2))
+    plane = np.asarray(act(effect, value, key))
+    # One draw for all pixels of an exposure.
+    np.testing.assert_array_equal(plane, np.broadcast_to(plane[:, :1, :1], plane.shape))
+    found = plane[:, 0, 0]
+    time = (np.arange(20_000) + 0.5) / 20_000 * cycles
+    start = np.linspace(0, 1, 2000, endpoint=False)[:, None]
+    possible = np.mean(np.exp(1j * np.sqrt(2) * sigma * np.sin(2 * np.pi * (time[::20] + start))), axis=-1)
+    # Every draw is on the curve of possible averages, and no two exposures are alike.
+    assert np.max(np.min(np.abs(found[:, None] - possible), axis=1)) <= 2e-3
+    assert len(np.unique(found)) > 450
+    instant = act(effects.Flicker(sigma, common=True, cycles=0.0), value, key)
+    np.testing.assert_allclose(np.abs(instant), 1, atol=1e-5)
+    assert np.std(np.angle(instant)) == pytest.approx(sigma, rel=0.1)
+
+
+def test_ripple_that_grows_with_the_drive_makes_a_zero_order():
+    value = turns(256)
+    effect = effects.Flicker(0.5, common=True, proportional=True)
+    found = np.asarray(act(effect, value, None))[0]
+    u = (np.arange(256) + 0.25) / 256
+    np.testing.assert_allclose(found, scipy.special.j0(np.sqrt(2) * 0.5 * u) * np.asarray(value)[0], atol=1e-6)
+    assert abs(np.fft.fft(found)[0]) / 256 > 0.01 > abs(np.fft.fft(act(effects.Flicker(0.5, common=True), value, None)[0])[0]) / 256
+
+
+def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
+    n = 20_000
+    found = np.asarray(act(effects.LaserNoise(0.05, pointing=0.1), jnp.ones((n, 3, 3)), key), np.complex128)
+    power = np.abs(found[:, 1, 1]) ** 2
+    assert power.mean() == pytest.approx(1, abs=5 * 0.05 / np.sqrt(n))
+    assert power.std() == pytest.approx(0.05, rel=5 / np.sqrt(2 * n))
+    # One power for all pixels; the wander turns them in proportion to their place, about pixel n//2.
+    np.testing.assert_allclose(np.abs(found), np.broadcast_to(np.abs(found[:, :1, :1]), found.shape), rtol=1e-5)
+    np.testing.assert_allclose(np.angle(found[:, 1, 1]), 0, atol=1e-6)
+    across, down = np.angle(found[:, 1, 2]), np.angle(found[:, 2, 1])
+    assert across.std() == pytest.approx(0.1, rel=5 / np.sqrt(2 * n)) == pytest.approx(down.std(), rel=0.05)
+    np.testing.assert_allclose(np.angle(found[:, 0, 2]), across - down, atol=1e-5)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "effect",
+    [
+        effects.Crosstalk(effects.SuperGaussian(), response=effects.PhaseLUT(a2=0.02)),
+        effects.Crosstalk(effects.Exponential((0.1, 0.2), 1.5), resolve=True),
+        effects.PhaseLUT(np.linspace(0, 6.1, 9) ** 1.1, a3=0.01, gain=0.98),
+        effects.Flicker(0.3, common=True, cycles=0.4, proportional=True),
+        effects.LaserNoise(0.1, pointing=0.2),
+        effects.DeadSpace(0.9, 0.5, 1.0),
+        effects.Extinction(300.0),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_gradients_against_finite_differences(effect):
+    effect = jax.tree.map(lambda leaf: leaf.astype(float), effect)
+    of_phase, of_turn, key = jax.random.split(jax.random.key(3), 3)
+    phi = jax.random.uniform(of_phase, (2, 4, 4), minval=0.1, maxval=6.1)
+
+    def loss(effect, phi):
+        found = effect(0.8 * jnp.exp(1j * phi), key)
+        return jnp.sum(jnp.sin(3 * found.real) + found.imag**2)
+
+    direction = jax.random.normal(of_turn, phi.shape)
+    both = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    _, (of_effect, of_phi) = both(effect, phi)
+    numeric = (both(effect, phi + 1e-6 * direction)[0] - both(effect, phi - 1e-6 * direction)[0]) / 2e-6
+    assert np.vdot(of_phi, direction) == pytest.approx(float(numeric), rel=1e-5)
+    more, less = (both(jax.tree.map(lambda leaf: leaf * (1 + step), effect), phi)[0] for step in (1e-6, -1e-6))  # noqa: B023
+    found = sum(np.vdot(a, b) for a, b in zip(jax.tree.leaves(of_effect), jax.tree.leaves(effect), strict=True))
+    assert found == pytest.approx(float(more - less) / 2e-6, rel=1e-4, abs=1e-7)
+
+
+def test_double_precision_stays(x64, key):
+    value = (jnp.ones((3, 3)) * np.exp(1.1j)).astype(jnp.complex128)
+    chain = effects.PhaseQuantize(5), effects.PhaseLUT(a2=0.01), effects.Flicker(0.1), effects.LaserNoise(0.1, 0.1)
+    found = jax.jit(lambda e, v: [effect(v, key) for effect in e])((*chain, effects.Crosstalk(effects.SuperGaussian())), value)
+    assert all(v.dtype == jnp.complex128 for v in found)
+
+
+def test_one_trace_for_a_sweep(key):
+    traces = 0
+
+    @jax.jit
+    def run(effect):
+        nonlocal traces
+        traces += 1
+        return effect(turns(8), key)
+
+    for width in (1.0, 2.0):
+        for a2 in (0.0, 0.01):
+            run(effects.Crosstalk(effects.SuperGaussian(width), response=effects.PhaseLUT(a2=a2)))
+    assert traces == 1
+    swept = jax.vmap(lambda w: run(effects.Crosstalk(effects.SuperGaussian(w), response=effects.PhaseLUT())))(jnp.array([1.0, 3.0]))
+    assert swept.shape == (2, 1, 8)
+
+
+def test_units_have_the_statistics_they_are_drawn_with(key):
+    shape = (300, 400)
+
+    @jax.jit
+    def draw(key):
+        return (
+            effects.draw_prnu(key, shape, 0.01, row=0.02, column=0.03),
+            effects.draw_dsnu(key, shape, 2.0, hot=0.01, heat=100.0),
+            effects.draw_stuck(key, shape, 0.02),
+            effects.draw_read_noise(key, shape, 1.0, 1.6),
+            effects.draw_read_noise(key, shape, 1.5, 1.5),
+            *effects.draw_residue(key, 0.02, shape),
+        )
+
+    prnu, dsnu, stuck, read, even, a2, a3 = (np.asarray(v, np.float64) for v in draw(key))
+    assert prnu.mean() == pytest.approx(1, abs=0.01)
+    rows, cols = prnu.mean(1), prnu.mean(0)
+    assert rows.std() == pytest.approx(0.02, rel=0.2) and cols.std() == pytest.approx(0.03, rel=0.2)
+    assert (prnu - rows[:, None] - cols + prnu.mean()).std() == pytest.approx(0.01, rel=0.01)
+    assert np.mean(dsnu > 20) == pytest.approx(0.01 * np.exp(-0.2), rel=0.1)
+    assert np.mean(dsnu) == pytest.approx(1.0, abs=0.2)
+    assert dsnu[dsnu < 10].std() == pytest.approx(2.0, rel=0.02)
+    assert stuck.mean() == pytest.approx(0.02, rel=0.1) and set(np.unique(stuck)) == {0, 1}
+    assert np.median(read) == pytest.approx(1.0, rel=0.01) and np.sqrt(np.mean(read**2)) == pytest.approx(1.6, rel=0.03)
+    np.testing.assert_array_equal(even, 1.5)
+    u = np.linspace(0, 1, 32, endpoint=False)[:, None]
+    some = [a.ravel()[:10_000] for a in (a2, a3)]
+    assert np.std(some[0] * np.sin(2 * np.pi * u) + some[1] * np.sin(4 * np.pi * u)) == pytest.approx(0.02, rel=0.02)
+
+
+def test_a_population_of_units_is_a_vmap(key):
+    def unit(key):
+        return effects.draw_prnu(key, (4, 4), 0.01)
+
+    keys = jax.random.split(key, 5)
+    gains = jax.jit(jax.vmap(unit))(keys)
+    assert gains.shape == (5, 4, 4) and len(np.unique(gains)) == 80
+    np.testing.assert_allclose(gains[2], jax.jit(unit)(keys[2]), rtol=1e-6)
+
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: effects.PhaseQuantize(0), "`bits` must be a whole number of at least 1 and at most 16, got 0"),
+        (lambda: effects.PhaseLUT([0.0, 2.0, 1.0, 6.0]), "`table` must be sorted.*entry 2 is below entry 1"),
+        (lambda: effects.PhaseLUT([1.0]), r"`table` must be a line of at least 2 phases in rad, got shape \(1,\)"),
+        (lambda: effects.PhaseLUT(np.ones((2, 2))), "`table` must be a line"),
+        (lambda: effects.PhaseLUT([0.0, np.nan]), "`table` must be finite"),
+        (lambda: effects.PhaseLUT(a2=np.inf), "`a2` must be finite"),
+        (lambda: effects.PhaseLUT(a3=np.nan), "`a3` must be finite"),
+        (lambda: effects.PhaseLUT(stretch=-1.0), "`stretch` must be finite and above -1, got -1"),
+        (lambda: effects.PhaseLUT(gain=0.0), "`gain` must be finite and above 0"),
+        (lambda: effects.SuperGaussian(0.0), "`width` must be finite and above 0 cycles per pixel"),
+        (lambda: effects.SuperGaussian(2.0, 0.5), "`order` must be finite and at least 1 and at most 4, got 0.5"),
+        (lambda: effects.Exponential(-0.1), "`reach` must be finite and above 0 pixels"),
+        (lambda: effects.Exponential(0.1, 0.0), "`power` must be finite and at least 0.5"),
+        (lambda: effects.Exponential((0.1, 0.2, 0.3)), r"`reach` must be one number or a pair \(before, after\)"),
+        (lambda: effects.Crosstalk(effects.SuperGaussian(), subpixels=0), "`subpixels` must be a whole number of at least 1"),
+        (lambda: effects.Crosstalk(effects.SuperGaussian(), neighbours=0), "`neighbours` must be a whole number"),
+        (lambda: effects.Extinction(0.5), "`ratio` must be finite and at least 1, got 0.5"),
+        (lambda: effects.DeadSpace(0.0), "`fill` must be finite and above 0 and at most 1, got 0"),
+        (lambda: effects.DeadSpace(0.9, 1.5), "`reflectance` must be finite and at least 0 and at most 1"),
+        (lambda: effects.DeadSpace(0.9, phase=np.nan), "`phase` must be finite"),
+        (lambda: effects.Flicker(-0.1), "`sigma` must be finite and at least 0"),
+        (lambda: effects.Flicker(1.2, common=True), "`sigma` must be finite and at least 0 and at most 1 rad, got 1.2"),
+        (lambda: effects.Flicker(0.1, common=True, cycles=-1.0), "`cycles` must be finite and at least 0"),
+        (lambda: effects.Flicker(0.1, proportional=True), "`proportional` ripple must be common"),
+        (lambda: effects.LaserNoise(-0.1), "`rin` must be finite and at least 0"),
+        (lambda: effects.LaserNoise(0.1, pointing=-1.0), "`pointing` must be finite and at least 0 rad"),
+        (lambda: effects.draw_prnu(KEY, (2, 2), -0.1), "`sigma` must be finite and at least 0"),
+        (lambda: effects.draw_prnu(KEY, (2, 2), 0.1, row=-1.0), "`row` must be finite"),
+        (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, column=-1.0), "`column` must be finite"),
+        (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, hot=2.0), "`hot` must be finite and at least 0 and at most 1"),
+        (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, heat=-2.0), "`heat` must be finite and at least 0"),
+        (lambda: effects.draw_stuck(KEY, (2, 2), -0.1), "`share` must be finite"),
+        (lambda: effects.draw_read_noise(KEY, (2, 2), 0.0, 1.0), "`median` must be finite and above 0"),
+        (lambda: effects.draw_read_noise(KEY, (2, 2), 2.0, 1.0), "`rms` must be at least `median`, got 1.0 and 2.0"),
+        (lambda: effects.draw_residue(KEY, -0.1), "`rms` must be finite and at least 0"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_kernel_or_response_of_another_kind():
+    # Duck-typed kinds that annotations would already refuse under beartype.
+    with pytest.raises((ValueError, TypeError), match="kernel"):
+        effects.Crosstalk("exponential")
+    with pytest.raises((ValueError, TypeError), match="response"):
+        effects.Crosstalk(effects.Exponential(), response=0.1)
