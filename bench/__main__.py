@@ -5,9 +5,9 @@ import sys
 
 import tyro
 
-from bench.config import Fidelity, Speed
+from bench.config import Fidelity, Networks, Speed
 
-COMMANDS = {"fidelity": Fidelity, "speed": Speed}
+COMMANDS = {"fidelity": Fidelity, "speed": Speed, "networks": Networks}
 
 
 def main(arguments: list[str] | None = None) -> int:

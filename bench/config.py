@@ -26,3 +26,8 @@ class Fidelity(Options):
 @dataclass(frozen=True)
 class Speed(Options):
     """What a transform and a convolution on the device cost, as ratios measured side by side."""
+
+
+@dataclass(frozen=True)
+class Networks(Options):
+    """What a training step on the device costs beside the exact ones, and memory against the length of a sequence."""

@@ -39,7 +39,9 @@ def main(options: Fidelity) -> results.Rows:
             scipy.fft.ifft2(scipy.fft.fft2(double(x)) * scipy.fft.fft2(double(w))).real,
         ),
     ):
-        bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
+        if not hasattr(device, name if name == "transform" else "convolve"):
+            continue
+        bare = without_effects(device)
         call = eqx.filter_jit(run)
         noisy = [np.asarray(call(device, key)) for key in tqdm(shots, desc=name, unit=" shots", leave=False)]
         mean = np.mean(noisy, axis=0)
@@ -62,6 +64,14 @@ def main(options: Fidelity) -> results.Rows:
     )
     results.write(options.out, "fidelity", rows + sweep, asdict(options), picture(options.device, rows, sweep))
     return rows + sweep
+
+
+def without_effects(device: Any) -> Any:
+    """The device with its optics and gains alone."""
+    bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
+    if hasattr(bare, "detector"):
+        bare = eqx.tree_at(lambda d: d.detector, bare, ())
+    return optics.subtract_background(bare) if hasattr(bare, "background") else bare
 
 
 def photon_sweep(name: str, device: Any, x: jax.Array, w: jax.Array, keys: jax.Array) -> results.Rows:
@@ -119,7 +129,7 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows) -> Figure:
     panels = figure.subplots(1, 2 if sweep else 1, squeeze=False)[0]
     operations = list(dict.fromkeys(row["operation"] for row in rows))
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
-    for shift, operation in zip((-0.2, 0.2), operations, strict=True):
+    for shift, operation in zip((-0.2, 0.2), operations, strict=False):
         errors = [row["relative_rms_error"] for row in rows if row["operation"] == operation]
         bars = panels[0].bar(np.arange(len(errors)) + shift, errors, width=0.38, label=operation)
         panels[0].bar_label(bars, [f"{e:.1e}" for e in errors], fontsize=7)

@@ -10,8 +10,18 @@ from typing import Any
 _HOME = {
     "LinearSelfAttention": "nets.attention",
     "ConvSelfAttention": "nets.attention",
+    "LambdaLayer": "nets.lambdas",
+    "LambdaConv2d": "nets.lambdas",
+    "FourierMixing": "nets.mixing",
+    "FeedForward": "nets.feedforward",
+    "ConvFeedForward": "nets.feedforward",
+    "OpticalConv": "nets.conv",
+    "convert": "nets.conversion",
     "Block": "nets.transformer",
     "Classifier": "nets.transformer",
+    "ConvViT": "nets.vision",
+    "LambdaResNet": "nets.vision",
+    "ImageEmbedding": "nets.vision",
     "TokenEmbedding": "nets.transformer",
     "PatchEmbedding": "nets.transformer",
 }

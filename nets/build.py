@@ -1,5 +1,7 @@
 """The network and the device that a `Config` describes."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -8,19 +10,26 @@ import optics
 from nets.attention import ConvSelfAttention, LinearSelfAttention
 from nets.config import Config
 from nets.data import Dataset
-from nets.transformer import Block, Classifier, PatchEmbedding, TokenEmbedding
+from nets.feedforward import ConvFeedForward
+from nets.lambdas import LambdaLayer
+from nets.mixing import FourierMixing
+from nets.transformer import Block, Classifier, TokenEmbedding
+from nets.vision import ImageEmbedding, LambdaResNet
 
 
 def build_device(config: Config) -> Any:
     """The device by preset name, None for "none".
 
     Raises:
-        ValueError: unknown preset, or a device of other pixels than the embedding.
+        ValueError: unknown preset, or a device of other pixels than the embedding that it is to convolve.
     """
     if config.device == "none":
         return None
     if config.device not in optics.presets.names():
         raise ValueError(f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}.")
+    if config.model in ("lambda", "lambda-resnet") and config.maps is None:
+        # Their convolutions run over positions, cut to whatever size the device has.
+        return optics.presets.load(config.device)
     plane = (1,) * (2 - len(config.shape)) + config.shape
     # The exact transform has any size; hardware has the size it has.
     device = optics.presets.load("ideal", pixels=plane) if config.device == "ideal" else optics.presets.load(config.device)
@@ -34,19 +43,76 @@ def build_device(config: Config) -> Any:
     return device
 
 
-def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> Classifier:
-    """The classifier, with new weights."""
-    convolve = {"simulator": optics.convolve, "ideal": optics.ideal_gradient(optics.convolve)}[config.gradient]
+def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
+    """The classifier, with new weights.
 
-    def attention():
-        if config.model == "linear":
-            return LinearSelfAttention(config.shape[0], config.heads, rngs=rngs)
-        return ConvSelfAttention(config.shape, config.heads, config.kernel, convolve=convolve, rngs=rngs)
+    Raises:
+        ValueError: as its parts, by the names of the fields.
+    """
+    if config.model == "lambda-resnet":
+        return LambdaResNet(
+            dataset.image,
+            dataset.classes,
+            config.shape,
+            config.depth,
+            config.heads,
+            config.key_depth,
+            config.scope,
+            config.boundary,
+            gradient=config.gradient,
+            rngs=rngs,
+        )
+    tokens = config.length if dataset.image is None else math.prod(n // config.patch for n in dataset.image)
 
-    blocks = [Block(attention(), dropout=config.dropout, rngs=rngs) for _ in range(config.depth)]
+    def feed_forward():
+        if config.maps is None:
+            return None
+        return ConvFeedForward(config.shape, config.maps, config.kernel, gradient=config.gradient, rngs=rngs)
+
+    def block():
+        mixer = MIXERS[config.model](config, tokens, rngs)
+        return Block(mixer, dropout=config.dropout, order=config.order, feed_forward=feed_forward(), rngs=rngs)
+
+    blocks = [block() for _ in range(config.depth)]
     width = blocks[0].attention.features
-    if dataset.vocabulary is None:
-        embedding = PatchEmbedding(dataset.inputs, config.length, width, rngs=rngs)
+    if dataset.image is None:
+        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, rngs=rngs)
     else:
-        embedding = TokenEmbedding(dataset.vocabulary, config.length, width, rngs=rngs)
+        embedding = ImageEmbedding(dataset.image, config.patch, width, rngs=rngs)
     return Classifier(embedding, blocks, dataset.classes, dropout=config.dropout, rngs=rngs)
+
+
+def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
+    return LinearSelfAttention(config.shape[0], config.heads, config.attention, rngs=rngs)
+
+
+def _convolutional(config: Config, tokens: int, rngs: nnx.Rngs) -> ConvSelfAttention:
+    return ConvSelfAttention(config.shape, config.heads, config.kernel, config.spectral, gradient=config.gradient, rngs=rngs)
+
+
+def _lambda(config: Config, tokens: int, rngs: nnx.Rngs) -> LambdaLayer:
+    scope = config.scope or {"circular": tokens, "zero": 2 * tokens - 1}[config.boundary]
+    return LambdaLayer(
+        config.shape[0],
+        config.heads,
+        config.key_depth,
+        scope,
+        config.boundary,
+        normalization=config.normalization,
+        gradient=config.gradient,
+        rngs=rngs,
+    )
+
+
+def _fourier(config: Config, tokens: int, rngs: nnx.Rngs) -> FourierMixing:
+    return FourierMixing(math.prod(config.shape), config.shape, gradient=config.gradient)
+
+
+# What mixes the tokens, by the name of the model: (config, tokens, rngs) -> layer.
+MIXERS: dict[str, Callable] = {
+    "linear": _linear,
+    "conv1d": _convolutional,
+    "conv2d": _convolutional,
+    "lambda": _lambda,
+    "fourier": _fourier,
+}

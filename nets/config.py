@@ -10,30 +10,48 @@ import tyro
 
 @dataclass(frozen=True)
 class Config:
-    """Train a transformer whose query, key and value projections a simulated optical device computes.
+    """Train a network whose convolutions a simulated optical device computes.
 
     Options shown as None take the default of the data set. A run is written to a folder of its own: config.json,
     metrics.jsonl (training as it goes, validation each epoch, the test last), curves.png and checkpoints/.
     """
 
-    data: Literal["digits", "imdb"] = "digits"
-    """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative."""
+    data: Literal["digits", "imdb", "fashion-mnist"] = "digits"
+    """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative. fashion-mnist: 28×28 images of clothes."""
     data_path: Path | None = None
-    """Of imdb: aclImdb_v1.tar.gz, or the folder it unpacks to. Without it, Hugging Face (extra "hub") is asked."""
-    model: Literal["linear", "conv1d", "conv2d"] = "conv2d"
-    """Projections: matrices (wide attention), or circular convolutions in one or two dimensions."""
+    """Of imdb: aclImdb_v1.tar.gz, or the folder it unpacks to; without it, Hugging Face (extra "hub") is asked. Of fashion-mnist: the folder of its four files; without it, that of the Debian package."""
+    model: Literal["linear", "conv1d", "conv2d", "lambda", "fourier", "lambda-resnet"] = "conv2d"
+    """What mixes the tokens: attention with projections by matrices (linear) or by circular convolutions in one or two dimensions, lambda layers, a Fourier transform, or, for images, a residual network with lambda layers."""
     device: str | None = None
     """Preset that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d unless given."""
-    gradient: Literal["simulator", "ideal"] = "simulator"
-    """Differentiate through the simulated device, or as if it were exact."""
+    gradient: Literal["simulator", "ideal", "optical"] = "simulator"
+    """Differentiate through the simulated device, as if it were exact, or by the device itself."""
+    attention: Literal["wide", "canonical", "narrow"] = "wide"
+    """Kind of the linear attention."""
+    spectral: bool = False
+    """Convolutional attention with one optical transform forward and one back a token, instead of every convolution."""
+    order: Literal["post", "pre"] = "post"
+    """Layer norm after each residual sum, or before what is added."""
+    maps: int | None = None
+    """Planes between the two rounds of a convolutional feed-forward; the linear one unless given."""
     shape: tuple[int, ...] | None = None
-    """Embedding as a plane: 11 11 for conv2d, 128 for the others, unless given."""
+    """Embedding as a plane: 11 11 for conv2d, 128 for the others, unless given; of lambda-resnet the channels after each halving of the image, 32 64."""
     kernel: tuple[int, ...] | None = None
     """Taps of the kernels in each direction; the whole plane unless given."""
+    scope: int | None = None
+    """Relative positions of lambda layers; every token of a row that is closed to a circle unless given, 5 a direction for lambda-resnet."""
+    key_depth: int = 16
+    """Of lambda layers."""
+    boundary: Literal["circular", "zero"] | None = None
+    """What lambda layers see beyond the ends; circular for lambda and zero for lambda-resnet unless given."""
+    normalization: Literal["batch", "layer"] = "batch"
+    """Of queries and values in lambda layers."""
     depth: int = 1
     """Blocks."""
     heads: int = 8
-    """Attention heads."""
+    """Heads of attention and of lambda layers."""
+    patch: int | None = None
+    """Pixels a side of the patches that are the tokens of an image."""
     length: int | None = None
     """Most tokens of a review; longer ones keep their beginning and their end."""
     vocabulary: int = 20_000
@@ -55,8 +73,24 @@ class Config:
 
 # What suits each data set where the user does not say: small enough for two cores.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"length": 16, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
+    "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
     "imdb": {"length": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
+    "fashion-mnist": {"patch": 7, "epochs": 3, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
+}
+# Options that say something to some models alone; for any other they are refused, not ignored.
+CONVOLUTIONAL, LAMBDA, BLOCKS = ("conv1d", "conv2d"), ("lambda", "lambda-resnet"), ("linear", "conv1d", "conv2d", "lambda", "fourier")
+OPTIONS_OF = {
+    "attention": ("linear",),
+    "spectral": CONVOLUTIONAL,
+    "kernel": CONVOLUTIONAL,
+    "scope": LAMBDA,
+    "key_depth": LAMBDA,
+    "boundary": LAMBDA,
+    "normalization": ("lambda",),
+    "order": BLOCKS,
+    "maps": BLOCKS,
+    "patch": BLOCKS,
+    "dropout": BLOCKS,
 }
 
 
@@ -70,26 +104,42 @@ def resolve(config: Config) -> Config:
         value, choices = getattr(config, name), get_args(kind)
         if get_origin(kind) is Literal and value not in choices:
             raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
-    shape = config.shape or {"conv2d": (11, 11)}.get(config.model, (128,))
+    for name, models in OPTIONS_OF.items():
+        if getattr(config, name) != getattr(Config, name) and config.model not in models:
+            raise ValueError(f"`{name}` says nothing to model {config.model}; leave it out, or set `model` to {' or '.join(models)}.")
+    of_images, of_text = config.data != "imdb", config.data == "imdb"
+    if config.model == "lambda-resnet" and of_text:
+        raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
+    for name, meant in {"patch": of_images, "length": of_text}.items():
+        if getattr(config, name) is not None and not meant:
+            raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
+    shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
     out = config.out or _unused(Path("runs") / f"{config.data}-{config.model}-{device}")
     defaults = {name: value for name, value in DEFAULTS[config.data].items() if getattr(config, name) is None}
+    if config.model == "lambda-resnet":
+        defaults |= {"patch": None, "dropout": 0.0, "scope": config.scope or 5}
+    if config.model in LAMBDA:
+        defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
-    for name, least in {"depth": 1, "heads": 1, "length": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}.items():
+    whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
+    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1}).items():
         value = getattr(config, name)
+        if value is None and name in ("length", "patch", "maps", "scope"):
+            continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
-    if config.model == "linear" and (device != "none" or config.kernel):
-        raise ValueError("`model` linear has no convolutions; leave `device` and `kernel` out, or choose conv1d or conv2d.")
+    if config.model == "linear" and device != "none" and config.maps is None:
+        raise ValueError("`model` linear has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`.")
     if config.data_path is not None and config.data == "digits":
         raise ValueError(
             f"`data_path` {config.data_path} would not be read: digits come with scikit-learn; leave it out, or set `data` to imdb."
         )
     if not 0 < config.learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
-    dimensions = 2 if config.model == "conv2d" else 1
-    if len(config.shape) != dimensions:
-        raise ValueError(f"`shape` must have {dimensions} number(s) for model {config.model}, got {config.shape}.")
+    dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))
+    if len(config.shape) not in dimensions:
+        raise ValueError(f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}.")
     if config.out.is_dir() and any(config.out.iterdir()):
         raise ValueError(f"`out` {config.out} is not empty; a run is never written over: name another folder.")
     existing = next(folder for folder in (config.out, *config.out.absolute().parents) if folder.exists())

@@ -41,12 +41,14 @@ def fit(config: Config) -> dict[str, Any]:
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
-    step, evaluate = _compiled(model, optimizer)
+    step, evaluate = compile_steps(model, optimizer)
     state = nnx.state((model, optimizer))
     # Not the key that the initial weights were drawn from.
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
     shuffle = np.random.default_rng(config.seed)
 
+    # What the network cannot take is refused by its shapes, before a folder is made.
+    jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.test, config.batch_size))), device, root)
     run = record.Run(config, as_json(config), dataset.files)
     often = max(1, total // 50)
     done = 0  # not the bar's count, which stands still when the bar is off
@@ -76,8 +78,16 @@ def fit(config: Config) -> dict[str, Any]:
     return final
 
 
-def _compiled(model: Any, optimizer: Any) -> tuple[Callable, Callable]:
-    """The training step and the evaluation of one batch, as compiled functions of the state."""
+def compile_steps(model: Any, optimizer: Any) -> tuple[Callable, Callable]:
+    """The training step and the evaluation of one batch, as compiled functions of the state.
+
+    Arguments:
+        model, optimizer: as they are to start.
+
+    Returns:
+        step: (state, batch, device, key) -> state and sums of loss, right answers and rows.
+        evaluate: (state, batch, device, key) -> sums; no dropout, statistics as they are.
+    """
     import jax
     import jax.numpy as jnp
     import optax

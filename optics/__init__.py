@@ -4,8 +4,11 @@ from optics import effects as effects
 from optics import encode as encode
 from optics import mapping as mapping
 from optics import presets as presets
+from optics import retrieve as retrieve
 from optics import wave as wave
-from optics.calibration import equalize as equalize
+from optics.calibration import calibrate as calibrate
+from optics.calibration import subtract_background as subtract_background
+from optics.conv import conv_general_dilated as conv_general_dilated
 from optics.convolution import convolve as convolve
 from optics.convolution import transform as transform
 from optics.detect import Balanced as Balanced
@@ -14,9 +17,13 @@ from optics.detect import Intensity as Intensity
 from optics.detect import OffAxis as OffAxis
 from optics.detect import Offset as Offset
 from optics.detect import PhaseShifting as PhaseShifting
+from optics.device import Correlator as Correlator
 from optics.device import FourierProcessor as FourierProcessor
+from optics.device import JointTransform as JointTransform
 from optics.gradients import ideal_gradient as ideal_gradient
+from optics.gradients import optical_gradient as optical_gradient
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens
+from optics.transfer import Separable as Separable
 from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft

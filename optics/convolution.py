@@ -58,12 +58,14 @@ def transform(a: Any, device: Any = None, key: Array | None = None) -> Complex[A
         complex, same shape and unit.
 
     Raises:
-        ValueError: fewer than two axes, another shape than the device's, or what is no device.
+        ValueError: fewer than two axes, another shape than the device's, what is no device, or one that only convolves.
     """
     a = plane("a", a)
     if device is None:
         return jnp.fft.fft2(a, norm="ortho")
     is_device(device)
+    if not hasattr(device, "transform"):
+        raise ValueError(f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`.")
     fits("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key), axes)

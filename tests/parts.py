@@ -100,4 +100,6 @@ DEVICES = {
         slm=(effects.Quantize(8, signed=True),),
         camera=(effects.Gain(0.99), effects.Dark(1e-3), effects.Shot(3e4), effects.Saturate(), effects.Read(1e-3), effects.Quantize(12)),
     ),
+    "correlator 3×4": lambda: optics.Correlator(optics.dft((3, 4))),
+    "joint transform 1×5": lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5)),
 }

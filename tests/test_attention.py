@@ -1,67 +1,110 @@
-"""Attention against matrices, numpy and its own symmetries."""
+"""Attention against matrices, numpy, flax and its own symmetries."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.signal
 import scipy.special
 from flax import nnx
 
 import nets
 import optics
+from nets.kernels import centred
 from tests.conftest import relative
 from tests.parts import load
 
 
-def parameters(layer):
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(layer, nnx.Param)))
+def count(make):
+    """Parameters of a module that is never given any memory."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(nnx.eval_shape(make), nnx.Param)))
 
 
 def rngs():
     return nnx.Rngs(0)
 
 
-def attend(q, k, v, mask=None):
-    """Softmax attention of one head in float64, row by row."""
-    out = np.zeros_like(v)
-    for i, row in enumerate(q):
-        logits = k @ row / np.sqrt(len(row))
-        logits = logits if mask is None else np.where(mask, logits, -np.inf)
-        out[i] = scipy.special.softmax(logits) @ v
-    return out
+def run(layer, *arguments, method="__call__"):
+    """The layer, compiled."""
+    graph, state = nnx.split(layer)
+    return jax.jit(lambda state, *a: getattr(nnx.merge(graph, state), method)(*a))(state, *arguments)
+
+
+def noisy(pixels):
+    return load("engine11", pixels=pixels, level="ideal")
+
+
+@functools.cache
+def conv(shape, heads=2, spectral=False, **options):
+    return nets.ConvSelfAttention(shape, heads, spectral=spectral, rngs=rngs(), **options)
+
+
+def attend(q, k, v, scale=None):
+    """Softmax attention of one head in float64."""
+    return scipy.special.softmax(q @ k.T / np.sqrt(scale or q.shape[-1]), axis=-1) @ v
 
 
 def test_parameter_counts():
-    assert parameters(nets.LinearSelfAttention(128, 8, kind="wide", rngs=rngs())) == 524_416
-    assert parameters(nets.LinearSelfAttention(121, 8, rngs=rngs())) == 468_633
-    assert parameters(nets.ConvSelfAttention((128,), 8, rngs=rngs())) == 3_072
-    assert parameters(nets.ConvSelfAttention((8, 16), 8, rngs=rngs())) == 3_072
-    assert parameters(nets.ConvSelfAttention((11, 11), 8, rngs=rngs())) == 2_904
-    for kernel, count in ((3, 216), (5, 600), (7, 1_176)):
-        assert parameters(nets.ConvSelfAttention((11, 11), 8, kernel=(kernel, kernel), rngs=rngs())) == count
+    assert count(lambda: nets.LinearSelfAttention(128, 8, kind="wide", rngs=rngs())) == 524_416
+    assert count(lambda: nets.LinearSelfAttention(121, 8, rngs=rngs())) == 468_633
+    assert count(lambda: nets.LinearSelfAttention(128, 8, kind="canonical", rngs=rngs())) == 65_664
+    assert count(lambda: nets.LinearSelfAttention(128, 8, kind="narrow", rngs=rngs())) == 17_280
+    assert count(lambda: nets.ConvSelfAttention((128,), 8, rngs=rngs())) == 3_072
+    assert count(lambda: nets.ConvSelfAttention((8, 16), 8, spectral=True, rngs=rngs())) == 3_072
+    assert count(lambda: nets.ConvSelfAttention((11, 11), 8, rngs=rngs())) == 2_904
+    for kernel, wanted in ((3, 216), (5, 600), (7, 1_176), (9, 1_944)):
+        assert count(lambda kernel=kernel: nets.ConvSelfAttention((11, 11), 8, kernel=kernel, rngs=rngs())) == wanted
 
 
-def test_linear_attention(key):
+def test_wide_attention(key):
     layer = nets.LinearSelfAttention(6, 2, rngs=rngs())
     x = np.asarray(jax.random.normal(key, (5, 6)), np.float64)
     weights = np.asarray(layer.project.kernel[...], np.float64).reshape(6, 3, 2, 6)
     heads = [attend(*(x @ weights[:, part, head] for part in range(3))) for head in range(2)]
     wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(layer.merge.bias[...])
-    assert relative(layer(jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
+    assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
 
 
-def test_convolutional_attention_in_one_dimension_is_attention_with_circulant_matrices(key):
-    layer = nets.ConvSelfAttention((9,), 2, rngs=rngs())
+def test_canonical_attention_is_that_of_flax(key):
+    ours = nets.LinearSelfAttention(12, 3, kind="canonical", rngs=rngs())
+    theirs = nnx.MultiHeadAttention(3, 12, decode=False, rngs=nnx.Rngs(1))
+    for part, weights in zip((theirs.query, theirs.key, theirs.value), jnp.split(ours.project.kernel[...], 3, axis=1), strict=True):
+        part.kernel[...] = weights.reshape(12, 3, 4)
+    ours.merge.bias[...] = jnp.arange(12.0)
+    theirs.out.kernel[...] = ours.merge.kernel[...].reshape(3, 4, 12)
+    theirs.out.bias[...] = ours.merge.bias[...]
+    x = jax.random.normal(key, (2, 5, 12))
+    mask = jnp.arange(5)[None] < jnp.array([[5], [3]])
+    wanted = jax.jit(lambda x: theirs(x, mask=mask[:, None, None]))(x)
+    np.testing.assert_allclose(run(ours, x, None, None, mask), wanted, atol=2e-6)
+
+
+def test_narrow_attention(key):
+    # One small map for all heads, logits divided by the root of the full width.
+    layer = nets.LinearSelfAttention(6, 2, kind="narrow", rngs=rngs())
+    x = np.asarray(jax.random.normal(key, (5, 6)), np.float64)
+    q, k, v = np.split(np.asarray(layer.project.kernel[...], np.float64), 3, axis=1)
+    heads = [attend(part @ q, part @ k, part @ v, scale=6) for part in np.split(x, 2, axis=1)]
+    wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(layer.merge.bias[...])
+    assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_convolutional_attention_in_one_dimension_is_attention_with_circulant_matrices(spectral, key):
+    layer = conv((9,), spectral=spectral)
     x = np.asarray(jax.random.normal(key, (5, 9)), np.float64)
     kernels = np.asarray(layer.kernels[...], np.float64).reshape(3, 2, 9)
     wanted = sum(attend(*(x @ scipy.linalg.circulant(kernels[part, head]).T for part in range(3))) for head in range(2))
-    assert relative(layer(jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
+    assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
 
 
-def test_convolutional_attention_in_two_dimensions_is_attention_with_block_circulant_matrices(key):
+@pytest.mark.parametrize("spectral", [False, True])
+def test_convolutional_attention_in_two_dimensions_is_attention_with_block_circulant_matrices(spectral, key):
     rows, cols = 3, 4
-    layer = nets.ConvSelfAttention((rows, cols), 2, rngs=rngs())
+    layer = conv((rows, cols), spectral=spectral)
     x = np.asarray(jax.random.normal(key, (5, 12)), np.float64)
     kernels = np.asarray(layer.kernels[...], np.float64).reshape(3, 2, rows, cols)
 
@@ -70,86 +113,168 @@ def test_convolutional_attention_in_two_dimensions_is_attention_with_block_circu
         shifted = [sum(w[u, v] * np.roll(e, (u, v), (0, 1)) for u in range(rows) for v in range(cols)) for e in basis]
         return np.stack(shifted).reshape(12, 12)
 
-    wanted = sum(attend(*(x @ matrix(kernels[part, head]) for part in range(3))) for head in range(2))
-    assert relative(layer(jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
-    flat = nets.ConvSelfAttention((1, 12), 2, rngs=rngs())
-    line = nets.ConvSelfAttention((12,), 2, rngs=rngs())
-    np.testing.assert_array_equal(flat(jnp.asarray(x)[None]), line(jnp.asarray(x)[None]))
+    parts = [[x @ matrix(kernels[part, head]) for part in range(3)] for head in range(2)]
+    inputs = jnp.asarray(x, jnp.float32)[None]
+    assert relative(run(layer, inputs)[0], sum(attend(*part) for part in parts)) <= 1e-5
+    maps = [scipy.special.softmax(q @ k.T / np.sqrt(12), axis=-1) for q, k, _ in parts]
+    np.testing.assert_allclose(run(layer, inputs, method="attention_map")[0], maps, atol=1e-6)
 
 
-def test_small_kernels_are_centred(key):
-    layer = nets.ConvSelfAttention((7, 6), 1, kernel=(3, 3), rngs=rngs())
-    layer.kernels[...] = jnp.zeros((3, 3, 3)).at[:, 1, 1].set(1)  # the middle tap alone: q = k = v = x
+@pytest.mark.parametrize(("shape", "kernel"), [((128,), None), ((8, 16), None), ((11, 11), 5)])
+def test_spectral_attention_is_the_literal_one(shape, kernel, key):
+    x = jax.random.normal(key, (1, 4, np.prod(shape)))
+    mask = jnp.array([[True, True, True, False]])
+    found, wanted = (run(conv(shape, spectral=spectral, kernel=kernel), x, None, None, mask) for spectral in (True, False))
+    assert relative(found, wanted) <= 1e-5
+
+
+def test_logits_keep_their_size_whatever_the_width():
+    # q · k is a sum of `width` terms, so that its deviation grows with the root; that of the first logits is then one number.
+    rng, found = np.random.default_rng(0), []
+    for width in (16, 256):
+        x = rng.normal(size=(64, width))
+        matrices = np.asarray(nets.LinearSelfAttention(width, 8, rngs=rngs()).project.kernel[...]).reshape(width, 3, 8, width)
+        kernels = np.fft.fft(np.asarray(nets.ConvSelfAttention((width,), 8, rngs=rngs()).kernels[...]).reshape(3, 8, width))
+        of_matrices = [np.einsum("ti,iho->hto", x, matrices[:, part]) for part in (0, 1)]
+        of_kernels = [np.fft.ifft(np.fft.fft(x) * kernels[part][:, None]).real for part in (0, 1)]
+        for q, k in (of_matrices, of_kernels):
+            logits = q @ np.swapaxes(k, -1, -2)
+            found.append(logits[:, ~np.eye(64, dtype=bool)].std() / np.sqrt(width))
+    # Weights uniform in ±1/√k have variance 1/(3k), each projection 1/3, and a product of two of them 1/9.
+    np.testing.assert_allclose(found, 1 / 3, rtol=0.25)
+
+
+@pytest.mark.parametrize("taps", [3, 5, 7, 9])
+def test_small_kernels_are_centred(taps):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(11, 12)), rng.normal(size=(taps, taps))
+    wanted = scipy.signal.convolve2d(x, kernel, mode="same", boundary="wrap")
+    found = np.fft.ifft2(np.fft.fft2(x) * np.fft.fft2(np.asarray(centred(jnp.asarray(kernel, jnp.float32)[None], (11, 12))[0]))).real
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_middle_tap_alone_changes_nothing(key):
+    layer = nets.ConvSelfAttention((7, 6), 1, kernel=(4, 3), rngs=rngs())
+    layer.kernels[...] = jnp.zeros((3, 4, 3)).at[:, 2, 1].set(1)  # q = k = v = x
     x = np.asarray(jax.random.normal(key, (4, 42)))
-    np.testing.assert_allclose(layer(jnp.asarray(x)[None])[0], attend(x, x, x), atol=1e-5)
+    np.testing.assert_allclose(run(layer, jnp.asarray(x)[None])[0], attend(x, x, x), atol=1e-5)
 
 
-def test_cyclic_shifts_of_the_embedding_pass_through(key):
-    layer = nets.ConvSelfAttention((5, 6), 3, rngs=rngs())
-    x = jax.random.normal(key, (2, 4, 5, 6))
+@pytest.mark.parametrize("spectral", [False, True])
+def test_cyclic_shifts_of_the_embedding_pass_through(spectral, key):
+    layer = conv((3, 4), spectral=spectral)
+    x = np.asarray(jax.random.normal(key, (1, 5, 3, 4)))
+    found = run(layer, jnp.asarray(np.roll(x, (2, 1), (-2, -1)).reshape(1, 5, 12)))
+    wanted = np.roll(np.asarray(run(layer, jnp.asarray(x.reshape(1, 5, 12)))).reshape(x.shape), (2, 1), (-2, -1))
+    assert relative(found, wanted.reshape(1, 5, 12)) <= 1e-5
 
-    def apply(x):
-        return layer(x.reshape(2, 4, 30)).reshape(2, 4, 5, 6)
 
-    assert relative(apply(jnp.roll(x, (2, 1), (-2, -1))), jnp.roll(apply(x), (2, 1), (-2, -1))) <= 1e-5
-
-
-@pytest.mark.parametrize("shape", [(12,), (11, 11)])
-def test_an_ideal_device_changes_nothing(shape, key):
-    layer = nets.ConvSelfAttention(shape, 2, rngs=rngs())
+@pytest.mark.parametrize(("shape", "spectral"), [((12,), False), ((12,), True), ((11, 11), False), ((11, 11), True)])
+def test_an_ideal_device_changes_nothing(shape, spectral, key):
+    layer = conv(shape, spectral=spectral)
     device = load("ideal", pixels=(1,) * (2 - len(shape)) + shape)
-    x = jax.random.normal(key, (2, 4, layer.features))
-    assert relative(layer(x, device, key), layer(x)) <= 1e-4
+    x = jax.random.normal(key, (1, 4, layer.features))
+    assert relative(run(layer, x, device, key), run(layer, x)) <= 1e-4
 
 
-def test_a_noisy_device_changes_a_little_and_gradients_pass(key):
-    x = jax.random.normal(key, (2, 4, 25))
-    device = load("engine11", pixels=5)
-    slopes = {}
-    for name, convolve in (("simulator", optics.convolve), ("ideal", optics.ideal_gradient(optics.convolve))):
-        layer = nets.ConvSelfAttention((5, 5), 2, convolve=convolve, rngs=rngs())
-        assert 1e-3 < relative(layer(x, device, key), layer(x)) < 0.2
-        slopes[name] = nnx.jit(nnx.grad(lambda layer: jnp.sum(layer(x, device, key) ** 2)))(layer)["kernels"][...]
-    assert relative(slopes["simulator"], slopes["ideal"]) < 0.3
+@pytest.mark.parametrize(("spectral", "rules"), [(False, ("simulator", "ideal")), (True, ("simulator", "ideal", "optical"))])
+def test_a_noisy_device_changes_a_little_and_gradients_pass(spectral, rules, key):
+    x, device = jax.random.normal(key, (1, 4, 9)), noisy(3)
+
+    def slope(rule, device):
+        graph, state = nnx.split(conv((3, 3), spectral=spectral, gradient=rule))
+
+        def loss(state):
+            y = nnx.merge(graph, state)(x, device, key)
+            return jnp.sum(y**2), y
+
+        found, y = jax.jit(jax.grad(loss, has_aux=True))(state)
+        return found["kernels"][...], y
+
+    wanted, exact = slope("simulator", None)
+    for rule in rules:
+        found, y = slope(rule, device)
+        assert 1e-4 < relative(y, exact) < 0.1
+        assert 0 < relative(found, wanted) < 0.3
 
 
-@pytest.mark.parametrize("layer", [nets.LinearSelfAttention(12, 2, rngs=rngs()), nets.ConvSelfAttention((3, 4), 2, rngs=rngs())])
-def test_padding_is_not_attended_to(layer, key):
-    x = jax.random.normal(key, (2, 5, 12))
-    padded = jnp.concatenate([x, 9 * jnp.ones((2, 3, 12))], axis=1)
-    mask = jnp.arange(8)[None].repeat(2, 0) < 5
-    np.testing.assert_allclose(layer(padded, None, None, mask)[:, :5], layer(x), atol=1e-5)
+def test_a_rule_around_the_convolution(key):
+    layer = nets.ConvSelfAttention((3, 3), 2, convolve=optics.ideal_gradient(optics.convolve), rngs=rngs())
+    x = jax.random.normal(key, (1, 4, 9))
+    np.testing.assert_array_equal(run(layer, x), run(conv((3, 3)), x))
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_the_map_of_a_call_on_a_device_is_the_one_read_out(spectral, key):
+    # With value kernels of a single tap a call gives the sum of the maps times the tokens, up to the noise of the values.
+    layer = nets.ConvSelfAttention((3, 3), 2, spectral=spectral, rngs=rngs())
+    layer.kernels[...] = layer.kernels[...].at[4:].set(0).at[4:, 0, 0].set(1)
+    x, device = jax.random.normal(key, (1, 4, 9)), noisy(3)
+    graph, state = nnx.split(layer)
+
+    @jax.jit
+    def both(state, key):
+        layer = nnx.merge(graph, state)
+        return layer.attention_map(x, device, key), layer(x, device, key), layer.attention_map(x)
+
+    weights, y, exact = both(state, key)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+    assert 1e-5 < relative(weights, exact) < 0.05
+    assert not np.array_equal(weights, both(state, jax.random.fold_in(key, 1))[0])
+    assert relative(y[0], np.asarray(weights[0].sum(0) @ x[0])) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["wide", "canonical", "narrow", "literal", "spectral"])
+def test_padding_is_not_attended_to(kind, key):
+    if kind in ("literal", "spectral"):
+        layer = conv((3, 4), spectral=kind == "spectral")
+    else:
+        layer = nets.LinearSelfAttention(12, 2, kind, rngs=rngs())
+    x = np.asarray(jax.random.normal(key, (1, 5, 12)))
+    padded = jnp.asarray(np.concatenate([x, np.full((1, 3, 12), 9, np.float32)], axis=1))
+    mask = jnp.arange(8)[None] < 5
+    graph, state = nnx.split(layer)
+
+    @jax.jit
+    def all_of(state, x, padded, mask):
+        layer = nnx.merge(graph, state)
+        return layer(padded, None, None, mask), layer(x), layer.attention_map(padded, None, None, mask)
+
+    found, wanted, weights = all_of(state, jnp.asarray(x), padded, mask)
+    np.testing.assert_allclose(found[:, :5], wanted, atol=1e-5)
+    assert weights.shape == (1, 2, 8, 8) and np.all(weights[..., 5:] == 0)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: nets.LinearSelfAttention(128, 0, rngs=rngs()), "`heads` must be a whole number of at least 1, got 0"),
-        (lambda: nets.LinearSelfAttention(128, 8, kind="narrower", rngs=rngs()), "`kind` must be \"wide\", got 'narrower'"),
+        (
+            lambda: nets.LinearSelfAttention(128, 8, kind="narrower", rngs=rngs()),
+            '`kind` must be "wide", "canonical" or "narrow", got \'narrower\'',
+        ),
+        (
+            lambda: nets.LinearSelfAttention(12, 8, kind="canonical", rngs=rngs()),
+            "`heads` must divide the 12 features, got 8; use one of 1, 2, 3, 4, 6, 12",
+        ),
         (lambda: nets.ConvSelfAttention((2, 3, 4), rngs=rngs()), r"`shape` must be \(k,\) or \(k1, k2\), got \(2, 3, 4\)"),
         (lambda: nets.ConvSelfAttention((0, 3), rngs=rngs()), r"`shape\[0\]` must be a whole number of at least 1"),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=(7, 3), rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=6, rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
+        (lambda: nets.ConvSelfAttention((5, 5), kernel=(2.5, 3), rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
+        (lambda: nets.ConvSelfAttention((5, 5), kernel=(3,), rngs=rngs()), "`kernel` must have"),
+        (lambda: nets.ConvSelfAttention((5, 5), gradient="exact", rngs=rngs()), "`gradient` must be one of simulator, ideal, optical"),
         (
             lambda: nets.ConvSelfAttention((5, 5), rngs=rngs())(jnp.ones((2, 3, 24))),
             r"`x` must have shape \(batch, tokens, 25\), got \(2, 3, 24\)",
         ),
         (lambda: nets.LinearSelfAttention(5, 2, rngs=rngs())(jnp.ones((2, 3, 6))), r"`x` must have shape \(batch, tokens, 5\)"),
-        (lambda: nets.ConvSelfAttention((5, 5), kernel=(3,), rngs=rngs()), "`kernel` must have"),
+        (lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), noisy(3)), "`x` has planes of 3×4 but the device has 3×3"),
         (
-            lambda: nets.Block(nets.ConvSelfAttention((5,), rngs=rngs()), dropout=1.0, rngs=rngs()),
-            "`dropout` must be at least 0 and below 1",
+            lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), optics.Correlator(optics.dft((3, 4)))),
+            "`device` Correlator has no transform",
         ),
-        (lambda: nets.Block(nets.ConvSelfAttention((5,), rngs=rngs()), hidden=0, rngs=rngs()), "`hidden` must be"),
-        (
-            lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=rngs()), [], 2, rngs=rngs()),
-            "`blocks` must be a whole number of at least 1",
-        ),
-        (lambda: nets.TokenEmbedding(0, 4, 5, rngs=rngs()), "`vocabulary` must be"),
-        (
-            lambda: nets.PatchEmbedding(4, 4, 5, rngs=rngs())(jnp.ones((2, 6, 4))),
-            "`x` has rows of 6 tokens but the model was built for at most 4",
-        ),
+        (lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), "engine11"), "`device` must be None or a device"),
     ],
 )
 def test_refusals(call, message):

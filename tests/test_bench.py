@@ -9,7 +9,7 @@ from bench import fidelity, results
 from bench.__main__ import main
 
 
-@pytest.mark.parametrize("command", ["fidelity", "speed"])
+@pytest.mark.parametrize("command", ["fidelity", "speed", "networks"])
 def test_quick(command, tmp_path, capsys):
     assert main([command, "--quick", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -25,8 +25,14 @@ def test_quick(command, tmp_path, capsys):
         errors = [r["relative_rms_error"] for r in written["rows"] if r.get("sweep") == "photons"]
         # Where shot noise rules, the error goes with the root of the photons.
         assert errors[2] / errors[4] == pytest.approx(np.sqrt(10), rel=0.15) and errors[-1] > 0.01
+    elif command == "networks":
+        timed = [row for row in written["rows"] if "ratio" in row]
+        assert [row["against"] for row in timed] == ["linear wide", "literal, exact FFT", "linear wide"]
+        attention, attention_longer, lambdas, lambdas_longer = (row["bytes"] for row in written["rows"] if "bytes" in row)
+        assert attention_longer > 3 * attention > 3 * lambdas and lambdas_longer < 2.3 * lambdas
     else:
-        assert [row["against"] for row in written["rows"]] == ["compiled"] + 3 * ["exact FFT"]
+        assert [row["against"] for row in written["rows"]] == 2 * ["compiled, Dense"] + 3 * ["exact FFT"]
+        assert all(row["relative_difference"] < 1e-5 for row in written["rows"][:2])
         for row in written["rows"]:
             assert row["ratio"] == pytest.approx(row["milliseconds"] / row["against_milliseconds"])
 
@@ -47,7 +53,11 @@ def test_effective_bits():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fidelity", "--device", "engine12"], "`device` must be a preset, one of engine11, ideal; got 'engine12'"),
+        (
+            ["fidelity", "--device", "engine12"],
+            "`device` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
+        ),
+        (["networks", "--device", "slm-4f"], "`device` must have the 11×11 pixels of the embedding, got slm-4f with (16, 16)"),
         (["speed", "--out", "/dev/null/results"], "`out` /dev/null/results cannot be written to"),
     ],
 )

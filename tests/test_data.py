@@ -1,5 +1,6 @@
 """Reading data: the real loaders on small data that the tests make, and everything they refuse."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -88,16 +89,55 @@ def test_long_texts_keep_both_ends():
 
 def test_digits():
     loaded = data.load(resolve(Config(data="digits")))
-    assert loaded.train.rows.shape[1:] == (16, 4) and loaded.inputs == 4 and loaded.vocabulary is None
+    assert loaded.train.rows.shape[1:] == loaded.image == (8, 8) and loaded.vocabulary is None
     assert sum(len(split.labels) for split in (loaded.train, loaded.validation, loaded.test)) == 1797
     assert len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows}) == 1797
-    # A patch is a patch: its four numbers are neighbours in the picture.
-    from sklearn.datasets import load_digits
 
-    picture = load_digits().images[0] / 8 - 1
-    rows = np.concatenate([s.rows for s in (loaded.train, loaded.validation, loaded.test)])
-    patches = np.stack([picture[i : i + 2, j : j + 2].ravel() for i in range(0, 8, 2) for j in range(0, 8, 2)])
-    assert (np.abs(rows - patches).max((1, 2)) < 1e-6).sum() == 1
+
+@pytest.fixture
+def fashion(tmp_path):
+    """The four files of Fashion-MNIST, of 30 and 20 small images, one of them not packed."""
+    rng = np.random.default_rng(0)
+    for stem, count in (("train", 30), ("t10k", 20)):
+        images, labels = rng.integers(0, 256, (count, 6, 5), np.uint8), np.arange(count, dtype=np.uint8) % 10
+        for name, array in ((f"{stem}-images-idx3-ubyte", images), (f"{stem}-labels-idx1-ubyte", labels)):
+            content = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    packed = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    return tmp_path
+
+
+def test_fashion_mnist(fashion):
+    loaded = data.load(resolve(Config(data="fashion-mnist", data_path=fashion)))
+    assert loaded.image == (6, 5) and loaded.classes == 10 and loaded.vocabulary is None
+    assert [len(s.labels) for s in (loaded.train, loaded.validation, loaded.test)] == [27, 3, 20]
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 6, 5), np.uint8)
+    held = np.concatenate([loaded.train.rows, loaded.validation.rows])
+    labels = np.concatenate([loaded.train.labels, loaded.validation.labels])
+    for row, label in zip(held, labels, strict=True):
+        at = np.flatnonzero(np.abs(pixels / 127.5 - 1 - row).max((1, 2)) < 1e-6)
+        assert len(at) == 1 and label == at[0] % 10
+
+
+def test_fashion_mnist_that_is_not_whole(fashion):
+    def refused(message, path=fashion):
+        with pytest.raises(ValueError, match=message):
+            data.load(resolve(Config(data="fashion-mnist", data_path=path)))
+
+    labels, images = fashion / "t10k-labels-idx1-ubyte", fashion / "train-images-idx3-ubyte.gz"
+    whole = labels.read_bytes()
+    for content in (whole[:-1], whole[:3], b"", whole.replace(bytes([0, 0, 8, 1]), bytes([0, 0, 13, 1]), 1)):
+        labels.write_bytes(content)
+        refused("t10k-labels-idx1-ubyte is not an IDX file of bytes with 1 axes, or not a whole one; fetch it again")
+    packed = images.read_bytes()
+    for content in (packed[:50], b"no gzip"):
+        images.write_bytes(content)
+        refused(r"train-images-idx3-ubyte.gz is not a readable gzip file, or not a whole one \(.*\); fetch it again")
+    images.unlink()
+    refused("`data_path` .* must hold train-images-idx3-ubyte.gz; name the folder of the four files")
+    refused("or install the Debian package dataset-fashion-mnist", fashion / "nowhere")
 
 
 def test_batches_cover_a_split_once():
@@ -182,8 +222,3 @@ def test_the_hub_not_installed(monkeypatch):
 def test_refused_numbers(rows, labels, message):
     with pytest.raises(ValueError, match=message):
         Split(rows, labels)
-
-
-def test_digits_need_room_for_their_patches():
-    with pytest.raises(ValueError, match="`length` must be at least 16, the patches of an image, got 8"):
-        data.load(resolve(Config(length=8)))

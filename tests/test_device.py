@@ -21,6 +21,8 @@ ERRORS = {
     "engine11, exact transform": 0.1,
     "wave 5×5": 0.2,
     "camera 6×6": 0.2,
+    "correlator 3×4": 1e-5,
+    "joint transform 1×5": 1e-5,
 }
 
 # Compiled once per kind of device: one operation at a time would compile each of them.
@@ -34,7 +36,7 @@ def named(request):
 
 def _uncalibrated_scale(device):
     """A lens without calibration dims: undo the common factor, so that errors are the optics' own."""
-    return optics.equalize(device) if isinstance(device.optics, optics.FourierLens) else device
+    return optics.calibrate(device) if isinstance(getattr(device, "optics", None), optics.FourierLens) else device
 
 
 def planes(device, key):
@@ -53,6 +55,8 @@ def test_convolution_and_transform(named, key):
     y = convolve(x, w, device, key)
     assert y.dtype == jnp.float32
     assert relative(y, exact(x, w).real) <= ERRORS[name]
+    if not hasattr(device, "transform"):
+        return
     z = transform(x, device, key)
     assert z.dtype == jnp.complex64
     assert relative(z, scipy.fft.fft2(np.asarray(x), norm="ortho")) <= ERRORS[name]
@@ -70,6 +74,8 @@ def test_complex_numbers(named, key):
 
 def test_expected_value_is_what_shots_average_to(named, key):
     _, device = named
+    if not hasattr(device, "transform"):
+        pytest.skip("has no transform of its own")
     x, _ = planes(device, key)
     # Converters are left out: noise dithers them, so that their mean error is smaller than without noise.
     keep = tuple(e for e in device.camera if not isinstance(e, effects.Quantize))
@@ -91,7 +97,7 @@ def test_zero_gives_zero_and_no_nan(named, key):
         # Zero light is where square roots and divisions would break, whichever number is asked about.
         of_device = jax.jit(jax.grad(lambda d: jnp.sum(optics.convolve(zero, one, d, k) ** 2)))(device)  # noqa: B023
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(of_device))
-    assert np.max(np.abs(device.transform(zero))) <= 1e-6
+    assert np.max(np.abs(optics.convolve(zero, one, device))) <= 1e-5
 
 
 def test_same_key_same_bits_and_jit_is_eager(named, key):
@@ -191,7 +197,7 @@ def test_noise_free_engine_against_the_exact_transform(key):
         return relative(found * (np.vdot(found, wanted) / np.vdot(found, found)), wanted)
 
     assert 0.03 < error(raw) < 0.12
-    assert error(optics.equalize(raw)) <= 5e-3
+    assert error(optics.calibrate(raw)) <= 5e-3
 
 
 @pytest.mark.parametrize("measurement", MEASUREMENTS)
@@ -220,7 +226,8 @@ def test_every_effect_on_every_measurement_that_it_fits(effect, measurement, key
 def test_every_modulation_on_a_modulator(modulation, key):
     effect = MODULATIONS[modulation]
     device = optics.FourierProcessor(optics.dft(4), slm=(effect,))
-    x = jax.random.normal(key, (8, 4, 4))
+    # Complex: the phases of signed numbers, 0 and π, are levels of any quantizer.
+    x = jax.random.normal(key, (8, 4, 4), complex)
 
     def loss(x, device):
         found = device.transform(x, key)
@@ -279,7 +286,6 @@ def test_gradient_through_noise_and_converters_is_near_the_exact_one(key):
         (lambda d: optics.FourierProcessor(d.optics, slm=(effects.Read(0.1),)), "`slm` cannot hold Read"),
         (lambda d: optics.FourierProcessor(d.optics, optics.Coherent), "`measurement` must be one, such as"),
         (lambda d: optics.FourierProcessor(d.optics, headroom=0.9), "`headroom` must be finite and at least 1, got 0.9"),
-        (lambda d: optics.FourierProcessor(d.optics, post=1j), "`post` must be real, got complex64"),
         (lambda d: optics.FourierProcessor(d.optics, pre=jnp.nan), "`pre` must be finite, got nan"),
         (
             lambda d: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), "engine11"),

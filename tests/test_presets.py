@@ -2,6 +2,7 @@
 
 import tomllib
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,7 +25,36 @@ def test_every_field_is_documented(name):
 
 @pytest.mark.parametrize("name", presets.names())
 def test_load(name):
-    assert presets.load(name).shape == (11, 11)
+    device = presets.load(name, level="ideal")
+    x, w = (jax.random.normal(jax.random.key(i), device.shape) for i in range(2))
+    y = jax.jit(optics.convolve)(x, w, device, jax.random.key(2))
+    exact = optics.convolve(x, w)
+    assert np.linalg.norm(y - exact) < 0.6 * np.linalg.norm(exact)
+
+
+def test_a_small_bench_of_mirrors_at_every_level():
+    x, w = (jax.random.normal(jax.random.key(i), (3, 3)) for i in range(2))
+    exact = optics.convolve(x, w)
+    for level in ("ideal", "compiled", "wave"):
+        device = presets.load("dmd-4f", level=level, pixels=3)
+        y = jax.jit(optics.convolve)(x, w, device, jax.random.key(2))
+        assert np.linalg.norm(y - exact) < 0.2 * np.linalg.norm(exact), level
+
+
+def test_units_differ_within_their_ranges_and_a_population_is_a_vmap():
+    nominal = presets.load("engine11", pixels=3)
+    first, again, second = (presets.load("engine11", unit=jax.random.key(i), pixels=3) for i in (1, 1, 2))
+    x = jax.random.normal(jax.random.key(0), (3, 3))
+    seen = [np.asarray(optics.transform(x, device)) for device in (nominal, first, again, second)]
+    np.testing.assert_array_equal(seen[1], seen[2])
+    assert np.linalg.norm(seen[1] - seen[0]) > 1e-3 and np.linalg.norm(seen[1] - seen[3]) > 1e-3
+    keys = jax.random.split(jax.random.key(3), 4)
+    population = jax.jit(jax.vmap(lambda k: optics.transform(x, presets.load("engine11", unit=k, level="ideal", pixels=3))))(keys)
+    assert population.shape == (4, 3, 3) and np.all(np.std(np.asarray(population), axis=0) > 0)
+    gains = np.concatenate([np.abs(presets.load("engine11", unit=k, level="ideal").slm[1].gain).ravel() for k in keys])
+    assert abs(np.std(gains) - 0.03) < 5 * 0.03 / np.sqrt(2 * gains.size)
+    stretches = [float(presets.load("slm-fast", unit=jax.random.key(i), level="ideal", pixels=2).slm[2].response.stretch) for i in range(8)]
+    assert len(set(stretches)) == 8 and max(map(abs, stretches)) < 0.05
 
 
 def test_engine_has_matched_pitches():
@@ -42,7 +72,10 @@ def test_overrides():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: presets.load("engine12"), "`name` must be a preset, one of engine11, ideal; got 'engine12'"),
+        (
+            lambda: presets.load("engine12"),
+            "`name` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
+        ),
         (lambda: presets.describe("engine12"), "`name` must be a preset"),
         (lambda: presets.load("../engine11"), "`name` must be a preset"),
         (lambda: presets.load("engine11", photon=3), "`photon` is not a field of preset 'engine11'; it has pixels, wavelength"),
@@ -52,6 +85,7 @@ def test_overrides():
         (lambda: presets.load("engine11", level="full"), '`level` must be "ideal", "compiled" or "wave", got \'full\''),
         (lambda: presets.load("engine11", photons=[1e3, 1e4]), r"`photons` must be one number, got \[1000.0, 10000.0\]"),
         (lambda: presets.load("engine11", pixels=(3, 4)), r"`pixels` must be one number, got \(3, 4\)"),
+        (lambda: presets.load("engine11", unit=3), "`unit` must be a key, such as `jax.random.key\\(3\\)`, got 3"),
         (lambda: presets.load("engine11", adc_bits=8.5), "`adc_bits` must be a whole number"),
         (lambda: presets.load("ideal", pixels=(2, 3, 4)), "`pixels` must be one whole number or a pair"),
     ],
@@ -59,9 +93,3 @@ def test_overrides():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_equalize_keeps_what_is_ideal():
-    device = optics.equalize(presets.load("ideal"))
-    np.testing.assert_allclose(device.pre, 1, atol=1e-4)
-    np.testing.assert_allclose(device.post, 1, atol=1e-4)

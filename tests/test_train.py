@@ -19,6 +19,7 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.usefixtures("optimized")
 def test_first_light(tmp_path):
     # What the README's first command does: 11×11 convolutional attention on the noisy engine, trained through it.
     out = tmp_path / "run"
@@ -49,6 +50,12 @@ def test_first_light(tmp_path):
         dict(model="linear", shape=(12,)),
         dict(model="conv1d", shape=(12,), device="ideal"),
         dict(gradient="ideal", shape=(3, 4), device="ideal", kernel=(3, 3), depth=2),
+        dict(gradient="optical", shape=(3, 4), device="ideal", spectral=True, order="pre", maps=2),
+        dict(model="linear", shape=(12,), attention="narrow", patch=4),
+        dict(model="lambda", shape=(12,), key_depth=4),
+        dict(model="lambda", shape=(12,), key_depth=4, boundary="zero", normalization="layer", scope=3, device="ideal"),
+        dict(model="fourier", shape=(3, 4), device="ideal"),
+        dict(model="lambda-resnet", shape=(4, 8), key_depth=4),
     ],
 )
 def test_every_arm_learns(changes, tmp_path):
@@ -85,9 +92,25 @@ def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "engine12"], "`device` must be none or a preset, one of engine11, ideal; got 'engine12'"),
+        (
+            ["--device", "engine12"],
+            "`device` must be none or a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
+        ),
         (["--model", "conv1d", "--device", "engine11"], "model conv1d has an embedding of 1×128; set `device` to ideal or none"),
-        (["--model", "linear", "--device", "engine11"], "`model` linear has no convolutions; leave `device` and `kernel` out"),
+        (["--model", "linear", "--device", "engine11"], "`model` linear has no convolutions; leave `device` out"),
+        (["--model", "linear", "--kernel", "3"], "`kernel` says nothing to model linear; leave it out, or set `model` to conv1d or conv2d"),
+        (["--dropout", "0.1", "--model", "lambda-resnet"], "`dropout` says nothing to model lambda-resnet"),
+        (["--length", "8"], "`length` says nothing of digits; leave it out"),
+        (["--data", "imdb", "--patch", "2"], "`patch` says nothing of imdb; leave it out"),
+        (["--data", "imdb", "--model", "lambda-resnet"], "`model` lambda-resnet reads images"),
+        (["--patch", "3"], "`patch` must divide the (8, 8) pixels of `image`, got (3, 3); use one of 1, 2, 4, 8 and one of 1, 2, 4, 8"),
+        (
+            ["--model", "lambda", "--scope", "20", "--device", "none"],
+            "`scope` must be at most the 16 tokens of a circular sequence, got 20",
+        ),
+        (["--model", "lambda", "--heads", "5"], "`heads` must divide the 128 features, got 5; use one of 1, 2, 4, 8"),
+        (["--maps", "0"], "`maps` must be a whole number of at least 1, got 0"),
+        (["--data", "fashion-mnist", "--data-path", "nowhere"], "`data_path` nowhere must hold train-images-idx3-ubyte.gz"),
         (["--data-path", "x.tar.gz"], "`data_path` x.tar.gz would not be read: digits come with scikit-learn"),
         (["--seed", "-1"], "`seed` must be a whole number of at least 0, got -1"),
         (["--shape", "8", "16"], "`device` engine11 has 11×11 pixels but model conv2d has an embedding of 8×16; set `shape` to 11 11"),

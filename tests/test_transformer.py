@@ -1,82 +1,220 @@
-"""The classifier: its block, its padding, its dropout."""
+"""The classifier: its blocks, its feed-forwards, its padding, its dropout."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 from flax import nnx
 
 import nets
+import optics
+from nets.dropout import Dropout
+from nets.feedforward import ConvFeedForward, FeedForward
+from nets.lambdas import LambdaLayer
+from nets.mixing import FourierMixing
 from tests.conftest import relative
 from tests.parts import load
+from tests.test_attention import count, noisy, run
 
 
-def classifier(dropout=0.0, shape=(5, 5), depth=2):
+def classifier(make, depth=1, dropout=0.0, order="post", feed_forward=lambda rngs: None):
     rngs = nnx.Rngs(0)
-    blocks = [nets.Block(nets.ConvSelfAttention(shape, 2, rngs=rngs), dropout=dropout, rngs=rngs) for _ in range(depth)]
+
+    def block():
+        return nets.Block(make(rngs), dropout=dropout, order=order, feed_forward=feed_forward(rngs), rngs=rngs)
+
+    blocks = [block() for _ in range(depth)]
     embedding = nets.TokenEmbedding(50, 8, blocks[0].attention.features, rngs=rngs)
     return nets.Classifier(embedding, blocks, 3, dropout=dropout, rngs=rngs)
 
 
-def tokens(key, shape=(4, 6)):
+def attention(rngs):
+    return nets.ConvSelfAttention((3, 3), 2, rngs=rngs)
+
+
+@functools.cache
+def two_blocks():
+    return classifier(attention, depth=2)
+
+
+def tokens(key, shape=(3, 6)):
     return jax.random.randint(key, shape, 1, 50)
 
 
-def test_the_block_is_post_norm(key):
-    block = classifier().blocks[0]
-    x = np.asarray(jax.random.normal(key, (1, 3, 25)))
-
-    def norm(x):
-        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-
-    after = norm(np.asarray(block.attention(jnp.asarray(x))) + x)
-    widened = np.maximum(after @ np.asarray(block.widen.kernel[...]) + np.asarray(block.widen.bias[...]), 0)
-    wanted = norm(widened @ np.asarray(block.narrow.kernel[...]) + np.asarray(block.narrow.bias[...]) + after)
-    assert relative(block(jnp.asarray(x)), wanted) <= 1e-5
+def norm(x):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
-def test_padded_rows_give_the_same_logits(key):
-    model = classifier()
+@pytest.mark.parametrize("order", ["post", "pre"])
+def test_the_block(order, key):
+    block = nets.Block(attention(nnx.Rngs(0)), order=order, rngs=nnx.Rngs(0))
+    x = np.asarray(jax.random.normal(key, (1, 3, 9)))
+
+    def attended(x):
+        return np.asarray(run(block.attention, jnp.asarray(x)))
+
+    def forward(x):
+        first, second = block.feed_forward.widen, block.feed_forward.narrow
+        widened = np.maximum(x @ np.asarray(first.kernel[...]) + np.asarray(first.bias[...]), 0)
+        return widened @ np.asarray(second.kernel[...]) + np.asarray(second.bias[...])
+
+    if order == "post":
+        after = norm(attended(x) + x)
+        wanted = norm(forward(after) + after)
+    else:
+        after = x + attended(norm(x))
+        wanted = after + forward(norm(after))
+    assert relative(run(block, jnp.asarray(x)), wanted) <= 1e-5
+
+
+def test_parameters_of_the_article():
+    # 50,000 tokens, 512 positions, 6 blocks, 2 classes.
+    def total(make):
+        def build():
+            rngs = nnx.Rngs(0)
+            blocks = [nets.Block(make(rngs), rngs=rngs) for _ in range(6)]
+            return nets.Classifier(nets.TokenEmbedding(50_000, 512, blocks[0].attention.features, rngs=rngs), blocks, 2, rngs=rngs)
+
+        return count(build)
+
+    assert total(lambda rngs: nets.LinearSelfAttention(128, 8, rngs=rngs)) == 10_405_634
+    assert total(lambda rngs: nets.LinearSelfAttention(128, 8, "canonical", rngs=rngs)) == 7_653_122
+    assert total(lambda rngs: nets.ConvSelfAttention((8, 16), 8, rngs=rngs)) == 7_277_570
+    assert total(lambda rngs: nets.LinearSelfAttention(121, 8, rngs=rngs)) == 9_633_296
+    assert total(lambda rngs: nets.ConvSelfAttention((11, 11), 8, rngs=rngs)) == 6_838_922
+    assert total(lambda rngs: LambdaLayer(128, 8, scope=512, rngs=rngs)) == 7_432_898
+    assert count(lambda: FeedForward(128, rngs=nnx.Rngs(0))) == 131_712
+    assert count(lambda: ConvFeedForward((8, 16), rngs=nnx.Rngs(0))) == 2 * 4 * 128 + 5 * 128
+
+
+def test_the_convolutional_feed_forward_has_matrices_of_circulant_blocks(key):
+    layer = ConvFeedForward((6,), 3, rngs=nnx.Rngs(0))
+    layer.widen_bias[...] = jax.random.normal(key, (3, 1, 6))
+    layer.narrow_bias[...] = jnp.arange(6.0)[None]
+    x = np.asarray(jax.random.normal(key, (1, 4, 6)), np.float64)
+    wide = np.concatenate([scipy.linalg.circulant(w) for w in np.asarray(layer.widen[...], np.float64)[:, 0]])
+    narrow = np.concatenate([scipy.linalg.circulant(u) for u in np.asarray(layer.narrow[...], np.float64)[:, 0]], axis=1)
+    wanted = np.maximum(x @ wide.T + np.asarray(layer.widen_bias[...]).ravel(), 0) @ narrow.T + np.arange(6)
+    found = run(layer, jnp.asarray(x, jnp.float32))
+    assert relative(found, wanted) <= 1e-5
+    assert relative(run(layer, jnp.asarray(x, jnp.float32), load("ideal", pixels=(1, 6)), key), found) <= 1e-4
+
+
+def test_fourier_mixing(key):
+    x = np.asarray(jax.random.normal(key, (2, 4, 6)))
+    wanted = np.fft.fft2(x, norm="ortho").real
+    assert relative(run(FourierMixing(6), x, load("ideal", pixels=(4, 6)), key), wanted) <= 1e-4
+    assert relative(run(FourierMixing(6, (6,)), x, load("ideal", pixels=(1, 6)), key), wanted) <= 1e-4
+    in_planes = np.fft.fftn(x.reshape(2, 4, 2, 3), axes=(1, 2, 3), norm="ortho").real.reshape(x.shape)
+    assert relative(run(FourierMixing(6, (2, 3)), x), in_planes) <= 1e-5
+    mask = jnp.array([[True] * 4, [True] * 3 + [False]])
+    masked = np.where(np.asarray(mask)[..., None], x, 0)
+    assert relative(run(FourierMixing(6), x, None, None, mask), np.fft.fft2(masked, norm="ortho").real) <= 1e-5
+    model = classifier(lambda rngs: FourierMixing(9, (3, 3)))
+    slope = jax.jit(nnx.grad(lambda model: jnp.sum(model(tokens(key), noisy(3), key) ** 2)))(model)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slope))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: two_blocks(),
+        lambda: classifier(lambda rngs: nets.ConvSelfAttention((3, 3), 2, spectral=True, rngs=rngs), order="pre"),
+        lambda: classifier(lambda rngs: LambdaLayer(9, 3, 4, scope=5, rngs=rngs)),
+        lambda: classifier(
+            lambda rngs: LambdaLayer(9, 3, 4, 5, "zero", rngs=rngs), feed_forward=lambda rngs: ConvFeedForward((9,), rngs=rngs)
+        ),
+    ],
+    ids=["literal", "spectral, pre-norm", "circular lambdas", "zero lambdas, convolutional feed-forward"],
+)
+def test_padded_rows_give_the_same_logits(model, key):
+    # In training, where batch normalisation takes its statistics from the tokens that are there.
+    graph, state = nnx.split(model())
+
+    @jax.jit
+    def logits(state, x):
+        return nnx.merge(graph, state)(x)
+
     x = tokens(key)
-    padded = jnp.pad(x, ((0, 0), (0, 2)))
-    np.testing.assert_allclose(model(padded), model(x), atol=1e-5)
-    assert np.all(np.isfinite(model(jnp.zeros((2, 4), int))))
+    np.testing.assert_allclose(logits(state, jnp.pad(x, ((0, 0), (0, 2)))), logits(state, x), atol=1e-5)
+    assert np.all(np.isfinite(logits(state, jnp.zeros((3, 6), int))))
 
 
 def test_an_ideal_device_changes_nothing(key):
-    model, x = classifier(), tokens(key)
-    assert relative(model(x, load("ideal", pixels=(5, 5)), key), model(x)) <= 1e-4
+    x = tokens(key)
+    assert relative(run(two_blocks(), x, load("ideal", pixels=(3, 3)), key), run(two_blocks(), x)) <= 1e-4
 
 
-def test_blocks_draw_different_noise(key):
-    model, x, device = classifier(), tokens(key), load("engine11", pixels=5)
-    first, second = (model(x, device, jax.random.fold_in(key, i)) for i in range(2))
-    assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(model(x, device, key), model(x, device, key))
-
-
-def test_dropout(key):
-    model, x = classifier(dropout=0.5), tokens(key)
-    assert not np.array_equal(model(x, None, key), model(x, None, jax.random.fold_in(key, 1)))
-    with pytest.raises(ValueError, match="`key` must be given in training"):
-        model(x)
-    model.eval()
-    np.testing.assert_array_equal(model(x), model(x, None, key))
-    kept = nets.transformer.Dropout(0.25)(jnp.ones((100_000,)), key)
-    assert np.mean(kept) == pytest.approx(1, abs=0.01) and set(np.unique(kept).round(5)) == {0, np.float32(1.33333)}
-
-
-def test_one_trace_for_every_device_of_a_kind(key):
-    model, x = classifier(), tokens(key)
-    graph, state = nnx.split(model)
-    traces = 0
+def test_blocks_draw_different_noise_and_trace_once_for_every_device_of_a_kind(key):
+    graph, state = nnx.split(two_blocks())
+    x, traces = tokens(key), 0
 
     @jax.jit
-    def run(state, x, device, key):
+    def logits(state, device, key):
         nonlocal traces
         traces += 1
         return nnx.merge(graph, state)(x, device, key)
 
-    for photons in (1e3, 1e4):
-        run(state, x, load("engine11", pixels=5, photons=photons), key)
+    first, second = (logits(state, noisy(3), jax.random.fold_in(key, i)) for i in range(2))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, logits(state, noisy(3), jax.random.fold_in(key, 0)))
+    brighter = load("engine11", pixels=3, level="ideal", photons=2e4)
+    assert not np.array_equal(first, logits(state, brighter, jax.random.fold_in(key, 0)))
     assert traces == 1
+
+
+def test_dropout(key):
+    model, x = classifier(attention, dropout=0.5), tokens(key)
+    first, second = (run(model, x, None, jax.random.fold_in(key, i)) for i in range(2))
+    assert not np.array_equal(first, second)
+    with pytest.raises(ValueError, match="`key` must be given in training"):
+        model(x)
+    model.eval()
+    np.testing.assert_array_equal(run(model, x), run(model, x, None, key))
+    kept = Dropout(0.25)(jnp.ones((100_000,)), key)
+    assert np.mean(kept) == pytest.approx(1, abs=0.01) and set(np.unique(kept).round(5)) == {0, np.float32(1.33333)}
+
+
+def block(**options):
+    return nets.Block(nets.ConvSelfAttention((5,), rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0), **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: block(dropout=1.0), "`dropout` must be at least 0 and below 1"),
+        (lambda: block(hidden=0), "`hidden` must be"),
+        (lambda: block(order="middle"), '`order` must be "post" or "pre", got \'middle\''),
+        (lambda: block(hidden=7, feed_forward=FeedForward(5, rngs=nnx.Rngs(0))), "`hidden` is the width of the linear feed-forward"),
+        (
+            lambda: block(feed_forward=ConvFeedForward((2, 3), rngs=nnx.Rngs(0))),
+            "`feed_forward` must have the 5 features of `attention`, got 6",
+        ),
+        (lambda: ConvFeedForward((5,), 0, rngs=nnx.Rngs(0)), "`maps` must be a whole number of at least 1, got 0"),
+        (lambda: ConvFeedForward((5,), kernel=6, rngs=nnx.Rngs(0)), "`kernel` must have between 1 and"),
+        (
+            lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)), [], 2, rngs=nnx.Rngs(0)),
+            "`blocks` must be a whole number",
+        ),
+        (lambda: nets.TokenEmbedding(0, 4, 5, rngs=nnx.Rngs(0)), "`vocabulary` must be"),
+        (
+            lambda: nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0))(jnp.ones((2, 6, 4))),
+            "`x` has rows of 6 tokens but the model was built for at most 4",
+        ),
+        (lambda: FourierMixing(0), "`features` must be"),
+        (lambda: FourierMixing(6, (2, 2)), r"`shape` must hold the 6 features, got \(2, 2\) with 4"),
+        (lambda: FourierMixing(6)(jnp.ones((1, 4, 5))), r"`x` must have shape \(batch, tokens, 6\)"),
+        (lambda: FourierMixing(6)(jnp.ones((1, 4, 6)), noisy(3)), "`device` has 3×3 pixels but the plane of tokens and features is 4×6"),
+        (lambda: FourierMixing(6, (2, 3))(jnp.ones((1, 4, 6)), noisy(3)), "the plane of a token is 2×3"),
+        (
+            lambda: FourierMixing(6, (2, 3))(jnp.ones((1, 4, 6)), optics.Correlator(optics.dft((2, 3)))),
+            "`device` Correlator has no transform",
+        ),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

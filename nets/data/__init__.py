@@ -1,12 +1,12 @@
 """Data sets by name: each module has `load(config) -> Dataset`."""
 
 from nets.config import Config
-from nets.data import digits, imdb
+from nets.data import digits, fashion, imdb
 from nets.data.dataset import Dataset as Dataset
 from nets.data.dataset import Split as Split
 from nets.data.dataset import batches as batches
 
-LOADERS = {"digits": digits.load, "imdb": imdb.load}
+LOADERS = {"digits": digits.load, "imdb": imdb.load, "fashion-mnist": fashion.load}
 
 
 def load(config: Config) -> Dataset:

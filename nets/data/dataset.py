@@ -12,7 +12,7 @@ class Split:
     """Rows and their labels.
 
     Arguments:
-        rows: token numbers (rows, tokens), 0 being padding, or vectors (rows, tokens, inputs).
+        rows: token numbers (rows, tokens), 0 being padding, or images (rows, height, width).
         labels: class numbers, shape (rows,), from 0.
 
     Raises:
@@ -39,8 +39,8 @@ class Dataset:
     Arguments:
         train, validation, test: the splits.
         classes: number of classes.
-        inputs: numbers in a row's vector, or None for token numbers.
-        vocabulary: number of tokens, padding included, or None for vectors.
+        image: height and width in pixels, or None for token numbers.
+        vocabulary: number of tokens, padding included, or None for images.
         files: text to be kept beside the model, by file name (a tokenizer).
         baseline: accuracy on the test set of a simple method, by name.
     """
@@ -49,7 +49,7 @@ class Dataset:
     validation: Split
     test: Split
     classes: int
-    inputs: int | None = None
+    image: tuple[int, ...] | None = None
     vocabulary: int | None = None
     files: dict[str, str] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)

@@ -18,8 +18,8 @@ class Intensity(eqx.Module):
     gradient, since √ has none there.
 
     Arguments:
-        retrieve: maps amplitudes, shape (..., rows, columns), to the field there, or to a result with a `field`;
-            for a field known not to be negative `lambda amplitude: amplitude`.
+        retrieve: maps amplitudes, shape (..., rows, columns), to the field there, or to a result with a `field`, as
+            the functions of `optics.retrieve` return; for a field known not to be negative `lambda amplitude: amplitude`.
             The arrays of an equinox module are leaves of the device; anything else is a constant, and another one
             compiles again.
 

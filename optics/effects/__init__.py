@@ -1,7 +1,7 @@
 """Every nonideality, one small class each, one type: (value, key) -> value. A tuple of them is a chain; its order is the physics."""
 
 from optics.effects.chain import apply as apply
-from optics.effects.convert import Quantize as Quantize
+from optics.effects.converter import Quantize as Quantize
 from optics.effects.crosstalk import Crosstalk as Crosstalk
 from optics.effects.effect import Effect as Effect
 from optics.effects.effect import Modulation as Modulation

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from optics._check import concrete, finite, number, positive, whole
-from optics.effects.convert import Quantize
+from optics.effects.converter import Quantize
 from optics.effects.effect import Effect
 from optics.effects.noise import Read, Shot
 from optics.effects.response import Bias, Dark, Gain, Saturate

@@ -4,10 +4,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from optics._check import concrete, number, whole
-from optics.device import FourierProcessor
 from optics.presets.build import BUILDERS
 
 FOLDER = Path(__file__).parent
@@ -18,11 +19,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load(name: str, level: str = "compiled", **overrides: Any) -> FourierProcessor:
+def load(name: str, unit: Any = None, level: str = "compiled", **overrides: Any) -> Any:
     """Build a device by name.
 
     Arguments:
         name: one of `names()`.
+        unit: `jax.random.key` of one physical unit: its fixed patterns (response of pixels, residue of phase tables,
+            aberrations, decentring) are drawn with the deviations that `describe(name)` lists, and numbers with a
+            `spread` around their values, within their ranges. `vmap` over keys is a population. None is the nominal device.
         level: "compiled" runs the wave optics once and keeps the linear map; "wave" propagates every transform in
             full; "ideal" puts the exact transform in place of the lens and keeps converters and noise.
         overrides: fields of the preset to set otherwise, as `describe(name)` lists them, in the same units.
@@ -31,12 +35,15 @@ def load(name: str, level: str = "compiled", **overrides: Any) -> FourierProcess
         the device, calibrated.
 
     Raises:
-        ValueError: unknown name, level or field, or a value that is not finite or outside the field's range.
+        ValueError: unknown name, level or field, a value that is not finite or outside the field's range, or a `unit`
+            that is no key.
     """
     data = _read(name)
     fields = {key: field for key, field in data.items() if isinstance(field, dict)}
     if level not in ("ideal", "compiled", "wave"):
         raise ValueError(f'`level` must be "ideal", "compiled" or "wave", got {level!r}.')
+    if unit is not None and not (hasattr(unit, "dtype") and jnp.issubdtype(unit.dtype, jax.dtypes.prng_key)):
+        raise ValueError(f"`unit` must be a key, such as `jax.random.key(3)`, got {unit!r}.")
     values = {key: field["value"] for key, field in fields.items()}
     for key, value in overrides.items():
         if key not in fields:
@@ -49,11 +56,17 @@ def load(name: str, level: str = "compiled", **overrides: Any) -> FourierProcess
             whole(key, int(value) if concrete(value) and float(value).is_integer() else value, 0)
             value = int(value)
         values[key] = value
-    return BUILDERS[data["kind"]](level=level, **values)
+    of_numbers, of_patterns = (None, None) if unit is None else jax.random.split(unit)
+    if unit is not None:
+        for i, (key, field) in enumerate(fields.items()):
+            if "spread" in field and key not in overrides:
+                drawn = values[key] + field["spread"] * jax.random.normal(jax.random.fold_in(of_numbers, i))
+                values[key] = jnp.clip(drawn, field["low"], field["high"])
+    return BUILDERS[data["kind"]](level, of_patterns, **values)
 
 
 def describe(name: str) -> str:
-    """A table of the preset's fields: value, unit, range and source; guesses are marked and listed apart.
+    """A table of the preset's fields: value, deviation between units, unit, range and source; guesses are listed apart.
 
     Raises:
         ValueError: unknown name.
@@ -65,7 +78,8 @@ def describe(name: str) -> str:
         chosen = {key: field for key, field in fields.items() if field.get("guess", False) == guess}
         lines += [f"  {heading}"] if chosen else []
         for key, field in chosen.items():
-            lines.append(f"    {key} = {field['value']:g} {field['unit']}  [{field['low']:g} … {field['high']:g}]")
+            spread = f" ± {field['spread']:g}" if "spread" in field else ""
+            lines.append(f"    {key} = {field['value']:g}{spread} {field['unit']}  [{field['low']:g} … {field['high']:g}]")
             lines.append(f"        {field['source']}")
     return "\n".join(lines)
 

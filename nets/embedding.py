@@ -1,0 +1,57 @@
+"""From what a data set holds to vectors: tokens, patches of an image."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from nets._check import at_least_one
+
+
+class TokenEmbedding(nnx.Module):
+    """Token numbers to vectors, plus a learned vector for each position; token 0 is padding.
+
+    Arguments:
+        vocabulary: number of tokens, padding included.
+        length: most tokens in a row.
+        features: width.
+        rngs: for the initial vectors, normal with variance 1/features.
+    """
+
+    def __init__(self, vocabulary: int, length: int, features: int, *, rngs: nnx.Rngs):
+        at_least_one(vocabulary=vocabulary, length=length, features=features)
+        self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
+        self.positions = nnx.Embed(length, features, rngs=rngs)
+
+    def __call__(self, x: Int[Array, "batch tokens"]) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
+        """Vectors, and True where there is a token."""
+        fits(x, self.positions.num_embeddings)
+        return self.tokens(x) + self.positions(jnp.arange(x.shape[1])), x != 0
+
+
+class PatchEmbedding(nnx.Module):
+    """Vectors (patches of an image) to vectors, plus a learned vector for each position; nothing is padding.
+
+    Arguments:
+        inputs: numbers in a patch.
+        length: most patches in a row.
+        features: width.
+        rngs: for the initial weights.
+    """
+
+    def __init__(self, inputs: int, length: int, features: int, *, rngs: nnx.Rngs):
+        at_least_one(inputs=inputs, length=length, features=features)
+        self.project = nnx.Linear(inputs, features, rngs=rngs)
+        self.positions = nnx.Embed(length, features, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch tokens inputs"]) -> tuple[Float[Array, "batch tokens features"], None]:
+        """Vectors, and no mask."""
+        fits(x, self.positions.num_embeddings)
+        return self.project(x) + self.positions(jnp.arange(x.shape[1])), None
+
+
+def fits(x: Array, length: int) -> None:
+    """Refuse rows longer than the positions that were learned."""
+    if x.shape[1] > length:
+        raise ValueError(
+            f"`x` has rows of {x.shape[1]} tokens but the model was built for at most {length}; shorten them or raise `length`."
+        )

@@ -1,0 +1,263 @@
+"""Lambda layers against the sums that define them, in every way they are computed."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.special
+from flax import nnx
+
+import nets
+from nets.lambdas import LambdaConv2d, LambdaLayer, projections
+from tests.conftest import relative
+from tests.parts import load
+from tests.test_attention import count, noisy, run
+
+METHODS = ("fft", "direct", "dense")
+
+
+def rngs():
+    return nnx.Rngs(0)
+
+
+@functools.cache
+def layer(boundary="circular", scope=4, intra=1, normalization=None, method="fft", heads=2):
+    return LambdaLayer(6, heads, 3, scope, boundary, intra, normalization, method, rngs=rngs())
+
+
+def by_definition(layer, x, boundary):
+    """λᵀ q in float64, position after position and pair after pair; space has one axis or two."""
+    (depth, intra, width), space = layer.shape, x.shape[1:-1]
+    q, keys, v = (x @ np.asarray(part.kernel[...], np.float64) for part in (layer.query, layer.key, layer.value))
+    q, keys = q.reshape(*x.shape[:-1], layer.heads, depth), keys.reshape(*x.shape[:-1], depth, intra)
+    v, relative_to = v.reshape(*x.shape[:-1], width, intra), np.asarray(layer.relative[...], np.float64)
+    y = np.zeros((*x.shape[:-1], layer.heads, width))
+    for b in range(len(x)):
+        for n in np.ndindex(space):
+            seen = [m for m in np.ndindex(space) if boundary != "causal" or m <= n]
+            weights = scipy.special.softmax(np.stack([keys[b][m] for m in seen]), axis=0)
+            total = sum(weights[i] @ v[b][m].T for i, m in enumerate(seen))
+            for m in np.ndindex(space):
+                for turn in np.ndindex((3,) * len(space) if boundary == "circular" else (1,) * len(space)):
+                    # A pair on a circle is also the pairs that go around it.
+                    around = [size * (t - 1) if boundary == "circular" else 0 for size, t in zip(space, turn, strict=True)]
+                    first = [t - 1 if boundary == "causal" else t // 2 for t in layer.taps]
+                    tap = tuple(i - j + a + f for i, j, a, f in zip(m, n, around, first, strict=True))
+                    if all(0 <= t < size for t, size in zip(tap, layer.taps, strict=True)):
+                        total = total + relative_to[(slice(None), slice(None), *tap)] @ v[b][m].T
+            y[b][n] = q[b][n] @ total
+    return y.reshape(x.shape)
+
+
+def test_parameter_counts():
+    for scope, wanted in ((23, 20_848), (512, 28_672), (1023, 36_848)):
+        assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, normalization=None, rngs=rngs())) == wanted
+        assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, rngs=rngs())) == wanted + 288
+    assert count(lambda: LambdaConv2d(128, 8, 16, 23, normalization=None, rngs=rngs())) == 28_944
+    assert count(lambda: LambdaLayer(128, 8, 16, 23, intra_depth=4, normalization=None, rngs=rngs())) == 16_384 + 4 * (4_096 + 368)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "scope", "intra"), [("circular", 7, 1), ("circular", 4, 2), ("zero", 13, 1), ("zero", 4, 2), ("causal", 5, 2)]
+)
+def test_sequences(boundary, scope, intra, key):
+    x = np.asarray(jax.random.normal(key, (2, 7, 6)))
+    wanted = by_definition(layer(boundary, scope, intra), x.astype(np.float64), boundary)
+    for method in METHODS:
+        assert relative(run(layer(boundary, scope, intra, None, method), x), wanted) <= 1e-5, method
+    # On planes as long as the sequence, the sequences being rows; and on smaller ones, cut.
+    for pixels in ((2, 7), (3, 5)):
+        assert relative(run(layer(boundary, scope, intra), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4, pixels
+
+
+@pytest.mark.parametrize(("boundary", "scope"), [("circular", (3, 4)), ("zero", 3)])
+def test_images(boundary, scope, key):
+    x = np.asarray(jax.random.normal(key, (2, 3, 5, 4)))
+
+    def image_layer(method):
+        return LambdaConv2d(4, 2, 3, scope, boundary, 1, None, method, rngs=rngs())
+
+    wanted = by_definition(image_layer("fft"), x.astype(np.float64), boundary)
+    for method in METHODS:
+        assert relative(run(image_layer(method), x), wanted) <= 1e-5, method
+    for pixels in ((3, 5), (5, 7)):
+        assert relative(run(image_layer("fft"), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4, pixels
+
+
+def test_turning_a_circle_turns_the_result(key):
+    x = np.asarray(jax.random.normal(key, (1, 7, 6)))
+    assert relative(run(layer(), np.roll(x, 3, 1)), np.roll(run(layer(), x), 3, 1)) <= 1e-5
+
+
+@pytest.mark.parametrize(("boundary", "normalization"), [("circular", "batch"), ("zero", "layer"), ("causal", "layer")])
+def test_padding_is_in_no_lambda(boundary, normalization, key):
+    # A row is the same alone, beside a longer one, and further padded with what is no number of its own.
+    x = np.asarray(jax.random.normal(key, (1, 7, 6)))
+    rows = np.concatenate([x, np.concatenate([x[:, :5], np.full((1, 2, 6), 1e3, np.float32)], 1)])
+    mask = jnp.arange(7)[None] < jnp.array([[7], [5]])
+    one = layer(boundary, 4, 1, normalization, heads=3)
+    one.eval()  # the statistics of a batch are another matter
+    graph, state = nnx.split(one)
+
+    @jax.jit
+    def found(state, rows, mask):
+        return nnx.merge(graph, state)(rows, None, None, mask)
+
+    y = found(state, rows, mask)
+    np.testing.assert_allclose(y[0], found(state, rows, jnp.ones((2, 7), bool))[0], atol=1e-5)
+    np.testing.assert_allclose(y[1, :5], run(one, x[:, :5])[0], atol=1e-5)
+    device = load("ideal", pixels=(2, 6))
+    np.testing.assert_allclose(run(one, rows, device, key, mask)[1, :5], y[1, :5], atol=1e-4)
+    slope = jax.jit(jax.grad(lambda rows: jnp.sum(nnx.merge(graph, state)(rows, None, None, mask) ** 2)))(rows)
+    assert np.all(np.isfinite(slope)) and np.all(slope[1, 5:] == 0)
+    nothing = found(state, rows, jnp.zeros((2, 7), bool))
+    assert np.all(np.isfinite(nothing))
+
+
+def test_padding_is_in_no_statistics_of_a_batch(key):
+    one = LambdaLayer(6, 2, 3, 4, rngs=rngs())
+    x = np.asarray(jax.random.normal(key, (2, 7, 6)))
+    mask = jnp.arange(7)[None] < jnp.array([[7], [5]])
+
+    @nnx.jit
+    def statistics(one, x, mask):
+        one(x, None, None, mask)
+        return one.value_norm.mean[...], one.value_norm.var[...]
+
+    mean, variance = statistics(one, jnp.asarray(x), mask)
+    there = np.concatenate([x[0], x[1, :5]]) @ np.asarray(one.value.kernel[...])
+    np.testing.assert_allclose(mean, 0.1 * there.mean(0), atol=1e-5)
+    np.testing.assert_allclose(variance, 0.9 + 0.1 * there.var(0), atol=1e-5)
+    assert all(np.all(np.isfinite(part)) for part in statistics(one, jnp.asarray(x), jnp.zeros((2, 7), bool)))
+
+
+def test_no_token_sees_a_later_one(key):
+    # Longer than a block of the causal sum; a key to come that is beyond the range of the exponential changes nothing.
+    one = layer("causal", 130, 1, "layer")
+    graph, state = nnx.split(one)
+    x = jax.random.normal(key, (1, 130, 6))
+
+    @jax.jit
+    def reach(state, x):
+        model = nnx.merge(graph, state)
+        y, back = jax.vjp(lambda x: model(x), x)
+        return y, back(jnp.zeros_like(y).at[:, 64].set(1))[0]
+
+    _, slope = reach(state, x)
+    slope = np.abs(slope).max((0, 2))
+    # The position lambda's FFT rounds relative to the largest value of the whole sequence.
+    assert np.all(slope[65:] <= 1e-6 * slope.max()) and np.all(slope[:65] > 1e-5 * slope.max())
+    assert np.all(np.isfinite(reach(state, x.at[:, 100].set(1e4))[1]))
+    exact = layer("causal", 130, 1, "layer", "direct")
+    graph, state = nnx.split(exact)
+    y, slope = reach(state, x)
+    assert np.max(np.abs(slope[:, 65:])) <= 1e-12 * np.max(np.abs(slope))
+    changed, _ = reach(state, x.at[:, 100].set(1e4))
+    np.testing.assert_array_equal(changed[:, :100], y[:, :100])
+    assert not np.allclose(changed[:, 100:], y[:, 100:], atol=1e-2)
+
+
+def test_the_causal_sum_is_the_same_whatever_the_block(key, monkeypatch):
+    x = jax.random.normal(key, (1, 9, 6))
+    whole = run(layer("causal", 4), x)
+    monkeypatch.setattr("nets.lambdas.content.BLOCK", 4)
+    np.testing.assert_allclose(run(layer("causal", 4), x), whole, atol=1e-5)
+
+
+def test_lambdas_in_turns_are_those_at_once(key, monkeypatch):
+    def value_and_slope():
+        graph, state = nnx.split(layer())
+        y, slope = jax.jit(jax.value_and_grad(lambda state: jnp.sum(nnx.merge(graph, state)(x) ** 2)))(state)
+        return y, slope["relative"][...]
+
+    x = jax.random.normal(key, (2, 7, 6))
+    wanted, slope = value_and_slope()
+    monkeypatch.setattr(projections, "LARGEST", 50)
+    found, other = value_and_slope()
+    assert float(found) == pytest.approx(float(wanted), rel=1e-5) and relative(other, slope) <= 1e-5
+
+
+@pytest.mark.parametrize("rule", ["simulator", "ideal", "optical"])
+def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
+    one = LambdaLayer(4, 2, 2, 3, "zero", 1, "layer", gradient=rule, rngs=rngs())
+    graph, state = nnx.split(one)
+    x = jax.random.normal(key, (1, 5, 4))
+
+    @jax.jit
+    def slope(state, x, device):
+        def loss(state, x):
+            y = nnx.merge(graph, state)(x, device, key)
+            return jnp.sum(y**2), y
+
+        (of_state, of_x), y = jax.grad(loss, (0, 1), has_aux=True)(state, x)
+        return of_state["relative"][...], of_x, y
+
+    for found, wanted in zip(slope(state, x, noisy(3)), slope(state, x, None), strict=True):
+        assert 1e-5 < relative(found, wanted) < 0.2
+
+
+def compiled(make, length):
+    """XLA's own account of a training step of a block with this mixing, in bytes; nothing is run."""
+
+    def build():
+        block = nets.Block(make(length), hidden=32, rngs=rngs())
+        model = nets.Classifier(nets.TokenEmbedding(50, length, 32, rngs=rngs()), [block], 2, rngs=rngs())
+        return model, nnx.Optimizer(model, optax.sgd(1e-3), wrt=nnx.Param)
+
+    graph, state = nnx.split(nnx.eval_shape(build))
+
+    def step(state, x):
+        model, optimizer = nnx.merge(graph, state)
+        optimizer.update(model, nnx.grad(lambda model: jnp.sum(model(x) ** 2))(model))
+        return nnx.state((model, optimizer))
+
+    shapes = state, jax.ShapeDtypeStruct((1, length), jnp.int32)
+    return jax.jit(step).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize(
+    ("make", "low", "high"),
+    [
+        (lambda n: nets.LinearSelfAttention(32, 4, "canonical", rngs=rngs()), 1.85, 2.05),
+        (lambda n: LambdaLayer(32, 4, 8, n, rngs=rngs()), 0.9, 1.1),
+    ],
+    ids=["attention", "lambdas"],
+)
+def test_memory_against_length(make, low, high):
+    # The whole range, up to 16,384 tokens, is the business of the benchmark.
+    lengths = [512, 2048]
+    slope = np.polyfit(np.log(lengths), np.log([compiled(make, n) for n in lengths]), 1)[0]
+    assert low < slope < high
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: LambdaLayer(128, 6, rngs=rngs()), "`heads` must divide the 128 features, got 6; use one of 1, 2, 4, 8"),
+        (lambda: LambdaLayer(6, 2, 0, rngs=rngs()), "`key_depth` must be a whole number of at least 1, got 0"),
+        (lambda: LambdaLayer(6, 2, scope=0, rngs=rngs()), "`scope` must be a whole number of at least 1, got 0"),
+        (lambda: LambdaLayer(6, 2, intra_depth=0, rngs=rngs()), "`intra_depth` must be"),
+        (lambda: LambdaLayer(6, 2, boundary="wrap", rngs=rngs()), '`boundary` must be "circular", "zero" or "causal", got \'wrap\''),
+        (lambda: LambdaLayer(6, 2, normalization="group", rngs=rngs()), '`normalization` must be "batch", "layer" or None'),
+        (lambda: LambdaLayer(6, 2, boundary="causal", rngs=rngs()), "`normalization` cannot be batch when `boundary` is causal"),
+        (lambda: LambdaLayer(6, 2, method="sparse", rngs=rngs()), '`method` must be "fft", "direct" or "dense"'),
+        (lambda: LambdaLayer(6, 2, gradient="exact", rngs=rngs()), "`gradient` must be one of"),
+        (lambda: layer(scope=8)(jnp.ones((1, 7, 6))), "`scope` must be at most the 7 tokens of a circular sequence, got 8"),
+        (lambda: layer()(jnp.ones((1, 7, 5))), r"`x` must have shape \(batch, tokens, 6\)"),
+        (lambda: layer()(jnp.ones((1, 7, 6)), "engine11"), "`device` must be"),
+        (lambda: LambdaConv2d(6, 2, scope=(3, 3, 3), rngs=rngs()), r"`scope` must be a number or \(rows, columns\)"),
+        (lambda: LambdaConv2d(6, 2, scope=(3, 0), rngs=rngs()), r"`scope\[1\]` must be"),
+        (lambda: LambdaConv2d(6, 2, boundary="causal", rngs=rngs()), '`boundary` must be "zero" or "circular"'),
+        (
+            lambda: LambdaConv2d(6, 2, scope=4, boundary="circular", rngs=rngs())(jnp.ones((1, 3, 5, 6))),
+            r"`scope` must be at most the \(3, 5\) pixels of a circular image, got \(4, 4\)",
+        ),
+        (lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 6))), r"`x` must have shape \(batch, rows, columns, 6\)"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

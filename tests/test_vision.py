@@ -1,0 +1,112 @@
+"""Networks of images: patches, the convolutional vision transformer, the lambda residual network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from sklearn.datasets import load_digits
+
+from nets.vision import ConvViT, ImageEmbedding, LambdaResNet
+from tests.conftest import relative
+from tests.parts import load
+from tests.test_attention import noisy, run
+
+
+def rngs():
+    return nnx.Rngs(0)
+
+
+def vit(**options):
+    return ConvViT((8, 8), 10, **dict(patch=4, shape=(5, 5), depth=1, heads=2, rngs=rngs()) | options)
+
+
+def resnet(**options):
+    return LambdaResNet((8, 8), 10, **dict(stem=(8, 16), depth=1, heads=4, key_depth=4, scope=3, rngs=rngs()) | options)
+
+
+def learn(model, steps, rate=5e-3):
+    """Share of digits right that it was not trained on, after some steps of 64."""
+    images, labels = load_digits(return_X_y=True)
+    images = jnp.asarray(images.reshape(-1, 8, 8) / 8 - 1, jnp.float32)
+    rows = np.random.default_rng(0).permutation(1437)[: steps * 64 % 1437 or None]
+    rows = np.resize(rows, (steps, 64))
+    graph, state = nnx.split((model, nnx.Optimizer(model, optax.adam(rate), wrt=nnx.Param)))
+
+    def step(state, rows):
+        model, optimizer = nnx.merge(graph, state)
+
+        def loss(model):
+            return optax.softmax_cross_entropy_with_integer_labels(model(images[rows]), jnp.asarray(labels)[rows]).mean()
+
+        optimizer.update(model, nnx.grad(loss)(model))
+        return nnx.state((model, optimizer)), None
+
+    state = jax.jit(lambda state: jax.lax.scan(step, state, rows)[0])(state)
+    nnx.update(model, nnx.state(nnx.merge(graph, state)[0]))
+    model.eval()
+    return np.mean(np.argmax(run(model, images[1437:]), -1) == labels[1437:])
+
+
+def test_patches_are_cut_row_by_row(key):
+    x = np.asarray(jax.random.normal(key, (2, 4, 6, 3)))
+    layer = ImageEmbedding((4, 6), (2, 3), 7, 3, rngs=rngs())
+    tokens, mask = run(layer, x)
+    weights, bias = layer.embed.project.kernel[...], layer.embed.project.bias[...]
+    cut = [x[:, i : i + 2, j : j + 3].reshape(2, -1) for i in (0, 2) for j in (0, 3)]
+    wanted = np.stack(cut, 1) @ np.asarray(weights) + np.asarray(bias) + np.asarray(layer.embed.positions.embedding[...])
+    assert mask is None and relative(tokens, wanted) <= 1e-5
+
+
+@pytest.mark.parametrize("model", [lambda: vit(spectral=True, maps=2), resnet], ids=["vit", "resnet"])
+def test_learns_digits(model):
+    assert learn(model(), 60) > 0.75
+
+
+@pytest.mark.parametrize(("model", "pixels"), [(vit, (5, 5)), (lambda: resnet(scope=(2, 2)), (3, 3))], ids=["vit", "resnet"])
+def test_devices(model, pixels, key):
+    model, x = model(), jax.random.normal(key, (2, 8, 8))
+    model.eval()
+    exact = run(model, x)
+    assert exact.shape == (2, 10)
+    assert relative(run(model, x, load("ideal", pixels=pixels), key), exact) <= 1e-4
+    graph, state = nnx.split(model)
+
+    @jax.jit
+    def slope(state, device):
+        def loss(state):
+            y = nnx.merge(graph, state)(x, device, key)
+            return jnp.sum(y**2), y
+
+        return jax.grad(loss, has_aux=True, allow_int=True)(state)
+
+    found, y = slope(state, noisy(pixels[0]))
+    assert 1e-5 < relative(y, exact) < 0.2
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ImageEmbedding((8,), 4, 5, rngs=rngs()), r"`image` must be \(rows, columns\), got \(8,\)"),
+        (lambda: ImageEmbedding((8, 0), 4, 5, rngs=rngs()), r"`image\[1\]` must be"),
+        (
+            lambda: ImageEmbedding((8, 9), 4, 5, rngs=rngs()),
+            r"`patch` must divide the \(8, 9\) .* use one of 1, 2, 4, 8 and one of 1, 3, 9",
+        ),
+        (lambda: ImageEmbedding((8, 8), 0, 5, rngs=rngs()), r"`patch\[0\]` must be"),
+        (lambda: ImageEmbedding((8, 8), 4, 5, 0, rngs=rngs()), "`channels` must be"),
+        (lambda: vit(depth=0), "`depth` must be"),
+        (lambda: vit()(jnp.ones((1, 8, 9))), r"`x` must have shape \(batch, 8, 8, 1\), got \(1, 8, 9\)"),
+        (lambda: vit()(jnp.ones((1, 8, 8, 3))), r"`x` must have shape \(batch, 8, 8, 1\)"),
+        (lambda: resnet(stem=()), "`stem` must be a whole number of at least 1, got 0"),
+        (lambda: resnet(stem=(8, 0)), r"`stem\[1\]` must be"),
+        (lambda: resnet(heads=3), "`heads` must divide the 16 features"),
+        (lambda: LambdaResNet((8, 8), 0, rngs=rngs()), "`classes` must be"),
+        (lambda: resnet()(jnp.ones((1, 7, 8))), r"`x` must have shape \(batch, 8, 8, 1\)"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
