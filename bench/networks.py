@@ -44,22 +44,23 @@ def main(options: Networks) -> results.Rows:
 
 def steps(options: Networks, device: Any) -> results.Rows:
     """The training step of a classifier of 11×11 attention against that of the linear one and of the exact FFT, in turn."""
-    depth, heads, batch, length, repeats = (1, 2, 2, 16, 2) if options.quick else (6, 8, 8, 128, 9)
-    base = Config(data="imdb", depth=depth, heads=heads, length=length, batch_size=batch, dropout=0.0)
-    linear = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
-    literal, spectral = (step_of(replace(base, model="conv2d", spectral=flag), options.seed) for flag in (False, True))
-    key = jax.random.key(options.seed)
-    cases = [
-        ("spectral, noisy device", spectral, (device, key), "linear wide", linear, (None, None)),
-        ("literal, noisy device", literal, (device, key), "literal, exact FFT", literal, (None, None)),
-        ("spectral, exact FFT", spectral, (None, None), "linear wide", linear, (None, None)),
-    ]
+    depth, heads, tokens, repeats = (1, 2, 32, 2) if options.quick else (6, 8, 1024, 9)
+    key, cases = jax.random.key(options.seed), []
+    for length in (16,) if options.quick else (32, 64, 128):
+        base = Config(data="imdb", depth=depth, heads=heads, length=length, batch_size=tokens // length, dropout=0.0)
+        linear = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
+        literal, spectral = (step_of(replace(base, model="conv2d", spectral=flag), options.seed) for flag in (False, True))
+        cases += [
+            (length, "spectral, noisy device", spectral, (device, key), "linear wide", linear, (None, None)),
+            (length, "literal, noisy device", literal, (device, key), "literal, exact FFT", literal, (None, None)),
+            (length, "spectral, exact FFT", spectral, (None, None), "linear wide", linear, (None, None)),
+        ]
     rows = []
-    for what, f, f_arguments, against, g, g_arguments in tqdm(cases, desc="timing", unit=" cases", leave=False):
+    for length, what, f, f_arguments, against, g, g_arguments in tqdm(cases, desc="timing", unit=" cases", leave=False):
         slow, fast = interleaved(f, f_arguments, g, g_arguments, repeats)
         rows.append(
             {
-                "operation": f"training step, {depth} blocks, {heads} heads, {batch * length} tokens",
+                "operation": f"training step, {depth} blocks, {heads} heads, {tokens // length} × {length} tokens",
                 "what": what,
                 "against": against,
                 "milliseconds": slow[0],
@@ -136,14 +137,17 @@ def slopes(rows: results.Rows) -> dict[str, float]:
 
 def picture(name: str, rows: results.Rows) -> Figure:
     """Ratios of steps as bars, memory against length."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     timed = [row for row in rows if "ratio" in row]
-    bars = left.barh([f"{row['what']}\nagainst {row['against']}" for row in timed], [row["ratio"] for row in timed])
+    bars = left.barh(
+        [f"{row['what']}\nagainst {row['against']}, {row['operation'].split(', ')[-1]}" for row in timed], [row["ratio"] for row in timed]
+    )
     left.bar_label(bars, [f"{row['ratio']:.2f}" for row in timed], padding=3, fontsize=8)
     left.axvline(1, color="black", linewidth=0.8)
     left.set(xlabel="ratio of times of a training step (1)", title=name)
     left.margins(x=0.15)
+    left.tick_params(axis="y", labelsize=7)
     left.invert_yaxis()
     for what, slope in slopes(rows).items():
         some = [row for row in rows if row["operation"].startswith("memory") and row["what"] == what]

@@ -57,7 +57,7 @@ def test_effective_bits():
             ["fidelity", "--device", "engine12"],
             "`device` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
         ),
-        (["networks", "--device", "slm-4f"], "`device` must have the 11×11 pixels of the embedding, got slm-4f with (16, 16)"),
+        (["networks", "--device", "jtc"], "`device` must have the 11×11 pixels of the embedding, got jtc with (1, 21)"),
         (["speed", "--out", "/dev/null/results"], "`out` /dev/null/results cannot be written to"),
     ],
 )

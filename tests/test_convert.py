@@ -93,7 +93,7 @@ def test_weights_and_statistics_are_shared_with_the_network(model, key):
     optical = nets.convert(model)
     assert len(jax.tree.leaves(nnx.state(optical))) == len(jax.tree.leaves(nnx.state(model)))
     before = np.asarray(model.norm.mean[...])
-    optical(x, load("ideal", pixels=(9, 9)))
+    call(optical, x, load("ideal", pixels=(9, 9)))
     assert np.any(model.norm.mean[...] != before)
 
     @nnx.jit

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Each module may import those in groups before its own, and its own group.
 ORDER = [
-    {"optics._check"},
+    {"optics._check", "optics._once"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.encode", "optics.detect", "optics.retrieve"},
     {"optics.device"},

@@ -1,4 +1,4 @@
-"""The complex field against prysm and torchoptics, where they are installed: `pip install prysm torchoptics`."""
+"""The complex field against prysm and torchoptics, where they are installed: `pip install -e ".[peers]"`."""
 
 import math
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Complex, Float
 
 from nets.attention.weights import over_tokens
 from optics._check import fits
+from optics._once import computed_once
 from optics.convolution import is_device
 
 
@@ -44,7 +45,8 @@ def half_spectrum(
     is_device(device)
     fits("x", x, device)
     found = transform(x, device, key)
-    return ((found + jnp.conj(_mirrored(found))) / 2)[..., : x.shape[-1] // 2 + 1]
+    # Every head uses it: without the hint it would be detected again for each.
+    return computed_once(((found + jnp.conj(_mirrored(found))) / 2)[..., : x.shape[-1] // 2 + 1])
 
 
 def to_planes(

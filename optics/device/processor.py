@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
 from optics._check import finite, fits, leaf, number, positive
+from optics._once import computed_once
 from optics.detect import Coherent
 from optics.device.exposure import check_camera, check_measurement, check_modulator, exposed, lit
 from optics.effects import Effect, apply
@@ -173,23 +174,11 @@ class FourierProcessor(eqx.Module):
         """
         of_x, of_w, of_y = (None,) * 3 if key is None else jax.random.split(key, 3)
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-        spectrum = _computed_once(self.transform(w, of_w))
+        spectrum = computed_once(self.transform(w, of_w))
         if self.multiplier is None:
-            product = _computed_once(self.transform(x, of_x)) * spectrum
+            product = computed_once(self.transform(x, of_x)) * spectrum
         else:
             product = self._exposures(x, spectrum, of_x, False)
         y = self.transform(jnp.conj(product), of_y, real=real)
         # Unitary transforms: F(x * w) = √(pixels) F x · F w.
         return math.sqrt(math.prod(self.shape)) * (y if real else jnp.conj(y))
-
-
-def _computed_once(spectrum: Complex[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:
-    """The same numbers, through a product with the identity.
-
-    XLA on CPU fuses the detection of a spectrum, noise included, into what uses it, and so computes it again for every
-    kernel that the spectrum meets: three times the cost of a whole training step. Nothing is fused across a product
-    of matrices, and this one costs a few per cent. Across a line of the plane it stays small on large devices.
-    """
-    identity = jnp.eye(spectrum.shape[-1], dtype=spectrum.real.dtype)
-    real, imaginary = (jnp.matmul(part, identity, precision="highest") for part in (spectrum.real, spectrum.imag))
-    return jax.lax.complex(real, imaginary)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optics._check import leaf, number, positive
+from optics._once import computed_once
 from optics.effects.effect import Effect
 
 # jax.random.poisson works in float32: at a mean of 1e6 its variance is 2.6 % too large, and beyond 2³¹ it saturates.
@@ -38,8 +39,9 @@ class Noise(Effect):
         if key is None:
             return value
         sigma = _root(self.variance(value) + more)
-        # Drawn in a line: XLA on CPU takes three times as long to fill a stack of small planes.
-        return value + sigma * jax.random.normal(key, (math.prod(value.shape),), value.dtype).reshape(value.shape)
+        # Drawn in a line, and by itself: XLA on CPU takes three times as long to fill a stack of small planes.
+        drawn = computed_once(jax.random.normal(key, (math.prod(value.shape),), value.dtype))
+        return value + sigma * drawn.reshape(value.shape)
 
 
 def _root(variance: Float[Array, "..."]) -> Float[Array, "..."]:
