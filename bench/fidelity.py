@@ -129,7 +129,8 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows) -> Figure:
     panels = figure.subplots(1, 2 if sweep else 1, squeeze=False)[0]
     operations = list(dict.fromkeys(row["operation"] for row in rows))
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
-    for shift, operation in zip((-0.2, 0.2), operations, strict=False):
+    # Bars of one condition stand side by side around its mark.
+    for shift, operation in zip(0.4 * np.arange(len(operations)) - 0.2 * (len(operations) - 1), operations, strict=True):
         errors = [row["relative_rms_error"] for row in rows if row["operation"] == operation]
         bars = panels[0].bar(np.arange(len(errors)) + shift, errors, width=0.38, label=operation)
         panels[0].bar_label(bars, [f"{e:.1e}" for e in errors], fontsize=7)

@@ -75,7 +75,7 @@ class Config:
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
     "imdb": {"length": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
-    "fashion-mnist": {"patch": 7, "epochs": 3, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
+    "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
 }
 # Options that say something to some models alone; for any other they are refused, not ignored.
 CONVOLUTIONAL, LAMBDA, BLOCKS = ("conv1d", "conv2d"), ("lambda", "lambda-resnet"), ("linear", "conv1d", "conv2d", "lambda", "fourier")
