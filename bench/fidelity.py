@@ -67,11 +67,11 @@ def main(options: Fidelity) -> results.Rows:
 
 
 def without_effects(device: Any) -> Any:
-    """The device with its optics and gains alone."""
+    """The device with its optics alone, and the gains that suit them."""
     bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
     if hasattr(bare, "detector"):
         bare = eqx.tree_at(lambda d: d.detector, bare, ())
-    return optics.subtract_background(bare) if hasattr(bare, "background") else bare
+    return optics.calibrate(optics.subtract_background(bare)) if hasattr(bare, "background") else bare
 
 
 def photon_sweep(name: str, device: Any, x: jax.Array, w: jax.Array, keys: jax.Array) -> results.Rows:

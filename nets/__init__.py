@@ -1,4 +1,4 @@
-"""Transformers whose projections are convolutions that a simulated optical device can compute (flax.nnx).
+"""Transformers and lambda networks whose convolutions a simulated optical device can compute (flax.nnx).
 
 Every layer is called as `layer(x, device=None, key=None)`; the names below are imported when first used, so that the
 command lines answer `--help` without loading JAX.
