@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 import optics
 from bench import results
+from bench.budget import budget, only
 from bench.config import Fidelity
 from optics.effects import BalancedShot, Shot
 
@@ -55,23 +56,25 @@ def main(options: Fidelity) -> results.Rows:
         random = np.sqrt(np.mean(np.var(noisy, axis=0, ddof=1))) / rms(exact)
         systematic = np.sqrt(max((rms(mean - exact) / rms(exact)) ** 2 - random**2 / repeats, 0.0))
         rows[-1] |= {"systematic": float(systematic), "random": float(random)}
-    sweep = photon_sweep(options.device, device, x, w, shots[: max(1, repeats // 4)])
+    few = shots[: max(1, repeats // 4)]
+    sweep = photon_sweep(options.device, device, x, w, few)
+    # `exact` and `call` are those of the convolution, the last of the two.
+    costs = [{"device": options.device, "operation": "convolution", **row} for row in budget(call, device, exact, few[:2])]
     print(
         results.table(
             rows,
             {"operation": "", "condition": "", "relative_rms_error": ".3e", "effective_bits": ".2f", "systematic": ".2e", "random": ".2e"},
         )
     )
-    results.write(options.out, "fidelity", rows + sweep, asdict(options), picture(options.device, rows, sweep))
-    return rows + sweep
+    print(results.table(costs, {"condition": "", "relative_rms_error": ".3e", "without": ".3e", "explained": ".3e"}))
+    results.write(options.out, "fidelity", rows + sweep + costs, asdict(options), picture(options.device, rows, sweep, costs))
+    return rows + sweep + costs
 
 
 def without_effects(device: Any) -> Any:
     """The device with its optics alone, and the gains that suit them."""
-    bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
-    if hasattr(bare, "detector"):
-        bare = eqx.tree_at(lambda d: d.detector, bare, ())
-    return optics.calibrate(optics.subtract_background(bare)) if hasattr(bare, "background") else bare
+    bare = only(device, [])
+    return optics.calibrate(bare) if hasattr(bare, "background") else bare
 
 
 def photon_sweep(name: str, device: Any, x: jax.Array, w: jax.Array, keys: jax.Array) -> results.Rows:
@@ -123,10 +126,10 @@ def double(values: jax.Array) -> np.ndarray:
     return np.asarray(values, np.float64)
 
 
-def picture(name: str, rows: results.Rows, sweep: results.Rows) -> Figure:
-    """Errors by condition, and against photons where there was a sweep."""
-    figure = Figure(figsize=(10 if sweep else 5.5, 3.8), layout="constrained")
-    panels = figure.subplots(1, 2 if sweep else 1, squeeze=False)[0]
+def picture(name: str, rows: results.Rows, sweep: results.Rows, costs: results.Rows) -> Figure:
+    """Errors by condition and by effect, and against photons where there was a sweep."""
+    figure = Figure(figsize=(15 if sweep else 10.5, 3.8), layout="constrained")
+    panels = figure.subplots(1, 3 if sweep else 2, squeeze=False)[0]
     operations = list(dict.fromkeys(row["operation"] for row in rows))
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     # Bars of one condition stand side by side around its mark.
@@ -137,9 +140,15 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows) -> Figure:
     panels[0].set(yscale="log", ylabel="relative RMS error (1)", xticks=range(len(conditions)), xticklabels=conditions)
     panels[0].margins(y=0.15)
     panels[0].legend(frameon=False)
+    names = [row["condition"] for row in costs]
+    bars = panels[1].barh(names, [row["relative_rms_error"] for row in costs])
+    panels[1].bar_label(bars, [f"{row['relative_rms_error']:.1e}" for row in costs], fontsize=7, padding=2)
+    panels[1].set(xscale="log", xlabel="relative RMS error of one convolution, each effect alone (1)")
+    panels[1].margins(x=0.2)
+    panels[1].invert_yaxis()
     if sweep:
-        panels[1].loglog([row["value"] for row in sweep], [row["relative_rms_error"] for row in sweep], marker=".")
-        panels[1].set(xlabel="photons of a full-scale pixel in a frame (1)", ylabel="relative RMS error of one convolution (1)")
-        panels[1].grid(which="major", alpha=0.3)
+        panels[2].loglog([row["value"] for row in sweep], [row["relative_rms_error"] for row in sweep], marker=".")
+        panels[2].set(xlabel="photons of a full-scale pixel in a frame (1)", ylabel="relative RMS error of one convolution (1)")
+        panels[2].grid(which="major", alpha=0.3)
     figure.suptitle(f"{name} against the exact FFT")
     return figure

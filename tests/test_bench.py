@@ -24,6 +24,16 @@ def test_quick(command, tmp_path, capsys):
         assert np.hypot(shot["systematic"], shot["random"]) == pytest.approx(shot["relative_rms_error"], rel=0.05)
         errors = [r["relative_rms_error"] for r in written["rows"] if r.get("sweep") == "photons"]
         # Where shot noise rules, the error goes with the root of the photons.
+        costs = {r["condition"]: r for r in written["rows"] if r.get("sweep") == "budget"}
+        assert list(costs) == [
+            "optics alone",
+            "slm Quantize",
+            *(f"camera {n}" for n in ("BalancedShot", "Read", "Saturate", "Quantize")),
+            "all",
+        ]
+        # Independent errors add in quadrature.
+        assert costs["all"]["explained"] == pytest.approx(costs["all"]["relative_rms_error"], rel=0.1)
+        assert costs["camera BalancedShot"]["without"] < costs["all"]["relative_rms_error"]
         assert errors[2] / errors[4] == pytest.approx(np.sqrt(10), rel=0.15) and errors[-1] > 0.01
     elif command == "networks":
         timed = [row for row in written["rows"] if "ratio" in row]

@@ -1,0 +1,63 @@
+"""The error budget: what each nonideality costs alone, and what would be gained without it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from tqdm.auto import tqdm
+
+import optics
+from bench import results
+
+# The chains of effects that a device may have, in the order that light meets them.
+STAGES = ("slm", "multiplier", "filter", "camera", "detector")
+
+
+def parts(device: Any) -> list[tuple[str, int]]:
+    """(stage, number) of every effect of a device."""
+    return [(stage, i) for stage in STAGES for i in range(len(getattr(device, stage, None) or ()))]
+
+
+def only(device: Any, kept: list[tuple[str, int]]) -> Any:
+    """The device with those of its effects alone."""
+    for stage in STAGES:
+        chain = getattr(device, stage, None)
+        if chain:
+            some = tuple(effect for i, effect in enumerate(chain) if (stage, i) in kept)
+            device = eqx.tree_at(lambda d, stage=stage: getattr(d, stage), device, some, is_leaf=lambda leaf: leaf is None)
+    # What nothing modulates is another light with other effects.
+    return optics.subtract_background(device) if hasattr(device, "background") else device
+
+
+def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> results.Rows:
+    """Relative RMS error of one shot with the optics alone, with each effect beside it, without each, and with all.
+
+        explained = √(optics² + Σ (alone² − optics²))
+
+    Independent errors add in quadrature; the square root of the sum is to be compared with the total. What is missing is
+    what effects do to one another: noise dithers a converter, saturation cuts noise off.
+
+    Arguments:
+        call: (device, key) -> the result, compiled; devices with fewer effects compile anew.
+        device: all of it.
+        exact: the exact result.
+        shots: keys, over whose errors the mean square is taken.
+    """
+    every = parts(device)
+    scale = np.mean(np.abs(exact) ** 2)
+
+    def error(device: Any) -> float:
+        return float(np.sqrt(np.mean([np.mean(np.abs(np.asarray(call(device, key)) - exact) ** 2) for key in shots]) / scale))
+
+    rows, bare = [], error(only(device, []))
+    rows.append({"condition": "optics alone", "relative_rms_error": bare})
+    squares = bare**2
+    for stage, i in tqdm(every, desc="error budget", unit=" effects", leave=False):
+        name = f"{stage} {type(getattr(device, stage)[i]).__name__}"
+        alone, without = error(only(device, [(stage, i)])), error(only(device, [part for part in every if part != (stage, i)]))
+        rows.append({"condition": name, "relative_rms_error": alone, "without": without})
+        squares += max(alone**2 - bare**2, 0.0)
+    rows.append({"condition": "all", "relative_rms_error": error(device), "explained": float(np.sqrt(squares))})
+    return [{"sweep": "budget", **row} for row in rows]
