@@ -100,6 +100,12 @@ def test_zero_gives_zero_and_no_nan(named, key):
     assert np.max(np.abs(optics.convolve(zero, one, device))) <= 1e-5
 
 
+def test_what_is_not_finite_stays_in_its_example(key):
+    x, w = jax.random.normal(key, (3, 11, 11)), jax.random.normal(jax.random.fold_in(key, 1), (11, 11))
+    y = convolve(x.at[1, 2, 3].set(jnp.nan), w, load("engine11"), key)
+    assert np.all(np.isnan(y[1])) and np.all(np.isfinite(y[0])) and np.all(np.isfinite(y[2]))
+
+
 def test_same_key_same_bits_and_jit_is_eager(named, key):
     _, device = named
     x, w = planes(device, key)

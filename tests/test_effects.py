@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from optics import effects
+from optics._once import computed_once
 from tests.conftest import relative
 from tests.parts import EFFECTS, LIMITS
 
@@ -204,3 +205,14 @@ def test_gradients_within_and_beyond_the_range():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 64)])
+def test_what_is_computed_once_is_the_same_to_the_bit(shape, dtype, key):
+    a = jax.random.normal(key, shape, dtype)
+    found, slope = jax.jit(lambda a: (computed_once(a), jax.vjp(computed_once, a)[1](a)[0]))(a)
+    assert found.dtype == dtype and found.shape == shape
+    np.testing.assert_array_equal(found, a)
+    np.testing.assert_array_equal(slope, a)

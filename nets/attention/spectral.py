@@ -46,7 +46,8 @@ def half_spectrum(
     fits("x", x, device)
     found = transform(x, device, key)
     # Every head uses it: without the hint it would be detected again for each.
-    return computed_once(((found + jnp.conj(_mirrored(found))) / 2)[..., : x.shape[-1] // 2 + 1])
+    half = ((found + jnp.conj(_mirrored(found))) / 2)[..., : x.shape[-1] // 2 + 1]
+    return computed_once(half.reshape(*half.shape[:-2], -1)).reshape(half.shape)
 
 
 def to_planes(
