@@ -104,6 +104,8 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
         (lambda t: optics.FourierProcessor(t, encoder=jnp.abs), "`encoder` must be one, such as"),
         (lambda t: optics.FourierProcessor(t, multiplier=(effects.Shot(10),)), "`multiplier` cannot hold Shot"),
         (lambda t: optics.FourierProcessor(t, pre=optics.dft(4)), r"`pre` must have the shape \(3, 3\) of the optics, got \(4, 4\)"),
+        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, pre=jnp.nan), "`pre` must be finite, got nan"),
+        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, post=jnp.ones(4)), r"`post` must be a scalar or have the shape \(3, 15\)"),
         (lambda t: optics.JointTransform(t, 3), "`optics` must have at least 15 columns, and 3 or at least 5 rows, .*, got 3×3"),
         (lambda t: optics.JointTransform(optics.dft((4, 15)), 3), "3 or at least 5 rows"),
         (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, camera=(effects.BalancedShot(10),)), "`camera` cannot hold BalancedShot"),

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import finite, fits, leaf, number
+from optics._check import fits, leaf, number
 from optics.detect import Coherent
-from optics.device.exposure import check_camera, check_measurement, check_modulator, exposed, lit, reversed_about_axis
+from optics.device.exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, reversed_about_axis
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import dft
@@ -97,10 +97,7 @@ class Correlator(eqx.Module):
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only `first` may divide them."
             )
         for name in ("pre", "post"):
-            gain = getattr(self, name)
-            finite(name, jnp.abs(gain))
-            if gain.shape not in ((), self.shape):
-                raise ValueError(f"`{name}` must be a scalar or have the shape {self.shape} of the optics, got {gain.shape}.")
+            check_gain(name, getattr(self, name), self.shape)
         jax.eval_shape(lambda device: lit(device.encoder, device.slm, device.first, jnp.zeros(device.shape), None), self)
 
     @property

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
+from optics._check import finite
 from optics.effects import Effect, Modulation, Noise, apply
 from optics.encode import Encoder
 from optics.transfer import light_shape
@@ -55,6 +56,13 @@ def check_camera(name: str, chain: Any, measurement: Any) -> None:
     signed = measurement.signed
     why = f"the frames of {type(measurement).__name__} are {'' if signed else 'not '}signed"
     _refuse_effects(name, chain, signed, why, Modulation, "it acts on light as it leaves a modulator")
+
+
+def check_gain(name: str, gain: Any, shape: tuple[int, int]) -> None:
+    """Refuse a gain that is not finite, or neither a scalar nor a map of the optics."""
+    finite(name, jnp.abs(gain))
+    if gain.shape not in ((), shape):
+        raise ValueError(f"`{name}` must be a scalar or have the shape {shape} of the optics, got {gain.shape}.")
 
 
 def _refuse_effects(name: str, chain: Any, signed: bool, why: str, never: type[Effect], why_never: str) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Inexact
 
 from optics._check import fits, leaf, number
 from optics.detect import Coherent, Intensity
-from optics.device.exposure import check_camera, check_measurement, check_modulator, exposed, lit, reversed_about_axis
+from optics.device.exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, reversed_about_axis
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, complex_amplitude
 from optics.transfer import pixel_shape
@@ -43,8 +43,8 @@ class JointTransform(eqx.Module):
         headroom: full scale over the brightest possible field, at least 1.
 
     Raises:
-        ValueError: gains of another shape, optics too small for `shape`, `headroom` below 1, what is no measurement, or an effect where it has no
-            meaning.
+        ValueError: gains not finite or of another shape, optics too small for `shape`, `headroom` below 1, what is no
+            measurement, or an effect where it has no meaning.
 
     Source: C. S. Weaver and J. W. Goodman, Appl. Opt. 5, 1248 (1966).
     """
@@ -89,9 +89,7 @@ class JointTransform(eqx.Module):
         self.slm, self.camera, self.detector = tuple(slm), tuple(camera), tuple(detector)
         self.pre, self.post, self.headroom = leaf(pre), leaf(post), leaf(headroom)
         for name in ("pre", "post"):
-            gain = getattr(self, name)
-            if gain.shape not in ((), optics.shape):
-                raise ValueError(f"`{name}` must be a scalar or have the shape {optics.shape} of the optics, got {gain.shape}.")
+            check_gain(name, getattr(self, name), optics.shape)
 
     def convolve(
         self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None

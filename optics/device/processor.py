@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
-from optics._check import finite, fits, leaf, number, positive
+from optics._check import fits, leaf, number, positive
 from optics._once import computed_once
 from optics.detect import Coherent
-from optics.device.exposure import check_camera, check_measurement, check_modulator, exposed, lit
+from optics.device.exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import Dense
@@ -103,9 +103,7 @@ class FourierProcessor(eqx.Module):
                 if gain.shape != self.shape:
                     raise ValueError(f"`{name}` must have the shape {self.shape} of the optics, got {gain.shape}.")
                 continue
-            finite(name, jnp.abs(gain))
-            if gain.shape not in ((), self.shape):
-                raise ValueError(f"`{name}` must be a scalar or have the shape {self.shape} of the optics, got {gain.shape}.")
+            check_gain(name, gain, self.shape)
         # Shapes alone: light that the optics does not take is refused here and not at the first call.
         jax.eval_shape(lambda device: lit(device.encoder, device.slm, device.optics, jnp.zeros(device.shape), None), self)
 
