@@ -1,11 +1,13 @@
 """Physics-level simulation of optical Fourier hardware, with a differentiable convolution on top."""
 
+from optics import accounting as accounting
 from optics import effects as effects
 from optics import encode as encode
 from optics import mapping as mapping
 from optics import presets as presets
 from optics import retrieve as retrieve
 from optics import wave as wave
+from optics.accounting import ledger as ledger
 from optics.calibration import calibrate as calibrate
 from optics.calibration import subtract_background as subtract_background
 from optics.conv import conv_general_dilated as conv_general_dilated

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+# Arrays without a short last axis are laid out in lines: wide enough to be fast, narrow enough to be cheap.
+LINE = 64
+
 
 def computed_once(a: Inexact[Array, "*lead n"]) -> Inexact[Array, "*lead n"]:
     """The same numbers, through a product with the identity along the last axis.
@@ -19,3 +22,9 @@ def computed_once(a: Inexact[Array, "*lead n"]) -> Inexact[Array, "*lead n"]:
     if jnp.iscomplexobj(a):
         return jax.lax.complex(computed_once(a.real), computed_once(a.imag))
     return jnp.matmul(a, jnp.eye(a.shape[-1], dtype=a.dtype), precision="highest")
+
+
+def computed_once_in_lines(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
+    """`computed_once` of an array of any shape, laid out in lines of 64 numbers."""
+    lines = jnp.pad(a.ravel(), (0, -a.size % LINE)).reshape(-1, LINE)
+    return computed_once(lines).ravel()[: a.size].reshape(a.shape)

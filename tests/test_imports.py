@@ -14,6 +14,7 @@ ORDER = [
     {"optics.presets"},
     {"optics.convolution", "optics.gradients"},
     {"optics.mapping", "optics.conv"},
+    {"optics.accounting"},
     {"optics"},
     {"nets"},
     {"bench"},

@@ -19,6 +19,8 @@ class Coherent(eqx.Module):
 
     # Whether frames are signed, and whether a field known to be real may be detected as such.
     signed: ClassVar[bool] = True
+    # The frames of a field are taken in one exposure.
+    simultaneous: ClassVar[bool] = True
     one_quadrature: ClassVar[bool] = True
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:

@@ -41,6 +41,8 @@ class OffAxis(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
+    # The frames of a field are taken in one exposure.
+    simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = False
     oversampling: int = eqx.field(static=True)
     reference: Array = eqx.field(converter=leaf)

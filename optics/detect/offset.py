@@ -33,6 +33,8 @@ class Offset(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
+    # The frames of a field are taken in one exposure.
+    simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = True
     offset: Array = eqx.field(converter=leaf)
     # Known when the device is built, asked for when it is traced.

@@ -8,14 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optics._check import leaf, number, positive
-from optics._once import computed_once
+from optics._once import computed_once_in_lines
 from optics.effects.effect import Effect
 
 # jax.random.poisson works in float32: at a mean of 1e6 its variance is 2.6 % too large, and beyond 2³¹ it saturates.
 # Above this mean a Gaussian stands in, whose skewness of 0 differs from the Poisson's by 0.003.
 LARGEST_POISSON_MEAN = 1e5
-# Noise is laid out in lines for the product that computes it once: wide enough to be fast, narrow enough to be cheap.
-LINE = 64
 
 
 class Noise(Effect):
@@ -42,8 +40,7 @@ class Noise(Effect):
         sigma = _root(self.variance(value) + more)
         # Drawn in a line, and by itself: XLA on CPU takes three times as long to fill a stack of small planes.
         drawn = jax.random.normal(key, (value.size,), value.dtype)
-        lines = jnp.pad(drawn, (0, -value.size % LINE)).reshape(-1, LINE)
-        return value + sigma * computed_once(lines).ravel()[: value.size].reshape(value.shape)
+        return value + sigma * computed_once_in_lines(drawn).reshape(value.shape)
 
 
 def _root(variance: Float[Array, "..."]) -> Float[Array, "..."]:

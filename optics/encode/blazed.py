@@ -41,6 +41,7 @@ class Blazed(Encoder):
 
     order: ClassVar[tuple[float, float]] = (0.0, 1.0)
     period: int = eqx.field(static=True)
+    phases: ClassVar[bool] = True
     frames: int = eqx.field(static=True)
 
     def __init__(self, period: int = 4, frames: int = 1):

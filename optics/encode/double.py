@@ -1,5 +1,7 @@
 """Modulators that set phase alone: a number as the mean of two phases."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,7 @@ class DoublePhase(Encoder):
     """
 
     layout: str = eqx.field(static=True)
+    phases: ClassVar[bool] = True
     frames: int = eqx.field(static=True)
 
     def __init__(self, layout: str = "checkerboard", frames: int = 1):

@@ -25,12 +25,14 @@ class Encoder(eqx.Module):
         frames: exposures for one field; a measurement multiplies them by its own.
         subpixels: modulator pixels (p, q) for one number, down and across.
         order: diffraction order that carries the signal, cycles per number (down, across), on which the optics is centred.
+        phases: the modulator sets phases alone, one number a pixel.
         in_phase: the weights of `combine` are real, so that of a field known to be real one quadrature is enough.
     """
 
     frames: ClassVar[int] = 1
     subpixels: ClassVar[tuple[int, int]] = (1, 1)
     order: ClassVar[tuple[float, float]] = (0.0, 0.0)
+    phases: ClassVar[bool] = False
     in_phase: ClassVar[bool] = True
 
     def encode(

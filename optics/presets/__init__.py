@@ -84,6 +84,15 @@ def describe(name: str) -> str:
     return "\n".join(lines)
 
 
+def hardware(name: str) -> str:
+    """The kind of hardware that the preset is built of, by the name that `optics.accounting.hardware` knows it.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return _read(name)["hardware"]
+
+
 def _read(name: str) -> dict:
     if name not in names():
         raise ValueError(f"`name` must be a preset, one of {', '.join(names())}; got {name!r}.")

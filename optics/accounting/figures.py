@@ -1,0 +1,99 @@
+"""Assumed numbers, each with its range, unit and source; data files beside this one hold them."""
+
+import dataclasses
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from optics import presets
+from optics._check import number
+
+FOLDER = Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """An assumed number.
+
+    Attributes:
+        value, low, high: best estimate and range, in `unit`.
+        unit: of the three.
+        source: where the value is from.
+        guess: it is our choice.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    guess: bool = False
+
+
+def hardware_names() -> list[str]:
+    """The kinds of hardware that `hardware` knows, sorted."""
+    return sorted(path.stem for path in (FOLDER / "hardware").glob("*.toml"))
+
+
+def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
+    """What one exposure and one conversion cost on a kind of hardware.
+
+    Arguments:
+        name: one of `hardware_names()`.
+        overrides: figures to set otherwise, in their units: a number, or (value, low, high).
+
+    Returns:
+        figures by name: `exposure_time` (s), `engines` (that work side by side), `dac_energy`, `modulator_energy`,
+        `adc_energy`, `receiver_energy`, `memory_energy` (J a number), `laser_power` (W of light), `wall_plug` (its
+        efficiency), `static_power` (W).
+
+    Raises:
+        ValueError: unknown name or figure, or an override that is negative, not finite or not in order.
+    """
+    if name not in hardware_names():
+        raise ValueError(f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {name!r}.")
+    figures = _read(f"hardware/{name}.toml")
+    for key, value in overrides.items():
+        if key not in figures:
+            raise ValueError(f"`{key}` is not a figure of hardware {name!r}; it has {', '.join(figures)}.")
+        number(key, value, 0.0, float("inf"), figures[key].unit, open_low=key in ("wall_plug", "engines"))
+        middle, low, high = value if isinstance(value, tuple) else (value,) * 3
+        if not low <= middle <= high:
+            raise ValueError(f"`{key}` must be one number or (value, low, high) in that order, got {value!r}.")
+        figures[key] = Figure(float(middle), float(low), float(high), figures[key].unit, "set by the caller")
+    return figures
+
+
+def hardware_of(preset: str) -> str:
+    """The kind of hardware that a preset is built of.
+
+    Raises:
+        ValueError: unknown preset.
+    """
+    return presets.hardware(preset)
+
+
+def converters() -> dict[str, dict[str, Figure]]:
+    """Published sets of converters, J a conversion: `dac`, `modulator`, `adc`, `receiver`, by name."""
+    return {name: dict(_figures(table)) for name, table in _data("converters.toml").items()}
+
+
+def electronics() -> dict[str, Figure]:
+    """What arithmetic costs in electronics, by name: J a floating-point operation or J a multiply-accumulate."""
+    return _read("electronics.toml")
+
+
+def _read(file: str) -> dict[str, Figure]:
+    return dict(_figures(_data(file)))
+
+
+def _figures(table: dict[str, Any]):
+    for key, field in table.items():
+        if isinstance(field, dict):
+            yield key, Figure(**field)
+
+
+@functools.cache
+def _data(file: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / file).read_text(encoding="utf-8"))

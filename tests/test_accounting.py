@@ -1,0 +1,182 @@
+"""The ledger: exposures as they are really made, and prices worked out by hand."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optics
+from optics import accounting, effects
+from tests.parts import DEVICES
+
+SEEN = []
+
+
+class Witness(effects.Effect):
+    """Writes down the frames that pass it while nothing is compiled."""
+
+    def __call__(self, value, key):
+        SEEN.append(np.asarray(value).shape)
+        return value
+
+
+def exposures_made(device, call):
+    """Frames that leave the camera of a device in a real run."""
+    SEEN.clear()
+    stages = [stage for stage in ("camera", "detector") if hasattr(device, stage)]
+    for stage in stages:
+        device = eqx.tree_at(lambda d, stage=stage: getattr(d, stage), device, (*getattr(device, stage), Witness()))
+    with jax.disable_jit():
+        call(device, jax.random.key(0))
+    return SEEN
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_frames_counted_are_the_frames_made(name):
+    device = DEVICES[name]()
+    x, w = jnp.ones((2, 3, *device.shape)), jnp.ones((3, *device.shape))
+
+    def call(device, key):
+        return optics.convolve(x, w, device, key)
+
+    counted = accounting.count(call, device)
+    made = exposures_made(device, call)
+    assert counted.adc == sum(math.prod(shape) for shape in made)
+    if isinstance(device, optics.JointTransform):
+        assert counted.frames == 12  # six joint power spectra, six transforms of them
+    elif isinstance(device, optics.Correlator):
+        assert counted.frames == 6
+    else:
+        # Six planes in, three kernels, six products back; a camera takes four steps each, a receiver one exposure.
+        assert counted.frames == 15 * (4 if "camera" in name else 1)
+    together = isinstance(device.measurement, optics.Coherent)
+    assert counted.frames == sum(math.prod(shape[:-3]) * (1 if together else shape[-3]) for shape in made)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "measurement", "exposures", "written"),
+    [
+        (optics.encode.ComplexAmplitude(), optics.Coherent(), 1, 2),
+        (optics.encode.ComplexAmplitude(), optics.Balanced(), 1, 2),
+        (optics.encode.DoublePhase(frames=2), optics.PhaseShifting(3), 6, 8),
+        (optics.encode.BitPlanes(5, parts=4), optics.PhaseShifting(4), 80, 20),
+        (optics.encode.Blazed(4, frames=4), optics.OffAxis(), 4, 16),
+    ],
+)
+def test_exposures_of_a_complex_transform(encoder, measurement, exposures, written):
+    device = optics.FourierProcessor(optics.dft(4), measurement, encoder=encoder)
+    a = jnp.ones((4, 4)) * (1 + 1j)
+    found = accounting.count(lambda device, key: optics.transform(a, device, key), device)
+    assert (found.frames, found.dac) == (exposures, written * 16)
+
+
+def test_batches_loops_and_gradients_are_counted():
+    device = DEVICES["ideal"]()
+    x, w = jnp.ones((4, 11, 11)), jnp.ones((11, 11))
+
+    def one(device, key):
+        return optics.convolve(x, w, device, key).sum()
+
+    assert accounting.count(one, device).frames == 9
+    assert accounting.count(lambda d, k: jax.vmap(lambda x: optics.convolve(x, w, d, k))(x), device).frames == 9
+    assert accounting.count(lambda d, k: jax.lax.map(lambda x: optics.convolve(x, w, d, k), x), device).frames == 4 * 3
+    assert accounting.count(jax.jit(one), device).frames == 9
+
+    def gradient(rule):
+        return lambda d, k: jax.grad(lambda x: rule(optics.convolve)(x, w, d, k).sum())(x)
+
+    assert accounting.count(gradient(lambda f: f), device).frames == 9
+    assert accounting.count(gradient(optics.ideal_gradient), device).frames == 9
+    # Backwards, two convolutions of four slopes: with the kernel, and with the four inputs.
+    assert accounting.count(gradient(optics.optical_gradient), device).frames == 9 + 9 + 12
+
+
+def test_large_arrays_are_counted_in_their_tiles():
+    device = DEVICES["ideal"]()
+    x, w = jnp.ones((20, 30)), jnp.ones((3, 3))
+    plan = optics.mapping.plan_tiles(x.shape, w.shape, device.shape, "same")
+    found = accounting.count(lambda d, k: optics.mapping.convolve_tiled(x, w, d, k, boundary="same"), device)
+    assert found.frames == plan.transforms
+
+
+def test_prices():
+    costs = accounting.hardware(
+        exposure_time=2.0, dac_energy=3.0, modulator_energy=0.5, adc_energy=5.0, receiver_energy=(0.25, 0.0, 1.0), memory_energy=0.0,
+        laser_power=4.0, wall_plug=(0.5, 0.25, 1.0), static_power=1.0, engines=10,
+    )  # fmt: skip
+    found = accounting.price(accounting.Counts(frames=100, dac=7, adc=8), costs)
+    assert found.seconds == 20.0
+    assert found.joules == pytest.approx(7 * 3.5 + 8 * 5.25 + 200 * (4 / 0.5 + 1))
+    assert found.low == pytest.approx(7 * 3.5 + 8 * 5 + 200 * (4 / 1 + 1))
+    assert found.high == pytest.approx(7 * 3.5 + 8 * 6 + 200 * (4 / 0.25 + 1))
+    assert found.conversion == pytest.approx((7 * 3.5 + 8 * 5.25) / found.joules)
+    assert found.joules == pytest.approx(sum(value for value, _, _ in found.terms.values()))
+    assert "100 exposures in 20 s, 7 numbers written and 8 read" in str(found)
+
+
+def test_ledger_of_a_convolution():
+    device = DEVICES["engine11"]()
+    found = optics.ledger(device, (8, 1, 11, 11), (3, 11, 11))
+    assert (found.frames, found.adc) == (8 + 3 + 24, 121 * (2 * 11 + 24))
+    assert found.dac == 121 * (8 + 3 + 2 * 24)  # real numbers in, complex products
+    assert 3 < found.bits < 4.5
+    assert found.low < found.joules < found.high
+    assert optics.ledger(DEVICES["ideal"](), (11, 11), (11, 11)).bits > 18
+
+
+def test_every_assumption_has_a_range_a_unit_and_a_source():
+    tables = [accounting.hardware(name) for name in accounting.hardware_names()]
+    tables += [*accounting.converters().values(), accounting.electronics()]
+    for figure in (figure for table in tables for figure in table.values()):
+        assert 0 <= figure.low <= figure.value <= figure.high and figure.unit and figure.source
+        assert figure.guess or not figure.source.startswith(("our choice", "inferred"))
+    for preset in optics.presets.names():
+        assert accounting.hardware_of(preset) in accounting.hardware_names()
+
+
+def test_break_even():
+    # Where they meet, conversion costs what the transform costs.
+    n = accounting.break_even_pixels(11.5e-12, 0.71e-12)
+    assert accounting.fft_flops(n) * 0.71e-12 == pytest.approx(n * 11.5e-12)
+    assert n == pytest.approx(9.4, abs=0.1)
+    assert accounting.break_even_pixels(11.5e-12, 0.71e-12, frames=4) == pytest.approx(n**4)
+    assert accounting.break_even_pixels(1e-9, 0.1e-12) == math.inf
+    assert accounting.break_even_taps(5.75e-12, 1.42e-12) == pytest.approx(4.05, abs=0.01)
+    assert accounting.fft_flops(1024, real=True) == 2.5 * 1024 * 10
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: accounting.hardware("vacuum tubes"), "`name` must be a kind of hardware, one of integrated, liquid-crystal,"),
+        (lambda: accounting.hardware(colour=1.0), "`colour` is not a figure of hardware 'integrated'; it has exposure_time"),
+        (lambda: accounting.hardware(static_power=-1.0), "`static_power` must be finite and at least 0 W"),
+        (lambda: accounting.hardware(wall_plug=0.0), "`wall_plug` must be finite and above 0"),
+        (lambda: accounting.hardware(static_power=(1.0, 2.0, 3.0)), r"`static_power` must be one number or \(value, low, high\)"),
+        (lambda: accounting.hardware_of("engine12"), "`name` must be a preset"),
+        (lambda: accounting.price(accounting.Counts(1, 1, 1), {}), "`costs` must have every figure .* exposure_time, .* missing"),
+        (lambda: optics.ledger("engine11", (11, 11), (11, 11)), "`device` must be a device .* got 'engine11'"),
+        (lambda: optics.ledger(DEVICES["ideal"](), (5, 5), (5, 5)), "`x` has planes of 5×5"),
+        (
+            lambda: accounting.count(lambda d, k: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), d), DEVICES["ideal"]()),
+            "`call` must use",
+        ),
+        (lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"]()), "inside of a `jax.lax` while"),
+        (lambda: accounting.break_even_pixels(1.0, 0.0), "`per_flop` must be finite and above 0 J"),
+        (lambda: accounting.break_even_pixels(1.0, 1.0, 0.0), "`frames` must be finite and above 0"),
+        (lambda: accounting.break_even_pixels(-1.0, 1.0), "`energy` must be finite and at least 0 J"),
+        (lambda: accounting.break_even_taps(1.0, -1.0), "`per_mac` must be finite and above 0 J"),
+        (lambda: accounting.break_even_taps(-1.0, 1.0), "`energy` must be finite and at least 0 J"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def looped(device, key):
+    w = jnp.ones((11, 11))
+    return jax.lax.while_loop(lambda x: jnp.sum(x) < 1e3, lambda x: optics.convolve(x, w, device, key), w)
