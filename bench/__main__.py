@@ -5,9 +5,9 @@ import sys
 
 import tyro
 
-from bench.config import Fidelity, Networks, Speed
+from bench.config import Accuracy, Fidelity, Ledger, Memory, Report, Speed
 
-COMMANDS = {"fidelity": Fidelity, "speed": Speed, "networks": Networks}
+COMMANDS = {"fidelity": Fidelity, "speed": Speed, "memory": Memory, "ledger": Ledger, "accuracy": Accuracy, "report": Report}
 
 
 def main(arguments: list[str] | None = None) -> int:

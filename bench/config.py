@@ -20,14 +20,45 @@ class Options:
 
 @dataclass(frozen=True)
 class Fidelity(Options):
-    """How far the device's transform and convolution are from the exact ones, and what photons buy."""
+    """How far the device's transform and convolution are from the exact ones, and what each nonideality costs."""
 
 
 @dataclass(frozen=True)
 class Speed(Options):
-    """What a transform and a convolution on the device cost, as ratios measured side by side."""
+    """What optics costs to simulate: propagation, convolution and training steps, as ratios measured side by side."""
+
+    peers: bool = False
+    """Also the same 4f chain in other libraries, after checking that the fields agree: torchoptics, and chromatix where installed."""
 
 
 @dataclass(frozen=True)
-class Networks(Options):
-    """What a training step on the device costs beside the exact ones, and memory against the length of a sequence."""
+class Memory(Options):
+    """What training steps and convolutions hold in memory, by XLA's account and by the process, against the length."""
+
+
+@dataclass(frozen=True)
+class Ledger(Options):
+    """What the hardware would cost: exposures, seconds, joules and bits, beside electronics, with every assumption named."""
+
+    hardware: str = ""
+    """Kind of hardware whose costs to assume; by default that of the preset."""
+    assume: tuple[str, ...] = ()
+    """Costs to set otherwise, in SI units, such as static_power=10 exposure_time=1e-6."""
+
+
+@dataclass(frozen=True)
+class Accuracy(Options):
+    """Recorded training runs as a table: accuracies with confidence intervals, and paired tests between networks."""
+
+    results: Path = Path("bench/results")
+    """Folder of run folders."""
+    reference: str = ""
+    """Run, without its seed, that the others are compared with; by default the linear network of a data set, else the exact one."""
+
+
+@dataclass(frozen=True)
+class Report(Options):
+    """All recorded results as one HTML page that needs no network."""
+
+    results: Path = Path("bench/results")
+    """Folder of results and run folders."""

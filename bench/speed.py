@@ -1,8 +1,5 @@
 """Cost as a ratio: two things in turn in one process, medians."""
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,87 +10,86 @@ from tqdm.auto import tqdm
 
 import optics
 from bench import results
+from bench.chain import chains
 from bench.config import Speed
+from bench.timing import compared
 
 
 def main(options: Speed) -> results.Rows:
     """Measure, print, write; returns the rows.
 
     Raises:
-        ValueError: unknown device, or a folder that cannot be written to.
+        ValueError: unknown device, peers that are asked for and not installed, or a folder that cannot be written to.
     """
-    tokens, kernels, repeats = (64, 24, 3) if options.quick else (1024, 24, 15)
     device = results.load(options.device)
     results.prepare(options.out)
     key = jax.random.key(options.seed)
-    x = jax.random.normal(key, (tokens, 1, *device.shape))
-    w = jax.random.normal(jax.random.fold_in(key, 1), (kernels, *device.shape))
+    rows = []
+    if options.peers:
+        from bench.peers import peers
 
-    def forward(x, w, device, key):
-        return optics.convolve(x, w, device, key)
+        rows += peers(device, options.quick, options.seed)
+    rows = chains(options.quick, options.seed) + rows + propagations(options, key) + convolutions(options, device, key)
+    if hasattr(device, "transform") and min(device.shape) > 1:
+        from bench.steps import training_steps
 
-    ideal = optics.ideal_gradient(optics.convolve)
-
-    def gradient_of(convolve):
-        return lambda x, w, device, key: jax.grad(lambda x, w: jnp.sum(convolve(x, w, device, key) ** 2), (0, 1))(x, w)
-
-    cases = [
-        ("convolution", "noisy device", "exact FFT", forward, (x, w, device, key), forward, (x, w, None, None)),
-        (
-            "convolution and gradient",
-            "noisy device",
-            "exact FFT",
-            gradient_of(optics.convolve),
-            (x, w, device, key),
-            gradient_of(optics.convolve),
-            (x, w, None, None),
-        ),
-        (
-            "convolution and gradient",
-            "noisy device, ideal gradient",
-            "exact FFT",
-            gradient_of(ideal),
-            (x, w, device, key),
-            gradient_of(optics.convolve),
-            (x, w, None, None),
-        ),
-    ]
-    rows = propagations(options, key, repeats)
-    for operation, name, reference, f, f_arguments, g, g_arguments in tqdm(cases, desc="timing", unit=" cases", leave=False):
-        slow, fast = interleaved(jax.jit(f), f_arguments, jax.jit(g), g_arguments, repeats)
-        rows.append(
-            {
-                "operation": operation,
-                "what": name,
-                "against": reference,
-                "milliseconds": slow[0],
-                "against_milliseconds": fast[0],
-                "ratio": slow[0] / fast[0],
-                "spread": slow[1] / slow[0],
-            }
-        )
-    print(f"{options.device}: {tokens} tokens × {kernels} kernels")
-    print(
-        results.table(
-            rows,
-            {
-                "operation": "",
-                "what": "",
-                "against": "",
-                "milliseconds": ".3g",
-                "against_milliseconds": ".3g",
-                "ratio": ".3g",
-                "spread": ".2f",
-                "relative_difference": ".2e",
-            },
-        )
-    )
+        rows += training_steps(options, device)
+    columns = {"operation": "", "what": "", "against": "", "milliseconds": ".3g", "against_milliseconds": ".3g", "ratio": ".3g"}
+    columns |= {"spread": ".2f", "relative_difference": ".1e", "field_error": ".1e", "gradient_error": ".1e"}
+    print(results.table(rows, columns))
     results.write(options.out, "speed", rows, asdict(options), picture(options.device, rows))
     return rows
 
 
-def propagations(options: Speed, key: jax.Array, repeats: int) -> results.Rows:
+def convolutions(options: Speed, device: Any, key: jax.Array) -> results.Rows:
+    """Convolutions on the device against the exact FFT, forward and with gradient, over the batch and the size of the device."""
+    kernels, repeats = 24, 3 if options.quick else 15
+
+    def gradient_of(convolve):
+        return jax.jit(lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w))
+
+    plain, exact = jax.jit(optics.convolve), gradient_of(optics.convolve)
+    rules = {"noisy device": exact, "noisy device, ideal gradient": gradient_of(optics.ideal_gradient(optics.convolve))}
+    # Where a preset can be built with other numbers of pixels, the middle batch is measured on them too.
+    sizes = [] if options.quick else [(64, n) for n in (5, 16) if _resized(options.device, n) is not None]
+    cases = [*((tokens, None) for tokens in ((64,) if options.quick else (64, 256, 1024))), *sizes]
+    rows = []
+    for tokens, pixels in tqdm(cases, desc="convolutions", unit=" cases", leave=False):
+        one = device if pixels is None else _resized(options.device, pixels)
+        x = jax.random.normal(key, (tokens, 1, *one.shape))
+        w = jax.random.normal(jax.random.fold_in(key, 1), (kernels, *one.shape))
+        shape = f"{tokens:,} tokens × {kernels} kernels of {one.shape[0]}×{one.shape[1]}"
+        noisy, quiet = (x, w, one, key), (x, w, None, None)
+        rows.append(
+            {
+                "operation": f"convolution, {shape}",
+                "what": "noisy device",
+                "against": "exact FFT",
+                **compared(plain, noisy, plain, quiet, repeats),
+            }
+        )
+        rows += [
+            {
+                "operation": f"convolution and gradient, {shape}",
+                "what": what,
+                "against": "exact FFT",
+                **compared(call, noisy, exact, quiet, repeats),
+            }
+            for what, call in rules.items()
+        ]
+    return rows
+
+
+def _resized(name: str, pixels: int) -> Any:
+    try:
+        return optics.presets.load(name, pixels=pixels)
+    except ValueError:
+        return None
+
+
+def propagations(options: Speed, key: jax.Array) -> results.Rows:
     """One transform by full wave propagation against the compiled one: of the device, and of 64×64 pixels behind a lens with errors."""
+    repeats = 3 if options.quick else 15
     device, wave = (results.load(options.device, level=level) for level in ("compiled", "wave"))
     # Coma, spherical aberration and a round pupil are what does not separate into rows and columns.
     lens = optics.FourierLens(
@@ -114,50 +110,29 @@ def propagations(options: Speed, key: jax.Array, repeats: int) -> results.Rows:
         light = jax.random.normal(key, shape) + 1j * jax.random.normal(jax.random.fold_in(key, 1), shape)
         # A plane of 4,096 samples a side takes seconds.
         count = repeats if described.plane < 2000 else min(repeats, 5)
-        slow, fast = interleaved(through, (described, light), through, (compiled, light), count)
         wanted = through(described, light)
         rows.append(
             {
                 "operation": f"one transform, {shape[0]}×{shape[1]}",
                 "what": "full wave propagation",
                 "against": f"compiled, {type(compiled).__name__}",
-                "milliseconds": slow[0],
-                "against_milliseconds": fast[0],
-                "ratio": slow[0] / fast[0],
-                "spread": slow[1] / slow[0],
+                **compared(through, (described, light), through, (compiled, light), count),
                 "relative_difference": float(jnp.linalg.norm(through(compiled, light) - wanted) / jnp.linalg.norm(wanted)),
             }
         )
     return rows
 
 
-def interleaved(f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int) -> tuple[tuple[float, float], ...]:
-    """(median, interquartile range) in ms of each of two functions, called in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for i in range(repeats + 1):
-        for kept, call, arguments in ((times[0], f, f_arguments), (times[1], g, g_arguments)):
-            start = time.perf_counter()
-            jax.block_until_ready(call(*arguments))
-            if i:  # the first call compiles
-                kept.append(1e3 * (time.perf_counter() - start))
-    return tuple((statistics.median(kept), spread(kept)) for kept in times)
-
-
-def spread(times: list[float]) -> float:
-    """Interquartile range."""
-    first, _, third = statistics.quantiles(times, n=4)
-    return third - first
-
-
 def picture(name: str, rows: results.Rows) -> Figure:
     """The ratios as bars."""
-    figure = Figure(figsize=(8.5, 3), layout="constrained")
+    figure = Figure(figsize=(10, 1.2 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    labels = [f"{row['operation']}: {row['what']}\nagainst {row['against']}" for row in rows]
-    bars = axes.barh(labels, [row["ratio"] for row in rows])
+    # By place, not by name: a label may occur twice.
+    bars = axes.barh(range(len(rows)), [row["ratio"] for row in rows])
+    axes.set_yticks(range(len(rows)), [f"{row['operation']}\n{row['what']} / {row['against']}" for row in rows], fontsize=7)
     axes.bar_label(bars, [f"{row['ratio']:.3g}" for row in rows], padding=3, fontsize=8)
+    axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="ratio of times (1)", title=name)
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.02)
     axes.invert_yaxis()
-    axes.tick_params(axis="y", labelsize=8)
     return figure

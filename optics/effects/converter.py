@@ -1,11 +1,13 @@
 """Conversion between numbers and voltages."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Float, Inexact
 
-from optics._check import whole
+from optics._check import concrete, leaf, whole
 from optics.effects.effect import Effect
 
 
@@ -20,28 +22,34 @@ class Quantize(Effect):
     (straight through) within the range and zero beyond it.
 
     Arguments:
-        bits: of one converter, 1 to 16 (2 to 16 when signed; at 1 bit a sign alone would have no full scale).
+        bits: of one converter, scalar, a whole number from 1 to 16 (2 to 16 when signed; at 1 bit a sign alone would have no full scale).
         signed: two's complement around zero.
 
     Raises:
         ValueError: `bits` outside its range.
     """
 
-    bits: int = eqx.field(static=True)
+    bits: Array = eqx.field(converter=leaf)
     signed: bool = eqx.field(static=True)  # also what `Effect.signed` says of it
 
-    def __init__(self, bits: int, signed: bool = False):
-        whole("bits", bits, 2 if signed else 1, 16)
-        self.bits, self.signed = int(bits), bool(signed)
+    def __init__(self, bits: Any, signed: bool = False):
+        if concrete(bits):
+            whole("bits", bits, 2 if signed else 1, 16)
+        self.bits, self.signed = bits, bool(signed)
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if jnp.iscomplexobj(value):
             return jax.lax.complex(self(value.real, key), self(value.imag, key))
-        largest = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
-        smallest = -(2 ** (self.bits - 1)) if self.signed else 0
+        count = power_of_two(self.bits - 1 if self.signed else self.bits).astype(value.dtype)
+        largest, smallest = count - 1, -count if self.signed else jnp.zeros_like(count)
         level = jax.lax.stop_gradient(value) * largest
         # Half a step beyond the outermost level still rounds to it without clipping.
         inside = (level >= smallest - 0.5) & (level <= largest + 0.5)
         rounded = jnp.clip(jnp.round(level), smallest, largest) / largest
         # The value minus itself is exactly zero: what is returned is the level, to the bit.
         return rounded + jnp.where(inside, value - jax.lax.stop_gradient(value), 0)
+
+
+def power_of_two(bits: Float[Array, ""]) -> Float[Array, ""]:
+    """2^bits, to the bit, without a gradient; traced, so that a sweep over bits compiles once."""
+    return jnp.round(jnp.exp2(jax.lax.stop_gradient(bits)))

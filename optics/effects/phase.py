@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import concrete, finite, leaf, number, positive, whole
+from optics.effects.converter import power_of_two
 from optics.effects.effect import Modulation
 
 TURN = 2 * np.pi
@@ -50,7 +51,7 @@ class PhaseQuantize(Modulation):
     that of the identity in phase and in amplitude.
 
     Arguments:
-        bits: 1 to 16.
+        bits: scalar, a whole number from 1 to 16.
 
     Raises:
         ValueError: `bits` outside its range.
@@ -58,15 +59,16 @@ class PhaseQuantize(Modulation):
     Source: J. W. Goodman, Introduction to Fourier Optics, 3rd ed. (2005), section 7.3 (efficiency sinc²(2^−bits)).
     """
 
-    bits: int = eqx.field(static=True)
+    bits: Array = eqx.field(converter=leaf)
 
-    def __init__(self, bits: int):
-        whole("bits", bits, 1, 16)
-        self.bits = int(bits)
+    def __init__(self, bits: Any):
+        if concrete(bits):
+            whole("bits", bits, 1, 16)
+        self.bits = bits
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Complex[Array, "*any"]:
         value = light(value)
-        levels = 2**self.bits
+        levels = power_of_two(self.bits).astype(value.real.dtype)
         fixed = jax.lax.stop_gradient(value)
         phi = phase(fixed)
         level = jnp.mod(jnp.round(phi * (levels / TURN)), levels)

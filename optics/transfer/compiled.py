@@ -62,7 +62,8 @@ def _pupil_box(lens: FourierLens) -> int:
     """Half the samples of the box that the pupil lies in: outside nothing passes. Only known when the radius is a number."""
     half = lens.plane // 2
     if all(map(concrete, (lens.pupil_radius, lens.pitch, lens.decentre))):
-        reach = float(lens.pupil_radius + jnp.max(jnp.abs(lens.decentre)))
+        # numpy: inside of a traced function jax.numpy would make a tracer of a number.
+        reach = float(lens.pupil_radius) + float(np.max(np.abs(np.asarray(lens.decentre))))
         half = min(half, int(np.ceil(reach / float(lens.pitch) * lens.oversampling)) + 1)
     return half
 

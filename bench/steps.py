@@ -1,0 +1,71 @@
+"""Training steps of networks, as functions of the device and its key."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from tqdm.auto import tqdm
+
+from bench import results
+from bench.config import Options
+from bench.timing import compared
+from nets.build import build_model
+from nets.config import Config, resolve
+from nets.data import Dataset, Split
+from nets.train import compile_steps
+
+
+def training_steps(options: Options, device: Any) -> results.Rows:
+    """The training step of classifiers against that of the linear one, of literal against exact attention, and so on, in turn."""
+    depth, heads, tokens, repeats = (1, 2, 32, 2) if options.quick else (6, 8, 1024, 7)
+    key, cases = jax.random.key(options.seed), []
+    for length in (16,) if options.quick else (32, 128):
+        base = Config(data="imdb", depth=depth, heads=heads, length=length, batch_size=tokens // length, dropout=0.0)
+        linear, _ = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
+        (literal, _), (spectral, _) = (
+            step_of(replace(base, model="conv2d", shape=device.shape, spectral=flag), options.seed) for flag in (False, True)
+        )
+        lambdas, _ = step_of(replace(base, model="lambda"), options.seed)
+        fourier, _ = step_of(replace(base, model="fourier", shape=device.shape), options.seed)
+        noisy, exact = (device, key), (None, None)
+        cases += [
+            (length, "spectral, noisy device", spectral, noisy, "linear wide", linear, exact),
+            (length, "literal, noisy device", literal, noisy, "literal, exact FFT", literal, exact),
+            (length, "spectral, exact FFT", spectral, exact, "linear wide", linear, exact),
+            (length, "lambdas, exact FFT", lambdas, exact, "linear wide", linear, exact),
+            (length, "lambdas, noisy device", lambdas, noisy, "lambdas, exact FFT", lambdas, exact),
+            (length, "Fourier mixing, noisy device", fourier, noisy, "Fourier mixing, exact FFT", fourier, exact),
+        ]
+        if options.quick:
+            cases = cases[:3]
+    rows = []
+    for length, what, f, f_arguments, against, g, g_arguments in tqdm(cases, desc="training steps", unit=" cases", leave=False):
+        operation = f"training step, {depth} blocks, {heads} heads, {tokens // length} × {length} tokens"
+        rows.append({"operation": operation, "what": what, "against": against, **compared(f, f_arguments, g, g_arguments, repeats)})
+    return rows
+
+
+def step_of(config: Config, seed: int) -> tuple[Callable, Callable]:
+    """The training step and the evaluation of `python -m nets.train` in their first state, on a batch full of tokens.
+
+    Returns:
+        two functions (device, key) -> what they compute.
+    """
+    config = resolve(replace(config, seed=seed))
+    rng = np.random.default_rng(seed)
+    split = Split(rng.integers(1, 1000, (config.batch_size, config.length)), rng.integers(0, 2, config.batch_size))
+    model = build_model(config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(seed))
+    optimizer = nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)
+    step, evaluate = compile_steps(model, optimizer)
+    state = nnx.state((model, optimizer))
+    batch = jnp.asarray(split.rows), jnp.asarray(split.labels), jnp.ones(config.batch_size)
+
+    def called(function):
+        return lambda device, key: function(state, batch, device, jax.random.key(seed) if key is None else key)
+
+    return called(step), called(evaluate)
