@@ -13,7 +13,7 @@ import optics
 from bench import results
 from optics.effects import BalancedShot, PhaseQuantize, Quantize, Shot
 
-# Misalignment and aberration are swept in these units.
+# Noll's index of what is swept.
 ZERNIKES = {"defocus": 4, "astigmatism": 6, "coma": 8, "spherical aberration": 11}
 
 
@@ -77,7 +77,8 @@ def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable
     if not isinstance(lens, optics.FourierLens):
         return []
     # Compiling once takes as long as propagating one plane a pixel.
-    count = 7 if max(lens.shape) <= 11 else 4
+    small = max(lens.shape) <= 11 or min(lens.shape) == 1
+    count = 7 if small else 3
 
     def aberrated(index):
         def change(v):
@@ -91,7 +92,7 @@ def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable
         way = jnp.asarray([0.0, 1.0]) if lens.shape[0] == 1 else jnp.ones(2) / np.sqrt(2)
         return _with_lens(device, eqx.tree_at(lambda s: s.tilt, lens, lens.tilt + v * lens.pitch / lens.focal_length * way))
 
-    some = ZERNIKES if min(lens.shape) > 1 and count > 4 else {"defocus": 4, "coma": 8}
+    some = ZERNIKES if small and min(lens.shape) > 1 else {"coma": 8}
     cases = [(f"{what}", "waves rms", np.linspace(0, 0.3, count), aberrated(index)) for what, index in some.items()]
     return [*cases, ("shift of the detector", "pixels", np.linspace(0, 0.5, count), shifted)]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Inexact
+from jaxtyping import Array, Inexact
 
 from optics._check import fits, plane
 
@@ -44,7 +44,7 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
     return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
 
 
-def transform(a: Any, device: Any = None, key: Array | None = None) -> Complex[Array, "*lead rows cols"]:
+def transform(a: Any, device: Any = None, key: Array | None = None, *, real: bool = False) -> Inexact[Array, "*lead rows cols"]:
     """Fourier transform over the last two axes, unitary, in the index order of `jnp.fft.fft2(a, norm="ortho")`.
 
         F a[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) a[n]
@@ -53,22 +53,24 @@ def transform(a: Any, device: Any = None, key: Array | None = None) -> Complex[A
         a: shape (..., rows, columns), real or complex, any unit.
         device: `FourierProcessor`; None is the exact FFT.
         key: of the device's noise, consumed; None gives the expected value.
+        real: the result is known to be real, so that its real part is all that is detected and returned.
 
     Returns:
-        complex, same shape and unit.
+        complex unless `real`, same shape and unit.
 
     Raises:
         ValueError: fewer than two axes, another shape than the device's, what is no device, or one that only convolves.
     """
     a = plane("a", a)
     if device is None:
-        return jnp.fft.fft2(a, norm="ortho")
+        exact = jnp.fft.fft2(a, norm="ortho")
+        return exact.real if real else exact
     is_device(device)
     if not hasattr(device, "transform"):
         raise ValueError(f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`.")
     fits("a", a, device)
     axes = (-2, -1)
-    return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key), axes)
+    return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
 
 
 def is_device(device: Any) -> None:

@@ -34,23 +34,24 @@ def ideal_gradient(f: Callable) -> Callable:
     if not {"device", "key"} <= set(signature.parameters):
         raise ValueError(f"`f` must have arguments `device` and `key`, as `optics.convolve` has; {f!r} takes {signature}.")
 
-    @jax.custom_jvp
-    def forward(arrays, device, key):
-        return f(**arrays, device=device, key=key)
+    def with_flags(flags):
+        @jax.custom_jvp
+        def forward(arrays, device, key):
+            return f(**arrays, **flags, device=device, key=key)
 
-    @forward.defjvp
-    def rule(primals, tangents):
-        (arrays, device, key), (directions, _, _) = primals, tangents
-        slope = jax.jvp(lambda a: f(**a, device=None, key=None), (arrays,), (directions,))[1]
-        value = forward(arrays, device, key)
-        return value, slope.astype(value.dtype)
+        @forward.defjvp
+        def rule(primals, tangents):
+            (arrays, device, key), (directions, _, _) = primals, tangents
+            slope = jax.jvp(lambda a: f(**a, **flags, device=None, key=None), (arrays,), (directions,))[1]
+            value = forward(arrays, device, key)
+            return value, slope.astype(value.dtype)
+
+        return forward
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        arrays = dict(bound.arguments)
-        return forward(arrays, arrays.pop("device"), arrays.pop("key"))
+        arrays, flags, device, key = _bound(signature, args, kwargs)
+        return with_flags(flags)(arrays, device, key)
 
     return wrapped
 
@@ -59,7 +60,7 @@ def optical_gradient(f: Callable) -> Callable:
     """Run `f` forward on the device and its derivative too: both directions of a convolution are convolutions.
 
         convolve:   x̄ = ȳ ⊛ w(−·),   w̄ = ȳ ⊛ x(−·)
-        transform:  ā = F ȳ
+        transform:  ā = F ȳ, also for its real part alone
 
     where ȳ is the derivative with respect to the value, a(−·) is a with its index reversed (a correlation is the
     convolution with it) and F is the device's transform, which is its own transpose. They are JAX's derivatives, of the
@@ -88,12 +89,16 @@ def optical_gradient(f: Callable) -> Callable:
         raise ValueError(f"`f` must be `optics.convolve` or `optics.transform`, whose transposes are optical; got {f!r}.")
     signature = inspect.signature(kind)
 
-    @jax.custom_vjp
-    def forward(arrays, device, key):
-        return f(*arrays, device=device, key=key)
+    def with_flags(flags):
+        @jax.custom_vjp
+        def forward(arrays, device, key):
+            return f(*arrays, device=device, key=key, **flags)
 
-    def keep(arrays, device, key):
-        return forward(arrays, device, key), (arrays, device, key)
+        def keep(arrays, device, key):
+            return forward(arrays, device, key), (arrays, device, key)
+
+        forward.defvjp(keep, back)
+        return forward
 
     def back(kept, slope):
         arrays, device, key = kept
@@ -106,14 +111,10 @@ def optical_gradient(f: Callable) -> Callable:
             found = [_unless_dark(f(slope, a, device=device, key=k), slope, a) for a, k in zip(others, keys, strict=True)]
         return tuple(_as_broadcast(one, a) for one, a in zip(found, arrays, strict=True)), None, None
 
-    forward.defvjp(keep, back)
-
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        *arrays, device, key = bound.arguments.values()
-        return forward(tuple(jnp.asarray(a) for a in arrays), device, key)
+        arrays, flags, device, key = _bound(signature, args, kwargs)
+        return with_flags(flags)(tuple(jnp.asarray(a) for a in arrays.values()), device, key)
 
     return wrapped
 
@@ -134,6 +135,16 @@ def gradient_rule(gradient: Any) -> Callable:
 
 _RULES = {"simulator": lambda f: f, "ideal": ideal_gradient, "optical": optical_gradient}
 _BACKWARD = 0x40000000
+
+
+def _bound(signature: inspect.Signature, args: tuple, kwargs: dict) -> tuple[dict[str, Any], dict[str, bool], Any, Any]:
+    """The arguments of a call: arrays by name, flags by name (which are no arrays to differentiate by), device and key."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    arrays = dict(bound.arguments)
+    device, key = arrays.pop("device"), arrays.pop("key")
+    flags = {name: arrays.pop(name) for name, value in bound.arguments.items() if isinstance(value, bool)}
+    return arrays, flags, device, key
 
 
 def _reversed(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead rows cols"]:

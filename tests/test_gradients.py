@@ -184,3 +184,19 @@ def test_rules_have_names():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("rule", [lambda f: f, optics.ideal_gradient, optics.optical_gradient])
+def test_a_transform_detected_in_one_quadrature(rule, key):
+    device = optics.presets.load("ideal", pixels=(3, 5))
+    a = jax.random.normal(key, (2, 3, 5)) + 1j * jax.random.normal(jax.random.key(1), (2, 3, 5))
+    f = rule(optics.transform)
+    found = f(a, device, key, real=True)
+    assert found.dtype == jnp.float32
+    assert relative(found, np.fft.fft2(np.asarray(a, complex), norm="ortho").real) < 1e-5
+    slope = jax.grad(lambda a: jnp.sum(f(a, device, key, real=True) ** 3))(a)
+    exact = jax.grad(lambda a: jnp.sum(jnp.fft.fft2(a, norm="ortho").real ** 3))(a)
+    assert relative(slope, exact) < 1e-5
+    # One quadrature, half the frames.
+    assert optics.accounting.count(lambda d, k: f(a, d, k, real=True), device).adc == 2 * 15
+    assert optics.accounting.count(lambda d, k: f(a, d, k), device).adc == 2 * 2 * 15

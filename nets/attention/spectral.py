@@ -59,7 +59,7 @@ def to_planes(
     # Column c of the rest is column cols − c of what is there, conjugated, rows reversed.
     rest = jnp.roll(jnp.flip(half[..., 1 : plane[1] - half.shape[-1] + 1], (-2, -1)), 1, -2)
     # The lens only transforms forwards: F⁻¹ Y = conj(F conj Y), here real.
-    return transform(jnp.concatenate([jnp.conj(half), rest], axis=-1), device, key).real
+    return transform(jnp.concatenate([jnp.conj(half), rest], axis=-1), device, key, real=True)
 
 
 def weights_of_spectra(
