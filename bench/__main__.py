@@ -5,9 +5,17 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Fidelity, Ledger, Memory, Report, Speed
+from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed
 
-COMMANDS = {"fidelity": Fidelity, "speed": Speed, "memory": Memory, "ledger": Ledger, "accuracy": Accuracy, "report": Report}
+COMMANDS = {
+    "fidelity": Fidelity,
+    "speed": Speed,
+    "memory": Memory,
+    "ledger": Ledger,
+    "experiments": Experiments,
+    "accuracy": Accuracy,
+    "report": Report,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -57,6 +57,24 @@ class Accuracy(Options):
 
 
 @dataclass(frozen=True)
+class Experiments:
+    """Train every arm of a plan over its seeds; what is recorded is skipped, what was interrupted goes on."""
+
+    plan: str = "imdb-cpu"
+    """Plan in bench/configs, or a TOML file."""
+    data_path: Path | None = None
+    """Of the data, as for python -m nets.train."""
+    arms: tuple[str, ...] = ()
+    """Arms of the plan; all unless given."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds, the outer loop."""
+    out: Path = Path("runs/experiments")
+    """Folder of the runs with their checkpoints."""
+    results: Path = Path("bench/results")
+    """Folder that configuration, curves and predictions of finished runs are copied to."""
+
+
+@dataclass(frozen=True)
 class Report(Options):
     """All recorded results as one HTML page that needs no network."""
 

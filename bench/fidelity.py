@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 import optics
 from bench import results
-from bench.budget import budget, only
+from bench.budget import budget, without_effects
 from bench.config import Fidelity
 from bench.sweeps import sweeps
 
@@ -44,7 +44,7 @@ def main(options: Fidelity) -> results.Rows:
     ):
         if not hasattr(device, name if name == "transform" else "convolve"):
             continue
-        bare = without_effects(device)
+        bare = calibrated(without_effects(device))
         call = eqx.filter_jit(run)
         noisy = [np.asarray(call(device, key)) for key in tqdm(shots, desc=name, unit=" shots", leave=False)]
         mean = np.mean(noisy, axis=0)
@@ -63,8 +63,8 @@ def main(options: Fidelity) -> results.Rows:
     # A quarter of the planes is enough for what is compared with itself.
     part = slice(0, max(8, inputs // 4))
     sweep = [about | row for row in sweeps(options.device, device, convolved, x[part], w[part], few[:4], options.quick)]
-    # `exact` and `call` are those of the convolution, the last of the two.
-    costs = [{"device": options.device, "operation": "convolution", **row} for row in budget(call, device, exact, few[:2])]
+    # `exact` and `run` are those of the convolution, the last of the two.
+    costs = [{"device": options.device, "operation": "convolution", **row} for row in budget(run, device, exact, few[:2])]
     print(
         results.table(
             rows,
@@ -85,9 +85,8 @@ def main(options: Fidelity) -> results.Rows:
     return rows + sweep + costs
 
 
-def without_effects(device: Any) -> Any:
-    """The device with its optics alone, and the gains that suit them."""
-    bare = only(device, [])
+def calibrated(bare: Any) -> Any:
+    """A device of optics alone with the gains that suit them."""
     return optics.calibrate(bare) if hasattr(bare, "background") else bare
 
 

@@ -1,0 +1,93 @@
+"""Train every arm of a plan over its seeds, go on where an earlier start ended, and keep what is small of each run."""
+
+import shutil
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bench import accuracy, results
+from bench.config import Accuracy, Experiments
+from nets.config import Config
+from nets.record import result
+from nets.train import fit
+
+PLANS = Path(__file__).parent / "configs"
+# What is kept of a run; weights and checkpoints stay where they were written.
+KEPT = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
+
+
+def main(options: Experiments) -> results.Rows:
+    """Train what is not recorded yet, then print the table of accuracies; returns its rows.
+
+    Raises:
+        ValueError: an unknown plan or arm, a plan that cannot be read, or a folder that cannot be written to.
+    """
+    plan = read(options.plan)
+    unknown = [arm for arm in options.arms if arm not in plan]
+    if unknown:
+        raise ValueError(f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}.")
+    kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
+    results.prepare(kept)
+    results.prepare(runs)
+    lost = 0
+    # Seed by seed: after the first round every arm has a figure.
+    for seed in options.seeds:
+        for arm in options.arms or plan:
+            name = f"{arm}-seed{seed}"
+            if result(kept / name):
+                print(f"{name}: recorded before")
+                continue
+            print(f"{name}: {runs / name}", flush=True)
+            try:
+                fit(Config(**{**plan[arm], "seed": seed, "data_path": options.data_path, "out": runs / name}))
+            except FloatingPointError as error:
+                # The other arms are not to be lost with it.
+                print(f"error: {name}: {error}", file=sys.stderr)
+                lost += 1
+                continue
+            keep(runs / name, kept / name)
+    if lost:
+        print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
+    return accuracy.main(Accuracy(results=kept, out=kept))
+
+
+def read(plan: str) -> dict[str, dict[str, Any]]:
+    """The arms of a plan as options of a run, by name.
+
+    Arguments:
+        plan: name of a file in bench/configs without its ending, or a path.
+
+    Raises:
+        ValueError: no such plan, or one with options that a run does not have.
+    """
+    path = PLANS / f"{plan}.toml" if not Path(plan).suffix else Path(plan)
+    if not path.is_file():
+        raise ValueError(f"`plan` must be one of {', '.join(sorted(p.stem for p in PLANS.glob('*.toml')))}, or a TOML file; got {plan!r}.")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`plan` {path} cannot be read: {error}.") from None
+    known = {field.name for field in fields(Config)} - {"seed", "out", "data_path"}
+    arms = {}
+    for name, own in table.get("arms", {}).items():
+        merged = table.get("common", {}) | own
+        if set(merged) - known:
+            raise ValueError(f"`plan` {path}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run.")
+        arms[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}
+    if not arms:
+        raise ValueError(f"`plan` {path} has no arms; it needs tables of the form [arms.NAME].")
+    return arms
+
+
+def keep(run: Path, folder: Path) -> None:
+    """Copy what is small of a finished run, all of it or nothing."""
+    half = folder.with_name(folder.name + ".part")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    for name in KEPT:
+        if (run / name).exists():
+            shutil.copy2(run / name, half / name)
+    shutil.rmtree(folder, ignore_errors=True)
+    half.rename(folder)
