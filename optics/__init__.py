@@ -20,6 +20,7 @@ from optics.detect import OffAxis as OffAxis
 from optics.detect import Offset as Offset
 from optics.detect import PhaseShifting as PhaseShifting
 from optics.device import Correlator as Correlator
+from optics.device import External as External
 from optics.device import FourierProcessor as FourierProcessor
 from optics.device import JointTransform as JointTransform
 from optics.gradients import ideal_gradient as ideal_gradient

@@ -15,7 +15,7 @@ from optics import presets
 def test_every_field_is_documented(name):
     data = tomllib.loads((presets.FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     text = presets.describe(name)
-    assert data.pop("about") in text and data.pop("kind")
+    assert data.pop("about") in text and data.pop("kind") and data.pop("hardware") in optics.accounting.hardware_names()
     for key, field in data.items():
         assert {"value", "unit", "source", "low", "high"} <= field.keys(), key
         assert field["low"] <= field["value"] <= field["high"], key

@@ -22,16 +22,32 @@ def lit(
         ValueError: light of another shape than the optics takes.
     """
     drive, scale = encoder.encode(a)
+    light, known = (modulated(encoder, slm, optics, drive, k) for k in (key, None))
+    return light, jax.lax.stop_gradient(jnp.abs(known)), scale
+
+
+def modulated(
+    encoder: Encoder,
+    slm: tuple[Effect, ...],
+    optics: Callable,
+    drive: Inexact[Array, "*lead frames driverows drivecols"],
+    key: Array | None,
+) -> Inexact[Array, "*lead frames lightrows lightcols"]:
+    """What leaves the modulator when it is driven, as the optics takes it.
+
+    Raises:
+        ValueError: light of another shape than the optics takes.
+    """
     subpixels = getattr(optics, "subpixels", 1)
     wanted = light_shape(optics.shape, subpixels)
-    light, known = (encoder.seen(apply(slm, drive, k), a.shape[-2:], resolve=subpixels > 1) for k in (key, None))
+    light = encoder.seen(apply(slm, drive, key), optics.shape, resolve=subpixels > 1)
     if light.shape[-2:] != wanted:
         have, want = ("×".join(map(str, pair)) for pair in (light.shape[-2:], wanted))
         raise ValueError(
             f"`optics` takes {want} pixels of light, but `encoder` and `slm` give {have}; "
             f"describe the lens with `subpixels` of its pixels divided like theirs, or leave it at 1."
         )
-    return light, jax.lax.stop_gradient(jnp.abs(known)), scale
+    return light
 
 
 def exposed(bound: Float[Array, "..."], headroom: Float[Array, ""]) -> Float[Array, "..."]:

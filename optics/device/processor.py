@@ -7,12 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Inexact
+from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import fits, leaf, number, positive
 from optics._once import computed_once
 from optics.detect import Coherent
-from optics.device.exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit
+from optics.device.exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, modulated
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import Dense
@@ -132,29 +132,61 @@ class FourierProcessor(eqx.Module):
         light, _, _ = lit(self.encoder, self.slm, self.optics, jnp.zeros(self.shape), None)
         return self.encoder.combine(self.optics(light)) + 0j
 
+    def shown(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Inexact[Array, "*lead frames driverows drivecols"], Float[Array, "*lead frames 1 1"], Float[Array, "*lead 1 1"]]:
+        """What the electronics set for numbers: the drive of the modulator, the exposure and the scale of the numbers."""
+        compensated = self.pre(a) if isinstance(self.pre, Dense) else a * self.pre
+        drive, scale = self.encoder.encode(compensated)
+        known = jax.lax.stop_gradient(jnp.abs(modulated(self.encoder, self.slm, self.optics, drive, None)))
+        return drive, exposed(self.peak * jnp.sum(known, axis=(-2, -1), keepdims=True), self.headroom), scale
+
+    def frames(
+        self,
+        drive: Inexact[Array, "*lead frames driverows drivecols"],
+        reach: Float[Array, "*lead frames 1 1"],
+        key: Array | None = None,
+        real: bool = False,
+        through: Inexact[Array, "*tlead rows cols"] | None = None,
+    ) -> Float[Array, "*out frames shots camerarows cameracols"]:
+        """What the camera gives for a drive and an exposure, in units of full scale; `through` is what a second modulator shows."""
+        on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
+        field = self.optics(modulated(self.encoder, self.slm, self.optics, drive, on_slm), in_phase=self._one_quadrature(real))
+        if through is not None:
+            on_multiplier = None if key is None else jax.random.fold_in(on_slm, len(self.slm))
+            field = field * apply(self.multiplier, through, on_multiplier)[..., None, :, :]
+        return apply(self.camera, self.measurement.frames(field / reach), on_camera)
+
+    def read(
+        self,
+        frames: Float[Array, "*lead frames shots camerarows cameracols"],
+        reach: Float[Array, "*rlead frames 1 1"],
+        scale: Float[Array, "*slead 1 1"],
+        real: bool = False,
+        through: Inexact[Array, "*tlead rows cols"] | None = None,
+    ) -> Inexact[Array, "*out rows cols"]:
+        """The transform from frames, with the exposure and the scale that `shown` gave."""
+        seen = self.encoder.combine(self.measurement.field(frames) * reach)
+        # Where a second modulator stands in the way, it dims this light as well.
+        background = self.background if through is None else self.background * through
+        seen = seen - (background if jnp.iscomplexobj(seen) else background.real)
+        found = seen * (self.post * scale)
+        return found.real if real else found
+
+    def _one_quadrature(self, real: bool) -> bool:
+        return real and self.measurement.one_quadrature and self.encoder.in_phase and not jnp.iscomplexobj(self.post)
+
     def _exposures(
         self, a: Inexact[Array, "*lead rows cols"], spectrum: Complex[Array, "*slead rows cols"] | None, key: Array | None, real: bool
     ) -> Inexact[Array, "*out rows cols"]:
         """The transform, seen through a second modulator that shows `spectrum`, where one is given."""
         fits("a", a, self)
-        on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
-        compensated = self.pre(a) if isinstance(self.pre, Dense) else a * self.pre
-        light, known, scale = lit(self.encoder, self.slm, self.optics, compensated, on_slm)
-        reach = exposed(self.peak * jnp.sum(known, axis=(-2, -1), keepdims=True), self.headroom)
-        one = real and self.measurement.one_quadrature and self.encoder.in_phase and not jnp.iscomplexobj(self.post)
-        field = self.optics(light, in_phase=one)
+        drive, reach, scale = self.shown(a)
+        through = None
         if spectrum is not None:
-            shown, of_spectrum = complex_amplitude(spectrum)
-            on_multiplier = None if key is None else jax.random.fold_in(on_slm, len(self.slm))
-            field = field * apply(self.multiplier, shown, on_multiplier)[..., None, :, :]
+            through, of_spectrum = complex_amplitude(spectrum)
             scale = scale * of_spectrum
-        frames = apply(self.camera, self.measurement.frames(field / reach), on_camera)
-        seen = self.encoder.combine(self.measurement.field(frames) * reach)
-        # Where a second modulator stands in the way, it dims this light as well.
-        background = self.background if spectrum is None else self.background * shown
-        seen = seen - (background.real if one else background)
-        found = seen * (self.post * scale)
-        return found.real if real else found
+        return self.read(self.frames(drive, reach, key, real, through), reach, scale, real, through)
 
     def convolve(
         self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
@@ -170,13 +202,23 @@ class FourierProcessor(eqx.Module):
         Returns:
             shape of x * w, real when both are.
         """
-        of_x, of_w, of_y = (None,) * 3 if key is None else jax.random.split(key, 3)
-        real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-        spectrum = computed_once(self.transform(w, of_w))
         if self.multiplier is None:
-            product = computed_once(self.transform(x, of_x)) * spectrum
-        else:
-            product = self._exposures(x, spectrum, of_x, False)
-        y = self.transform(jnp.conj(product), of_y, real=real)
-        # Unitary transforms: F(x * w) = √(pixels) F x · F w.
-        return math.sqrt(math.prod(self.shape)) * (y if real else jnp.conj(y))
+            return convolved(self.transform, x, w, key)
+        return convolved(self.transform, x, w, key, lambda x, spectrum, key: self._exposures(x, spectrum, key, False))
+
+
+def convolved(
+    transform: Callable,
+    x: Inexact[Array, "*xlead rows cols"],
+    w: Inexact[Array, "*wlead rows cols"],
+    key: Array | None,
+    product: Callable | None = None,
+) -> Inexact[Array, "*lead rows cols"]:
+    """A convolution from transforms: both forward, their product in electronics or by `product`(x, spectrum, key), and one back."""
+    of_x, of_w, of_y = (None,) * 3 if key is None else jax.random.split(key, 3)
+    real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
+    spectrum = computed_once(transform(w, of_w))
+    both = computed_once(transform(x, of_x)) * spectrum if product is None else product(x, spectrum, of_x)
+    y = transform(jnp.conj(both), of_y, real=real)
+    # Unitary transforms: F(x * w) = √(pixels) F x · F w.
+    return math.sqrt(math.prod(x.shape[-2:])) * (y if real else jnp.conj(y))
