@@ -1,0 +1,84 @@
+"""A plan of training runs: arms and seeds, what is recorded is skipped, what stops does not take the others with it."""
+
+import json
+
+import pytest
+
+from bench import experiments
+from bench.__main__ import main
+
+PLAN = """
+[common]
+data = "digits"
+epochs = 1
+heads = 1
+batch_size = 256
+progress = false
+
+[arms.linear]
+model = "linear"
+shape = [4]
+
+[arms.conv]
+model = "conv2d"
+shape = [2, 2]
+device = "ideal"
+"""
+
+
+def test_plans_of_the_project_are_runs():
+    from nets.config import Config, resolve
+
+    for name in ("imdb-cpu", "imdb-full"):
+        arms = experiments.read(name)
+        assert {"linear", "conv1d", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"} <= arms.keys()
+        for fields in arms.values():
+            resolve(Config(**fields))
+
+
+def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(PLAN)
+    command = ["experiments", "--plan", str(tmp_path / "tiny.toml"), "--seeds", "0", "1"]
+    command += ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main([*command, "--arms", "linear"]) == 0
+    assert "recorded before" not in capsys.readouterr().out
+    trained = []
+    fit = experiments.fit
+
+    def counted(config):
+        trained.append((config.out.name, config.seed))
+        if config.out.name == "conv-seed0":
+            raise FloatingPointError("the loss stopped being finite")
+        return fit(config)
+
+    monkeypatch.setattr(experiments, "fit", counted)
+    assert main(command) == 0
+    assert trained == [("conv-seed0", 0), ("conv-seed1", 1)]
+    told = capsys.readouterr()
+    assert told.out.count("recorded before") == 2 and "conv-seed0: the loss stopped being finite" in told.err
+    kept = tmp_path / "results" / "tiny"
+    assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["conv-seed1", "linear-seed0", "linear-seed1"]
+    assert not list(kept.rglob("checkpoints"))
+    rows = json.loads((kept / "accuracy.json").read_text())["rows"]
+    assert {row["arm"] for row in rows} == {"linear", "conv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--plan", "imdb-huge"], "`plan` must be one of imdb-cpu, imdb-full, or a TOML file; got 'imdb-huge'."),
+        (["--arms", "cubic"], "`arms` must be of the plan, which has linear, conv1d, "),
+        (["--plan", "colour.toml"], "arm a has colour, which is no option of a run"),
+        (["--plan", "empty.toml"], "has no arms"),
+        (["--plan", "torn.toml"], "cannot be read"),
+    ],
+)
+def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "colour.toml").write_text("[arms.a]\ncolour = 3\n")
+    (tmp_path / "empty.toml").write_text("[common]\ndepth = 1\n")
+    (tmp_path / "torn.toml").write_text("[arms.a\n")
+    assert main(["experiments", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
