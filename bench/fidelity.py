@@ -168,7 +168,7 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows, costs: results.R
             )
         if group[0][0] == "photons":
             panel.set(xscale="log", xlabel="photons of a full-scale pixel in a frame (1)")
-        if len(group) > 1:
+        if len(group) > 1 or group[0][1] == "bits":
             panel.set_xlabel({"bits": "bits of a converter (1)", "waves rms": "aberration (waves rms over the pupil)"}[group[0][1]])
             panel.legend(frameon=False, fontsize=8)
         panel.grid(which="major", alpha=0.3)

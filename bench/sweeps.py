@@ -78,7 +78,7 @@ def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable
         return []
     # Compiling once takes as long as propagating one plane a pixel.
     small = max(lens.shape) <= 11 or min(lens.shape) == 1
-    count = 7 if small else 3
+    count = 7 if small else 5
 
     def aberrated(index):
         def change(v):
