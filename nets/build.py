@@ -82,6 +82,13 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     return Classifier(embedding, blocks, dataset.classes, dropout=config.dropout, rngs=rngs)
 
 
+def parameters(model: nnx.Module) -> dict[str, int]:
+    """Numbers that are trained: all of them, and those of the layers that mix tokens."""
+    sizes = {path: leaf.size for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+    mixers = sum(size for path, size in sizes.items() if {"attention", "lambdas"} & set(path))
+    return {"all": sum(sizes.values()), "mixers": mixers}
+
+
 def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
     return LinearSelfAttention(config.shape[0], config.heads, config.attention, rngs=rngs)
 
