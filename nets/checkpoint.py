@@ -9,9 +9,9 @@ from typing import Any
 
 import absl.logging
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from nets.progress import Progress
 
@@ -25,17 +25,19 @@ class Checkpoints:
 
     Arguments:
         folder: of the run.
-        writer: this process writes; the others of a run only ask.
+        writer: this process writes.
+        reader: this process reads, if it does not write.
     """
 
-    def __init__(self, folder: Path, writer: bool = True):
+    def __init__(self, folder: Path, writer: bool = True, reader: bool = False):
         self.folder = Path(folder).absolute() / "checkpoints"
         self.writer = writer
         # What orbax would log of a failure beside training is raised, as one message.
         absl.logging.set_verbosity(absl.logging.FATAL)
-        self.manager = _manager(self.folder) if writer else None
+        self.kept = Kept()
+        self.manager = _manager(self.folder, self.kept if writer else None) if writer or reader else None
 
-    def save(self, state: Any, progress: Progress, best: bool = False) -> None:
+    def save(self, state: Any, progress: Progress) -> None:
         """Save (model, optimizer) as it is now; returns when it has been copied.
 
         Raises:
@@ -50,11 +52,9 @@ class Checkpoints:
                 raise FloatingPointError(f"{name} stopped being finite by step {progress.step}.")
         about = progress.as_json() | {"checksum": checksum(arrays)}
         items = {name: ocp.args.StandardSave(part) for name, part in zip(("model", "optimizer"), arrays, strict=True)}
-        metrics = {"accuracy": progress.best["accuracy"], "loss": progress.best["loss"]} if best else None
+        self.kept.best = progress.best and progress.best["checkpoint"]
         with _told(self.folder):
-            self.manager.save(
-                progress.number, args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(about)), metrics=metrics, force=True
-            )
+            self.manager.save(progress.number, args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(about)), force=True)
 
     def check(self) -> None:
         """Raise what went wrong beside training.
@@ -90,10 +90,11 @@ class Checkpoints:
                 found = self.read(number)
             except ValueError as error:
                 print(f"{error}; going back to the checkpoint before it", file=sys.stderr)
-                aside = self.folder.with_name("unreadable")
-                aside.mkdir(exist_ok=True)
-                shutil.rmtree(aside / str(number), ignore_errors=True)
-                (self.folder / str(number)).rename(aside / str(number))
+                if self.writer:
+                    aside = self.folder.with_name("unreadable")
+                    aside.mkdir(exist_ok=True)
+                    shutil.rmtree(aside / str(number), ignore_errors=True)
+                    (self.folder / str(number)).rename(aside / str(number))
                 continue
             self.manager.reload()
             return found
@@ -129,6 +130,17 @@ class Checkpoints:
                 self.manager.close()
 
 
+class Kept:
+    """Which checkpoints are kept: the best, and the last two."""
+
+    def __init__(self):
+        self.best: int | None = None
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """For each checkpoint, in the order of their numbers, whether it is."""
+        return [i >= len(checkpoints) - 2 or one.step == self.best for i, one in enumerate(checkpoints)]
+
+
 class _told:
     """Whatever goes wrong in writing, as an OSError that says what is left."""
 
@@ -150,20 +162,26 @@ class _told:
             ) from error
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    best = policies.BestN(
-        get_metric_fn=lambda metrics: (metrics["accuracy"], -metrics["loss"]), n=1, keep_checkpoints_without_metrics=False
-    )
-    return ocp.CheckpointManager(
-        folder,
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
-            cleanup_tmp_directories=True,
-            multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-            if jax.process_count() > 1
-            else ocp.options.MultiprocessingOptions(),
-        ),
-    )
+def best(folder: Path) -> Arrays:
+    """The network of a run as it was after its best epoch so far: arrays by the names that `named` gives them.
+
+    Raises:
+        ValueError: there is no such network, or it cannot be read.
+    """
+    saved = Checkpoints(folder, writer=False, reader=True)
+    found = saved.latest() if saved.folder.is_dir() else None
+    if found is None or found[1].best is None:
+        raise ValueError(f"{folder} has no checkpoint of a whole epoch; train there first: python -m nets.train --out {folder}.")
+    return saved.read(found[1].best["checkpoint"])[0][0]
+
+
+def _manager(folder: Path, kept: Kept | None) -> ocp.CheckpointManager:
+    if kept is None:
+        return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False))
+    # One process of a run writes, and waits for no other.
+    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0} if jax.process_count() > 1 else None)
+    options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True, multiprocessing_options=alone)
+    return ocp.CheckpointManager(folder, options=options)
 
 
 def named(part: Any, copy: bool = False) -> Arrays:
@@ -192,7 +210,7 @@ def filled(part: Any, arrays: Arrays) -> Any:
     if wanted != came:
         odd = sorted(wanted.items() ^ came.items())
         raise ValueError(f"`out`: the checkpoint is of another network; {odd[0][0]} differs.")
-    return jax.tree_util.tree_unflatten(structure, [arrays[path_name(path)] for path, _ in leaves])
+    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(arrays[path_name(path)]) for path, _ in leaves])
 
 
 def checksum(parts: Sequence[Arrays]) -> int:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tqdm.auto import tqdm
@@ -37,6 +38,7 @@ class Loop:
         root: key of all chance of the steps.
         run, checkpoints: where it is written.
         progress: where it stands.
+        start: when this start of the run began, by `time.perf_counter`.
     """
 
     config: Config
@@ -50,13 +52,14 @@ class Loop:
     run: Run
     checkpoints: Checkpoints
     progress: Progress
+    start: float
 
     def __post_init__(self):
         rows = len(self.dataset.train.labels)
         self.steps = -(-rows // self.config.batch_size)
         self.total = self.steps * self.config.epochs
         self.often = max(1, self.total // 50)
-        self.start = time.perf_counter() - self.progress.seconds
+        self.start -= self.progress.seconds
         self.saved = time.perf_counter()
         self.pending: list[jax.Array] = []
         # From here the steps whose sums are pending can be taken again.
@@ -157,17 +160,17 @@ class Loop:
         progress.seen = [0.0] * 3
         best = progress.validated(validation["validation_accuracy"], validation["validation_loss"], self.config.patience)
         if best or time.perf_counter() - self.saved >= self.config.checkpoint_every:
-            self._save(best)
+            self._save()
 
     def _line(self, line: dict[str, Any]) -> None:
         self.run.log(line)
         self.progress.lines += 1
 
-    def _save(self, best: bool = False) -> None:
+    def _save(self) -> None:
         self._settle()
         self.run.settle()
         self.progress.seconds = self.seconds
-        self.checkpoints.save(self.state, self.progress, best)
+        self.checkpoints.save(self.state, self.progress)
         self.saved = time.perf_counter()
 
     def _leave(self) -> None:
@@ -183,6 +186,7 @@ class Loop:
             if number < bad:
                 state, _ = self.step(state, batch, self.device, self.root, np.uint32(number))
         nnx.update(self.model, state[0])
+        batch = jax.tree.map(jnp.asarray, batch)
 
         def loss(model):
             found, _ = sums(model, batch, self.device, jax.random.fold_in(self.root, bad))

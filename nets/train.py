@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -44,6 +45,7 @@ def fit(config: Config) -> dict[str, Any]:
         print(f"the run in {config.out} is finished; name another folder to start one", file=sys.stderr)
         return before.result
     device = build_device(config)
+    start = time.perf_counter()
     dataset = data.load(config, before.tokenizer)
     about = before.same(dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
@@ -65,7 +67,7 @@ def fit(config: Config) -> dict[str, Any]:
             state[0], state[1] = filled(state[0], of_model), filled(state[1], of_optimizer)
             print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
         run.cut(progress.lines)
-        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress)
+        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, start)
         loop.train()
         best = progress.best
         if best["checkpoint"] != progress.number:
