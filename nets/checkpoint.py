@@ -178,9 +178,12 @@ def best(folder: Path) -> Arrays:
 def _manager(folder: Path, kept: Kept | None) -> ocp.CheckpointManager:
     if kept is None:
         return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False))
+    folder.mkdir(parents=True, exist_ok=True)
     # One process of a run writes, and waits for no other.
     alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0} if jax.process_count() > 1 else None)
-    options = ocp.CheckpointManagerOptions(preservation_policy=kept, cleanup_tmp_directories=True, multiprocessing_options=alone)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=kept, create=False, cleanup_tmp_directories=True, multiprocessing_options=alone
+    )
     return ocp.CheckpointManager(folder, options=options)
 
 

@@ -76,6 +76,20 @@ class Config:
     resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = True
     checkpoint_every: float = 60.0
     """Seconds between checkpoints, beside those after the best epoch, at the end and when the run is told to stop."""
+    devices: int | Literal["all"] | None = None
+    """Devices of this machine that share each batch; one unless given, all where several processes run."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where several processes make up one run without SLURM."""
+    processes: int | None = None
+    """Number of those processes."""
+    process: int | None = None
+    """Number of this one, from 0; process 0 writes."""
+    cache: Path | None = None
+    """Folder of compiled programs, which make a second start faster; None compiles again, or does as JAX is set."""
+    profile: bool = False
+    """Trace a few steps into profile/ of the run."""
+    tensorboard: bool = False
+    """Write metrics for TensorBoard too, into tensorboard/ of the run (extra "log")."""
     progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
 
 
@@ -103,7 +117,8 @@ OPTIONS_OF = {
 
 
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
-FREE = ("data_path", "out", "resume", "checkpoint_every", "progress")
+PROCESSES = ("devices", "coordinator", "processes", "process")
+FREE = ("data_path", "out", "resume", "checkpoint_every", "progress", "cache", "profile", "tensorboard", *PROCESSES)
 
 
 def resolve(config: Config) -> Config:
@@ -135,9 +150,9 @@ def resolve(config: Config) -> Config:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
-    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1, "patience": 1}).items():
+    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1}).items():
         value = getattr(config, name)
-        if value is None and name in ("length", "patch", "maps", "scope", "patience"):
+        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes"):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
@@ -149,6 +164,8 @@ def resolve(config: Config) -> Config:
         )
     if not 0 < config.learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
+    if config.devices not in (None, "all") and not (isinstance(config.devices, int) and config.devices >= 1):
+        raise ValueError(f"`devices` must be a whole number of at least 1, or all, got {config.devices!r}.")
     if not 0 <= config.checkpoint_every < float("inf"):
         raise ValueError(f"`checkpoint_every` must be finite and at least 0 seconds, got {config.checkpoint_every}.")
     dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))

@@ -10,6 +10,8 @@ from flax import nnx
 
 from nets.checkpoint import path_name
 
+NOTHING = "the update of the optimizer"  # where the step itself has nothing to show
+
 
 def first_not_finite(model: nnx.Module, loss: Callable[[nnx.Module], jax.Array]) -> str:
     """Name the first tensor that is not finite, in the order in which a training step makes them.
@@ -33,7 +35,7 @@ def first_not_finite(model: nnx.Module, loss: Callable[[nnx.Module], jax.Array])
     for path, leaf in jax.tree_util.tree_leaves_with_path(nnx.grad(loss)(model)):
         if not _finite(leaf):
             return f"gradient {path_name(path)}"
-    return "the update of the optimizer"
+    return NOTHING
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,11 +13,13 @@ import numpy as np
 from flax import nnx
 from tqdm.auto import tqdm
 
-from nets.checkpoint import Checkpoints
+from nets.checkpoint import Checkpoints, filled, named
 from nets.config import Config
 from nets.data import Dataset, Split, batches
-from nets.diagnose import first_not_finite
+from nets.diagnose import NOTHING, first_not_finite
+from nets.distribute import Layout
 from nets.interrupt import stopping
+from nets.launch import Trace
 from nets.progress import Progress
 from nets.record import Run
 from nets.steps import sums
@@ -38,6 +41,7 @@ class Loop:
         root: key of all chance of the steps.
         run, checkpoints: where it is written.
         progress: where it stands.
+        layout: where arrays are.
         start: when this start of the run began, by `time.perf_counter`.
     """
 
@@ -52,6 +56,7 @@ class Loop:
     run: Run
     checkpoints: Checkpoints
     progress: Progress
+    layout: Layout
     start: float
 
     def __post_init__(self):
@@ -73,7 +78,7 @@ class Loop:
             FloatingPointError: a number stopped being finite; the message names the step and the tensor.
             OSError: a checkpoint or a line could not be written.
         """
-        progress = self.progress
+        progress, alone = self.progress, jax.process_count() == 1
         bar = tqdm(
             total=self.total,
             initial=progress.step,
@@ -83,36 +88,42 @@ class Loop:
             miniters=10,
             mininterval=1,
         )
-        with bar, stopping() as told:
+        trace = Trace(self.run.folder if self.config.profile and self.run.writer else None)
+        with bar, closing(trace), stopping() as told:
             while progress.epoch < self.config.epochs and not progress.stopped:
                 for batch in self._batches(progress.epoch, progress.step - progress.epoch * self.steps):
-                    self.state, found = self.step(self.state, batch, self.device, self.root, np.uint32(progress.step))
+                    trace.before_step()
+                    self.state, found = self.step(self.state, self.layout.batch(batch), self.device, self.root, np.uint32(progress.step))
                     self.pending.append(found)
+                    trace.after_step(found)
                     progress.step += 1
                     bar.update()
                     last = progress.step % self.steps == 0
                     if progress.step % self.often == 0 or last:
                         self._settle()
                         self._log(bar)
+                        # Several processes stop at the same step, which is one that all of them come to here.
+                        if self.layout.any(told()):
+                            self._leave()
                     elif len(self.pending) >= AHEAD:
                         self._settle()
-                    if told():
+                    if alone and told():
                         self._leave()
                     if not last and time.perf_counter() - self.saved >= self.config.checkpoint_every:
                         self._save()
-                self._validate(bar, told)
+                self._validate(bar, told if alone else lambda: False)
         self._save()
         self.checkpoints.wait()
 
     def totals(self, split: Split, told: Callable[[], bool] = lambda: False) -> tuple[np.ndarray, np.ndarray]:
         """Sums of loss, right answers and rows over a split, and the class of each row; noise is the same at every evaluation."""
-        key = jax.random.fold_in(self.root, 2**31)  # no step comes this far
+        key = self.layout.everywhere(jax.random.fold_in(self.root, 2**31))  # no step comes this far
         size = 4 * self.config.batch_size
         count = -(-len(split.labels) // size)
         quiet = not (self.config.progress and self.run.writer)
         found = []
         for i, batch in enumerate(tqdm(batches(split, size), total=count, desc="evaluating", unit=" batches", leave=False, disable=quiet)):
-            found.append(self.evaluate(self.state, batch, self.device, key, np.uint32(i)))
+            found.append(self.evaluate(self.state, self.layout.batch(batch), self.device, key, np.uint32(i)))
             if i % AHEAD == AHEAD - 1:
                 jax.block_until_ready(found[-1])
             if told():
@@ -156,7 +167,10 @@ class Loop:
         validation = metrics("validation", self.totals(self.dataset.validation, told)[0])
         line = {"epoch": progress.epoch + 1, "step": progress.step, **metrics("train", progress.seen), **validation}
         self._line(line | {"seconds": self.seconds})
-        bar.write(f"epoch {line['epoch']}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float)))
+        if self.run.writer:
+            bar.write(
+                f"epoch {line['epoch']}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float))
+            )
         progress.seen = [0.0] * 3
         best = progress.validated(validation["validation_accuracy"], validation["validation_loss"], self.config.patience)
         if best or time.perf_counter() - self.saved >= self.config.checkpoint_every:
@@ -184,18 +198,21 @@ class Loop:
         epoch, done = divmod(at, self.steps)
         for number, batch in enumerate(islice(self._batches(epoch, done), bad - at + 1), at):
             if number < bad:
-                state, _ = self.step(state, batch, self.device, self.root, np.uint32(number))
-        nnx.update(self.model, state[0])
-        batch = jax.tree.map(jnp.asarray, batch)
+                state, _ = self.step(state, self.layout.batch(batch), self.device, self.root, np.uint32(number))
+        nnx.update(self.model, filled(state[0], named(state[0])))
+        shards = self.layout.shards
+        key, device = (self.layout.local(tree) for tree in (self.root, self.device))
+        names = []
+        for i in range(shards):
+            part = [jnp.asarray(np.array_split(array, shards)[i]) for array in batch]
+            own = jax.random.fold_in(key, bad) if shards == 1 else jax.random.fold_in(jax.random.fold_in(key, bad), i)
 
-        def loss(model):
-            found, _ = sums(model, batch, self.device, jax.random.fold_in(self.root, bad))
-            return found[0] / found[2]
+            def loss(model, part=part, own=own):
+                return sums(model, part, device, own)[0][0] / batch[2].sum()
 
-        raise FloatingPointError(
-            f"{first_not_finite(self.model, loss)} stopped being finite at step {bad + 1}; lower `learning_rate` "
-            f"({self.config.learning_rate:g})."
-        )
+            names.append(first_not_finite(self.model, loss))
+        name = next((name for name in names if name != NOTHING), NOTHING)
+        raise FloatingPointError(f"{name} stopped being finite at step {bad + 1}; lower `learning_rate` ({self.config.learning_rate:g}).")
 
 
 def metrics(name: str, sums: Any) -> dict[str, float]:

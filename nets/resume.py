@@ -1,6 +1,7 @@
 """What an earlier start of a run left in its folder, and whether it can be continued with it."""
 
 import json
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ class Earlier:
                 f"`data_path` holds other data than the run in {self.folder} was started on; give the same, or name another folder."
             )
         return {"data_fingerprint": found, "baseline": self.about.get("baseline", dataset.baseline)}
+
+    def warn(self, shards: int) -> None:
+        """Say so if the batches were shared by another number of devices: their noise is drawn otherwise."""
+        first = self.about.get("shards", shards)
+        if first != shards:
+            print(
+                f"started on {first} device(s), continued on {shards}: noise and dropout are drawn otherwise from here on", file=sys.stderr
+            )
 
 
 def earlier(config: Config) -> Earlier:

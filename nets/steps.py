@@ -46,7 +46,8 @@ def compiled(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = No
     specs = (P(), P(AXIS), P(), P(), P())
 
     def spread(f):
-        return jax.jit(jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False))
+        shared = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
+        return jax.jit(lambda state, batch, device, key, number=None: shared(state, batch, device, key, number))
 
     return spread(step), spread(evaluate)
 

@@ -1,13 +1,17 @@
 """Training, as a function and as a command: python -m nets.train"""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from nets.config import Config, resolve
+
+CACHE = "~/.cache/lensformer"  # of the command line
 
 
 def fit(config: Config) -> dict[str, Any]:
@@ -28,18 +32,30 @@ def fit(config: Config) -> dict[str, Any]:
         OSError: the folder cannot be written to any more; what was saved until then stays.
         KeyboardInterrupt: the process was told to stop; everything is saved.
     """
+    from nets.launch import kept_programs
+
+    config = resolve(config)
+    with kept_programs(config.cache):
+        return _fit(config)
+
+
+def _fit(config: Config) -> dict[str, Any]:
     import jax
     import optax
     from flax import nnx
 
+    from nets import distribute
+
+    distribute.join(config)  # before anything is computed
+
     from nets import data, resume
     from nets.build import build_device, build_model, parameters
-    from nets.checkpoint import Checkpoints, filled
+    from nets.checkpoint import Checkpoints, filled, named
     from nets.loop import Loop, metrics
     from nets.progress import Progress
     from nets.record import Run
 
-    config = resolve(config)
+    layout = distribute.layout(config)
     before = resume.earlier(config)
     if before.result is not None:
         print(f"the run in {config.out} is finished; name another folder to start one", file=sys.stderr)
@@ -53,25 +69,35 @@ def fit(config: Config) -> dict[str, Any]:
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
-    step, evaluate = compile_steps(model, optimizer)
+    step, evaluate = compile_steps(model, optimizer, layout.mesh)
     state = nnx.state((model, optimizer))
     # Not the key that the initial weights were drawn from.
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
 
     # What the network cannot take is refused by its shapes, before a folder is made.
     jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.test, config.batch_size))), device, root)
-    with closing(Run(config, about | {"parameters": parameters(model)}, dataset.files)) as run, closing(Checkpoints(config.out)) as saved:
-        found, progress = saved.latest(), Progress()
-        if found is not None:
-            (of_model, of_optimizer), progress = found
-            state[0], state[1] = filled(state[0], of_model), filled(state[1], of_optimizer)
-            print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
+    layout.meet("before anything is written")
+    about |= {"parameters": parameters(model), "shards": layout.shards}
+    run = Run(config, about, dataset.files, layout.writer)
+    with closing(run), closing(Checkpoints(config.out, layout.writer)) as saved:
+        found = saved.latest() if layout.writer else None
+        progress = layout.position(None if found is None else found[1])
+        if progress is None:
+            progress = Progress()
+        else:
+            for i in range(2):
+                state[i] = filled(state[i], layout.arrays(None if found is None else found[0][i], named(state[i])))
+            if layout.writer:
+                print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
+            before.warn(layout.shards)
         run.cut(progress.lines)
-        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, start)
+        state, root, device = (layout.everywhere(tree) for tree in (state, root, device))
+        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start)
         loop.train()
         best = progress.best
         if best["checkpoint"] != progress.number:
-            loop.state[0] = filled(loop.state[0], saved.read(best["checkpoint"])[0][0])
+            arrays = saved.read(best["checkpoint"])[0][0] if layout.writer else None
+            loop.state[0] = layout.everywhere(filled(loop.state[0], layout.arrays(arrays, named(loop.state[0]))))
         sums, predicted = loop.totals(dataset.test)
         final = metrics("test", sums) | {"best_epoch": best["epoch"]} | about["baseline"]
         run.finish(final | {"seconds": loop.seconds}, dataset.test.labels, predicted)
@@ -100,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; what goes wrong is one line on standard error and exit status 2, or 130 where it was told to stop."""
     import tyro
 
-    config = tyro.cli(Config, args=arguments, prog="python -m nets.train")
+    config = tyro.cli(Config, args=arguments, default=Config(cache=Path(CACHE).expanduser()), prog="python -m nets.train")
     try:
         final = fit(config)
     except (ValueError, FloatingPointError, OSError) as error:
@@ -114,4 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    if status and "jax" in sys.modules and sys.modules["jax"].process_count() > 1:
+        # An orderly end would wait for the other processes, which may be waiting for this one.
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
