@@ -29,14 +29,25 @@ def fit(config: Config) -> dict[str, Any]:
         ValueError: a field that no run can have, a folder with another run or a damaged one, or data that cannot be read,
             before anything is written.
         FloatingPointError: a number stopped being finite; what was recorded and saved until then stays.
-        OSError: the folder cannot be written to any more; what was saved until then stays.
+        OSError: the folder cannot be written to any more, or another process of the run is gone; what was saved until then
+            stays.
         KeyboardInterrupt: the process was told to stop; everything is saved.
     """
+    import jax
+
     from nets.launch import kept_programs
 
     config = resolve(config)
-    with kept_programs(config.cache):
-        return _fit(config)
+    try:
+        with kept_programs(config.cache):
+            return _fit(config)
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise ConnectionError(
+            f"another process of the run is gone ({str(error).splitlines()[0][:120]}); start all of them again, with the same "
+            f"command and --out {config.out}: its last checkpoint is whole."
+        ) from error
 
 
 def _fit(config: Config) -> dict[str, Any]:
