@@ -1,12 +1,19 @@
 """Trained networks on other devices and over swept numbers, and exported."""
 
 import json
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
-from nets import evaluate, steps, train
+from nets import data, evaluate, export, steps, train
+from nets.build import build_model
+from nets.checkpoint import best, filled
 from nets.config import Config
+from tests.conftest import relative
+from tests.parts import load
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +79,25 @@ def test_a_folder_without_a_run_or_without_a_network(tmp_path, run, capsys):
     (tmp_path / "config.json").write_text((run / "config.json").read_text())
     with pytest.raises(ValueError, match="has no checkpoint of a whole epoch"):
         evaluate.evaluate(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["none", "engine11"])
+def test_an_exported_network_computes_the_same(device, run, capsys):
+    pytest.importorskip("flatbuffers")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    assert export.main([str(run), "--device", device]) == 0
+    weights, program = map(Path, capsys.readouterr().out.split())
+    arrays = safetensors.load(weights.read_bytes())
+    assert arrays.keys() == best(run).keys() and all(np.array_equal(arrays[name], array) for name, array in best(run).items())
+    call = jax.export.deserialize(bytearray(program.read_bytes())).call
+    config = evaluate.read_config(run)
+    dataset = data.load(config)
+    model = build_model(config, dataset, nnx.Rngs(1))
+    nnx.update(model, filled(nnx.state(model), arrays))
+    model.eval()
+    optics_of = None if device == "none" else load(device)
+    for count in (1, 5):
+        rows = dataset.test.rows[:count]
+        assert relative(call(rows), jax.jit(lambda rows: model(rows, optics_of))(rows)) <= 1e-5
+    assert export.main([str(run.parent)]) == 2
+    assert "must be the folder of a run" in capsys.readouterr().err
