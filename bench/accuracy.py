@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 
 from bench import proportions, results
 from bench.config import Accuracy
-from nets.config import Config, as_json
+from nets.config import FREE, Config, as_json
 
 # Rows of the test sets that nets.data reads: a fifth of 1,797 digits, and what the others come with.
 ROWS = {"digits": 359, "imdb": 25_000, "fashion-mnist": 10_000}
 # What a run records beside its settings, or what does not change what it computes.
-BESIDE = {"seed", "out", "progress", "data_path", "versions", "python", "machine", "commit", "parameters"}
+BESIDE = {"seed", "versions", "python", "machine", "commit", "parameters", "shards", *FREE}
 # Of runs that were recorded before a setting existed.
 DEFAULTS = as_json(Config())
 MARGIN = 1.0  # points within which two arms count as equal

@@ -17,11 +17,15 @@ from nets.transformer import Block, Classifier, TokenEmbedding
 from nets.vision import ImageEmbedding, LambdaResNet
 
 
-def build_device(config: Config) -> Any:
+def build_device(config: Config, **overrides: Any) -> Any:
     """The device by preset name, None for "none".
 
+    Arguments:
+        config: names the preset, and the embedding that it has to fit.
+        overrides: fields of the preset to set otherwise.
+
     Raises:
-        ValueError: unknown preset, or a device of other pixels than the embedding that it is to convolve.
+        ValueError: unknown preset, field or value, or a device of other pixels than the embedding that it is to convolve.
     """
     if config.device == "none":
         return None
@@ -29,10 +33,11 @@ def build_device(config: Config) -> Any:
         raise ValueError(f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}.")
     if config.model in ("lambda", "lambda-resnet") and config.maps is None:
         # Their convolutions run over positions, cut to whatever size the device has.
-        return optics.presets.load(config.device)
+        return optics.presets.load(config.device, **overrides)
     plane = (1,) * (2 - len(config.shape)) + config.shape
     # The exact transform has any size; hardware has the size it has.
-    device = optics.presets.load("ideal", pixels=plane) if config.device == "ideal" else optics.presets.load(config.device)
+    overrides |= {"pixels": plane} if config.device == "ideal" else {}
+    device = optics.presets.load(config.device, **overrides)
     if device.shape != plane:
         raise ValueError(
             f"`device` {config.device} has {device.shape[0]}×{device.shape[1]} pixels but model {config.model} has an embedding of "
@@ -80,6 +85,13 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, rngs=rngs)
     return Classifier(embedding, blocks, dataset.classes, dropout=config.dropout, rngs=rngs)
+
+
+def parameters(model: nnx.Module) -> dict[str, int]:
+    """Numbers that are trained: all of them, and those of the layers that mix tokens."""
+    sizes = {path: leaf.size for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+    mixers = sum(size for path, size in sizes.items() if {"attention", "lambdas"} & set(path))
+    return {"all": sum(sizes.values()), "mixers": mixers}
 
 
 def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:

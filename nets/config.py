@@ -1,5 +1,6 @@
 """What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
 
+import json
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +14,9 @@ class Config:
     """Train a network whose convolutions a simulated optical device computes.
 
     Options shown as None take the default of the data set. A run is written to a folder of its own: config.json,
-    metrics.jsonl (training as it goes, validation each epoch, the test last), curves.png and checkpoints/.
+    metrics.jsonl (training as it goes, validation each epoch, the test last), curves.png, predictions.npz and checkpoints/.
+    Tested is the network of the epoch with the best validation accuracy. A run that was ended is continued by the same
+    command with its folder as --out, and ends as if nothing had happened.
     """
 
     data: Literal["digits", "imdb", "fashion-mnist"] = "digits"
@@ -66,8 +69,27 @@ class Config:
     """Share of activations dropped in training."""
     seed: int = 0
     """Of everything random in the run."""
+    patience: int | None = None
+    """Stop after so many epochs in a row without a better validation accuracy; never unless given."""
     out: Path | None = None
     """Folder of the run; runs/DATA-MODEL-DEVICE unless given."""
+    resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = True
+    checkpoint_every: float = 60.0
+    """Seconds between checkpoints, beside those after the best epoch, at the end and when the run is told to stop."""
+    devices: int | Literal["all"] | None = None
+    """Devices of this machine that share each batch; one unless given, all where several processes run."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where several processes make up one run without SLURM."""
+    processes: int | None = None
+    """Number of those processes."""
+    process: int | None = None
+    """Number of this one, from 0; process 0 writes."""
+    cache: Path | None = None
+    """Folder of compiled programs, which make a second start faster; None compiles again, or does as JAX is set."""
+    profile: bool = False
+    """Trace a few steps into profile/ of the run."""
+    tensorboard: bool = False
+    """Write metrics for TensorBoard too, into tensorboard/ of the run (extra "log")."""
     progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
 
 
@@ -92,6 +114,11 @@ OPTIONS_OF = {
     "patch": BLOCKS,
     "dropout": BLOCKS,
 }
+
+
+# What may be otherwise when a run is continued: where things lie and how the run is watched.
+PROCESSES = ("devices", "coordinator", "processes", "process")
+FREE = ("data_path", "out", "resume", "checkpoint_every", "progress", "cache", "profile", "tensorboard", *PROCESSES)
 
 
 def resolve(config: Config) -> Config:
@@ -123,9 +150,9 @@ def resolve(config: Config) -> Config:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
-    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1}).items():
+    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1}).items():
         value = getattr(config, name)
-        if value is None and name in ("length", "patch", "maps", "scope"):
+        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes"):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
@@ -137,10 +164,16 @@ def resolve(config: Config) -> Config:
         )
     if not 0 < config.learning_rate < float("inf"):
         raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
+    if config.devices not in (None, "all") and not (isinstance(config.devices, int) and config.devices >= 1):
+        raise ValueError(f"`devices` must be a whole number of at least 1, or all, got {config.devices!r}.")
+    if not 0 <= config.checkpoint_every < float("inf"):
+        raise ValueError(f"`checkpoint_every` must be finite and at least 0 seconds, got {config.checkpoint_every}.")
     dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))
     if len(config.shape) not in dimensions:
         raise ValueError(f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}.")
-    if config.out.is_dir() and any(config.out.iterdir()):
+    if (config.out / "config.json").exists():
+        _continuable(config)
+    elif config.out.is_dir() and any(not path.name.startswith(".") for path in config.out.iterdir()):
         raise ValueError(f"`out` {config.out} is not empty; a run is never written over: name another folder.")
     existing = next(folder for folder in (config.out, *config.out.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -152,6 +185,22 @@ def as_json(config: Config) -> dict[str, Any]:
     """The fields as JSON values."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _continuable(config: Config) -> None:
+    """Refuse a folder whose run is not to be continued, or is another one."""
+    if not config.resume:
+        raise ValueError(f"`out` {config.out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out.")
+    path = config.out / "config.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`out`: {path} cannot be read ({error}); repair it, or name another folder.") from None
+    now = json.loads(json.dumps(as_json(config)))
+    changed = [name for name in now if name not in FREE and before.get(name, getattr(Config, name)) != now[name]]
+    if changed:
+        told = ", ".join(f"`{name}` {before.get(name)!r}, now {now[name]!r}" for name in changed)
+        raise ValueError(f"`out` {config.out} holds a run of other options: {told}; give the same ones, or name another folder.")
 
 
 def _unused(folder: Path) -> Path:

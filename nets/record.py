@@ -1,5 +1,7 @@
 """The folder of a run: what it was, what it measured, what it learned."""
 
+import fcntl
+import io
 import json
 import os
 import platform
@@ -8,48 +10,129 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nets.config import Config
+import numpy as np
+
+from nets.config import Config, as_json
 
 PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
 
 class Run:
-    """Writes config.json at once, metrics.jsonl line by line, the rest at the end.
+    """The folder of a run, new or taken up where it was left.
 
     Arguments:
         config: the run.
-        values: its fields as JSON.
+        about: more values for config.json, beside the fields of the run.
         files: text files to keep, by name.
+        writer: this process writes; the others of a run do nothing here.
+
+    Raises:
+        ValueError: another process is at work in the folder.
+        OSError: the folder cannot be written to.
     """
 
-    def __init__(self, config: Config, values: dict[str, Any], files: dict[str, str]):
-        self.folder, self.lines = Path(config.out), []
-        self.folder.mkdir(parents=True, exist_ok=True)
-        about = {
-            "versions": {p: version(p) for p in PACKAGES},
-            "python": platform.python_version(),
-            "machine": machine(),
-            "commit": commit(),
-        }
-        (self.folder / "config.json").write_text(json.dumps(values | about, indent=2) + "\n", encoding="utf-8")
-        for name, text in files.items():
-            (self.folder / name).write_text(text, encoding="utf-8")
+    def __init__(self, config: Config, about: dict[str, Any], files: dict[str, str], writer: bool = True):
+        self.folder, self.writer, self.lines = Path(config.out), writer, []
         self.title = f"{config.data}, {config.model}, device {config.device}"
+        if not writer:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        # First of all files: a folder with it holds a run, whatever else was not written any more.
+        if not (self.folder / "config.json").exists():
+            write(self.folder / "config.json", json.dumps(as_json(config) | about | provenance(), indent=2) + "\n")
+        for name, text in files.items():
+            write(self.folder / name, text)
+
+    def cut(self, lines: int) -> None:
+        """Keep so many lines of metrics.jsonl; what a killed run wrote after its last checkpoint will be written again."""
+        if self.writer:
+            self.lines = read_lines(self.folder)[:lines]
+            write(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
+        if not self.writer:
+            return
         self.lines.append(line)
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def finish(self, final: dict[str, Any], state: Any) -> None:
-        """Log the last line, then save the parameters and the curves."""
-        import orbax.checkpoint as ocp
+    def settle(self) -> None:
+        """Return when the lines would outlive a loss of power."""
+        if self.writer:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+                os.fsync(file.fileno())
 
+    def finish(self, final: dict[str, Any], labels: np.ndarray, predicted: np.ndarray) -> None:
+        """Save predictions and curves, then log the last line, which says that the run is finished.
+
+        Arguments:
+            final: the line.
+            labels, predicted: class numbers of the test rows, in order.
+        """
+        if not self.writer:
+            return
+        small = np.min_scalar_type(int(max(labels.max(), predicted.max())))
+        with io.BytesIO() as file:
+            np.savez_compressed(file, labels=labels.astype(small), predicted=predicted.astype(small))
+            write(self.folder / "predictions.npz", file.getvalue())
+        with io.BytesIO() as file:
+            curves(self.lines, final, self.title, file)
+            write(self.folder / "curves.png", file.getvalue())
         self.log(final)
-        with ocp.StandardCheckpointer() as saver:
-            saver.save((self.folder / "checkpoints" / "last").resolve(), state)
-        curves(self.lines[:-1], final, self.title, self.folder / "curves.png")
+
+    def close(self) -> None:
+        """Let another process work in the folder."""
+        if self.writer:
+            self.lock.close()
+
+    def _lock(self) -> None:
+        self.lock = open(self.folder / ".lock", "w")  # noqa: SIM115 (held as long as the run is)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.close()
+            raise ValueError(f"`out`: another process is at work in {self.folder}; wait for it, or name another folder.") from None
+        except OSError:
+            pass  # a file system without locks
+
+
+def read_lines(folder: Path) -> list[dict[str, Any]]:
+    """The whole lines of metrics.jsonl; a last one that was cut off while it was written is left out."""
+    path, found = folder / "metrics.jsonl", []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []:
+        try:
+            found.append(json.loads(line if line.endswith("\n") else ""))
+        except ValueError:
+            break
+    return found
+
+
+def result(folder: Path) -> dict[str, Any] | None:
+    """What a finished run in the folder came to; None if there is none."""
+    lines = read_lines(folder)
+    return {name: value for name, value in lines[-1].items() if name != "seconds"} if lines and "test_accuracy" in lines[-1] else None
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    with open(draft, "wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, Python, machine and commit that numbers were made with."""
+    return {
+        "versions": {p: version(p) for p in PACKAGES},
+        "python": platform.python_version(),
+        "machine": machine(),
+        "commit": commit(),
+    }
 
 
 def machine() -> str:
@@ -68,7 +151,7 @@ def commit() -> str | None:
     return found.stdout.strip()
 
 
-def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path: Path) -> None:
+def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path: Any) -> None:
     """Loss and accuracy against the epoch, as a picture."""
     from matplotlib.figure import Figure
 
@@ -85,4 +168,4 @@ def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path:
         axes.set(xlabel="step", ylabel=f"{what} ({unit})")
         axes.legend(frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")

@@ -1,164 +1,159 @@
 """Training, as a function and as a command: python -m nets.train"""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from nets.config import Config, as_json, resolve
+from nets.config import Config, resolve
+
+CACHE = "~/.cache/lensformer"  # of the command line
 
 
 def fit(config: Config) -> dict[str, Any]:
-    """Train one network and write its run folder.
+    """Train one network and write its run folder; a run that lies in the folder is continued, bit by bit as if it had not ended.
+
+    The network of the epoch with the best validation accuracy is the one that is tested, once, at the end.
 
     Arguments:
         config: the run; None fields take the defaults of the data set.
 
     Returns:
-        the last line of metrics.jsonl: test accuracy and loss, and the baseline where there is one.
+        the last line of metrics.jsonl: test accuracy and loss, the epoch they are of, and the baseline where there is one.
 
     Raises:
-        ValueError: a field that no run can have, or data that cannot be read, before anything is written.
-        FloatingPointError: the loss stopped being finite; what was recorded until then stays.
+        ValueError: a field that no run can have, a folder with another run or a damaged one, or data that cannot be read,
+            before anything is written.
+        FloatingPointError: a number stopped being finite; what was recorded and saved until then stays.
+        OSError: the folder cannot be written to any more, or another process of the run is gone; what was saved until then
+            stays.
+        KeyboardInterrupt: the process was told to stop; everything is saved.
     """
     import jax
-    import numpy as np
-    import optax
-    from flax import nnx
-    from tqdm.auto import tqdm
 
-    from nets import data, record
-    from nets.build import build_device, build_model
+    from nets.launch import kept_programs
 
     config = resolve(config)
+    try:
+        with kept_programs(config.cache):
+            return _fit(config)
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise ConnectionError(
+            f"another process of the run is gone ({str(error).splitlines()[0][:120]}); start all of them again, with the same "
+            f"command and --out {config.out}: its last checkpoint is whole."
+        ) from error
+
+
+def _fit(config: Config) -> dict[str, Any]:
+    import jax
+    import optax
+    from flax import nnx
+
+    from nets import distribute
+
+    distribute.join(config)  # before anything is computed
+
+    from nets import data, resume
+    from nets.build import build_device, build_model, parameters
+    from nets.checkpoint import Checkpoints, filled, named
+    from nets.loop import Loop, metrics
+    from nets.progress import Progress
+    from nets.record import Run
+
+    layout = distribute.layout(config)
+    before = resume.earlier(config)
+    if before.result is not None:
+        print(f"the run in {config.out} is finished; name another folder to start one", file=sys.stderr)
+        return before.result
     device = build_device(config)
     start = time.perf_counter()
-    dataset = data.load(config)
+    dataset = data.load(config, before.tokenizer)
+    about = before.same(dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
-    steps = -(-len(dataset.train.labels) // config.batch_size)
-    total = steps * config.epochs
+    total = -(-len(dataset.train.labels) // config.batch_size) * config.epochs
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
-    step, evaluate = compile_steps(model, optimizer)
+    step, evaluate = compile_steps(model, optimizer, layout.mesh)
     state = nnx.state((model, optimizer))
     # Not the key that the initial weights were drawn from.
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
-    shuffle = np.random.default_rng(config.seed)
 
     # What the network cannot take is refused by its shapes, before a folder is made.
     jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.test, config.batch_size))), device, root)
-    run = record.Run(config, as_json(config), dataset.files)
-    often = max(1, total // 50)
-    done = 0  # not the bar's count, which stands still when the bar is off
-    with tqdm(total=total, desc="training", unit=" steps", disable=not config.progress, miniters=10, mininterval=1) as bar:
-        for epoch in range(1, config.epochs + 1):
-            seen, lately = np.zeros(3), np.zeros(3)
-            for batch in data.batches(dataset.train, config.batch_size, shuffle.permutation(len(dataset.train.labels))):
-                state, sums = step(state, batch, device, jax.random.fold_in(root, done))
-                lately += np.asarray(sums)
-                done += 1
-                bar.update()
-                if not np.isfinite(lately[0]):
-                    raise FloatingPointError(
-                        f"the loss stopped being finite at step {done}; lower `learning_rate` ({config.learning_rate:g})."
-                    )
-                if done % often == 0 or done % steps == 0:
-                    run.log({"step": done, **_metrics("train", lately)})
-                    bar.set_postfix(loss=f"{lately[0] / lately[2]:.3f}", accuracy=f"{lately[1] / lately[2]:.3f}")
-                    seen, lately = seen + lately, np.zeros(3)
-            line = {"epoch": epoch, "step": done, **_metrics("train", seen)}
-            line |= _metrics("validation", _totals(evaluate, state, dataset.validation, config, device, root))
-            run.log(line | {"seconds": time.perf_counter() - start})
-            bar.write(f"epoch {epoch}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float)))
-    final = _metrics("test", _totals(evaluate, state, dataset.test, config, device, root)) | dataset.baseline
-    nnx.update((model, optimizer), state)
-    run.finish(final | {"seconds": time.perf_counter() - start}, nnx.state(model))
+    layout.meet("before anything is written")
+    about |= {"parameters": parameters(model), "shards": layout.shards}
+    run = Run(config, about, dataset.files, layout.writer)
+    with closing(run), closing(Checkpoints(config.out, layout.writer)) as saved:
+        found = saved.latest() if layout.writer else None
+        progress = layout.position(None if found is None else found[1])
+        if progress is None:
+            progress = Progress()
+        else:
+            for i in range(2):
+                state[i] = filled(state[i], layout.arrays(None if found is None else found[0][i], named(state[i])))
+            if layout.writer:
+                print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
+            before.warn(layout.shards)
+        run.cut(progress.lines)
+        state, root, device = (layout.everywhere(tree) for tree in (state, root, device))
+        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start)
+        loop.train()
+        best = progress.best
+        if best["checkpoint"] != progress.number:
+            arrays = saved.read(best["checkpoint"])[0][0] if layout.writer else None
+            loop.state[0] = layout.everywhere(filled(loop.state[0], layout.arrays(arrays, named(loop.state[0]))))
+        sums, predicted = loop.totals(dataset.test)
+        final = metrics("test", sums) | {"best_epoch": best["epoch"]} | about["baseline"]
+        run.finish(final | {"seconds": loop.seconds}, dataset.test.labels, predicted)
     return final
 
 
-def compile_steps(model: Any, optimizer: Any) -> tuple[Callable, Callable]:
+def compile_steps(model: Any, optimizer: Any, mesh: Any = None) -> tuple[Callable, Callable]:
     """The training step and the evaluation of one batch, as compiled functions of the state.
 
     Arguments:
         model, optimizer: as they are to start.
+        mesh: of the devices that share a batch, with one axis "data"; None is one device.
 
     Returns:
-        step: (state, batch, device, key) -> state and sums of loss, right answers and rows.
-        evaluate: (state, batch, device, key) -> sums; no dropout, statistics as they are.
+        step: (state, batch, device, key, number) -> state, and sums of loss, right answers and rows followed by the norm of
+            the gradient; `number` is folded into the key unless it is None.
+        evaluate: (state, batch, device, key, number) -> those sums and the class of each row; no dropout, statistics as
+            they are.
     """
-    import jax
-    import jax.numpy as jnp
-    import optax
-    from flax import nnx
+    from nets.steps import compiled
 
-    def sums(model, batch, device, key):
-        rows, labels, weights = batch
-        logits = model(rows, device, key)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        right = (logits.argmax(-1) == labels) * weights
-        return jnp.stack([(losses * weights).sum(), right.sum(), weights.sum()])
-
-    graph = nnx.graphdef((model, optimizer))
-    model.eval()
-    still = nnx.graphdef((model, optimizer))
-    model.train()
-
-    @jax.jit
-    def step(state, batch, device, key):
-        model, optimizer = nnx.merge(graph, state)
-
-        def loss(model):
-            found = sums(model, batch, device, key)
-            return found[0] / found[2], found
-
-        gradients, found = nnx.grad(loss, has_aux=True)(model)
-        optimizer.update(model, gradients)
-        return nnx.state((model, optimizer)), found
-
-    @jax.jit
-    def evaluate(state, batch, device, key):
-        return sums(nnx.merge(still, state)[0], batch, device, key)
-
-    return step, evaluate
-
-
-def _totals(evaluate: Callable, state: Any, split: Any, config: Config, device: Any, root: Any) -> Any:
-    """Sums of loss, right answers and rows over a split; the device's noise is the same at every evaluation."""
-    import jax
-    import numpy as np
-    from tqdm.auto import tqdm
-
-    from nets.data import batches
-
-    total = np.zeros(3)
-    key = jax.random.fold_in(root, 2**31)  # no step comes this far
-    size = 4 * config.batch_size
-    count = -(-len(split.labels) // size)
-    rounds = tqdm(batches(split, size), total=count, desc="evaluating", unit=" batches", leave=False, disable=not config.progress)
-    for i, batch in enumerate(rounds):
-        total += np.asarray(evaluate(state, batch, device, jax.random.fold_in(key, i)))
-    return total
-
-
-def _metrics(name: str, sums: Any) -> dict[str, float]:
-    return {f"{name}_loss": float(sums[0] / sums[2]), f"{name}_accuracy": float(sums[1] / sums[2])}
+    return compiled(model, optimizer, mesh)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; bad input is one line on standard error and exit status 2."""
+    """The command line; what goes wrong is one line on standard error and exit status 2, or 130 where it was told to stop."""
     import tyro
 
-    config = tyro.cli(Config, args=arguments, prog="python -m nets.train")
+    config = tyro.cli(Config, args=arguments, default=Config(cache=Path(CACHE).expanduser()), prog="python -m nets.train")
     try:
         final = fit(config)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as told:
+        print(f"stopped: {told.args[0] if told.args else 'nothing was saved since the last checkpoint'}", file=sys.stderr)
+        return 130
     print(json.dumps(final))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    if status and "jax" in sys.modules and sys.modules["jax"].process_count() > 1:
+        # An orderly end would wait for the other processes, which may be waiting for this one.
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

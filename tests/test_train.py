@@ -6,13 +6,14 @@ import sys
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 
 from nets import data, train
 from nets.build import build_model
+from nets.checkpoint import best, filled
 from nets.config import Config, as_json, resolve
+from nets.diagnose import first_not_finite
 
 
 def lines(folder):
@@ -35,9 +36,7 @@ def test_first_light(tmp_path):
     assert (out / "curves.png").stat().st_size > 10_000
     # The checkpoint is the network that was tested.
     fresh = build_model(resolve(Config(out=tmp_path / "other")), data.load(resolve(Config())), nnx.Rngs(1))
-    with ocp.StandardCheckpointer() as saver:
-        state = saver.restore((out / "checkpoints" / "last").resolve(), nnx.state(fresh))
-    nnx.update(fresh, state)
+    nnx.update(fresh, filled(nnx.state(fresh), best(out)))
     fresh.eval()
     test = data.load(resolve(Config())).test
     right = np.mean(np.argmax(jax.jit(lambda x: fresh(x))(test.rows), -1) == test.labels)
@@ -159,7 +158,57 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
     hold_out = data.dataset.hold_out
     monkeypatch.setattr("nets.data.digits.hold_out", spoiled)
     assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
-    assert "the loss stopped being finite at step 1; lower `learning_rate`" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error == "error: activation blocks.0.attention stopped being finite at step 1; lower `learning_rate` (0.005).\n"
+
+
+@pytest.mark.parametrize("step", [1, 7, 14])
+def test_the_step_and_the_tensor_that_stopped_being_finite_are_named(step, tmp_path, capsys, monkeypatch):
+    def spoiling(split, size, order=None):
+        for batch in batches(split, size, order):
+            yield (batch[0] * np.float32(1e30), *batch[1:]) if batch[0].tobytes() == bad else batch
+
+    batches = data.batches
+    order = np.random.default_rng(0)
+    train_rows = data.load(resolve(Config())).train
+    every = [batch for _ in range(2) for batch in batches(train_rows, 128, order.permutation(len(train_rows.labels)))]
+    bad = every[step - 1][0].tobytes()
+    monkeypatch.setattr("nets.loop.batches", spoiling)
+    run = ["--model", "linear", "--shape", "4", "--heads", "1", "--epochs", "2", "--batch-size", "128", "--patch", "4"]
+    assert train.main([*run, "--order", "pre", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
+    assert f" stopped being finite at step {step}; lower `learning_rate`" in capsys.readouterr().err
+    # What was good is kept.
+    assert all(line["step"] < step for line in lines(tmp_path / "run"))
+
+
+def test_the_first_tensor_that_is_not_finite():
+    class Layers(nnx.Module):
+        def __init__(self):
+            self.first, self.second = nnx.Linear(2, 2, rngs=nnx.Rngs(0)), nnx.Linear(2, 1, rngs=nnx.Rngs(1))
+
+        def __call__(self, x):
+            return self.second(self.first(x))
+
+    def found(loss, change=lambda model: None):
+        model = Layers()
+        change(model)
+        return first_not_finite(model, loss)
+
+    def scaled(factor):
+        return lambda model: (model(jax.numpy.ones((3, 2))) * factor).sum()
+
+    def spoil(model):
+        model.second.kernel[...] = np.full((2, 1), np.nan, np.float32)
+
+    def enlarge(model):
+        model.first.kernel[...] = np.full((2, 2), 2e38, np.float32)
+
+    assert found(scaled(1), spoil) == "parameter second.kernel"
+    assert found(scaled(1), enlarge) == "activation first"
+    assert found(scaled(np.inf)) == "the loss"
+    # The root of zero is finite, its slope is not.
+    assert found(lambda model: jax.numpy.sqrt(scaled(0.0)(model))).startswith("gradient first.")
+    assert Layers.__call__ is vars(Layers)["__call__"] and "watched" not in Layers.__call__.__qualname__
 
 
 @pytest.mark.parametrize("command", [["nets.train", "--help"], ["bench", "--help"], ["bench", "fidelity", "--help"]])

@@ -9,10 +9,14 @@ from nets.data.dataset import batches as batches
 LOADERS = {"digits": digits.load, "imdb": imdb.load, "fashion-mnist": fashion.load}
 
 
-def load(config: Config) -> Dataset:
+def load(config: Config, tokenizer: str | None = None) -> Dataset:
     """The data set that `config.data` names.
+
+    Arguments:
+        config: names the data set.
+        tokenizer: of text, the tokenizer.json of an earlier run, used in place of a new one; the baseline is not made again.
 
     Raises:
         ValueError: its data are missing, empty or not finite, with the place named.
     """
-    return LOADERS[config.data](config)
+    return LOADERS[config.data](config) if tokenizer is None else LOADERS[config.data](config, tokenizer)

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from nets.config import Config
 from nets.data.dataset import Dataset, Split, hold_out
-from nets.data.text import bag_of_words_accuracy, encode, train_tokenizer
+from nets.data.text import bag_of_words_accuracy, encode, read_tokenizer, train_tokenizer
 
 HUB = "stanfordnlp/imdb"
 WAYS = (
@@ -19,8 +19,8 @@ WAYS = (
 Texts = dict[str, tuple[list[str], list[int]]]
 
 
-def load(config: Config) -> Dataset:
-    """Read the reviews, train the tokenizer on the training split, hold 10 % of that split out for validation.
+def load(config: Config, tokenizer: str | None = None) -> Dataset:
+    """Read the reviews, train the tokenizer on the training split unless it is given, hold 10 % of that split out for validation.
 
     Raises:
         ValueError: `data_path` does not exist or holds no reviews, or the hub cannot be had.
@@ -28,7 +28,8 @@ def load(config: Config) -> Dataset:
     Source: A. L. Maas et al., Learning word vectors for sentiment analysis, ACL (2011).
     """
     texts = read(config.data_path, config.progress)
-    tokenizer = train_tokenizer(texts["train"][0], config.vocabulary)
+    fresh = tokenizer is None
+    tokenizer = train_tokenizer(texts["train"][0], config.vocabulary) if fresh else read_tokenizer(tokenizer)
     splits = {
         name: Split(encode(tokenizer, reviews, config.length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()
     }
@@ -40,7 +41,7 @@ def load(config: Config) -> Dataset:
         classes=2,
         vocabulary=tokenizer.get_vocab_size(),
         files={"tokenizer.json": tokenizer.to_str()},
-        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])},
+        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])} if fresh else {},
     )
 
 

@@ -24,6 +24,18 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
+def read_tokenizer(text: str) -> Tokenizer:
+    """The tokenizer that a tokenizer.json describes.
+
+    Raises:
+        ValueError: it describes none.
+    """
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(f"tokenizer.json of the run cannot be read ({error}); put the one that it was trained with back.") from None
+
+
 def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarray:
     """Token numbers, shape (texts, length), padded with 0; a longer text keeps its beginning and its end."""
     rows = np.zeros((len(texts), length), np.int32)

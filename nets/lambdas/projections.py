@@ -115,7 +115,21 @@ class LambdaProjections(nnx.Module):
 
 def _normalized(norm: nnx.Module | None, a: Array, mask: Array | None) -> Array:
     """Padding counts in no batch's statistics."""
+    if isinstance(norm, nnx.BatchNorm) and mask is not None and norm.axis_name is not None and not norm.use_running_average:
+        return _normalized_across(norm, a, mask)
     if isinstance(norm, nnx.BatchNorm) and mask is not None:
         # Of a batch of nothing but padding there are no statistics; any will do.
         return norm(a, mask=(mask | ~jnp.any(mask))[..., None])
     return a if norm is None else norm(a)
+
+
+def _normalized_across(norm: nnx.BatchNorm, a: Array, mask: Array) -> Array:
+    """The same where a batch is shared out: each device counts by its tokens, while Flax would count all devices alike."""
+    there = mask[..., None].astype(a.dtype)
+    parts = jnp.stack([(a * there).sum((0, 1)), (a**2 * there).sum((0, 1))])
+    count = jnp.maximum(jax.lax.psum(there.sum(), norm.axis_name), 1)
+    mean, square = jax.lax.psum(parts, norm.axis_name) / count
+    variance = jnp.maximum(square - mean**2, 0)
+    for statistic, value in ((norm.mean, mean), (norm.var, variance)):
+        statistic[...] = norm.momentum * statistic[...] + (1 - norm.momentum) * value
+    return (a - mean) * jax.lax.rsqrt(variance + norm.epsilon) * norm.scale[...] + norm.bias[...]

@@ -1,0 +1,173 @@
+"""A trained network on another device, or over a swept number of one: python -m nets.evaluate RUN"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from nets.config import Config
+
+
+@dataclass(frozen=True)
+class Options:
+    """Test a trained network on a device: accuracy, and RUN/evaluate.json with the class of every test row.
+
+    The network is that of the best epoch of the run.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Folder that python -m nets.train wrote."""
+    device: str | None = None
+    """Preset that computes the convolutions, or "none" for the exact FFT; that of the run unless given."""
+    sweep: Annotated[str | None, tyro.conf.arg(metavar="FIELD=V1,V2,…")] = None
+    """A number of the preset and the values it is to take; the network is compiled once for all of them."""
+    seed: int = 0
+    """Of the device's noise."""
+    progress: Annotated[bool, tyro.conf.arg(help="Show a progress bar.")] = True
+
+
+def evaluate(
+    run: Path | str,
+    device: str | None = None,
+    field: str | None = None,
+    values: Sequence[float] = (),
+    seed: int = 0,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Test the network of a run on a device, at every value of one of its numbers.
+
+    Arguments:
+        run: folder of the run.
+        device: preset, or "none"; that of the run unless given.
+        field: a field of the preset, as `optics.presets.describe` lists them; None for the device as it is.
+        values: of the field, in its unit. A value that changes the structure of the device (pixels, bits) compiles again.
+        seed: of the device's noise, which is the same for every value.
+        progress: show a bar.
+
+    Returns:
+        for each value a row: device, field, value, accuracy, loss, and `predicted`, the class of each test row, in order.
+
+    Raises:
+        ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown device or field, or
+            a value outside the field's range.
+    """
+    return _rows(run, device, field, values, seed, progress)[0]
+
+
+def _rows(run, device, field, values, seed, progress) -> tuple[list[dict[str, Any]], list[int]]:
+    import jax
+    import numpy as np
+    from flax import nnx
+    from tqdm.auto import tqdm
+
+    from nets.build import build_model
+    from nets.checkpoint import best, filled
+    from nets.data import batches, load
+    from nets.loop import metrics
+    from nets.resume import earlier
+    from nets.steps import sums
+
+    config = read_config(Path(run))
+    before = earlier(config)
+    name = device or config.device
+    devices = _devices(config, name, field, values)  # refused before anything is read
+    dataset = load(config, before.tokenizer)
+    before.same(dataset)
+    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    nnx.update(model, filled(nnx.state(model), best(Path(run))))
+    model.eval()
+    graph, state = nnx.split(model)
+    size = 4 * config.batch_size
+    compute = jax.jit(lambda state, batch, device, key: sums(nnx.merge(graph, state), batch, device, key))
+    root, rows, count = jax.random.key(seed), [], -(-len(dataset.test.labels) // size)
+    with tqdm(total=len(devices) * count, desc="evaluating", unit=" batches", disable=not progress) as bar:
+        for value, built in devices:
+            found = []
+            for i, batch in enumerate(batches(dataset.test, size)):
+                found.append(jax.device_get(compute(state, batch, built, jax.random.fold_in(root, i))))
+                bar.update()
+            total = sum((np.asarray(part, float) for part, _ in found), np.zeros(3))
+            predicted = np.concatenate([part for _, part in found])[: len(dataset.test.labels)]
+            row = {"device": name, "field": field, "value": value}
+            row |= {key.removeprefix("test_"): number for key, number in metrics("test", total).items()}
+            rows.append(row | {"predicted": predicted.tolist()})
+    return rows, dataset.test.labels.tolist()
+
+
+def read_config(run: Path) -> Config:
+    """The configuration of a run.
+
+    Raises:
+        ValueError: there is none in the folder.
+    """
+    path = run / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`run` {run} must be the folder of a run, but its config.json cannot be read ({error}).") from None
+    known = {field.name: values[field.name] for field in fields(Config) if field.name in values}
+    for name in ("shape", "kernel"):
+        known[name] = None if known.get(name) is None else tuple(known[name])
+    for name in ("data_path", "cache"):
+        known[name] = None if known.get(name) is None else Path(known[name])
+    return Config(**known | {"out": run})
+
+
+def _devices(config: Config, name: str, field: str | None, values: Sequence[float]) -> list[tuple[float | None, Any]]:
+    """(value, device) of the sweep; the devices differ in numbers alone, where the field is a number."""
+    from dataclasses import replace
+
+    from nets.build import build_device
+
+    config = replace(config, device=name)
+    if field is None:
+        return [(None, build_device(config))]
+    if name == "none":
+        raise ValueError(f"`sweep` {field} needs a device; set `device` to a preset.")
+    if not values:
+        raise ValueError(f"`sweep` {field} needs values; write {field}=1,2,3.")
+    return [(value, build_device(config, **{field: value})) for value in values]
+
+
+def parse(sweep: str | None) -> tuple[str | None, list[float]]:
+    """Field and values of "field=v1,v2".
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    if sweep is None:
+        return None, []
+    field, _, values = sweep.partition("=")
+    try:
+        return field, [float(value) for value in values.split(",")]
+    except ValueError:
+        raise ValueError(f"`sweep` must be FIELD=V1,V2,… with numbers, got {sweep!r}.") from None
+
+
+def main(arguments: list[str] | None = None, show: Callable = print) -> int:
+    """The command line; bad input is one line on standard error and exit status 2."""
+    options = tyro.cli(Options, args=arguments, prog="python -m nets.evaluate")
+    try:
+        field, values = parse(options.sweep)
+        rows, labels = _rows(options.run, options.device, field, values, options.seed, options.progress)
+
+        from nets.record import provenance, write
+
+        about = {"run": str(options.run), "seed": options.seed, **provenance()}
+        write(options.run / "evaluate.json", json.dumps({"rows": rows, "labels": labels} | about) + "\n")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    show(f"{'device':<12} {field or '':>24} {'accuracy':>9} {'loss':>9}")
+    for row in rows:
+        value = "" if row["value"] is None else f"{row['value']:g}"
+        show(f"{row['device']:<12} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What a start of a run sets up around it: compiled programs that are kept, a trace, a board to look at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+CACHE_OPTIONS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
+
+
+@contextmanager
+def kept_programs(folder: Path | None) -> Iterator[None]:
+    """Keep what is compiled in the folder, and find it there the next time; None leaves JAX as it is set."""
+    if folder is None:
+        yield
+        return
+    options = CACHE_OPTIONS | {"jax_compilation_cache_dir": str(folder)}
+    before = {name: getattr(jax.config, name) for name in options}
+    try:
+        _set(options)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+class Trace:
+    """A trace of a few steps by jax.profiler, in profile/ of the run; TensorBoard and Perfetto show it.
+
+    Arguments:
+        folder: of the run; None traces nothing.
+        first, last: steps of this start, from 1; the first ones compile.
+    """
+
+    def __init__(self, folder: Path | None, first: int = 4, last: int = 8):
+        self.folder, self.first, self.last, self.step = folder, first, last, 0
+
+    def before_step(self) -> None:
+        """Begin where it is time to."""
+        self.step += 1
+        if self.folder is not None and self.step == self.first:
+            jax.profiler.start_trace(str(self.folder / "profile"))
+
+    def after_step(self, found: Any) -> None:
+        """End where it is time to, when the step is done."""
+        if self.folder is not None and self.step == self.last:
+            jax.block_until_ready(found)
+            jax.profiler.stop_trace()
+            self.folder = None
+
+    def close(self) -> None:
+        """End a trace of a run that was shorter."""
+        if self.folder is not None and self.step >= self.first:
+            jax.profiler.stop_trace()
+            self.folder = None
+
+
+def board(folder: Path, step: int) -> Any:
+    """A writer for TensorBoard, into tensorboard/ of the run, from a step on.
+
+    Raises:
+        ValueError: tensorboardX is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError:
+        raise ValueError('`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave it out.') from None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step)

@@ -1,0 +1,276 @@
+"""A run that is killed, told to stop, damaged or starved of disk: it goes on as if nothing had happened, or says what is wrong."""
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nets import data, train
+from nets.checkpoint import Checkpoints, best
+from nets.config import Config
+from nets.loop import Loop
+from nets.progress import Progress
+
+ROOT = Path(__file__).parents[1]
+SMALL = dict(model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False)
+COMMAND = [
+    "--model",
+    "linear",
+    "--shape",
+    "4",
+    "--heads",
+    "1",
+    "--epochs",
+    "40",
+    "--batch-size",
+    "128",
+    "--checkpoint-every",
+    "0.05",
+    "--no-progress",
+]
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def untimed(folder):
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines(folder)]
+
+
+def checkpoint(folder):
+    """Arrays of the last checkpoint, and what it says of the run."""
+    saved = Checkpoints(folder)
+    (model, optimizer), progress = saved.latest()
+    saved.close()
+    return model | optimizer, progress
+
+
+def assert_same(one, other):
+    assert untimed(one) == untimed(other)
+    (a, at), (b, bt) = checkpoint(one), checkpoint(other)
+    assert a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+    assert (at.step, at.epoch, at.best, at.lines) == (bt.step, bt.epoch, bt.best, bt.lines)
+    with np.load(one / "predictions.npz") as p, np.load(other / "predictions.npz") as q:
+        assert all(np.array_equal(p[name], q[name]) for name in ("labels", "predicted"))
+
+
+def start(out, cache, *more):
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment |= {"PYTHONPATH": str(ROOT), "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    command = [sys.executable, "-m", "nets.train", *COMMAND, "--out", str(out), *more]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, error = process.communicate(timeout=120)
+    return process.returncode, out, error
+
+
+def until_it_runs(process, out):
+    """Wait until a start has got so far as to open the lines of the run."""
+    file = out / "metrics.jsonl"
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    while process.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run from its start to its end, and what it compiled."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert finish(start(folder / "run", folder / "cache"))[0] == 0
+    return folder / "run", folder / "cache"
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undisturbed, tmp_path):
+    (whole, cache), broken = undisturbed, tmp_path / "broken"
+    chance, killed, saving = random.Random(0), 0, 0
+    # From its first line on a run takes this long; each start is killed within a share of it.
+    seconds = lines(whole)[-1]["seconds"]
+    while killed < kills:
+        process = start(broken, cache)
+        until_it_runs(process, broken)
+        time.sleep(chance.uniform(0, 0.7 * seconds / kills))
+        process.send_signal(signal.SIGKILL)
+        error = process.communicate()[1]
+        assert process.returncode in (-signal.SIGKILL, 0), error
+        killed += process.returncode == -signal.SIGKILL
+        saving += any("tmp" in path.name for path in (broken / "checkpoints").glob("*"))
+        if process.returncode == 0:
+            # It came to its end before; what is left of the kills is done to another one.
+            assert_same(whole, broken)
+            shutil.rmtree(broken)
+    print(f"{killed} kills, {saving} of them while saving")
+    assert finish(start(broken, cache))[0] == 0
+    assert_same(whole, broken)
+
+
+def test_told_to_stop_a_run_saves_leaves_and_goes_on(undisturbed, tmp_path):
+    (whole, cache), broken = undisturbed, tmp_path / "broken"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = start(broken, cache)
+        until_it_runs(process, broken)
+        time.sleep(0.3)
+        process.send_signal(number)
+        status, _, error = finish(process)
+        assert status == 130 and error.endswith(f"is saved; the same command with --out {broken} continues\n"), error
+    status, _, error = finish(start(broken, cache))
+    assert status == 0 and f"continuing {broken} at step" in error
+    assert_same(whole, broken)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A whole run, and one that was told to stop after its first epoch."""
+    folder = tmp_path_factory.mktemp("runs")
+    train.fit(Config(**SMALL, out=folder / "whole"))
+    validated = Loop._validate
+
+    def once(self, bar, told):
+        validated(self, bar, told)
+        self._leave()
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Loop, "_validate", once)
+        train.fit(Config(**SMALL, out=folder / "stopped"))
+    return folder
+
+
+@pytest.fixture
+def stopped(runs, tmp_path):
+    return shutil.copytree(runs / "stopped", tmp_path / "run")
+
+
+def main(out, **changes):
+    arguments = []
+    for name, value in (SMALL | changes | {"out": out}).items():
+        name = f"--{name.replace('_', '-')}"
+        arguments += ["--no-progress"] if name == "--progress" else [name, *map(str, value if isinstance(value, tuple) else (value,))]
+    return train.main(arguments)
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped, capsys):
+    numbers = sorted(int(path.name) for path in (stopped / "checkpoints").iterdir())
+    assert len(numbers) >= 2
+    for path in (stopped / "checkpoints" / str(numbers[-1])).rglob("*"):
+        if path.is_file() and path.stat().st_size > 500:
+            os.truncate(path, path.stat().st_size // 2)
+    with open(stopped / "metrics.jsonl", "a") as file:
+        file.write('{"step": 12, "tra')  # a line that was cut off
+    assert main(stopped) == 0
+    error = capsys.readouterr().err
+    assert f"checkpoints/{numbers[-1]} cannot be read" in error and "going back to the checkpoint before it" in error
+    assert (stopped / "unreadable" / str(numbers[-1])).is_dir()
+    assert_same(runs / "whole", stopped)
+    assert main(stopped) == 0
+    assert f"the run in {stopped} is finished" in capsys.readouterr().err
+
+
+def test_bits_that_changed_are_noticed(stopped, capsys, monkeypatch):
+    monkeypatch.setattr("nets.checkpoint.checksum", lambda parts: 0)
+    assert main(stopped) == 2
+    error = capsys.readouterr().err
+    assert "its checksum is another one" in error and "no checkpoint of" in error.splitlines()[-1]
+
+
+def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
+    kept = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+
+    def refused(message, **changes):
+        assert main(stopped, **changes) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1, error
+
+    refused(f"`out` {stopped} holds a run of other options: `learning_rate` 0.005, now 0.1; give the same ones", learning_rate=0.1)
+    refused("`epochs` 2, now 3, `seed` 0, now 1", epochs=3, seed=1)
+    with monkeypatch.context() as patch:
+        hold_out = data.dataset.hold_out
+        patch.setattr("nets.data.digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1))
+        refused("`data_path` holds other data than the run")
+    with open(stopped / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(f"another process is at work in {stopped}")
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == kept
+    (stopped / "config.json").write_text("{")
+    refused("config.json cannot be read")
+    with pytest.raises(ValueError, match="holds a run, and it is not to be continued"):
+        train.fit(Config(**SMALL, out=stopped, resume=False))
+
+
+def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
+    for split in ("train", "test"):
+        for folder, words in (("pos", "wonderful"), ("neg", "boring")):
+            path = tmp_path / "aclImdb" / split / folder
+            path.mkdir(parents=True)
+            for i in range(16):
+                (path / f"{i}_1.txt").write_text(f"number {i} is a {words} film")
+    run = dict(data="imdb", data_path=tmp_path / "aclImdb", model="fourier", shape=(4,), length=8, vocabulary=60)
+    train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+    finished = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    # As it was before the last line.
+    (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
+    assert train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run")).keys() <= json.loads(finished[-1]).keys()
+    (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
+    tokenizer = tmp_path / "run" / "tokenizer.json"
+    content = tokenizer.read_text()
+    tokenizer.write_text(content[:40])
+    with pytest.raises(ValueError, match="tokenizer\\.json of the run cannot be read"):
+        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+    tokenizer.unlink()
+    with pytest.raises(ValueError, match="has no tokenizer"):
+        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+
+
+def test_a_disk_that_is_full(tmp_path, capsys):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        assert main(disk / "run", shape=(32,)) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert "No space left on device" in error and "put that right, then continue with the same command: checkpoint" in error, error
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        assert main(disk / "run", shape=(32,)) == 0
+        assert main(tmp_path / "whole", shape=(32,)) == 0
+        assert_same(tmp_path / "whole", disk / "run")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_best_and_the_last_two_are_kept_over_restarts(tmp_path):
+    numbers = {}
+    for step in range(1, 7):
+        saved = Checkpoints(tmp_path)
+        progress = Progress(step=step, epoch=step)
+        progress.best = {"epoch": min(step, 2), "accuracy": 0.5, "loss": 1.0, "checkpoint": 2 * min(step, 2)}
+        saved.save([{"a": np.full(2, step)}, {"b": np.ones(())}], progress)
+        saved.close()
+        numbers[step] = list(Checkpoints(tmp_path).manager.all_steps())
+    assert [sorted(n) for n in numbers.values()] == [[2], [2, 4], [4, 6], [4, 6, 8], [4, 8, 10], [4, 10, 12]]
+    assert np.array_equal(best(tmp_path)["a"], [2, 2])
+
+
+def test_patience_ends_a_run_and_the_best_epoch_is_tested(tmp_path):
+    # So fast that it gets worse again.
+    final = train.fit(Config(**SMALL | dict(epochs=30, learning_rate=0.3), patience=2, out=tmp_path / "run"))
+    epochs = [line for line in lines(tmp_path / "run") if "epoch" in line]
+    top = max(epochs, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
+    assert final["best_epoch"] == top["epoch"] == len(epochs) - 2 and len(epochs) < 30
+    saved = Checkpoints(tmp_path / "run")
+    assert top["step"] + top["epoch"] in saved.manager.all_steps() and len(saved.manager.all_steps()) <= 3
+    saved.close()
+    with np.load(tmp_path / "run" / "predictions.npz") as found:
+        assert found["labels"].dtype == np.uint8 and len(found["labels"]) == 359
+        assert np.mean(found["labels"] == found["predicted"]) == pytest.approx(final["test_accuracy"])
