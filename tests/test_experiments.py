@@ -60,7 +60,7 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["conv-seed1", "linear-seed0", "linear-seed1"]
     assert not list(kept.rglob("checkpoints"))
     rows = json.loads((kept / "accuracy.json").read_text())["rows"]
-    assert {row["arm"] for row in rows} == {"linear", "conv"}
+    assert {row["name"] for row in rows} == {"linear", "conv"}
 
 
 @pytest.mark.parametrize(
