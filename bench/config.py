@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Speed(Options):
     """What optics costs to simulate: propagation, convolution and training steps, as ratios measured side by side."""
 
     peers: bool = False
-    """Also the same 4f chain in other libraries, after checking that the fields agree: torchoptics, and chromatix where installed."""
+    """Also the same 4f chain in other libraries, after checking that the fields agree: torchoptics and svetlanna, where installed."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,23 @@ class Ledger(Options):
     """What the hardware would cost: exposures, seconds, joules and bits, beside electronics, with every assumption named."""
 
     hardware: str = ""
-    """Kind of hardware whose costs to assume; by default that of the preset."""
-    assume: tuple[str, ...] = ()
-    """Costs to set otherwise, in SI units, such as static_power=10 exposure_time=1e-6."""
+    """Kind of hardware whose costs to assume: integrated, liquid-crystal, liquid-crystal-fast or mirrors; by default that of the preset."""
+    assume: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A cost to set otherwise, in SI units, such as static_power=10, as often as wanted: exposure_time, engines, dac_energy, modulator_energy, adc_energy, receiver_energy, memory_energy, laser_power, oscillator_power, wall_plug, static_power."""
 
 
 @dataclass(frozen=True)
-class Accuracy(Options):
+class Accuracy:
     """Recorded training runs as a table: accuracies with confidence intervals, and paired tests between networks."""
 
     results: Path = Path("bench/results")
     """Folder of run folders."""
     reference: str = ""
     """Run, without its seed, that the others are compared with; by default the linear network of a data set, else the exact one."""
+    seed: int = 0
+    """Of the bootstrap."""
+    out: Path = Path("runs/bench")
+    """Folder that the JSON and the plot go to."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,10 @@ class Experiments:
 
 
 @dataclass(frozen=True)
-class Report(Options):
+class Report:
     """All recorded results as one HTML page that needs no network."""
 
     results: Path = Path("bench/results")
     """Folder of results and run folders."""
+    out: Path = Path("runs/bench")
+    """Folder that the page goes to."""

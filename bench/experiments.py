@@ -1,5 +1,6 @@
 """Train every arm of a plan over its seeds, go on where an earlier start ended, and keep what is small of each run."""
 
+import json
 import shutil
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from typing import Any
 
 from bench import accuracy, results
 from bench.config import Accuracy, Experiments
-from nets.config import Config
+from nets.config import FREE, Config
 from nets.record import result
 from nets.train import fit
 
@@ -29,7 +30,7 @@ def main(options: Experiments) -> results.Rows:
     if unknown:
         raise ValueError(f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}.")
     kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
-    results.prepare(kept)
+    results.prepare(kept, "results")
     results.prepare(runs)
     lost = 0
     # Seed by seed: after the first round every arm has a figure.
@@ -37,6 +38,7 @@ def main(options: Experiments) -> results.Rows:
         for arm in options.arms or plan:
             name = f"{arm}-seed{seed}"
             if result(kept / name):
+                _same(kept / name, plan[arm])
                 print(f"{name}: recorded before")
                 continue
             print(f"{name}: {runs / name}", flush=True)
@@ -51,6 +53,15 @@ def main(options: Experiments) -> results.Rows:
     if lost:
         print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
     return accuracy.main(Accuracy(results=kept, out=kept))
+
+
+def _same(folder: Path, arm: dict[str, Any]) -> None:
+    """Refuse a recorded run of other options than the plan has now."""
+    recorded = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    wanted = {name: value for name, value in json.loads(json.dumps(arm)).items() if name not in FREE}
+    changed = [f"`{name}` {recorded.get(name)!r}, now {value!r}" for name, value in wanted.items() if recorded.get(name) != value]
+    if changed:
+        raise ValueError(f"`plan`: {folder} was recorded with other options: {', '.join(changed)}; move it away, or name other --results.")
 
 
 def read(plan: str) -> dict[str, dict[str, Any]]:

@@ -73,9 +73,9 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
         for gradient in ("ideal", "optical"):
             config = Config(**{**vars(base), "spectral": spectral, "gradient": gradient, "dropout": 0.0})
             step, evaluate = step_of(config, options.seed)
-            forward = f"forward, {what} attention, {depth} block{'s' * (depth > 1)}, {heads} heads, {tokens:,} tokens"
-            cases += [(forward, evaluate)] * (gradient == "ideal")
-            cases.append((f"training step, the same, {gradient} gradient", step))
+            network = f"{what} attention, {depth} block{'s' * (depth > 1)}, {heads} heads, {tokens:,} tokens"
+            cases += [(f"forward, {network}", evaluate)] * (gradient == "ideal")
+            cases.append((f"training step, {gradient} gradient, {network}", step))
     rows = []
     bits = optics.ledger(device, shape, shape, costs).bits
     for name, call in tqdm(cases, desc="counting", unit=" cases", leave=False):
@@ -96,7 +96,7 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
                 "ratio": found.joules / electronic,
                 "ratio_low": found.low / (flops * per_flop.high),
                 "ratio_high": found.high / (flops * per_flop.low),
-                "share_of_arithmetic": min(1.0, flops / every["flops"]) if "convolution" not in name else None,
+                "share_of_arithmetic": flops / every["flops"] if "convolution" not in name else None,
                 "terms": found.terms,
             }
         )
@@ -140,6 +140,8 @@ def _assumptions(texts: tuple[str, ...]) -> dict[str, float]:
     found = {}
     for text in texts:
         name, _, value = text.partition("=")
+        if name in found:
+            raise ValueError(f"`assume` must set every cost once, got {name} twice.")
         try:
             found[name] = float(value)
         except ValueError:

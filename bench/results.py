@@ -12,8 +12,8 @@ from nets.record import commit, machine
 Rows = list[dict[str, Any]]
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, or refuse before anything is measured.
+def prepare(folder: Path, name: str = "out") -> None:
+    """Make the folder of the option `name`, or refuse before anything is measured.
 
     Raises:
         ValueError: it cannot be written to.
@@ -24,7 +24,7 @@ def prepare(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"`out` {folder} cannot be written to ({error.strerror}); name another folder.") from None
+        raise ValueError(f"`{name}` {folder} cannot be written to ({error.strerror}); name another folder.") from None
 
 
 def load(name: str, **overrides: Any) -> Any:

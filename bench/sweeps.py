@@ -49,23 +49,22 @@ def swept(error: Callable, values: np.ndarray, keys: jax.Array) -> np.ndarray:
 
 def _numbers(device: Any, quick: bool) -> list[tuple[str, str, np.ndarray, Callable]]:
     """Sweeps of numbers of the effects: (name, unit, values, value -> device)."""
+    cameras = [name for name in ("camera", "detector") if hasattr(device, name)]
+    bits = np.array([4.0, 8.0] if quick else [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0])
     cases = []
-    camera, slm = device.camera, device.slm
-    shot = next((i for i, effect in enumerate(camera) if isinstance(effect, Shot | BalancedShot)), None)
-    if shot is not None:
-        values = np.logspace(2, 9, 8 if quick else 15)
-        cases.append(
-            ("photons", "of a full-scale pixel in a frame", values, lambda v: eqx.tree_at(lambda d: d.camera[shot].photons, device, v))
-        )
-    for stage, chain in (("slm", slm), ("camera", camera)):
-        for i, effect in enumerate(chain):
-            if isinstance(effect, Quantize | PhaseQuantize):
-                values = np.array([4.0, 8.0] if quick else [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0])
+    for what, unit, values, stages, kinds, leaf in (
+        ("photons", "of a full-scale pixel in a frame", np.logspace(2, 9, 8 if quick else 15), cameras, Shot | BalancedShot, "photons"),
+        ("DAC bits", "bits", bits, ["slm"], Quantize | PhaseQuantize, "bits"),
+        ("ADC bits", "bits", bits, cameras, Quantize, "bits"),
+    ):
+        # A device with two cameras has the same parts in both.
+        found = [(stage, i) for stage in stages for i, effect in enumerate(getattr(device, stage)) if isinstance(effect, kinds)]
+        if found:
 
-                def change(v, stage=stage, i=i):
-                    return eqx.tree_at(lambda d: getattr(d, stage)[i].bits, device, v)
+            def change(v, found=found, leaf=leaf):
+                return eqx.tree_at(lambda d: [getattr(getattr(d, stage)[i], leaf) for stage, i in found], device, [v] * len(found))
 
-                cases.append(("DAC bits" if stage == "slm" else "ADC bits", "bits", values, change))
+            cases.append((what, unit, values, change))
     return cases
 
 
@@ -103,12 +102,12 @@ def _with_lens(device: Any, lens: Any) -> Any:
 
 def _taps(device: Any, exact: Callable, x: jax.Array, w: jax.Array, keys: jax.Array, quick: bool) -> results.Rows:
     """Error against the side of the kernel: taps beyond it, around the origin, are zero."""
-    sides = [n for n in (1, 3, 5, 7, 9, 11, 13, 16, 21) if n <= max(device.shape)]
-    sides = np.array(sides[:: 3 if quick else 1], float)
+    sides = [n for n in (1, 3, 5, 7, 9, 11, 13, 21) if n < max(device.shape)]
+    sides = np.array([*sides[:: 3 if quick else 1], max(device.shape)], float)
     away = [jnp.minimum(jnp.arange(n), n - jnp.arange(n)) for n in device.shape]
 
     def kernel(side):
-        return w * ((2 * away[0][:, None] < side) & (2 * away[1] < side))
+        return w * ((2 * away[0][:, None] <= side) & (2 * away[1] <= side))
 
     wanted = jnp.asarray(np.stack([exact(x, np.asarray(kernel(side))) for side in sides]))
 

@@ -137,14 +137,14 @@ _RULES = {"simulator": lambda f: f, "ideal": ideal_gradient, "optical": optical_
 _BACKWARD = 0x40000000
 
 
-def _bound(signature: inspect.Signature, args: tuple, kwargs: dict) -> tuple[dict[str, Any], dict[str, bool], Any, Any]:
-    """The arguments of a call: arrays by name, flags by name (which are no arrays to differentiate by), device and key."""
+def _bound(signature: inspect.Signature, args: tuple, kwargs: dict) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
+    """The arguments of a call: arrays by name, what is no array by name, device and key."""
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
     arrays = dict(bound.arguments)
     device, key = arrays.pop("device"), arrays.pop("key")
-    flags = {name: arrays.pop(name) for name, value in bound.arguments.items() if isinstance(value, bool)}
-    return arrays, flags, device, key
+    plain = [name for name, value in arrays.items() if value is None or isinstance(value, bool | str) or callable(value)]
+    return arrays, {name: arrays.pop(name) for name in plain}, device, key
 
 
 def _reversed(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead rows cols"]:

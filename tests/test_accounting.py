@@ -94,6 +94,20 @@ def test_batches_loops_and_gradients_are_counted():
     assert accounting.count(gradient(optics.optical_gradient), device).frames == 9 + 9 + 12
 
 
+def test_every_shard_of_a_mesh_is_counted():
+    mesh = jax.sharding.AbstractMesh((4,), ("data",))
+    device, x, w = DEVICES["ideal"](), jnp.ones((4, 11, 11)), jnp.ones((11, 11))
+    spec = jax.sharding.PartitionSpec
+
+    def spread(device, key):
+        return jax.shard_map(
+            lambda x: optics.convolve(x, w, device, key), mesh=mesh, in_specs=spec("data"), out_specs=spec("data"), check_vma=False
+        )(x)
+
+    # Each of four devices transforms a plane, the kernel and a product.
+    assert accounting.count(spread, device).frames == 4 * 3
+
+
 def test_large_arrays_are_counted_in_their_tiles():
     device = DEVICES["ideal"]()
     x, w = jnp.ones((20, 30)), jnp.ones((3, 3))
@@ -105,13 +119,13 @@ def test_large_arrays_are_counted_in_their_tiles():
 def test_prices():
     costs = accounting.hardware(
         exposure_time=2.0, dac_energy=3.0, modulator_energy=0.5, adc_energy=5.0, receiver_energy=(0.25, 0.0, 1.0), memory_energy=0.0,
-        laser_power=4.0, wall_plug=(0.5, 0.25, 1.0), static_power=1.0, engines=10,
+        oscillator_power=0.1, laser_power=4.0, wall_plug=(0.5, 0.25, 1.0), static_power=1.0, engines=10,
     )  # fmt: skip
     found = accounting.price(accounting.Counts(frames=100, dac=7, adc=8), costs)
     assert found.seconds == 20.0
-    assert found.joules == pytest.approx(7 * 3.5 + 8 * 5.25 + 200 * (4 / 0.5 + 1))
-    assert found.low == pytest.approx(7 * 3.5 + 8 * 5 + 200 * (4 / 1 + 1))
-    assert found.high == pytest.approx(7 * 3.5 + 8 * 6 + 200 * (4 / 0.25 + 1))
+    assert found.joules == pytest.approx(7 * 3.5 + 8 * 5.25 + 200 * (4 / 0.5 + 1) + 8 * 2 * 0.1 / 0.5)
+    assert found.low == pytest.approx(7 * 3.5 + 8 * 5 + 200 * (4 / 1 + 1) + 8 * 2 * 0.1)
+    assert found.high == pytest.approx(7 * 3.5 + 8 * 6 + 200 * (4 / 0.25 + 1) + 8 * 2 * 0.1 / 0.25)
     assert found.conversion == pytest.approx((7 * 3.5 + 8 * 5.25) / found.joules)
     assert found.joules == pytest.approx(sum(value for value, _, _ in found.terms.values()))
     assert "100 exposures in 20 s, 7 numbers written and 8 read" in str(found)
@@ -162,8 +176,16 @@ def test_break_even():
         (lambda: optics.ledger(DEVICES["ideal"](), (5, 5), (5, 5)), "`x` has planes of 5×5"),
         (
             lambda: accounting.count(lambda d, k: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), d), DEVICES["ideal"]()),
-            "`call` must use",
+            "`call` must pass a key",
         ),
+        (lambda: accounting.count(lambda d, k: jnp.ones(3), DEVICES["ideal"]()), "`call` must use the device"),
+        (lambda: accounting.count(lambda d, k: jnp.ones(3), optics.External(print, DEVICES["ideal"]())), "count those of its `twin`"),
+        (lambda: optics.ledger(DEVICES["camera 6×6"](), (6, 6), (6, 6)), "`costs` must be given for a device with a camera"),
+        (lambda: accounting.hardware(wall_plug=5.0), "`wall_plug` must be finite and above 0 and at most 1"),
+        (lambda: accounting.hardware(static_power=(1.0, 2.0)), r"`static_power` must be one number or \(value, low, high\)"),
+        (lambda: accounting.price(accounting.Counts(1, 1, 1), {"engines": 1.0}), "`costs` must have every figure"),
+        (lambda: accounting.price(accounting.Counts(1, 1, 1), "steam"), "`name` must be a kind of hardware"),
+        (lambda: accounting.fft_flops(0), "`pixels` must be finite and above 0"),
         (lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"]()), "inside of a `jax.lax` while"),
         (lambda: accounting.break_even_pixels(1.0, 0.0), "`per_flop` must be finite and above 0 J"),
         (lambda: accounting.break_even_pixels(1.0, 1.0, 0.0), "`frames` must be finite and above 0"),

@@ -1,11 +1,13 @@
 """Every effect: its limit, its statistics, its gradient, and the transformations of JAX."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+import optics
 from optics import effects
 from optics._once import computed_once
 from tests.conftest import relative
@@ -216,3 +218,19 @@ def test_what_is_computed_once_is_the_same_to_the_bit(shape, dtype, key):
     assert found.dtype == dtype and found.shape == shape
     np.testing.assert_array_equal(found, a)
     np.testing.assert_array_equal(slope, a)
+
+
+def test_bits_go_back_into_their_constructor_and_stay_whole():
+    converter = effects.Quantize(8, signed=True)
+    again = effects.Quantize(converter.bits, signed=True)
+    value = jnp.linspace(-1, 1, 1001)
+    np.testing.assert_array_equal(again(value, None), converter(value, None))
+    # What trains every leaf of a device may move it a little.
+    moved = eqx.tree_at(lambda q: q.bits, converter, converter.bits - 1e-5)
+    np.testing.assert_array_equal(moved(value, None), converter(value, None))
+    assert len(np.unique(effects.Quantize(np.array(3))(jnp.linspace(0, 1, 1001), None))) == 8
+    for bad in (7.5, 0, 17, "8", True, [8]):
+        with pytest.raises(ValueError, match="`bits` must be a whole number"):
+            effects.Quantize(bad)
+    swept = jax.vmap(lambda bits: optics.presets.load("engine11", pixels=2, dac_bits=bits).slm[0].bits)(jnp.array([4.0, 8.0]))
+    np.testing.assert_array_equal(swept, [4, 8])

@@ -82,6 +82,19 @@ def test_training_through_the_twin_learns_what_the_hardware_does(key):
     assert in_the_loop < 0.8 * alone
 
 
+def test_shots_are_measured_one_by_one(key):
+    calls = []
+    device = optics.External(laboratory(HARDWARE, calls), TWIN)
+    x, keys = jax.random.normal(key, (5, 5)), jax.random.split(key, 4)
+    shots = jax.vmap(lambda key: optics.transform(x, device, key))(keys)
+    assert calls == [(4, 1, 5, 5)] or len(calls) == 4
+    calls.clear()
+    loop = jax.jit(lambda keys: jax.lax.map(lambda key: optics.transform(x, device, key), keys))(keys)
+    assert len(calls) == 4
+    for found in (shots, loop):
+        assert float(jnp.std(found, axis=0).mean()) > 1e-4
+
+
 def test_gradient_of_the_twin_itself(key):
     device = optics.External(laboratory(TWIN), TWIN)
     x = jax.random.normal(key, (5, 5))
@@ -104,8 +117,12 @@ def test_gradient_of_the_twin_itself(key):
             lambda: optics.transform(jnp.ones((5, 5)), optics.External(lambda drive, reach: np.full((1, 2, 5, 5), np.nan), TWIN)),
             "frames that are not finite",
         ),
+        (
+            lambda: optics.transform(jnp.ones((5, 5)), optics.External(lambda drive, reach: np.ones((1, 2, 5, 5), np.int16), TWIN)),
+            "frames in units of full scale, got int16",
+        ),
     ],
 )
 def test_refusals(call, message):
-    with pytest.raises(Exception, match=message):
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=message):
         jax.block_until_ready(call())

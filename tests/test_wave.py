@@ -146,3 +146,16 @@ def test_a_sweep_is_one_trace():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_second_derivatives_backwards_over_backwards():
+    field = jnp.exp(-(jnp.linspace(-2, 2, 8) ** 2))[:, None] * jnp.ones(8)
+
+    def power(wavelength):
+        u = wave.angular_spectrum(field * wave.lens((8, 8), 20e-6, wavelength, 0.05), 20e-6, wavelength, 1e-3)
+        return jnp.abs(u[4, 2]) ** 2 * 1e6
+
+    found = jax.grad(jax.grad(power))(1e-6)
+    with jax.enable_x64(True):
+        wanted = jax.grad(jax.grad(power))(1e-6)
+    assert found == pytest.approx(float(wanted), rel=1e-2)

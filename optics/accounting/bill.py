@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optics.accounting.counting import Counts, count
-from optics.accounting.figures import Figure, hardware
+from optics.accounting.figures import Figure, hardware, hardware_names
 from optics.convolution import convolve
 
 # Planes over which the bits are measured.
@@ -52,44 +52,51 @@ class Ledger:
         return "\n".join(lines + [f"    {name} {value:.2g} J ({low:.2g} to {high:.2g})" for name, (value, low, high) in self.terms.items()])
 
 
-def ledger(device: Any, x_shape: Sequence[int], w_shape: Sequence[int], costs: dict[str, Figure] | None = None) -> Ledger:
+def ledger(device: Any, x_shape: Sequence[int], w_shape: Sequence[int], costs: Any = None) -> Ledger:
     """What `optics.convolve(x, w, device, key)` of real arrays costs.
 
     Arguments:
         device: `FourierProcessor` and its like.
         x_shape, w_shape: of x and w, the last two axes the device's pixels; leading axes broadcast as in x * w.
-        costs: what an exposure and a conversion cost, by default `optics.accounting.hardware("integrated")`.
+        costs: what an exposure and a conversion cost, `optics.accounting.hardware(name, ...)` or the name alone. Devices with a
+            coherent receiver or a balanced pair at every pixel are taken to be "integrated" unless it is given.
 
     Returns:
-        `Ledger`; its bits are measured on 64 planes of normally distributed numbers, in one shot.
+        `Ledger`; its bits are measured on 64 planes of normally distributed numbers, in one shot, with the photons that the
+        device has, whatever exposure the costs suppose.
 
     Raises:
-        ValueError: as `convolve` by the shapes, what is no device, or a cost that is missing.
+        ValueError: as `convolve` by the shapes, what is no device, a device with a camera without costs, or a cost that is
+            missing.
     """
+    if costs is None and not getattr(getattr(device, "measurement", None), "simultaneous", True):
+        raise ValueError(
+            f"`costs` must be given for a device with a camera: `optics.accounting.hardware(name)`, name one of {', '.join(hardware_names())}."
+        )
     arrays = [jnp.zeros(tuple(shape)) for shape in (x_shape, w_shape)]
-    found = price(count(lambda device, key: convolve(*arrays, device, key), device), costs)
+    found = price(count(lambda device, key: convolve(*arrays, device, key), device), "integrated" if costs is None else costs)
     return dataclasses.replace(found, bits=_bits(device))
 
 
-def price(counts: Counts, costs: dict[str, Figure] | None = None) -> Ledger:
+def price(counts: Counts, costs: Any) -> Ledger:
     """Seconds and joules of what was counted.
 
         T = frames · exposure_time / engines
         E = dac · (dac_energy + modulator_energy) + adc · (adc_energy + receiver_energy) + (dac + adc) · memory_energy
-            + frames · exposure_time · (laser_power / wall_plug + static_power)
+            + exposure_time · ((frames · laser_power + adc · oscillator_power) / wall_plug + frames · static_power)
 
     Arguments:
         counts: as `count` finds them.
-        costs: by default `optics.accounting.hardware("integrated")`.
+        costs: `optics.accounting.hardware(name, ...)`, or the name alone.
 
     Returns:
         `Ledger` without bits.
 
     Raises:
-        ValueError: a cost that is missing.
+        ValueError: an unknown name, or a cost that is missing.
     """
-    costs = hardware() if costs is None else costs
-    missing = [name for name in hardware() if name not in costs]
+    costs = hardware(costs) if isinstance(costs, str) else costs
+    missing = [name for name in hardware() if not isinstance(costs.get(name), Figure)]
     if missing:
         raise ValueError(f"`costs` must have every figure of `optics.accounting.hardware()`; {', '.join(missing)} missing.")
 
@@ -103,7 +110,7 @@ def price(counts: Counts, costs: dict[str, Figure] | None = None) -> Ledger:
             "receivers": counts.adc * at["receiver_energy"],
             "memory": (counts.dac + counts.adc) * at["memory_energy"],
             # An efficient laser is cheap.
-            "laser": exposing * at["laser_power"] / other(costs["wall_plug"]),
+            "laser": (exposing * at["laser_power"] + counts.adc * at["exposure_time"] * at["oscillator_power"]) / other(costs["wall_plug"]),
             "standing power": exposing * at["static_power"],
         }
 

@@ -15,8 +15,12 @@ def fft_flops(pixels: Any, real: bool = False) -> float:
         pixels: N.
         real: of real numbers, or to real numbers.
 
+    Raises:
+        ValueError: `pixels` that are not positive.
+
     Source: M. Frigo and S. G. Johnson, Proc. IEEE 93, 216 (2005), the convention of benchFFT.
     """
+    positive("pixels", pixels)
     return (2.5 if real else 5.0) * pixels * math.log2(pixels)
 
 

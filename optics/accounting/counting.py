@@ -1,6 +1,7 @@
 """What a computation asks of a device, read off the program that JAX traces: nothing is run."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Inexact
 
-from optics.device import phase_only
+from optics.device import External, phase_only
 from optics.effects import Effect
 from optics.encode import ComplexAmplitude
 
@@ -46,7 +47,8 @@ def count(call: Callable[[Any, Any], Any], device: Any) -> Counts:
     """Count the exposures and conversions of `call(device, key)`, whatever it computes: a convolution, a network, a training step.
 
     The device gets marks where numbers enter a modulator and where frames leave a detector. The call is traced, and the
-    marks in the program are added up: batches, loops and gradients that pass through the device included.
+    marks in the program are added up: batches, loops, shards and gradients that pass through the device included, and what
+    `jax.checkpoint` computes again as well. A result that nobody uses is counted, though compilation may leave it out.
 
     Arguments:
         call: a function of the device and of the key of its noise, built of JAX operations.
@@ -56,14 +58,14 @@ def count(call: Callable[[Any, Any], Any], device: Any) -> Counts:
         `Counts`.
 
     Raises:
-        ValueError: what is no device, a computation without it or without the key, or one whose number of exposures depends on values (`jax.lax.while_loop`,
+        ValueError: what is no device, a computation without it, an exposure without a key, or one whose number of exposures depends on values (`jax.lax.while_loop`,
             `jax.lax.cond`).
     """
     marked = _marked(device)
     program = jax.make_jaxpr(call)(marked, jax.random.key(0))
     found = _sum(program.jaxpr)
     if not found.frames:
-        raise ValueError("`call` must use both of its arguments, (device, key): no exposure with a key was found in it.")
+        raise ValueError("`call` must use the device that it is called with: no exposure was found in it.")
     return found
 
 
@@ -82,8 +84,10 @@ class _Mark(Effect):
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if key is None:
-            # A device asks what its modulator is known to show, too; only what it shows is light.
-            return value
+            if self.written:
+                # A device asks what its modulator is known to show, too; only what it shows is light.
+                return value
+            raise ValueError("`call` must pass a key to every exposure, such as the one that it is called with.")
         numbers = 2 if jnp.iscomplexobj(value) and not self.phases else 1
         share = value.shape[-2] * value.shape[-1] * (value.shape[-3] if self.together else 1)
         return _mark_p.bind(value, written=self.written, numbers=numbers, share=share)
@@ -101,8 +105,11 @@ mlir.register_lowering(_mark_p, lambda ctx, a, **_: [a])
 def _marked(device: Any) -> Any:
     """The device with marks at the outer ends of its chains."""
     chains = [name for name in MODULATORS + DETECTORS if getattr(device, name, None) is not None]
+    if isinstance(device, External):
+        raise ValueError("`device` is hardware in the loop, whose exposures nobody sees; count those of its `twin`.")
     if isinstance(device, type) or not any(name in DETECTORS for name in chains):
-        raise ValueError(f"`device` must be a device with a modulator and a camera, such as `optics.presets.load(name)`; got {device!r}.")
+        told = repr(device) if isinstance(device, str | type) or device is None else type(device).__name__
+        raise ValueError(f"`device` must be a device with a modulator and a camera, such as `optics.presets.load(name)`; got {told}.")
     joint = "detector" in chains
     for name in chains:
         chain = getattr(device, name)
@@ -112,7 +119,7 @@ def _marked(device: Any) -> Any:
             chain = (_Mark(True, phases), *chain)
         else:
             # The camera of a joint transform correlator sees one power spectrum.
-            chain = (*chain, _Mark(False, together=device.measurement.simultaneous and not (joint and name == "camera")))
+            chain = (*chain, _Mark(False, together=getattr(device.measurement, "simultaneous", False) and not (joint and name == "camera")))
         device = eqx.tree_at(lambda d, name=name: getattr(d, name), device, chain, is_leaf=lambda leaf: leaf is None)
     return device
 
@@ -128,8 +135,18 @@ def _sum(program: Any) -> Counts:
         name = equation.primitive.name
         if name in ("while", "cond") and inner != Counts(0, 0, 0):
             raise ValueError(f"`call` must make the same exposures whatever the values are, but has a device inside of a `jax.lax` {name}.")
-        total += inner * equation.params["length"] if name == "scan" else inner
+        total += inner * _times(name, equation.params)
     return total
+
+
+def _times(name: str, parameters: dict[str, Any]) -> int:
+    """How often the program inside of an equation is run: the turns of a loop, or the devices of a mesh."""
+    if name == "scan":
+        return parameters["length"]
+    if name == "shard_map":
+        mesh = parameters["mesh"]
+        return math.prod(mesh.shape[axis] for axis in parameters.get("manual_axes", mesh.axis_names))
+    return 1
 
 
 def _programs(parameters: dict[str, Any]) -> Iterator[Any]:

@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optics import presets
 from optics._check import number
 
@@ -45,8 +47,8 @@ def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
 
     Returns:
         figures by name: `exposure_time` (s), `engines` (that work side by side), `dac_energy`, `modulator_energy`,
-        `adc_energy`, `receiver_energy`, `memory_energy` (J a number), `laser_power` (W of light), `wall_plug` (its
-        efficiency), `static_power` (W).
+        `adc_energy`, `receiver_energy`, `memory_energy` (J a number), `laser_power` (W of light), `oscillator_power` (W of light
+        for each number that is read at a time), `wall_plug` (efficiency of the laser), `static_power` (W).
 
     Raises:
         ValueError: unknown name or figure, or an override that is negative, not finite or not in order.
@@ -57,11 +59,13 @@ def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
     for key, value in overrides.items():
         if key not in figures:
             raise ValueError(f"`{key}` is not a figure of hardware {name!r}; it has {', '.join(figures)}.")
-        number(key, value, 0.0, float("inf"), figures[key].unit, open_low=key in ("wall_plug", "engines"))
-        middle, low, high = value if isinstance(value, tuple) else (value,) * 3
+        most = 1.0 if key == "wall_plug" else float("inf")
+        number(key, value, 0.0, most, figures[key].unit, open_low=key in ("wall_plug", "engines"))
+        three = np.broadcast_to(np.asarray(value, float), 3) if np.shape(value) in ((), (3,)) else (0, 1, 0)
+        middle, low, high = (float(one) for one in three)
         if not low <= middle <= high:
             raise ValueError(f"`{key}` must be one number or (value, low, high) in that order, got {value!r}.")
-        figures[key] = Figure(float(middle), float(low), float(high), figures[key].unit, "set by the caller")
+        figures[key] = Figure(middle, low, high, figures[key].unit, "set by the caller")
     return figures
 
 

@@ -31,7 +31,7 @@ class Balanced(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = True
     one_quadrature: ClassVar[bool] = True
     reference: Array = eqx.field(converter=leaf)

@@ -19,7 +19,7 @@ class Coherent(eqx.Module):
 
     # Whether frames are signed, and whether a field known to be real may be detected as such.
     signed: ClassVar[bool] = True
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = True
     one_quadrature: ClassVar[bool] = True
 

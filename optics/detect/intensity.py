@@ -28,7 +28,7 @@ class Intensity(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = False
     retrieve: Callable

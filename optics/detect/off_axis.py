@@ -41,7 +41,7 @@ class OffAxis(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = False
     oversampling: int = eqx.field(static=True)

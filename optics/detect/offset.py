@@ -33,7 +33,7 @@ class Offset(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = True
     offset: Array = eqx.field(converter=leaf)

@@ -43,7 +43,7 @@ class PhaseShifting(eqx.Module):
 
     # The camera sees |z|², whatever is known of z.
     signed: ClassVar[bool] = False
-    # The frames of a field are taken in one exposure.
+    # Whether the frames of a field are taken in one exposure.
     simultaneous: ClassVar[bool] = False
     one_quadrature: ClassVar[bool] = False
     steps: int = eqx.field(static=True)

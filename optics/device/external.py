@@ -22,7 +22,8 @@ class External(eqx.Module):
     The twin's encoder sets the drive and its measurement reads the frames; its optics and effects stand for the hardware in the
     derivative alone. A network trained so learns what the hardware does, with a gradient that is as good as the twin
     (physics-aware training). The call leaves the compiled program and comes back (`jax.pure_callback`): it works under
-    `jit`, `grad` and `vmap`, and may be left out where nobody uses the result.
+    `jit`, `grad` and `vmap`, and may be left out where nobody uses the result. The noise is the hardware's own; a key tells
+    one shot from another, and equal calls with equal keys may be made once.
 
     Arguments:
         forward: function of numpy arrays `drive`, shape (..., exposures, rows, columns), amplitudes of at most 1, complex where
@@ -32,7 +33,9 @@ class External(eqx.Module):
         twin: `FourierProcessor`, calibrated to the hardware.
 
     Raises:
-        ValueError: a `forward` that cannot be called, a `twin` that is none; when called, frames of another shape or not finite.
+        ValueError: a `forward` that cannot be called, a `twin` that is none.
+        jax.errors.JaxRuntimeError: when called, with the message of what `forward` raised, or of frames of another shape, of
+            whole numbers, or not finite.
 
     Source: L. G. Wright et al., Deep physical neural networks trained with backpropagation, Nature 601, 549 (2022).
     """
@@ -58,7 +61,9 @@ class External(eqx.Module):
         """One optical Fourier transform; arguments and result as those of `FourierProcessor.transform`, the noise that of the hardware."""
         fits("a", a, self)
         drive, reach, scale = self.twin.shown(a)
-        return self.twin.read(self._frames(drive, reach), reach, scale, real)
+        # Without a key of its own a repeated measurement would be taken for one, and its result used twice.
+        shot = jnp.zeros(2, jnp.uint32) if key is None else jax.random.key_data(key)
+        return self.twin.read(self._frames(drive, reach, shot), reach, scale, real)
 
     def convolve(
         self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
@@ -66,31 +71,35 @@ class External(eqx.Module):
         """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
         fits("x", x, self)
         fits("w", w, self)
-        return convolved(self.transform, x, w, None)
+        return convolved(self.transform, x, w, key)
 
-    def _frames(self, drive: Array, reach: Array) -> Float[Array, "*lead frames shots camerarows cameracols"]:
+    def _frames(self, drive: Array, reach: Array, shot: Array) -> Float[Array, "*lead frames shots camerarows cameracols"]:
         forward = self.forward
 
-        def measured(drive: Any, reach: Any, like: Any) -> np.ndarray:
+        def measured(drive: Any, reach: Any, shot: Any, like: Any) -> np.ndarray:
             frames = np.asarray(forward(np.asarray(drive), np.asarray(reach)))
             # `like` has the axes that a vmap added, too.
             if frames.shape != like.shape:
                 raise ValueError(f"`forward` must return frames of shape {like.shape}, got {frames.shape}.")
+            if not np.issubdtype(frames.dtype, np.floating):
+                raise ValueError(
+                    f"`forward` must return frames in units of full scale, got {frames.dtype}; divide counts by the camera's largest."
+                )
             if not np.all(np.isfinite(frames)):
                 raise ValueError("`forward` returned frames that are not finite; look at the camera's file or its gain.")
             return frames.astype(like.dtype)
 
         @jax.custom_jvp
-        def seen(drive, reach, twin):
+        def seen(drive, reach, shot, twin):
             shape = jax.eval_shape(lambda *a: twin.frames(*a), drive, reach)
             like = jnp.zeros(shape.shape, shape.dtype)
-            return jax.pure_callback(measured, shape, drive, reach, like, vmap_method="broadcast_all")
+            return jax.pure_callback(measured, shape, drive, reach, shot, like, vmap_method="broadcast_all")
 
         @seen.defjvp
         def rule(primals, tangents):
-            drive, reach, twin = primals
-            value = seen(drive, reach, twin)
-            slope = jax.jvp(lambda drive, twin: twin.frames(drive, reach), (drive, twin), (tangents[0], tangents[2]))[1]
+            drive, reach, _, twin = primals
+            value = seen(*primals)
+            slope = jax.jvp(lambda drive, twin: twin.frames(drive, reach), (drive, twin), (tangents[0], tangents[3]))[1]
             return value, slope
 
-        return seen(drive, reach, self.twin)
+        return seen(drive, reach, shot, self.twin)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import concrete, finite, leaf, number, positive, whole
-from optics.effects.converter import power_of_two
+from optics._check import concrete, finite, leaf, number, positive
+from optics.effects.converter import power_of_two, whole_bits
 from optics.effects.effect import Modulation
 
 TURN = 2 * np.pi
@@ -62,8 +62,7 @@ class PhaseQuantize(Modulation):
     bits: Array = eqx.field(converter=leaf)
 
     def __init__(self, bits: Any):
-        if concrete(bits):
-            whole("bits", bits, 1, 16)
+        whole_bits(bits, 1)
         self.bits = bits
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Complex[Array, "*any"]:

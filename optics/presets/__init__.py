@@ -52,7 +52,8 @@ def load(name: str, unit: Any = None, level: str = "compiled", **overrides: Any)
         # A preset is one device: a sweep is a vmap over one of its numbers.
         if np.ndim(value) and not (key == "pixels" and data["kind"] == "ideal"):
             raise ValueError(f"`{key}` must be one number, got {value!r}.")
-        if isinstance(values[key], int) and not np.ndim(value):
+        # Bits of converters are leaves, which may be traced; other whole numbers are structure.
+        if isinstance(values[key], int) and not np.ndim(value) and (concrete(value) or not key.endswith("bits")):
             whole(key, int(value) if concrete(value) and float(value).is_integer() else value, 0)
             value = int(value)
         values[key] = value

@@ -54,7 +54,8 @@ def phasor(exponent: Callable[..., jax.Array], *parameters: Any) -> jax.Array:
 
     @curve.defjvp
     def rule(values, tangents):
-        value = evaluate(*values)
+        # Not `evaluate`: a second derivative must find this rule again.
+        value = curve(*values)
         tangent = jnp.zeros_like(value)
         for i, dp in enumerate(tangents):
             with jax.enable_x64(True):
