@@ -63,8 +63,8 @@ class Trace:
             self.folder = None
 
 
-def board(folder: Path, step: int) -> Any:
-    """A writer for TensorBoard, into tensorboard/ of the run, from a step on.
+def board_writer() -> Any:
+    """The class that writes for TensorBoard.
 
     Raises:
         ValueError: tensorboardX is not installed.
@@ -73,4 +73,4 @@ def board(folder: Path, step: int) -> Any:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
         raise ValueError('`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave it out.') from None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+    return SummaryWriter

@@ -33,6 +33,7 @@ class Run:
 
     def __init__(self, config: Config, about: dict[str, Any], files: dict[str, str], writer: bool = True):
         self.folder, self.writer, self.lines = Path(config.out), writer, []
+        self.board, self.step = None, 0
         self.title = f"{config.data}, {config.model}, device {config.device}"
         if not writer:
             return
@@ -50,6 +51,11 @@ class Run:
             self.lines = read_lines(self.folder)[:lines]
             write(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
 
+    def show(self, writer: Any, step: int) -> None:
+        """Write what is logged from the step on for TensorBoard too, by a class such as tensorboardX.SummaryWriter, unless it is None."""
+        if self.writer and writer is not None:
+            self.board = writer(str(self.folder / "tensorboard"), purge_step=step)
+
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
         if not self.writer:
@@ -57,6 +63,11 @@ class Run:
         self.lines.append(line)
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            self.step = line.get("step", self.step)
+            for name, value in line.items():
+                if isinstance(value, float):
+                    self.board.add_scalar(name, value, self.step)
 
     def settle(self) -> None:
         """Return when the lines would outlive a loss of power."""
@@ -84,6 +95,8 @@ class Run:
 
     def close(self) -> None:
         """Let another process work in the folder."""
+        if self.board is not None:
+            self.board.close()
         if self.writer:
             self.lock.close()
 

@@ -62,6 +62,7 @@ def _fit(config: Config) -> dict[str, Any]:
     from nets import data, resume
     from nets.build import build_device, build_model, parameters
     from nets.checkpoint import Checkpoints, filled, named
+    from nets.launch import board_writer
     from nets.loop import Loop, metrics
     from nets.progress import Progress
     from nets.record import Run
@@ -71,6 +72,7 @@ def _fit(config: Config) -> dict[str, Any]:
     if before.result is not None:
         print(f"the run in {config.out} is finished; name another folder to start one", file=sys.stderr)
         return before.result
+    writer = board_writer() if config.tensorboard else None
     device = build_device(config)
     start = time.perf_counter()
     dataset = data.load(config, before.tokenizer)
@@ -102,6 +104,7 @@ def _fit(config: Config) -> dict[str, Any]:
                 print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
             before.warn(layout.shards)
         run.cut(progress.lines)
+        run.show(writer, progress.step)
         state, root, device = (layout.everywhere(tree) for tree in (state, root, device))
         loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start)
         loop.train()

@@ -60,7 +60,8 @@ def assert_same(folder, reference):
         for name in (name for name in one if "loss" in name):
             assert one[name] == pytest.approx(other[name], abs=1e-5), (one, other)
     a, b = best(folder), best(reference)
-    assert max(np.abs(a[name] - b[name]).max() for name in a) <= 1e-4
+    # Taps that lie off the image and a scale before a normalisation have no slope but rounding, which Adam makes large.
+    assert max(np.abs(a[name] - b[name]).max() for name in a if "relative" not in name and "value_norm.scale" not in name) <= 1e-4
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def assert_same(one, other):
 def start(out, cache, *more):
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     environment |= {"PYTHONPATH": str(ROOT), "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    command = [sys.executable, "-m", "nets.train", *COMMAND, "--out", str(out), *more]
+    command = [sys.executable, "-m", "nets.train", *COMMAND, "--cache", "None", "--out", str(out), *more]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -157,7 +157,7 @@ def main(out, **changes):
     for name, value in (SMALL | changes | {"out": out}).items():
         name = f"--{name.replace('_', '-')}"
         arguments += ["--no-progress"] if name == "--progress" else [name, *map(str, value if isinstance(value, tuple) else (value,))]
-    return train.main(arguments)
+    return train.main([*arguments, "--cache", "None"])
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped, capsys):

@@ -115,6 +115,9 @@ def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
         (["--shape", "8", "16"], "`device` engine11 has 11×11 pixels but model conv2d has an embedding of 8×16; set `shape` to 11 11"),
         (["--shape", "121"], "`shape` must have 2 number(s) for model conv2d"),
         (["--kernel", "13", "3"], "`kernel` must have between 1 and (11, 11) taps"),
+        (["--patience", "0"], "`patience` must be a whole number of at least 1, got 0"),
+        (["--checkpoint-every", "-1"], "`checkpoint_every` must be finite and at least 0 seconds, got -1.0"),
+        (["--devices", "0"], "`devices` must be a whole number of at least 1, or all, got 0"),
         (["--epochs", "0"], "`epochs` must be a whole number of at least 1, got 0"),
         (["--batch-size", "-1"], "`batch_size` must be a whole number of at least 1"),
         (["--learning-rate", "nan"], "`learning_rate` must be finite and above zero"),
@@ -217,6 +220,29 @@ def test_help_does_not_load_jax(command):
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stderr
     assert "--device" in found.stdout or "fidelity" in found.stdout
+
+
+def test_what_a_run_leaves_on_request(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tensorboardX")
+    small = ["--model", "linear", "--shape", "4", "--heads", "1", "--epochs", "1", "--batch-size", "128", "--patch", "4", "--no-progress"]
+    extra = ["--profile", "--tensorboard", "--cache", str(tmp_path / "cache")]
+    before = jax.config.jax_compilation_cache_dir
+    assert train.main([*small, *extra, "--out", str(tmp_path / "run")]) == 0, capsys.readouterr().err
+    assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
+    (events,) = (tmp_path / "run" / "tensorboard").glob("events*")
+    content = events.read_bytes()
+    assert b"validation_accuracy" in content and b"test_accuracy" in content
+    assert any((tmp_path / "cache").iterdir()) and jax.config.jax_compilation_cache_dir == before
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    assert train.main([*small, "--tensorboard", "--cache", "None", "--out", str(tmp_path / "other")]) == 2
+    assert '`tensorboard` needs tensorboardX; install lensformer with the extra "log"' in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture(autouse=True)
+def cache_of_the_command(tmp_path, monkeypatch):
+    """Tests keep nothing in the home of whoever runs them."""
+    monkeypatch.setattr(train, "CACHE", str(tmp_path / "kept"))
 
 
 def test_config_round_trip():
