@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,7 +148,7 @@ def parse(sweep: str | None) -> tuple[str | None, list[float]]:
         raise ValueError(f"`sweep` must be FIELD=V1,V2,… with numbers, got {sweep!r}.") from None
 
 
-def main(arguments: list[str] | None = None, show: Callable = print) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """The command line; bad input is one line on standard error and exit status 2."""
     options = tyro.cli(Options, args=arguments, prog="python -m nets.evaluate")
     try:
@@ -162,10 +162,10 @@ def main(arguments: list[str] | None = None, show: Callable = print) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    show(f"{'device':<12} {field or '':>24} {'accuracy':>9} {'loss':>9}")
+    print(f"{'device':<12} {field or '':>24} {'accuracy':>9} {'loss':>9}")
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:g}"
-        show(f"{row['device']:<12} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
+        print(f"{row['device']:<12} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
     return 0
 
 

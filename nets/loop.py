@@ -204,7 +204,7 @@ class Loop:
         key, device = (self.layout.local(tree) for tree in (self.root, self.device))
         names = []
         for i in range(shards):
-            part = [jnp.asarray(np.array_split(array, shards)[i]) for array in batch]
+            part = tuple(jnp.asarray(np.array_split(array, shards)[i]) for array in batch)
             own = jax.random.fold_in(key, bad) if shards == 1 else jax.random.fold_in(jax.random.fold_in(key, bad), i)
 
             def loss(model, part=part, own=own):
