@@ -16,6 +16,8 @@ from nets import train
 from nets.checkpoint import Checkpoints, best
 from nets.config import Config, resolve
 from nets.distribute import join, layout, slurm_tasks
+from tests import reviews
+from tests.test_survival import assert_same as identical
 
 ROOT = Path(__file__).parents[1]
 # 11 steps an epoch, of which the last has rows of weight 0; every step has its line.
@@ -82,8 +84,8 @@ def test_eight_devices_give_the_curve_of_one(single, tmp_path):
 @pytest.mark.parametrize(
     ("name", "run", "virtual"),
     [
-        ("linear", LINEAR, 4),
-        pytest.param("linear", LINEAR, 1, marks=pytest.mark.slow),
+        ("linear", LINEAR, 1),
+        pytest.param("linear", LINEAR, 4, marks=pytest.mark.slow),
         pytest.param("resnet", RESNET, 4, marks=pytest.mark.slow),
     ],
 )
@@ -108,6 +110,54 @@ def test_a_killed_peer_ends_the_run_with_its_last_checkpoint_whole(single, tmp_p
     assert "another process of the run is gone" in last[0] and f"--out {out}" in last[0]
     (model, _), progress = Checkpoints(out, writer=False, reader=True).latest()
     assert model.keys() == best(single / "linear").keys() and progress.step > 0
+
+
+# Lambda layers of masked text take the statistics of a batch over the devices; the run with "broken" in its path leaves in its first epoch.
+ON_TWO = """
+import sys
+from pathlib import Path
+from nets import train
+from nets.config import Config
+from nets.loop import Loop
+from tests.test_distribute import LINEAR
+
+folder = Path(sys.argv[1])
+text = dict(data="imdb", data_path=folder / "aclImdb", model="lambda", shape=(8,), heads=2, key_depth=2, scope=4, vocabulary=60)
+text |= dict(length=16, buckets=True, epochs=2, batch_size=16, dropout=0.0, progress=False, cache=folder / "cache")
+train.fit(Config(**text, out=folder / "one"))
+train.fit(Config(**text, devices=2, out=folder / "whole"))
+log = Loop._log
+
+def leaving(loop, bar):
+    log(loop, bar)
+    if loop.progress.step == 3:
+        loop._leave()
+
+Loop._log = leaving
+try:
+    train.fit(Config(**text, devices=2, out=folder / "broken"))
+except KeyboardInterrupt:
+    Loop._log = log
+train.fit(Config(**text, devices=2, out=folder / "broken"))
+train.fit(Config(**LINEAR, devices=2, accumulate=4, progress=False, cache=folder / "cache", out=folder / "parts"))
+"""
+
+
+def test_two_devices_of_one_process(single, tmp_path):
+    reviews.write(tmp_path / "aclImdb")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run([sys.executable, "-c", ON_TWO, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and f"continuing {tmp_path / 'broken'} at step 3" in done.stderr, done.stderr
+    identical(tmp_path / "whole", tmp_path / "broken")
+    one, two = lines(tmp_path / "one"), lines(tmp_path / "whole")
+    assert len(one) == len(two) == 2 * 5 + 3
+    for a, b in zip(one, two, strict=True):
+        assert all(a[name] == pytest.approx(b[name], abs=1e-5) for name in a if "loss" in name), (a, b)
+    # Statistics of batches with padding, after all steps.
+    a, b = best(tmp_path / "one"), best(tmp_path / "whole")
+    statistics = [name for name in a if name.endswith(("norm.mean", "norm.var"))]
+    assert len(statistics) == 4 and all(np.allclose(a[name], b[name], atol=1e-5) for name in statistics)
+    assert_same(tmp_path / "parts", single / "linear")
 
 
 @pytest.mark.parametrize(
