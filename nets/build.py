@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
 
 import optics
@@ -67,6 +68,8 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
             gradient=config.gradient,
             rngs=rngs,
         )
+    # Rounded where it is safe: not in norms, attention, optics and logits, nor in tables of vectors, whose gradients add up.
+    dtype = {"float32": None, "mixed": jnp.bfloat16}[config.precision]
     tokens = config.length if dataset.image is None else math.prod(n // config.patch for n in dataset.image)
 
     def feed_forward():
@@ -76,14 +79,14 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
 
     def block():
         mixer = MIXERS[config.model](config, tokens, rngs)
-        return Block(mixer, dropout=config.dropout, order=config.order, feed_forward=feed_forward(), rngs=rngs)
+        return Block(mixer, dropout=config.dropout, order=config.order, feed_forward=feed_forward(), dtype=dtype, rngs=rngs)
 
     blocks = [block() for _ in range(config.depth)]
     width = blocks[0].attention.features
     if dataset.image is None:
         embedding = TokenEmbedding(dataset.vocabulary, tokens, width, rngs=rngs)
     else:
-        embedding = ImageEmbedding(dataset.image, config.patch, width, rngs=rngs)
+        embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
     return Classifier(embedding, blocks, dataset.classes, dropout=config.dropout, rngs=rngs)
 
 

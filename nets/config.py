@@ -61,8 +61,14 @@ class Config:
     """Tokens of the byte-pair encoding that is trained on the training reviews."""
     epochs: int | None = None
     """Passes over the training set."""
+    buckets: bool = False
+    """Reviews of about one length share a batch, padded to the next of a few lengths (16, 24, 32, 48, …) instead of `length`: less to compute, the same network."""
     batch_size: int | None = None
     """Examples in a step."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after another, which takes the memory of one; statistics of batches are those of a part."""
+    precision: Literal["float32", "mixed"] = "float32"
+    """mixed: products with the matrices of the feed-forward and of image patches in bfloat16; nothing else, and never the optics."""
     learning_rate: float | None = None
     """Of Adam, after a linear warm-up, before a cosine decay to zero."""
     dropout: float | None = None
@@ -113,7 +119,9 @@ OPTIONS_OF = {
     "maps": BLOCKS,
     "patch": BLOCKS,
     "dropout": BLOCKS,
+    "precision": BLOCKS,
 }
+SHORTEST = 8  # of the lengths that `buckets` pads to, in tokens
 
 
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
@@ -137,8 +145,8 @@ def resolve(config: Config) -> Config:
     of_images, of_text = config.data != "imdb", config.data == "imdb"
     if config.model == "lambda-resnet" and of_text:
         raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
-    for name, meant in {"patch": of_images, "length": of_text}.items():
-        if getattr(config, name) is not None and not meant:
+    for name, meant in {"patch": of_images, "length": of_text, "buckets": of_text}.items():
+        if getattr(config, name) not in (None, False) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
@@ -150,7 +158,7 @@ def resolve(config: Config) -> Config:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
-    for name, least in (whole | {"maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1}).items():
+    for name, least in (whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1}).items():
         value = getattr(config, name)
         if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes"):
             continue
@@ -158,6 +166,15 @@ def resolve(config: Config) -> Config:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
     if config.model == "linear" and device != "none" and config.maps is None:
         raise ValueError("`model` linear has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`.")
+    if config.batch_size % config.accumulate:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {config.accumulate} parts of `accumulate`, got {config.batch_size}; use "
+            f"{near(config.batch_size, config.accumulate)}, for example."
+        )
+    if config.precision == "mixed" and config.maps is not None and of_text:
+        raise ValueError("`precision` mixed finds no matrix in a network that reads text with `maps`; leave one of them out.")
+    if config.buckets:
+        _shortens(config)
     if config.data_path is not None and config.data == "digits":
         raise ValueError(
             f"`data_path` {config.data_path} would not be read: digits come with scikit-learn; leave it out, or set `data` to imdb."
@@ -185,6 +202,41 @@ def as_json(config: Config) -> dict[str, Any]:
     """The fields as JSON values."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def near(number: int, factor: int) -> int:
+    """A multiple of the factor, not far below the number."""
+    return max(1, number // factor) * factor
+
+
+def bucket_lengths(config: Config) -> tuple[int, ...] | None:
+    """Lengths, in tokens, that rows of text are padded to: 8, 12, 16, 24, 32, …, then `length`; None for `length` alone.
+
+    A circular lambda layer takes no row shorter than its scope, so its lengths begin there.
+    """
+    if not config.buckets:
+        return None
+    circular = config.model == "lambda" and config.boundary == "circular"
+    least = (config.scope or config.length) if circular else 1
+    steps = (n for power in range(config.length.bit_length()) for n in (2 * 2**power, 3 * 2**power))
+    return (*(n for n in steps if max(SHORTEST, least) <= n < config.length), config.length)
+
+
+def _shortens(config: Config) -> None:
+    """Refuse buckets where the length of a row is part of what it gives, or where there is but one."""
+    if config.model == "fourier":
+        raise ValueError(
+            "`buckets` would change what model fourier gives, for padding counts in the length of its transform; leave it out, or choose "
+            "another `model`."
+        )
+    if len(bucket_lengths(config)) > 1:
+        return
+    if config.model == "lambda" and config.boundary == "circular":
+        raise ValueError(
+            f"`buckets` needs rows shorter than `length` {config.length}, and a circular lambda layer takes none shorter than its `scope` "
+            f"of {config.scope or config.length}; lower `scope`, or use `boundary` zero."
+        )
+    raise ValueError(f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`.")
 
 
 def _continuable(config: Config) -> None:

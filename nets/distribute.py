@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from nets.config import Config
+from nets.config import Config, near
 from nets.progress import Progress
 from nets.steps import AXIS
 
@@ -143,7 +143,10 @@ def layout(config: Config) -> Layout:
     chosen = [d for i in range(jax.process_count()) for d in [d for d in jax.devices() if d.process_index == i][:count]]
     if len(chosen) == 1:
         return Layout(None)
-    if config.batch_size % len(chosen):
-        near = max(1, config.batch_size // len(chosen)) * len(chosen)
-        raise ValueError(f"`batch_size` must be a multiple of the {len(chosen)} devices, got {config.batch_size}; use {near}, for example.")
+    if config.batch_size % (len(chosen) * config.accumulate):
+        parts = f", in {config.accumulate} parts each (`accumulate`)" * (config.accumulate > 1)
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {len(chosen)} devices{parts}, got {config.batch_size}; use "
+            f"{near(config.batch_size, len(chosen) * config.accumulate)}, for example."
+        )
     return Layout(Mesh(np.array(chosen), (AXIS,)))

@@ -1,10 +1,13 @@
 """From what a data set holds to vectors: tokens, patches of an image."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from nets._check import at_least_one
+from nets.precision import products
 
 
 class TokenEmbedding(nnx.Module):
@@ -35,12 +38,13 @@ class PatchEmbedding(nnx.Module):
         inputs: numbers in a patch.
         length: most patches in a row.
         features: width.
+        dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
         rngs: for the initial weights.
     """
 
-    def __init__(self, inputs: int, length: int, features: int, *, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, length: int, features: int, dtype: Any = None, *, rngs: nnx.Rngs):
         at_least_one(inputs=inputs, length=length, features=features)
-        self.project = nnx.Linear(inputs, features, rngs=rngs)
+        self.project = nnx.Linear(inputs, features, dot_general=products(dtype), rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch tokens inputs"]) -> tuple[Float[Array, "batch tokens features"], None]:

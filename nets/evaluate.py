@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from nets.config import Config
+from nets.config import Config, bucket_lengths
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,13 @@ def evaluate(
 
 def _rows(run, device, field, values, seed, progress) -> tuple[list[dict[str, Any]], list[int]]:
     import jax
-    import numpy as np
     from flax import nnx
     from tqdm.auto import tqdm
 
     from nets.build import build_model
     from nets.checkpoint import best, filled
-    from nets.data import batches, load
-    from nets.loop import metrics
+    from nets.data import gathered, load, planned
+    from nets.loop import added, evaluation_size, metrics
     from nets.resume import earlier
     from nets.steps import sums
 
@@ -81,17 +80,18 @@ def _rows(run, device, field, values, seed, progress) -> tuple[list[dict[str, An
     nnx.update(model, filled(nnx.state(model), best(Path(run))))
     model.eval()
     graph, state = nnx.split(model)
-    size = 4 * config.batch_size
+    size, lengths = evaluation_size(config), bucket_lengths(config)
+    plan = planned(dataset.test, size, lengths=lengths)
     compute = jax.jit(lambda state, batch, device, key: sums(nnx.merge(graph, state), batch, device, key))
-    root, rows, count = jax.random.key(seed), [], -(-len(dataset.test.labels) // size)
-    with tqdm(total=len(devices) * count, desc="evaluating", unit=" batches", disable=not progress) as bar:
+    root, rows = jax.random.key(seed), []
+    with tqdm(total=len(devices) * len(plan), desc="evaluating", unit=" batches", disable=not progress) as bar:
         for value, built in devices:
             found = []
-            for i, batch in enumerate(batches(dataset.test, size)):
+            for i, chosen in enumerate(plan):
+                batch = gathered(dataset.test, chosen, size, lengths)
                 found.append(jax.device_get(compute(state, batch, built, jax.random.fold_in(root, i))))
                 bar.update()
-            total = sum((np.asarray(part, float) for part, _ in found), np.zeros(3))
-            predicted = np.concatenate([part for _, part in found])[: len(dataset.test.labels)]
+            total, predicted = added(plan, found)
             row = {"device": name, "field": field, "value": value}
             row |= {key.removeprefix("test_"): number for key, number in metrics("test", total).items()}
             rows.append(row | {"predicted": predicted.tolist()})

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 import optics
 from nets._check import at_least_one, has_width
 from nets.kernels import centred, new_kernels, plane_and_taps
+from nets.precision import products
 from optics.gradients import gradient_rule
 
 
@@ -21,18 +22,19 @@ class FeedForward(nnx.Module):
     Arguments:
         features: width.
         hidden: width between the layers; by default 4 · features.
+        dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
         rngs: for the initial weights.
 
     Raises:
         ValueError: fewer than one feature or hidden number.
     """
 
-    def __init__(self, features: int, hidden: int | None = None, *, rngs: nnx.Rngs):
+    def __init__(self, features: int, hidden: int | None = None, dtype: Any = None, *, rngs: nnx.Rngs):
         hidden = 4 * features if hidden is None else hidden
         at_least_one(features=features, hidden=hidden)
         self.features = features
-        self.widen = nnx.Linear(features, hidden, rngs=rngs)
-        self.narrow = nnx.Linear(hidden, features, rngs=rngs)
+        self.widen = nnx.Linear(features, hidden, dot_general=products(dtype), rngs=rngs)
+        self.narrow = nnx.Linear(hidden, features, dot_general=products(dtype), rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "batch tokens features"], device: Any = None, key: Array | None = None

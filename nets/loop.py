@@ -14,8 +14,8 @@ from flax import nnx
 from tqdm.auto import tqdm
 
 from nets.checkpoint import Checkpoints, filled, named
-from nets.config import Config
-from nets.data import Dataset, Split, batches
+from nets.config import Config, bucket_lengths
+from nets.data import Dataset, Split, gathered, planned
 from nets.diagnose import NOTHING, first_not_finite
 from nets.distribute import Layout
 from nets.interrupt import stopping
@@ -60,8 +60,8 @@ class Loop:
     start: float
 
     def __post_init__(self):
-        rows = len(self.dataset.train.labels)
-        self.steps = -(-rows // self.config.batch_size)
+        self.lengths = bucket_lengths(self.config)
+        self.steps = -(-len(self.dataset.train.labels) // self.config.batch_size)
         self.total = self.steps * self.config.epochs
         self.often = max(1, self.total // 50)
         self.start -= self.progress.seconds
@@ -118,19 +118,18 @@ class Loop:
     def totals(self, split: Split, told: Callable[[], bool] = lambda: False) -> tuple[np.ndarray, np.ndarray]:
         """Sums of loss, right answers and rows over a split, and the class of each row; noise is the same at every evaluation."""
         key = self.layout.everywhere(jax.random.fold_in(self.root, 2**31))  # no step comes this far
-        size = 4 * self.config.batch_size
-        count = -(-len(split.labels) // size)
+        size = evaluation_size(self.config)
+        plan = planned(split, size, lengths=self.lengths)
         quiet = not (self.config.progress and self.run.writer)
         found = []
-        for i, batch in enumerate(tqdm(batches(split, size), total=count, desc="evaluating", unit=" batches", leave=False, disable=quiet)):
-            found.append(self.evaluate(self.state, self.layout.batch(batch), self.device, key, np.uint32(i)))
+        for i, chosen in enumerate(tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)):
+            batch = self.layout.batch(gathered(split, chosen, size, self.lengths))
+            found.append(self.evaluate(self.state, batch, self.device, key, np.uint32(i)))
             if i % AHEAD == AHEAD - 1:
                 jax.block_until_ready(found[-1])
             if told():
                 self._leave()
-        found = jax.device_get(found)
-        total = sum((np.asarray(part, float) for part, _ in found), np.zeros(3))
-        return total, np.concatenate([predicted for _, predicted in found])[: len(split.labels)]
+        return added(plan, jax.device_get(found))
 
     @property
     def seconds(self) -> float:
@@ -142,7 +141,10 @@ class Loop:
         shuffle = np.random.default_rng(self.config.seed)
         rows = len(self.dataset.train.labels)
         order = next(islice((shuffle.permutation(rows) for _ in range(epoch + 1)), epoch, None))
-        return batches(self.dataset.train, self.config.batch_size, order[done * self.config.batch_size :])
+        size = self.config.batch_size
+        chance = np.random.default_rng((self.config.seed, epoch))
+        for chosen in planned(self.dataset.train, size, order, self.lengths, chance)[done:]:
+            yield gathered(self.dataset.train, chosen, size, self.lengths)
 
     def _settle(self) -> None:
         """Wait for the steps under way, and count them."""
@@ -200,12 +202,14 @@ class Loop:
             if number < bad:
                 state, _ = self.step(state, self.layout.batch(batch), self.device, self.root, np.uint32(number))
         nnx.update(self.model, filled(state[0], named(state[0])))
-        shards = self.layout.shards
+        shards, parts = self.layout.shards, self.config.accumulate
         key, device = (self.layout.local(tree) for tree in (self.root, self.device))
         names = []
-        for i in range(shards):
-            part = tuple(jnp.asarray(np.array_split(array, shards)[i]) for array in batch)
-            own = jax.random.fold_in(key, bad) if shards == 1 else jax.random.fold_in(jax.random.fold_in(key, bad), i)
+        for i in range(shards * parts):
+            part = tuple(jnp.asarray(np.array_split(array, shards * parts)[i]) for array in batch)
+            own = jax.random.fold_in(key, bad)
+            own = own if shards == 1 else jax.random.fold_in(own, i // parts)
+            own = own if parts == 1 else jax.random.fold_in(own, i % parts)
 
             def loss(model, part=part, own=own):
                 return sums(model, part, device, own)[0][0] / batch[2].sum()
@@ -213,6 +217,23 @@ class Loop:
             names.append(first_not_finite(self.model, loss))
         name = next((name for name in names if name != NOTHING), NOTHING)
         raise FloatingPointError(f"{name} stopped being finite at step {bad + 1}; lower `learning_rate` ({self.config.learning_rate:g}).")
+
+
+def evaluation_size(config: Config) -> int:
+    """Rows that are evaluated at once: there is no gradient to keep anything for."""
+    return 4 * config.batch_size // config.accumulate
+
+
+def added(plan: list[np.ndarray], found: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over batches, and the class of each row in the order of the split.
+
+    Arguments:
+        plan: the rows of each batch.
+        found: sums and classes of each batch.
+    """
+    predicted = np.concatenate([part[: len(chosen)] for chosen, (_, part) in zip(plan, found, strict=True)])
+    total = sum((np.asarray(part, float) for part, _ in found), np.zeros(3))
+    return total, predicted[np.argsort(np.concatenate(plan))]
 
 
 def metrics(name: str, sums: Any) -> dict[str, float]:

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 AXIS = "data"  # of the mesh, and the name by which layers that need the whole batch know it
 
 
-def compiled(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None) -> tuple[Callable, Callable]:
+def compiled(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1) -> tuple[Callable, Callable]:
     """As `nets.train.compile_steps`."""
     graph = _graph(model, optimizer, None if mesh is None else AXIS)
     model.eval()
@@ -24,12 +24,16 @@ def compiled(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = No
         model, optimizer = nnx.merge(graph, state)
         rows = _total(batch[2].sum(), mesh)
 
-        def loss(model):
-            found = sums(model, batch, device, _key(key, number, mesh))[0]
-            return found[0] / rows, found
+        def of_part(model, part, key):
+            def loss(model):
+                found = sums(model, part, device, key)[0]
+                return found[0] / rows, found
 
-        gradients, found = nnx.grad(loss, has_aux=True)(model)
-        gradients, found = _total((gradients, found), mesh)
+            return nnx.grad(loss, has_aux=True)(model)
+
+        own = _key(key, number, mesh)
+        found = of_part(model, batch, own) if accumulate == 1 else _in_turn(of_part, model, batch, own, accumulate)
+        gradients, found = _total(found, mesh)
         optimizer.update(model, gradients)
         return nnx.state((model, optimizer)), jnp.append(found, optax.tree.norm(gradients))
 
@@ -60,6 +64,24 @@ def sums(model: nnx.Module, batch: tuple, device: Any, key: jax.Array) -> tuple[
     predicted = logits.argmax(-1)
     right = (predicted == labels) * weights
     return jnp.stack([(losses * weights).sum(), right.sum(), weights.sum()]), predicted
+
+
+def _in_turn(of_part: Callable, model: nnx.Module, batch: tuple, key: jax.Array, parts: int) -> tuple[Any, jax.Array]:
+    """Gradients and sums of a batch, added up over its parts; the statistics of the model take each part into account."""
+    graph, weights, statistics = nnx.split(model, nnx.Param, ...)
+
+    def add(carry, part):
+        total, statistics = carry
+        model = nnx.merge(graph, weights, statistics, copy=True)
+        found = of_part(model, part[0], part[1])
+        return (jax.tree.map(jnp.add, total, found), nnx.split(model, nnx.Param, ...)[2]), None
+
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(parts))
+    turns = (jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), batch), keys)
+    none = (jax.tree.map(jnp.zeros_like, weights), jnp.zeros(3))
+    (total, statistics), _ = jax.lax.scan(add, (none, statistics), turns)
+    nnx.update(model, statistics)
+    return total
 
 
 def _graph(model: nnx.Module, optimizer: nnx.Optimizer, axis: str | None) -> nnx.GraphDef:

@@ -82,7 +82,7 @@ def _fit(config: Config) -> dict[str, Any]:
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
     optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
-    step, evaluate = compile_steps(model, optimizer, layout.mesh)
+    step, evaluate = compile_steps(model, optimizer, layout.mesh, config.accumulate)
     state = nnx.state((model, optimizer))
     # Not the key that the initial weights were drawn from.
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
@@ -118,12 +118,14 @@ def _fit(config: Config) -> dict[str, Any]:
     return final
 
 
-def compile_steps(model: Any, optimizer: Any, mesh: Any = None) -> tuple[Callable, Callable]:
+def compile_steps(model: Any, optimizer: Any, mesh: Any = None, accumulate: int = 1) -> tuple[Callable, Callable]:
     """The training step and the evaluation of one batch, as compiled functions of the state.
 
     Arguments:
         model, optimizer: as they are to start.
         mesh: of the devices that share a batch, with one axis "data"; None is one device.
+        accumulate: parts of a batch, or of a device's share of it, that are computed in turn; the gradient is that of the
+            batch, noise, dropout and statistics of batches aside, which are those of the parts.
 
     Returns:
         step: (state, batch, device, key, number) -> state, and sums of loss, right answers and rows followed by the norm of
@@ -133,7 +135,7 @@ def compile_steps(model: Any, optimizer: Any, mesh: Any = None) -> tuple[Callabl
     """
     from nets.steps import compiled
 
-    return compiled(model, optimizer, mesh)
+    return compiled(model, optimizer, mesh, accumulate)
 
 
 def main(arguments: list[str] | None = None) -> int:

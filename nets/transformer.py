@@ -28,6 +28,7 @@ class Block(nnx.Module):
         dropout: rate, in [0, 1).
         order: "post" or "pre".
         feed_forward: a layer called as feed_forward(x, device, key), such as `ConvFeedForward`; by default `FeedForward`.
+        dtype: of the products of the linear feed-forward, as in `FeedForward`.
         rngs: for the initial weights.
 
     Raises:
@@ -44,6 +45,7 @@ class Block(nnx.Module):
         dropout: float = 0.0,
         order: str = "post",
         feed_forward: nnx.Module | None = None,
+        dtype: Any = None,
         *,
         rngs: nnx.Rngs,
     ):
@@ -56,7 +58,7 @@ class Block(nnx.Module):
         self.attention, self.order = attention, order
         self.norm1 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.feed_forward = FeedForward(features, hidden, rngs=rngs) if feed_forward is None else feed_forward
+        self.feed_forward = FeedForward(features, hidden, dtype, rngs=rngs) if feed_forward is None else feed_forward
         self.dropout = Dropout(dropout)
 
     def __call__(

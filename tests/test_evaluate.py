@@ -81,7 +81,7 @@ def test_a_folder_without_a_run_or_without_a_network(tmp_path, run, capsys):
         evaluate.evaluate(tmp_path)
 
 
-@pytest.mark.parametrize("device", ["none", "engine11"])
+@pytest.mark.parametrize("device", ["none", pytest.param("engine11", marks=pytest.mark.slow)])
 def test_an_exported_network_computes_the_same(device, run, capsys):
     pytest.importorskip("flatbuffers")
     safetensors = pytest.importorskip("safetensors.numpy")

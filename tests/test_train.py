@@ -118,6 +118,20 @@ def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
         (["--patience", "0"], "`patience` must be a whole number of at least 1, got 0"),
         (["--checkpoint-every", "-1"], "`checkpoint_every` must be finite and at least 0 seconds, got -1.0"),
         (["--devices", "0"], "`devices` must be a whole number of at least 1, or all, got 0"),
+        (["--accumulate", "0"], "`accumulate` must be a whole number of at least 1, got 0"),
+        (["--accumulate", "3"], "`batch_size` must be a multiple of the 3 parts of `accumulate`, got 32; use 30, for example"),
+        (["--buckets"], "`buckets` says nothing of digits; leave it out"),
+        (["--data", "imdb", "--buckets", "--model", "fourier"], "`buckets` would change what model fourier gives"),
+        (
+            ["--data", "imdb", "--buckets", "--model", "lambda"],
+            "a circular lambda layer takes none shorter than its `scope` of 128; lower `scope`, or use `boundary` zero",
+        ),
+        (["--data", "imdb", "--buckets", "--length", "8"], "`buckets` begins at 8 tokens, and `length` is 8; leave it out"),
+        (["--precision", "mixed", "--model", "lambda-resnet"], "`precision` says nothing to model lambda-resnet"),
+        (
+            ["--precision", "mixed", "--data", "imdb", "--maps", "2"],
+            "`precision` mixed finds no matrix in a network that reads text with `maps`",
+        ),
         (["--epochs", "0"], "`epochs` must be a whole number of at least 1, got 0"),
         (["--batch-size", "-1"], "`batch_size` must be a whole number of at least 1"),
         (["--learning-rate", "nan"], "`learning_rate` must be finite and above zero"),
@@ -145,7 +159,7 @@ def test_a_folder_that_cannot_be_written(capsys):
 
 
 def test_choices_are_checked_without_the_command_line():
-    for field in ("data", "model", "gradient"):
+    for field in ("data", "model", "gradient", "precision"):
         config = Config()
         # Set past the type checker that runs in tests only, as a user's call would be.
         object.__setattr__(config, field, "other")
@@ -167,16 +181,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("step", [1, 7, 14])
 def test_the_step_and_the_tensor_that_stopped_being_finite_are_named(step, tmp_path, capsys, monkeypatch):
-    def spoiling(split, size, order=None):
-        for batch in batches(split, size, order):
-            yield (batch[0] * np.float32(1e30), *batch[1:]) if batch[0].tobytes() == bad else batch
+    def spoiling(*arguments):
+        batch = gathered(*arguments)
+        return (batch[0] * np.float32(1e30), *batch[1:]) if batch[0].tobytes() == bad else batch
 
-    batches = data.batches
+    batches, gathered = data.batches, data.gathered
     order = np.random.default_rng(0)
     train_rows = data.load(resolve(Config())).train
     every = [batch for _ in range(2) for batch in batches(train_rows, 128, order.permutation(len(train_rows.labels)))]
     bad = every[step - 1][0].tobytes()
-    monkeypatch.setattr("nets.loop.batches", spoiling)
+    monkeypatch.setattr("nets.loop.gathered", spoiling)
     run = ["--model", "linear", "--shape", "4", "--heads", "1", "--epochs", "2", "--batch-size", "128", "--patch", "4"]
     assert train.main([*run, "--order", "pre", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
     assert f" stopped being finite at step {step}; lower `learning_rate`" in capsys.readouterr().err

@@ -5,6 +5,8 @@ from nets.data import digits, fashion, imdb
 from nets.data.dataset import Dataset as Dataset
 from nets.data.dataset import Split as Split
 from nets.data.dataset import batches as batches
+from nets.data.dataset import gathered as gathered
+from nets.data.dataset import planned as planned
 
 LOADERS = {"digits": digits.load, "imdb": imdb.load, "fashion-mnist": fashion.load}
 

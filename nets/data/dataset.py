@@ -1,10 +1,12 @@
 """What a data set is: three splits of rows and labels, checked where they enter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, labels, weights
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,59 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 
 
-def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Batches (rows, labels, weights) of exactly `size`, in `order`; the last is filled up with rows of weight 0."""
+def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
+    """Batches of exactly `size`, in `order`; the last is filled up with rows of weight 0."""
+    for chosen in planned(split, size, order):
+        yield gathered(split, chosen, size)
+
+
+def planned(
+    split: Split,
+    size: int,
+    order: np.ndarray | None = None,
+    lengths: Sequence[int] | None = None,
+    chance: np.random.Generator | None = None,
+) -> list[np.ndarray]:
+    """The rows of each batch of a pass over a split, every row once: ⌈rows / size⌉ batches, of which one may be smaller.
+
+    With `lengths` the rows of a batch are padded to the same one; what is left over of one length joins the next longer.
+
+    Arguments:
+        split: rows of tokens, if there are lengths.
+        size: rows in a batch.
+        order: of the rows; None is that of the split.
+        lengths: in tokens, ascending, the last for all that are longer.
+        chance: draws the order of the batches; None leaves it, shorter rows first.
+
+    Returns:
+        row numbers, an array for each batch.
+    """
     order = np.arange(len(split.labels)) if order is None else order
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        index = np.concatenate([chosen, np.zeros(size - len(chosen), chosen.dtype)])
-        weights = (np.arange(size) < len(chosen)).astype(np.float32)
-        yield split.rows[index], split.labels[index], weights
+    if lengths is None:
+        return [order[start : start + size] for start in range(0, len(order), size)]
+    bucket = np.searchsorted(lengths[:-1], token_counts(split.rows[order]))
+    plan: list[np.ndarray] = []
+    left = order[:0]
+    for i in range(len(lengths)):
+        rows = np.concatenate([left, order[bucket == i]])
+        whole = len(rows) if i == len(lengths) - 1 else len(rows) - len(rows) % size
+        plan += [rows[start : start + size] for start in range(0, whole, size)]
+        left = rows[whole:]
+    return plan if chance is None else [plan[i] for i in chance.permutation(len(plan))]
+
+
+def gathered(split: Split, chosen: np.ndarray, size: int, lengths: Sequence[int] | None = None) -> Batch:
+    """The batch of the rows that are chosen, filled up to `size` with rows of weight 0 and cut to the first of `lengths` that holds all."""
+    # A row of another length would take the others to its own.
+    filler = 0 if lengths is None else chosen[0]
+    index = np.concatenate([chosen, np.full(size - len(chosen), filler, chosen.dtype)])
+    weights = (np.arange(size) < len(chosen)).astype(np.float32)
+    rows = split.rows[index]
+    if lengths is not None:
+        rows = rows[:, : next(n for n in lengths if n >= token_counts(rows).max())]
+    return rows, split.labels[index], weights
+
+
+def token_counts(rows: np.ndarray) -> np.ndarray:
+    """Tokens of each row before its padding."""
+    return ((rows != 0) * np.arange(1, rows.shape[1] + 1)).max(axis=1)

@@ -1,6 +1,7 @@
 """From an image to one vector for each of its patches."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -17,13 +18,16 @@ class ImageEmbedding(nnx.Module):
         patch: rows and columns of a patch, or one number for both; they divide those of the image.
         features: width.
         channels: numbers of a pixel.
+        dtype: of the product with the weights, as in `PatchEmbedding`.
         rngs: for the initial weights.
 
     Raises:
         ValueError: sizes below 1, or a patch that does not divide the image.
     """
 
-    def __init__(self, image: Sequence[int], patch: Sequence[int] | int, features: int, channels: int = 1, *, rngs: nnx.Rngs):
+    def __init__(
+        self, image: Sequence[int], patch: Sequence[int] | int, features: int, channels: int = 1, dtype: Any = None, *, rngs: nnx.Rngs
+    ):
         self.image = image_size(image)
         self.patch = (patch,) * 2 if isinstance(patch, int) else tuple(patch)
         at_least_one(features=features, channels=channels, **{f"patch[{i}]": n for i, n in enumerate(self.patch)})
@@ -32,7 +36,7 @@ class ImageEmbedding(nnx.Module):
             raise ValueError(f"`patch` must divide the {self.image} pixels of `image`, got {self.patch}; use {fitting}.")
         self.channels = channels
         rows, cols = (n // p for n, p in zip(self.image, self.patch, strict=True))
-        self.embed = PatchEmbedding(self.patch[0] * self.patch[1] * channels, rows * cols, features, rngs=rngs)
+        self.embed = PatchEmbedding(self.patch[0] * self.patch[1] * channels, rows * cols, features, dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch rows cols *channels"]) -> tuple[Float[Array, "batch tokens features"], None]:
         """Vectors, and no mask; the axis of channels may be missing when there is one channel."""
