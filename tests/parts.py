@@ -3,6 +3,7 @@
 import functools
 import math
 
+import jax
 import jax.numpy as jnp
 
 import optics
@@ -79,7 +80,9 @@ _lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detect
 
 @functools.cache
 def _loaded(_double, name, **overrides):
-    return optics.presets.load(name, **overrides)
+    # Numbers, also where the first to ask is being traced.
+    with jax.ensure_compile_time_eval():
+        return optics.presets.load(name, **overrides)
 
 
 def load(name, **overrides):

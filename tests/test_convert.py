@@ -76,7 +76,7 @@ def test_a_network_made_optical(model, key):
     assert [".".join(map(str, path)) for path in optical.paths] == ["first", "rest.0", "rest.1"]
     model.eval()
     exact = model(x)
-    np.testing.assert_allclose(call(optical, x), exact, rtol=1e-6)
+    np.testing.assert_allclose(call(optical, x), exact, rtol=1e-6, atol=1e-7)
     assert relative(call(optical, x, load("ideal", pixels=(5, 5)), scale=2.0), 2 * exact) <= 1e-4
     light = call(optical, x, load("engine11"), key)
     np.testing.assert_array_equal(light, call(optical, x, load("engine11"), key))
