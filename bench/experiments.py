@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import accuracy, results
 from bench.config import Accuracy, Experiments
-from nets.config import FREE, Config
+from nets.config import FREE, PLACES, Config
 from nets.record import result
 from nets.train import fit
 
@@ -93,12 +93,15 @@ def read(plan: str) -> dict[str, dict[str, Any]]:
 
 
 def keep(run: Path, folder: Path) -> None:
-    """Copy what is small of a finished run, all of it or nothing."""
+    """Copy what is small of a finished run, without the folders of this machine; all of it or nothing."""
     half = folder.with_name(folder.name + ".part")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     for name in KEPT:
         if (run / name).exists():
             shutil.copy2(run / name, half / name)
+    about = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    about = {name: value for name, value in about.items() if name not in PLACES}
+    (half / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     half.rename(folder)

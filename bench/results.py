@@ -42,7 +42,8 @@ def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure
     """Write COMMAND.json and COMMAND.png and say where."""
     about = {
         "command": command,
-        "config": {key: str(value) if isinstance(value, Path) else value for key, value in config.items()},
+        # Folders are of one machine, and no part of what was measured.
+        "config": {key: value for key, value in config.items() if not isinstance(value, Path)},
         "seed": config["seed"],
         "commit": commit(),
         "machine": machine(),

@@ -127,6 +127,8 @@ SHORTEST = 8  # of the lengths that `buckets` pads to, in tokens
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
 PROCESSES = ("devices", "coordinator", "processes", "process")
 FREE = ("data_path", "out", "resume", "checkpoint_every", "progress", "cache", "profile", "tensorboard", *PROCESSES)
+# Of these, folders of one machine, which are no part of what a run was.
+PLACES = ("data_path", "out", "cache")
 
 
 def resolve(config: Config) -> Config:

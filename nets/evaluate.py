@@ -112,8 +112,7 @@ def read_config(run: Path) -> Config:
     known = {field.name: values[field.name] for field in fields(Config) if field.name in values}
     for name in ("shape", "kernel"):
         known[name] = None if known.get(name) is None else tuple(known[name])
-    for name in ("data_path", "cache"):
-        known[name] = None if known.get(name) is None else Path(known[name])
+    known["data_path"] = None if known.get("data_path") is None else Path(known["data_path"])
     return Config(**known | {"out": run})
 
 

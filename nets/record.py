@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.config import Config, as_json
+from nets.config import PLACES, Config, as_json
 
 PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
@@ -41,7 +41,9 @@ class Run:
         self._lock()
         # First of all files: a folder with it holds a run, whatever else was not written any more.
         if not (self.folder / "config.json").exists():
-            write(self.folder / "config.json", json.dumps(as_json(config) | about | provenance(), indent=2) + "\n")
+            # Where the data lie is kept for `nets.evaluate`; the folder itself may be moved.
+            values = {name: value for name, value in as_json(config).items() if name not in PLACES or name == "data_path"}
+            write(self.folder / "config.json", json.dumps(values | about | provenance(), indent=2) + "\n")
         for name, text in files.items():
             write(self.folder / name, text)
 

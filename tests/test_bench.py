@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import re
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import bench
 import optics
 from bench import fidelity, memory, results
 from bench.__main__ import main
@@ -23,6 +26,7 @@ def quick(command, tmp_path, capsys, *more):
     written = json.loads((tmp_path / f"{command}.json").read_text())
     assert {"rows", "versions", "machine", "seed", "commit", "config"} <= written.keys()
     assert (tmp_path / f"{command}.png").stat().st_size > 10_000
+    assert str(tmp_path) not in (tmp_path / f"{command}.json").read_text()
     return written["rows"]
 
 
@@ -175,6 +179,14 @@ def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_what_is_recorded_names_no_folder_of_one_machine():
+    recorded = [path for path in (Path(bench.__file__).parent / "results").rglob("*") if path.suffix in (".json", ".jsonl")]
+    assert len(recorded) > 10
+    for path in recorded:
+        found = re.findall(r'"(/[^"]*|~[^"]*|[A-Z]:\\[^"]*)"', path.read_text(encoding="utf-8"))
+        assert not found, f"{path}: {found}"
 
 
 def test_table():

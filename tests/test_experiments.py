@@ -59,6 +59,8 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     kept = tmp_path / "results" / "tiny"
     assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["conv-seed1", "linear-seed0", "linear-seed1"]
     assert not list(kept.rglob("checkpoints"))
+    for recorded in kept.rglob("*.json"):
+        assert str(tmp_path) not in recorded.read_text()
     (tmp_path / "tiny.toml").write_text(PLAN.replace("epochs = 1", "epochs = 2"))
     assert main(command) == 2
     assert "was recorded with other options: `epochs` 1, now 2; move it away" in capsys.readouterr().err

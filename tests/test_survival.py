@@ -19,6 +19,7 @@ from nets.checkpoint import Checkpoints, best
 from nets.config import Config
 from nets.loop import Loop
 from nets.progress import Progress
+from tests import reviews
 
 ROOT = Path(__file__).parents[1]
 SMALL = dict(model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False)
@@ -209,13 +210,7 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
 
 
 def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
-    for split in ("train", "test"):
-        for folder, words in (("pos", "wonderful"), ("neg", "boring")):
-            path = tmp_path / "aclImdb" / split / folder
-            path.mkdir(parents=True)
-            for i in range(16):
-                (path / f"{i}_1.txt").write_text(f"number {i} is a {words} film")
-    run = dict(data="imdb", data_path=tmp_path / "aclImdb", model="fourier", shape=(4,), length=8, vocabulary=60)
+    run = dict(data="imdb", data_path=reviews.write(tmp_path / "aclImdb", 16), model="fourier", shape=(4,), length=8, vocabulary=60)
     train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
     finished = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     # As it was before the last line.

@@ -14,6 +14,7 @@ from nets.build import build_model
 from nets.checkpoint import best, filled
 from nets.config import Config, as_json, resolve
 from nets.diagnose import first_not_finite
+from tests import reviews
 
 
 def lines(folder):
@@ -73,16 +74,11 @@ def test_the_same_seed_gives_the_same_run_with_and_without_progress_bar(tmp_path
 
 
 def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
-    for split in ("train", "test"):
-        for folder, words in (("pos", "wonderful"), ("neg", "boring")):
-            path = tmp_path / "aclImdb" / split / folder
-            path.mkdir(parents=True)
-            for i in range(16):
-                (path / f"{i}_1.txt").write_text(f"number {i} is a {words} film")
     small = ["--model", "conv2d", "--shape", "3", "3", "--heads", "1", "--device", "none", "--length", "16", "--vocabulary", "60"]
-    assert train.main(["--data", "imdb", "--data-path", str(tmp_path / "aclImdb"), *small, "--out", str(tmp_path / "run")]) == 0, (
-        capsys.readouterr().err
-    )
+    assert (
+        train.main(["--data", "imdb", "--data-path", str(reviews.write(tmp_path / "aclImdb", 16)), *small, "--out", str(tmp_path / "run")])
+        == 0
+    ), capsys.readouterr().err
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"test_accuracy", "bag_of_words_accuracy"} <= printed.keys() & lines(tmp_path / "run")[-1].keys()
     assert (tmp_path / "run" / "tokenizer.json").exists()
