@@ -4,6 +4,7 @@ An arm is what the configuration of a run says apart from the seed. The p values
 that do not differ from their reference, one is expected below 0.05.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ def main(options: Accuracy) -> results.Rows:
     )
     if len(runs) < len(folders):
         print(f"left out as unfinished: {len(folders) - len(runs)} of {len(folders)} runs")
-    asked = {name: value for name, value in vars(options).items() if name in ("results", "reference", "seed")}
-    results.write(options.out, "accuracy", rows, asked, picture(rows))
+    results.write(options.out, "accuracy", rows, asdict(options), picture(rows))
     return rows
 
 

@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 
 import optics
 from bench import results
+from optics.device.exposure import DETECTORS, MODULATORS
 from optics.effects import Effect
 
-# The chains of effects that a device may have, in the order that light meets them.
-STAGES = ("slm", "multiplier", "filter", "camera", "detector")
+STAGES = MODULATORS + DETECTORS
 
 
 class Switched(Effect):

@@ -98,17 +98,12 @@ def figures(error: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     relative = rms(error) / rms(exact)
     return {
         "relative_rms_error": relative,
-        "effective_bits": bits(relative),
+        "effective_bits": optics.accounting.effective_bits(relative),
         "bias": float(np.abs(np.mean(error)) / rms(exact)),
         "gain_error": float(
             np.vdot(exact, error if error.shape == exact.shape else np.mean(error, axis=0)).real / np.vdot(exact, exact).real
         ),
     }
-
-
-def bits(relative: float) -> float:
-    """Effective number of bits of a signal with this relative RMS error: (SNR in dB − 1.76) / 6.02 (IEEE 1241)."""
-    return float((-20 * np.log10(relative) - 1.76) / 6.02)
 
 
 def rms(values: np.ndarray) -> float:

@@ -29,7 +29,7 @@ def main(options: Ledger) -> results.Rows:
         ValueError: unknown device or hardware, an assumption that is none, or a folder that cannot be written to.
     """
     device = results.load(options.device)
-    name = options.hardware or accounting.hardware_of(options.device)
+    name = options.hardware or optics.presets.hardware(options.device)
     costs = accounting.hardware(name, **_assumptions(options.assume))
     results.prepare(options.out)
     rows = computations(options, device, costs)
@@ -107,7 +107,7 @@ def break_even() -> results.Rows:
     """From how many numbers on a transform, and from how many taps on a convolution with a fixed kernel, light costs less."""
     rows = []
     for name, parts in accounting.converters().items():
-        energy = sum(parts[key].value for key in ("dac", "modulator", "adc", "receiver"))
+        energy = sum(part.value for part in parts.values())
         for against, per_flop in accounting.electronics().items():
             rows.append(
                 {
@@ -169,7 +169,7 @@ def picture(name: str, rows: results.Rows, planes: results.Rows) -> Figure:
     for against, per_flop in accounting.electronics().items():
         middle.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, label=f"FFT on {against}")
     for set_, parts in accounting.converters().items():
-        energy = 2e12 * sum(parts[key].value for key in ("dac", "modulator", "adc", "receiver"))
+        energy = 2e12 * sum(part.value for part in parts.values())
         middle.axhline(energy, color="0.4", linewidth=0.8, linestyle="--")
         # Two sets lie close together.
         below = set_.startswith("Albireo")

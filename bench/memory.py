@@ -5,13 +5,13 @@ import resource
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
@@ -19,10 +19,9 @@ from tqdm.auto import tqdm
 import optics
 from bench import results
 from bench.config import Memory
-from nets.build import build_model
+from bench.steps import full_batch, new_classifier
 from nets.config import Config, resolve
-from nets.data import Dataset, Split
-from nets.train import compile_steps
+from nets.steps import compile_steps
 
 # Networks of one block by name; the literal convolutions keep a spectrum of every head.
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -125,15 +124,9 @@ def most_held() -> int:
 def lowered(network: dict[str, Any], length: int) -> tuple[Any, Callable]:
     """The training step of a classifier of one block, batch 1, lowered for shapes alone; and what makes its arguments."""
     config = resolve(Config(data="imdb", length=length, batch_size=1, dropout=0.0, **network))
-    rows = np.ones((1, length), np.int32)
-    dataset = Dataset(*[Split(rows, np.zeros(1, np.int32))] * 3, classes=2, vocabulary=1000)
-
-    def build():
-        made = build_model(config, dataset, nnx.Rngs(0))
-        return made, nnx.Optimizer(made, optax.adam(1e-3), wrt=nnx.Param)
-
+    batch = full_batch(config)
+    build = partial(new_classifier, config, batch)
     step, _ = compile_steps(*nnx.eval_shape(build))
-    batch = jnp.asarray(rows), jnp.zeros(1, jnp.int32), jnp.ones(1)
 
     def arguments():
         return nnx.state(build()), batch, None, jax.random.key(0)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bench import config, results
 from bench.config import Report
 from bench.markup import PAGE, listing, plot, shown, tables, words
+from nets.record import write
 
 # What tells training runs apart, and what every record says of its making.
 BRIEF = ("data", "model", "device", "gradient", "epochs", "batch_size", "learning_rate")
@@ -32,13 +33,10 @@ def main(options: Report) -> results.Rows:
     text, sections = page(options.results)
     results.prepare(options.out)
     target = options.out / "report.html"
-    part = target.with_suffix(".part")
     # Whoever opens the page meanwhile finds the old one, not half of the new.
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write(target, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise ValueError(f"`out` {target} cannot be written ({error.strerror}); name another folder.") from None
     print(f"wrote {target}")
     return [{"section": section.title, "file": section.file, "rows": section.rows} for section in sections]

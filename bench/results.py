@@ -1,13 +1,11 @@
 """What a measurement leaves behind: a table on the screen, JSON and a plot beside each other."""
 
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optics
-from nets.record import commit, machine
+from nets import record
 
 Rows = list[dict[str, Any]]
 
@@ -45,12 +43,9 @@ def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure
         # Folders are of one machine, and no part of what was measured.
         "config": {key: value for key, value in config.items() if not isinstance(value, Path)},
         "seed": config["seed"],
-        "commit": commit(),
-        "machine": machine(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "scipy", "equinox")},
+        **record.provenance(("jax", "jaxlib", "numpy", "scipy", "equinox")),
     }
-    (folder / f"{command}.json").write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
+    record.write(folder / f"{command}.json", json.dumps(about | {"rows": rows}, indent=2) + "\n")
     figure.savefig(folder / f"{command}.png", dpi=120)
     print(f"wrote {folder / command}.json and {folder / command}.png")
 

@@ -17,7 +17,7 @@ from bench.timing import compared
 from nets.build import build_model
 from nets.config import Config, resolve
 from nets.data import Dataset, Split
-from nets.train import compile_steps
+from nets.steps import compile_steps
 
 
 def training_steps(options: Options, device: Any) -> results.Rows:
@@ -60,15 +60,26 @@ def step_of(config: Config, seed: int) -> tuple[Callable, Callable]:
         two functions (device, key) -> what they compute.
     """
     config = resolve(replace(config, seed=seed))
-    rng = np.random.default_rng(seed)
-    split = Split(rng.integers(1, 1000, (config.batch_size, config.length)), rng.integers(0, 2, config.batch_size))
-    model = build_model(config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(seed))
-    optimizer = nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)
-    step, evaluate = compile_steps(model, optimizer)
-    state = nnx.state((model, optimizer))
-    batch = jnp.asarray(split.rows), jnp.asarray(split.labels), jnp.ones(config.batch_size)
+    batch = full_batch(config)
+    both = new_classifier(config, batch)
+    step, evaluate = compile_steps(*both)
+    state = nnx.state(both)
 
     def called(function):
         return lambda device, key: function(state, batch, device, jax.random.key(seed) if key is None else key)
 
     return called(step), called(evaluate)
+
+
+def full_batch(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows of random tokens without padding, random labels, and weights of 1."""
+    rng = np.random.default_rng(config.seed)
+    rows, labels = rng.integers(1, 1000, (config.batch_size, config.length)), rng.integers(0, 2, config.batch_size)
+    return jnp.asarray(rows), jnp.asarray(labels), jnp.ones(config.batch_size)
+
+
+def new_classifier(config: Config, batch: tuple) -> tuple[nnx.Module, nnx.Optimizer]:
+    """The classifier of a vocabulary of 1,000 tokens, and its optimizer."""
+    split = Split(np.asarray(batch[0]), np.asarray(batch[1]))
+    model = build_model(config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(config.seed))
+    return model, nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)

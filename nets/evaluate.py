@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         from nets.record import provenance, write
 
-        about = {"run": str(options.run), "seed": options.seed, **provenance()}
+        about = {"seed": options.seed, **provenance()}
         write(options.run / "evaluate.json", json.dumps({"rows": rows, "labels": labels} | about) + "\n")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

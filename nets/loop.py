@@ -35,7 +35,7 @@ class Loop:
     Arguments:
         config, dataset: the run, and its data.
         model: gives the structure of the network, in training mode.
-        step, evaluate: as `nets.train.compile_steps` makes them.
+        step, evaluate: as `nets.steps.compile_steps` makes them.
         state: of (model, optimizer), as it is now.
         device: computes the convolutions.
         root: key of all chance of the steps.

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -133,17 +134,21 @@ def result(folder: Path) -> dict[str, Any] | None:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all."""
     draft = path.with_name(f".{path.name}")
-    with open(draft, "wb") as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with open(draft, "wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
-def provenance() -> dict[str, Any]:
+def provenance(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Versions, Python, machine and commit that numbers were made with."""
     return {
-        "versions": {p: version(p) for p in PACKAGES},
+        "versions": {p: version(p) for p in packages},
         "python": platform.python_version(),
         "machine": machine(),
         "commit": commit(),

@@ -13,8 +13,21 @@ from jax.sharding import PartitionSpec as P
 AXIS = "data"  # of the mesh, and the name by which layers that need the whole batch know it
 
 
-def compiled(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1) -> tuple[Callable, Callable]:
-    """As `nets.train.compile_steps`."""
+def compile_steps(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1) -> tuple[Callable, Callable]:
+    """The training step and the evaluation of one batch, as compiled functions of the state.
+
+    Arguments:
+        model, optimizer: as they are to start.
+        mesh: of the devices that share a batch, with one axis "data"; None is one device.
+        accumulate: parts of a batch, or of a device's share of it, that are computed in turn; the gradient is that of the
+            batch, noise, dropout and statistics of batches aside, which are those of the parts.
+
+    Returns:
+        step: (state, batch, device, key, number) -> state, and sums of loss, right answers and rows followed by the norm of
+            the gradient; `number` is folded into the key unless it is None.
+        evaluate: (state, batch, device, key, number) -> those sums and the class of each row; no dropout, statistics as
+            they are.
+    """
     graph = _graph(model, optimizer, None if mesh is None else AXIS)
     model.eval()
     still = _graph(model, optimizer, None)

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,6 +65,7 @@ def _fit(config: Config) -> dict[str, Any]:
     from nets.loop import Loop, metrics
     from nets.progress import Progress
     from nets.record import Run
+    from nets.steps import compile_steps
 
     layout = distribute.layout(config)
     before = resume.earlier(config)
@@ -116,26 +116,6 @@ def _fit(config: Config) -> dict[str, Any]:
         final = metrics("test", sums) | {"best_epoch": best["epoch"]} | about["baseline"]
         run.finish(final | {"seconds": loop.seconds}, dataset.test.labels, predicted)
     return final
-
-
-def compile_steps(model: Any, optimizer: Any, mesh: Any = None, accumulate: int = 1) -> tuple[Callable, Callable]:
-    """The training step and the evaluation of one batch, as compiled functions of the state.
-
-    Arguments:
-        model, optimizer: as they are to start.
-        mesh: of the devices that share a batch, with one axis "data"; None is one device.
-        accumulate: parts of a batch, or of a device's share of it, that are computed in turn; the gradient is that of the
-            batch, noise, dropout and statistics of batches aside, which are those of the parts.
-
-    Returns:
-        step: (state, batch, device, key, number) -> state, and sums of loss, right answers and rows followed by the norm of
-            the gradient; `number` is folded into the key unless it is None.
-        evaluate: (state, batch, device, key, number) -> those sums and the class of each row; no dropout, statistics as
-            they are.
-    """
-    from nets.steps import compiled
-
-    return compiled(model, optimizer, mesh, accumulate)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -149,7 +149,7 @@ def test_every_assumption_has_a_range_a_unit_and_a_source():
         assert 0 <= figure.low <= figure.value <= figure.high and figure.unit and figure.source
         assert figure.guess or not figure.source.startswith(("our choice", "inferred"))
     for preset in optics.presets.names():
-        assert accounting.hardware_of(preset) in accounting.hardware_names()
+        assert optics.presets.hardware(preset) in accounting.hardware_names()
 
 
 def test_break_even():
@@ -171,7 +171,7 @@ def test_break_even():
         (lambda: accounting.hardware(static_power=-1.0), "`static_power` must be finite and at least 0 W"),
         (lambda: accounting.hardware(wall_plug=0.0), "`wall_plug` must be finite and above 0"),
         (lambda: accounting.hardware(static_power=(1.0, 2.0, 3.0)), r"`static_power` must be one number or \(value, low, high\)"),
-        (lambda: accounting.hardware_of("engine12"), "`name` must be a preset"),
+        (lambda: optics.presets.hardware("engine12"), "`name` must be a preset"),
         (lambda: accounting.price(accounting.Counts(1, 1, 1), {}), "`costs` must have every figure .* exposure_time, .* missing"),
         (lambda: optics.ledger("engine11", (11, 11), (11, 11)), "`device` must be a device .* got 'engine11'"),
         (lambda: optics.ledger(DEVICES["ideal"](), (5, 5), (5, 5)), "`x` has planes of 5×5"),

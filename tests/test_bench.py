@@ -156,7 +156,7 @@ def test_effective_bits():
     # A perfect 8-bit converter: step 1/255 of the range, full-scale sine.
     sine = np.sin(np.linspace(0, 200 * np.pi, 100_001))
     error = np.round((sine + 1) * 127.5) / 127.5 - 1 - sine
-    assert fidelity.bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(8, abs=0.02)
+    assert optics.accounting.effective_bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(8, abs=0.02)
 
 
 @pytest.mark.parametrize(

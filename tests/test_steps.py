@@ -14,7 +14,7 @@ from nets.build import build_model
 from nets.checkpoint import named
 from nets.config import Config, resolve
 from nets.feedforward import FeedForward
-from nets.train import compile_steps
+from nets.steps import compile_steps
 from tests.conftest import relative
 
 SMALL = dict(device="none", heads=2, dropout=0.0, patch=4)

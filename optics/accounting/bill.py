@@ -138,5 +138,12 @@ def _bits(device: Any) -> float:
     x, w = (jax.random.normal(key, (PLANES, *device.shape)) for key in keys[:2])
     found = np.asarray(jax.jit(convolve)(x, w, device, keys[2]), np.float64)
     exact = np.fft.ifft2(np.fft.fft2(np.asarray(x, np.float64)) * np.fft.fft2(np.asarray(w, np.float64))).real
-    relative = np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2))
+    return effective_bits(np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2)))
+
+
+def effective_bits(relative: Any) -> float:
+    """Effective number of bits of a signal with a relative RMS error: (SNR in dB − 1.76) / 6.02, with SNR = −20 log₁₀ of it.
+
+    Source: IEEE Standard 1241 (2010).
+    """
     return float((-20 * np.log10(relative) - 1.76) / 6.02)

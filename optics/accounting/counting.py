@@ -13,11 +13,9 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Inexact
 
 from optics.device import External, phase_only
+from optics.device.exposure import DETECTORS, MODULATORS
 from optics.effects import Effect
 from optics.encode import ComplexAmplitude
-
-# The chains of effects that light meets on its way in and out; what is new here must be counted too.
-MODULATORS, DETECTORS = ("slm", "filter", "multiplier"), ("camera", "detector")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +56,8 @@ def count(call: Callable[[Any, Any], Any], device: Any) -> Counts:
         `Counts`.
 
     Raises:
-        ValueError: what is no device, a computation without it, an exposure without a key, or one whose number of exposures depends on values (`jax.lax.while_loop`,
-            `jax.lax.cond`).
+        ValueError: what is no device, a computation without it, an exposure without a key, or a number of exposures that
+            depends on values (`jax.lax.while_loop`, `jax.lax.cond`).
     """
     marked = _marked(device)
     program = jax.make_jaxpr(call)(marked, jax.random.key(0))

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from optics import presets
 from optics._check import number
 
 FOLDER = Path(__file__).parent
@@ -69,22 +69,13 @@ def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
     return figures
 
 
-def hardware_of(preset: str) -> str:
-    """The kind of hardware that a preset is built of.
-
-    Raises:
-        ValueError: unknown preset.
-    """
-    return presets.hardware(preset)
-
-
 def converters() -> dict[str, dict[str, Figure]]:
     """Published sets of converters, J a conversion: `dac`, `modulator`, `adc`, `receiver`, by name."""
     return {name: dict(_figures(table)) for name, table in _data("converters.toml").items()}
 
 
 def electronics() -> dict[str, Figure]:
-    """What arithmetic costs in electronics, by name: J a floating-point operation or J a multiply-accumulate."""
+    """What arithmetic costs in electronics, by name: J a floating-point operation."""
     return _read("electronics.toml")
 
 
@@ -92,7 +83,7 @@ def _read(file: str) -> dict[str, Figure]:
     return dict(_figures(_data(file)))
 
 
-def _figures(table: dict[str, Any]):
+def _figures(table: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
     for key, field in table.items():
         if isinstance(field, dict):
             yield key, Figure(**field)

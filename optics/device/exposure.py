@@ -12,6 +12,9 @@ from optics.effects import Effect, Modulation, Noise, apply
 from optics.encode import Encoder
 from optics.transfer import light_shape
 
+# The chains of effects that a device may have, by the name of the field, in the order that light meets them.
+MODULATORS, DETECTORS = ("slm", "multiplier", "filter"), ("camera", "detector")
+
 
 def lit(
     encoder: Encoder, slm: tuple[Effect, ...], optics: Callable, a: Inexact[Array, "*lead rows cols"], key: Array | None
