@@ -38,7 +38,7 @@ def peers(device: Any, quick: bool, seed: int) -> results.Rows:
             found = chain.errors((forward(), gradient()), chain.reference(given, **conventions))
             if not found["field_error"] < AGREES:
                 raise ValueError(
-                    f"`peers`: the field of {name} {version(_package(name))} differs from the double precision chain by {found['field_error']:.2g} "
+                    f"`peers`: the field of {_label(name)} differs from the double precision chain by {found['field_error']:.2g} "
                     f"of its maximum; version {_TESTED[_package(name)]} agrees."
                 )
             for what, theirs, mine, some in (
@@ -48,7 +48,7 @@ def peers(device: Any, quick: bool, seed: int) -> results.Rows:
                 rows.append(
                     {
                         "operation": f"{what}, {batch} fields of {n}×{n}",
-                        "what": f"{name} {version(_package(name))}",
+                        "what": _label(name),
                         "against": "optics.wave",
                         **compared(theirs, (), mine, some, 3 if quick else 9),
                         **found,
@@ -74,7 +74,7 @@ def _lenses(device: Any, installed: list[str], quick: bool, seed: int) -> result
         rows.append(
             {
                 "operation": f"one transform, {lens.shape[0]}×{lens.shape[1]}",
-                "what": f"{name} {version(_package(name))}, full propagation on {n}×{n}",
+                "what": f"{_label(name)}, full propagation on {n}×{n}",
                 "against": f"compiled, {type(lens).__name__}",
                 **compared(forward, (), through, (lens, light), 3 if quick else 9),
             }
@@ -142,6 +142,12 @@ def _in_torch(field: Callable, phase: Any, target: Any) -> tuple[Callable, Calla
 
 def _package(name: str) -> str:
     return name.split(",")[0]
+
+
+def _label(name: str) -> str:
+    """Library, version and precision."""
+    package = _package(name)
+    return f"{package} {version(package)}{name.removeprefix(package)}"
 
 
 def _installed(name: str) -> bool:
