@@ -29,7 +29,7 @@ PAGE = Template("""<!doctype html>
   img { filter: brightness(0.9); }
 }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-header, main { max-width: 68rem; margin: auto; padding: 0 1rem; }
+header, main { max-width: 72rem; margin: auto; padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.25; text-wrap: balance; }
 h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
 h3 { margin-top: 2.5rem; }
