@@ -15,7 +15,7 @@ import optics
 from bench import results
 from bench.config import Ledger
 from bench.steps import step_of
-from nets.config import Config
+from nets.config import Config, named_numbers
 from optics import accounting, mapping
 
 # Planes of this many pixels a side, with kernels of their own size, share the frames of a correlator of this size.
@@ -30,7 +30,7 @@ def main(options: Ledger) -> results.Rows:
     """
     device = results.load(options.device)
     name = options.hardware or optics.presets.hardware(options.device)
-    costs = accounting.hardware(name, **_assumptions(options.assume))
+    costs = accounting.hardware(name, **named_numbers("assume", options.assume, "static_power=10"))
     results.prepare(options.out)
     rows = computations(options, device, costs)
     crossings, planes = break_even(), one_frame(device)
@@ -134,19 +134,6 @@ def one_frame(device: Any) -> results.Rows:
         frames = one.frames + (tokens - 1) * (two.frames - one.frames)
         rows.append({"table": "one frame", "tokens": tokens, "correlator_frames": packed.frames, "device_frames": frames})
     return rows
-
-
-def _assumptions(texts: tuple[str, ...]) -> dict[str, float]:
-    found = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if name in found:
-            raise ValueError(f"`assume` must set every cost once, got {name} twice.")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ValueError(f"`assume` must be of the form name=number, such as static_power=10; got {text!r}.") from None
-    return found
 
 
 def picture(name: str, rows: results.Rows, planes: results.Rows) -> Figure:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
 import optics
 from nets.attention import ConvSelfAttention, LinearSelfAttention
-from nets.config import Config
+from nets.config import Config, named_numbers
 from nets.data import Dataset
 from nets.feedforward import ConvFeedForward
 from nets.lambdas import LambdaLayer
@@ -22,7 +23,7 @@ def build_device(config: Config, **overrides: Any) -> Any:
     """The device by preset name, None for "none".
 
     Arguments:
-        config: names the preset, and the embedding that it has to fit.
+        config: names the preset, its numbers and its unit, and the embedding that it has to fit.
         overrides: fields of the preset to set otherwise.
 
     Raises:
@@ -32,6 +33,9 @@ def build_device(config: Config, **overrides: Any) -> Any:
         return None
     if config.device not in optics.presets.names():
         raise ValueError(f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}.")
+    overrides = named_numbers("numbers", config.numbers, "photons=1000") | overrides
+    if config.unit is not None:
+        overrides["unit"] = jax.random.key(config.unit)
     if config.model in ("lambda", "lambda-resnet") and config.maps is None:
         # Their convolutions run over positions, cut to whatever size the device has.
         return optics.presets.load(config.device, **overrides)
@@ -81,13 +85,28 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
         mixer = MIXERS[config.model](config, tokens, rngs)
         return Block(mixer, dropout=config.dropout, order=config.order, feed_forward=feed_forward(), dtype=dtype, rngs=rngs)
 
-    blocks = [block() for _ in range(config.depth)]
-    width = blocks[0].attention.features
+    blocks = [] if config.model == "mean" else [block() for _ in range(config.depth)]
+    width = math.prod(config.shape) if config.model == "mean" else blocks[0].attention.features
     if dataset.image is None:
-        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, rngs=rngs)
+        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, config.pairs, rngs=rngs)
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
-    return Classifier(embedding, blocks, dataset.classes, dropout=config.dropout, rngs=rngs)
+    if config.fixed:
+        for one in blocks:
+            fix(one.attention)
+    return Classifier(embedding, blocks, dataset.classes, config.dropout, config.token_dropout, features=width, rngs=rngs)
+
+
+class Fixed(nnx.Variable):
+    """A weight that is not trained."""
+
+
+def fix(layer: nnx.Module) -> None:
+    """Keep every weight of a layer as it is, whatever is trained around it."""
+    for _, module in nnx.iter_modules(layer):
+        for name, value in vars(module).items():
+            if isinstance(value, nnx.Param):
+                setattr(module, name, Fixed(value[...]))
 
 
 def parameters(model: nnx.Module) -> dict[str, int]:

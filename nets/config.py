@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -23,12 +24,18 @@ class Config:
     """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative. fashion-mnist: 28×28 images of clothes."""
     data_path: Path | None = None
     """Of imdb: aclImdb_v1.tar.gz, or the folder it unpacks to; without it, Hugging Face (extra "hub") is asked. Of fashion-mnist: the folder of its four files; without it, that of the Debian package."""
-    model: Literal["linear", "conv1d", "conv2d", "lambda", "fourier", "lambda-resnet"] = "conv2d"
-    """What mixes the tokens: attention with projections by matrices (linear) or by circular convolutions in one or two dimensions, lambda layers, a Fourier transform, or, for images, a residual network with lambda layers."""
+    model: Literal["linear", "conv1d", "conv2d", "lambda", "fourier", "mean", "lambda-resnet"] = "conv2d"
+    """What mixes the tokens: attention with projections by matrices (linear) or by circular convolutions in one or two dimensions, lambda layers, a Fourier transform, nothing before the mean of all (mean), or, for images, a residual network with lambda layers."""
     device: str | None = None
     """Preset that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d unless given."""
+    numbers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE …")] = ()
+    """Numbers of the preset that are to be otherwise, such as photons=1000."""
+    unit: int | None = None
+    """Draw one physical unit of the device, by number; without, the device has no deviations."""
     gradient: Literal["simulator", "ideal", "optical"] = "simulator"
     """Differentiate through the simulated device, as if it were exact, or by the device itself."""
+    fixed: bool = False
+    """Leave the layers that mix tokens as they were drawn, and train the rest."""
     attention: Literal["wide", "canonical", "narrow"] = "wide"
     """Kind of the linear attention."""
     spectral: bool = False
@@ -59,6 +66,10 @@ class Config:
     """Most tokens of a review; longer ones keep their beginning and their end."""
     vocabulary: int = 20_000
     """Tokens of the byte-pair encoding that is trained on the training reviews."""
+    pairs: int | None = None
+    """Vectors for pairs of neighbouring tokens, which share them by chance, beside those of single tokens; none unless given."""
+    start: Path | None = None
+    """Folder of a run on the same data whose trained network this one starts from."""
     epochs: int | None = None
     """Passes over the training set."""
     buckets: bool = False
@@ -73,10 +84,14 @@ class Config:
     """Of Adam, after a linear warm-up, before a cosine decay to zero."""
     dropout: float | None = None
     """Share of activations dropped in training."""
+    token_dropout: float = 0.0
+    """Share of the tokens of a review that are left out in training."""
     seed: int = 0
     """Of everything random in the run."""
     patience: int | None = None
     """Stop after so many epochs in a row without a better validation accuracy; never unless given."""
+    test: bool = True
+    """Test the network at the end. --no-test leaves the test set alone, as where options are still being chosen."""
     out: Path | None = None
     """Folder of the run; runs/DATA-MODEL-DEVICE unless given."""
     resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = True
@@ -107,6 +122,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 # Options that say something to some models alone; for any other they are refused, not ignored.
 CONVOLUTIONAL, LAMBDA, BLOCKS = ("conv1d", "conv2d"), ("lambda", "lambda-resnet"), ("linear", "conv1d", "conv2d", "lambda", "fourier")
+MIXING = ("linear", *CONVOLUTIONAL, "lambda")  # with weights that mix tokens
 OPTIONS_OF = {
     "attention": ("linear",),
     "spectral": CONVOLUTIONAL,
@@ -117,9 +133,10 @@ OPTIONS_OF = {
     "normalization": ("lambda",),
     "order": BLOCKS,
     "maps": BLOCKS,
-    "patch": BLOCKS,
-    "dropout": BLOCKS,
+    "patch": (*BLOCKS, "mean"),
+    "dropout": (*BLOCKS, "mean"),
     "precision": BLOCKS,
+    "fixed": MIXING,
 }
 SHORTEST = 8  # of the lengths that `buckets` pads to, in tokens
 
@@ -147,8 +164,8 @@ def resolve(config: Config) -> Config:
     of_images, of_text = config.data != "imdb", config.data == "imdb"
     if config.model == "lambda-resnet" and of_text:
         raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
-    for name, meant in {"patch": of_images, "length": of_text, "buckets": of_text}.items():
-        if getattr(config, name) not in (None, False) and not meant:
+    for name, meant in {"patch": of_images, **dict.fromkeys(("length", "buckets", "pairs", "token_dropout"), of_text)}.items():
+        if getattr(config, name) not in (None, False, 0.0) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
@@ -160,14 +177,22 @@ def resolve(config: Config) -> Config:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
-    for name, least in (whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1}).items():
+    for name, least in (whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0}).items():
         value = getattr(config, name)
-        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes"):
+        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes", "pairs", "unit"):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
-    if config.model == "linear" and device != "none" and config.maps is None:
-        raise ValueError("`model` linear has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`.")
+    if config.model in ("linear", "mean") and device != "none" and config.maps is None:
+        raise ValueError(f"`model` {config.model} has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`.")
+    for name in ("numbers", "unit"):
+        if getattr(config, name) not in ((), None) and device == "none":
+            raise ValueError(f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset.")
+    named_numbers("numbers", config.numbers, "photons=1000")
+    if not 0 <= config.token_dropout < 1:
+        raise ValueError(f"`token_dropout` must be at least 0 and below 1, got {config.token_dropout!r}.")
+    if config.start is not None and not (config.start / "config.json").is_file():
+        raise ValueError(f"`start` {config.start} must be the folder of a run, but it has no config.json.")
     if config.batch_size % config.accumulate:
         raise ValueError(
             f"`batch_size` must be a multiple of the {config.accumulate} parts of `accumulate`, got {config.batch_size}; use "
@@ -204,6 +229,30 @@ def as_json(config: Config) -> dict[str, Any]:
     """The fields as JSON values."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, int | float]:
+    """Numbers by name, of texts NAME=VALUE.
+
+    Arguments:
+        option: what the user calls them.
+        texts: what the user gave.
+        example: of such a text.
+
+    Raises:
+        ValueError: another form, or a name twice.
+    """
+    found: dict[str, int | float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError(f"`{option}` must be of the form name=number, such as {example}; got {text!r}.") from None
+        if name in found:
+            raise ValueError(f"`{option}` must set a number once, got {name} twice.")
+        found[name] = int(number) if number.is_integer() else number
+    return found
 
 
 def near(number: int, factor: int) -> int:

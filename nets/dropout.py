@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Dropout(nnx.Module):
@@ -28,3 +28,26 @@ class Dropout(nnx.Module):
             raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
         keep = jax.random.bernoulli(key, 1 - self.rate, x.shape)
         return jnp.where(keep, x / (1 - self.rate), 0)
+
+
+class TokenDropout(Dropout):
+    """Dropout of whole tokens, which become padding: token number 0.
+
+    Arguments:
+        rate: share of tokens left out in training, in [0, 1).
+
+    Raises:
+        ValueError: `rate` outside [0, 1); when called, numbers that are no token numbers.
+
+    Source: M. Iyyer et al., Deep unordered composition rivals syntactic methods for text classification, ACL (2015).
+    """
+
+    def __call__(self, x: Shaped[Array, "*any"], key: Array | None) -> Shaped[Array, "*any"]:
+        if self.deterministic or not self.rate:
+            return x
+        if not jnp.issubdtype(x.dtype, jnp.integer):
+            raise ValueError(f"`token_dropout` leaves out token numbers, which are integers; got {x.dtype}.")
+        if key is None:
+            raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
+        # Not the bits that the dropout of the embedding draws.
+        return jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - self.rate, x.shape), x, 0)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -23,6 +23,10 @@ class Options:
     """Folder that python -m nets.train wrote."""
     device: str | None = None
     """Preset that computes the convolutions, or "none" for the exact FFT; that of the run unless given."""
+    split: Literal["test", "validation"] = "test"
+    """Rows to be read: those of the test, or those that were held out of training to choose by."""
+    units: int | None = None
+    """Test on so many physical units of the device, drawn from --seed on, instead of the device without deviations."""
     sweep: Annotated[str | None, tyro.conf.arg(metavar="FIELD=V1,V2,…")] = None
     """A number of the preset and the values it is to take; the network is compiled once for all of them."""
     seed: int = 0
@@ -37,8 +41,10 @@ def evaluate(
     values: Sequence[float] = (),
     seed: int = 0,
     progress: bool = False,
+    split: str = "test",
+    units: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Test the network of a run on a device, at every value of one of its numbers.
+    """Test the network of a run on a device, at every value of one of its numbers, or on many units of it.
 
     Arguments:
         run: folder of the run.
@@ -47,18 +53,21 @@ def evaluate(
         values: of the field, in its unit. A value that changes the structure of the device (pixels, bits) compiles again.
         seed: of the device's noise, which is the same for every value.
         progress: show a bar.
+        split: "test" or "validation".
+        units: test on so many physical units, seed, seed + 1, …; at the first of `values` if there are any.
 
     Returns:
-        for each value a row: device, field, value, accuracy, loss, and `predicted`, the class of each test row, in order.
+        for each value or unit a row: device, field, value, unit, accuracy, loss, and `predicted`, the class of each row, in
+        order.
 
     Raises:
         ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown device or field, or
             a value outside the field's range.
     """
-    return _rows(run, device, field, values, seed, progress)[0]
+    return _rows(run, device, field, values, seed, progress, split, units)[0]
 
 
-def _rows(run, device, field, values, seed, progress) -> tuple[list[dict[str, Any]], list[int]]:
+def _rows(run, device, field, values, seed, progress, split, units) -> tuple[list[dict[str, Any]], list[int]]:
     import jax
     from flax import nnx
     from tqdm.auto import tqdm
@@ -73,29 +82,30 @@ def _rows(run, device, field, values, seed, progress) -> tuple[list[dict[str, An
     config = read_config(Path(run))
     before = earlier(config)
     name = device or config.device
-    devices = _devices(config, name, field, values)  # refused before anything is read
+    devices = _devices(config, name, field, values, seed, units)  # refused before anything is read
     dataset = load(config, before.tokenizer)
     before.same(dataset)
+    chosen_split = {"test": dataset.test, "validation": dataset.validation}[split]
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     nnx.update(model, filled(nnx.state(model), best(Path(run))))
     model.eval()
     graph, state = nnx.split(model)
     size, lengths = evaluation_size(config), bucket_lengths(config)
-    plan = planned(dataset.test, size, lengths=lengths)
+    plan = planned(chosen_split, size, lengths=lengths)
     compute = jax.jit(lambda state, batch, device, key: sums(nnx.merge(graph, state), batch, device, key))
     root, rows = jax.random.key(seed), []
     with tqdm(total=len(devices) * len(plan), desc="evaluating", unit=" batches", disable=not progress) as bar:
-        for value, built in devices:
+        for value, unit, built in devices:
             found = []
             for i, chosen in enumerate(plan):
-                batch = gathered(dataset.test, chosen, size, lengths)
+                batch = gathered(chosen_split, chosen, size, lengths)
                 found.append(jax.device_get(compute(state, batch, built, jax.random.fold_in(root, i))))
                 bar.update()
             total, predicted = added(plan, found)
-            row = {"device": name, "field": field, "value": value}
+            row = {"device": name, "field": field, "value": value, "unit": unit, "split": split}
             row |= {key.removeprefix("test_"): number for key, number in metrics("test", total).items()}
             rows.append(row | {"predicted": predicted.tolist()})
-    return rows, dataset.test.labels.tolist()
+    return rows, chosen_split.labels.tolist()
 
 
 def read_config(run: Path) -> Config:
@@ -110,26 +120,37 @@ def read_config(run: Path) -> Config:
     except (OSError, ValueError) as error:
         raise ValueError(f"`run` {run} must be the folder of a run, but its config.json cannot be read ({error}).") from None
     known = {field.name: values[field.name] for field in fields(Config) if field.name in values}
-    for name in ("shape", "kernel"):
-        known[name] = None if known.get(name) is None else tuple(known[name])
-    known["data_path"] = None if known.get("data_path") is None else Path(known["data_path"])
+    for name in ("shape", "kernel", "numbers"):
+        if known.get(name) is not None:
+            known[name] = tuple(known[name])
+    for name in ("data_path", "start"):
+        known[name] = None if known.get(name) is None else Path(known[name])
     return Config(**known | {"out": run})
 
 
-def _devices(config: Config, name: str, field: str | None, values: Sequence[float]) -> list[tuple[float | None, Any]]:
-    """(value, device) of the sweep; the devices differ in numbers alone, where the field is a number."""
+def _devices(
+    config: Config, name: str, field: str | None, values: Sequence[float], seed: int, units: int | None
+) -> list[tuple[float | None, int | None, Any]]:
+    """(value, unit, device) of the sweep; the devices differ in numbers alone, where the field is a number."""
     from dataclasses import replace
 
     from nets.build import build_device
 
-    config = replace(config, device=name)
+    if name != config.device:
+        config = replace(config, device=name, numbers=(), unit=None)
+    if units is not None:
+        if name == "none" or not isinstance(units, int) or units < 1:
+            raise ValueError(f"`units` must be at least 1, of a device; got {units!r} of {name}.")
+        own = {} if field is None else {field: values[0]}
+        drawn = range(seed, seed + units)
+        return [(own.get(field), unit, build_device(replace(config, unit=unit), **own)) for unit in drawn]
     if field is None:
-        return [(None, build_device(config))]
+        return [(None, config.unit, build_device(config))]
     if name == "none":
         raise ValueError(f"`sweep` {field} needs a device; set `device` to a preset.")
     if not values:
         raise ValueError(f"`sweep` {field} needs values; write {field}=1,2,3.")
-    return [(value, build_device(config, **{field: value})) for value in values]
+    return [(value, config.unit, build_device(config, **{field: value})) for value in values]
 
 
 def parse(sweep: str | None) -> tuple[str | None, list[float]]:
@@ -152,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = tyro.cli(Options, args=arguments, prog="python -m nets.evaluate")
     try:
         field, values = parse(options.sweep)
-        rows, labels = _rows(options.run, options.device, field, values, options.seed, options.progress)
+        rows, labels = _rows(options.run, options.device, field, values, options.seed, options.progress, options.split, options.units)
 
         from nets.record import provenance, write
 

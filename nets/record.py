@@ -15,6 +15,7 @@ import numpy as np
 
 from nets.config import PLACES, Config, as_json
 
+ENDS = {"test_accuracy", "best_epoch"}  # of which the last line of a finished run has one or both
 PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
 
@@ -78,19 +79,20 @@ class Run:
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
 
-    def finish(self, final: dict[str, Any], labels: np.ndarray, predicted: np.ndarray) -> None:
+    def finish(self, final: dict[str, Any], labels: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
         """Save predictions and curves, then log the last line, which says that the run is finished.
 
         Arguments:
             final: the line.
-            labels, predicted: class numbers of the test rows, in order.
+            labels, predicted: class numbers of the test rows, in order, of a run that was tested.
         """
         if not self.writer:
             return
-        small = np.min_scalar_type(int(max(labels.max(), predicted.max())))
-        with io.BytesIO() as file:
-            np.savez_compressed(file, labels=labels.astype(small), predicted=predicted.astype(small))
-            write(self.folder / "predictions.npz", file.getvalue())
+        if labels is not None:
+            small = np.min_scalar_type(int(max(labels.max(), predicted.max())))
+            with io.BytesIO() as file:
+                np.savez_compressed(file, labels=labels.astype(small), predicted=predicted.astype(small))
+                write(self.folder / "predictions.npz", file.getvalue())
         with io.BytesIO() as file:
             curves(self.lines, final, self.title, file)
             write(self.folder / "curves.png", file.getvalue())
@@ -128,7 +130,7 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
 def result(folder: Path) -> dict[str, Any] | None:
     """What a finished run in the folder came to; None if there is none."""
     lines = read_lines(folder)
-    return {name: value for name, value in lines[-1].items() if name != "seconds"} if lines and "test_accuracy" in lines[-1] else None
+    return {name: value for name, value in lines[-1].items() if name != "seconds"} if lines and ENDS & lines[-1].keys() else None
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -181,7 +183,8 @@ def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path:
         epochs = [line for line in lines if "epoch" in line]
         axes.plot([line["step"] for line in steps], [line[f"train_{what}"] for line in steps], label="train")
         axes.plot([line["step"] for line in epochs], [line[f"validation_{what}"] for line in epochs], "o-", label="validation, each epoch")
-        axes.axhline(final[f"test_{what}"], color="0.4", linestyle="--", label=f"test {final[f'test_{what}']:.4f}")
+        if f"test_{what}" in final:
+            axes.axhline(final[f"test_{what}"], color="0.4", linestyle="--", label=f"test {final[f'test_{what}']:.4f}")
         if what == "accuracy" and "bag_of_words_accuracy" in final:
             value = final["bag_of_words_accuracy"]
             axes.axhline(value, color="0.4", linestyle=":", label=f"bag of words {value:.4f}")

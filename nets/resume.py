@@ -70,6 +70,26 @@ def earlier(config: Config) -> Earlier:
     return Earlier(folder, about, found, text)
 
 
+def start_from(run: Path, model: Any, data_fingerprint: int) -> None:
+    """Give a new network the weights of the best epoch of another run.
+
+    Raises:
+        ValueError: that run has no trained network, or it is another network or of other data.
+    """
+    from flax import nnx
+
+    from nets.checkpoint import best, filled
+
+    about = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    if about.get("data_fingerprint") != data_fingerprint:
+        raise ValueError(f"`start` {run} was trained on other data or other tokens; give a run with the same data, length and vocabulary.")
+    arrays = best(run)
+    try:
+        nnx.update(model, filled(nnx.state(model), arrays))
+    except ValueError as error:
+        raise ValueError(f"`start` {run} holds another network than this run trains ({str(error).split(';')[-1].strip()})") from None
+
+
 def fingerprint(dataset: Dataset) -> int:
     """CRC-32 of the rows and labels of all splits."""
     total = 0

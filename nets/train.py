@@ -22,7 +22,8 @@ def fit(config: Config) -> dict[str, Any]:
         config: the run; None fields take the defaults of the data set.
 
     Returns:
-        the last line of metrics.jsonl: test accuracy and loss, the epoch they are of, and the baseline where there is one.
+        the last line of metrics.jsonl: test accuracy and loss, or those of the validation without a test, the epoch they are
+        of, and the baseline where there is one.
 
     Raises:
         ValueError: a field that no run can have, a folder with another run or a damaged one, or data that cannot be read,
@@ -78,6 +79,8 @@ def _fit(config: Config) -> dict[str, Any]:
     dataset = data.load(config, before.tokenizer)
     about = before.same(dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
+    if config.start is not None:
+        resume.start_from(config.start, model, about["data_fingerprint"])
     total = -(-len(dataset.train.labels) // config.batch_size) * config.epochs
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
@@ -88,7 +91,7 @@ def _fit(config: Config) -> dict[str, Any]:
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
 
     # What the network cannot take is refused by its shapes, before a folder is made.
-    jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.test, config.batch_size))), device, root)
+    jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.validation, config.batch_size))), device, root)
     layout.meet("before anything is written")
     about |= {"parameters": parameters(model), "shards": layout.shards}
     run = Run(config, about, dataset.files, layout.writer)
@@ -109,6 +112,10 @@ def _fit(config: Config) -> dict[str, Any]:
         loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start)
         loop.train()
         best = progress.best
+        if not config.test:
+            final = {f"validation_{name}": best[name] for name in ("accuracy", "loss")} | {"best_epoch": best["epoch"]}
+            run.finish(final | {"seconds": loop.seconds})
+            return final
         if best["checkpoint"] != progress.number:
             arrays = saved.read(best["checkpoint"])[0][0] if layout.writer else None
             loop.state[0] = layout.everywhere(filled(loop.state[0], layout.arrays(arrays, named(loop.state[0]))))

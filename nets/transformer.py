@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from nets._check import at_least_one, one_of
-from nets.dropout import Dropout
+from nets.dropout import Dropout, TokenDropout
 from nets.embedding import PatchEmbedding as PatchEmbedding
 from nets.embedding import TokenEmbedding as TokenEmbedding
 from nets.feedforward import FeedForward
@@ -87,20 +87,34 @@ class Classifier(nnx.Module):
         blocks: of the same width as the embedding.
         classes: number of classes.
         dropout: rate after the embedding, in [0, 1).
+        token_dropout: share of token numbers that training takes for padding, in [0, 1).
+        features: width of the embedding; has to be given only without blocks, for the mean of the vectors alone.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: no block, fewer than one class, `dropout` outside [0, 1).
+        ValueError: no block and no width, fewer than one class, a rate outside [0, 1).
 
     Source: P. Bloem, "Transformers from scratch" (2019), with padding masked.
     """
 
-    def __init__(self, embedding: nnx.Module, blocks: Sequence[Block], classes: int, dropout: float = 0.0, *, rngs: nnx.Rngs):
-        at_least_one(blocks=len(blocks), classes=classes)
+    def __init__(
+        self,
+        embedding: nnx.Module,
+        blocks: Sequence[Block],
+        classes: int,
+        dropout: float = 0.0,
+        token_dropout: float = 0.0,
+        *,
+        features: int | None = None,
+        rngs: nnx.Rngs,
+    ):
+        at_least_one(classes=classes)
+        if not blocks and features is None:
+            raise ValueError("`blocks` must be at least one, got none; give `features` for the mean of the embedding alone.")
         self.embedding, self.blocks = embedding, nnx.List(blocks)
-        self.dropout = Dropout(dropout)
-        features = blocks[-1].attention.features
-        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if blocks[-1].order == "pre" else None
+        self.dropout, self.token_dropout = Dropout(dropout), TokenDropout(token_dropout)
+        features = blocks[-1].attention.features if blocks else features
+        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if blocks and blocks[-1].order == "pre" else None
         self.classes = nnx.Linear(features, classes, rngs=rngs)
 
     def __call__(self, x: Array, device: Any = None, key: Array | None = None) -> Float[Array, "batch classes"]:
@@ -112,7 +126,7 @@ class Classifier(nnx.Module):
             key: of dropout and of the device's noise, consumed; None gives expected values and needs `model.eval()`.
         """
         keys = split(key, len(self.blocks) + 1)
-        h, mask = self.embedding(x)
+        h, mask = self.embedding(self.token_dropout(x, keys[-1]))
         h = self.dropout(h, keys[-1])
         for block, own in zip(self.blocks, keys, strict=False):
             h = block(h, device, own, mask)

@@ -197,7 +197,7 @@ def block(**options):
         (lambda: ConvFeedForward((5,), kernel=6, rngs=nnx.Rngs(0)), "`kernel` must have between 1 and"),
         (
             lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)), [], 2, rngs=nnx.Rngs(0)),
-            "`blocks` must be a whole number",
+            "`blocks` must be at least one",
         ),
         (lambda: nets.TokenEmbedding(0, 4, 5, rngs=nnx.Rngs(0)), "`vocabulary` must be"),
         (

@@ -2,7 +2,9 @@
 
 import tarfile
 import zlib
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -27,12 +29,20 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
 
     Source: A. L. Maas et al., Learning word vectors for sentiment analysis, ACL (2011).
     """
-    texts = read(config.data_path, config.progress)
+    state = None
+    if config.data_path is not None and Path(config.data_path).is_file():
+        found = Path(config.data_path).stat()
+        state = (found.st_size, found.st_mtime_ns)
+    options = (config.data_path, state, tokenizer, config.vocabulary, config.length, config.progress)
+    # Several runs of one process read one file once; of anything else it is not known whether it has changed.
+    return (_load if state is None else _kept)(*options)
+
+
+def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int, length: int, progress: bool) -> Dataset:
+    texts = read(path, progress)
     fresh = tokenizer is None
-    tokenizer = train_tokenizer(texts["train"][0], config.vocabulary) if fresh else read_tokenizer(tokenizer)
-    splits = {
-        name: Split(encode(tokenizer, reviews, config.length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()
-    }
+    tokenizer = train_tokenizer(texts["train"][0], vocabulary) if fresh else read_tokenizer(tokenizer)
+    splits = {name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()}
     train, validation = hold_out(splits["train"], 0.1, seed=0)
     return Dataset(
         train,
@@ -43,6 +53,9 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
         files={"tokenizer.json": tokenizer.to_str()},
         baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])} if fresh else {},
     )
+
+
+_kept = lru_cache(maxsize=2)(_load)
 
 
 def read(path: Path | None, progress: bool = True) -> Texts:
