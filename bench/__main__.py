@@ -5,13 +5,14 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed
+from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed, Tuning
 
 COMMANDS = {
     "fidelity": Fidelity,
     "speed": Speed,
     "memory": Memory,
     "ledger": Ledger,
+    "tuning": Tuning,
     "experiments": Experiments,
     "accuracy": Accuracy,
     "report": Report,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from nets.config import CACHE
+
 
 @dataclass(frozen=True)
 class Options:
@@ -79,6 +81,28 @@ class Experiments:
     """Folder of the runs with their checkpoints."""
     results: Path = Path("bench/results")
     """Folder that configuration, curves and predictions of finished runs are copied to."""
+    cache: Path | None = CACHE
+    """Folder of compiled programs, which make a second start faster."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Choose an option of every arm of a plan by validation, with the same number of runs for each arm and without the test set."""
+
+    plan: str = "imdb-cpu"
+    """Plan in bench/configs, or a TOML file, with a table [tune]: one list of values, and what makes the runs short."""
+    data_path: Path | None = None
+    """Of the data, as for python -m nets.train."""
+    arms: tuple[str, ...] = ()
+    """Arms of the plan; all unless given."""
+    seed: int = 0
+    """Of the runs."""
+    out: Path = Path("runs/tuning")
+    """Folder of the runs with their checkpoints."""
+    results: Path = Path("bench/results")
+    """Folder that the table and the plot go to, in a folder of the plan's name."""
+    cache: Path | None = CACHE
+    """Folder of compiled programs, which make a second start faster."""
 
 
 @dataclass(frozen=True)

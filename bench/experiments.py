@@ -1,6 +1,7 @@
 """Train every arm of a plan over its seeds, go on where an earlier start ended, and keep what is small of each run."""
 
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -43,7 +44,10 @@ def main(options: Experiments) -> results.Rows:
                 continue
             print(f"{name}: {runs / name}", flush=True)
             try:
-                fit(Config(**{**plan[arm], "seed": seed, "data_path": options.data_path, "out": runs / name}))
+                where = {"data_path": options.data_path, "out": runs / name, "cache": options.cache}
+                if "start" in plan[arm]:
+                    where["start"] = runs / f"{plan[arm]['start']}-seed{seed}"
+                fit(Config(**{**plan[arm], "seed": seed, **where}))
             except FloatingPointError as error:
                 # The other arms are not to be lost with it.
                 print(f"error: {name}: {error}", file=sys.stderr)
@@ -73,22 +77,39 @@ def read(plan: str) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: no such plan, or one with options that a run does not have.
     """
+    return arms_of(plan, read_table(plan))
+
+
+def read_table(plan: str) -> dict[str, Any]:
+    """What stands in the file of a plan."""
     path = PLANS / f"{plan}.toml" if not Path(plan).suffix else Path(plan)
     if not path.is_file():
         raise ValueError(f"`plan` must be one of {', '.join(sorted(p.stem for p in PLANS.glob('*.toml')))}, or a TOML file; got {plan!r}.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"`plan` {path} cannot be read: {error}.") from None
-    known = {field.name for field in fields(Config)} - {"seed", "out", "data_path"}
+
+
+def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arms that stand in the file of a plan; each has the options of the table `common` and its own.
+
+    An arm with `like` has those of that arm too. `start` names the arm whose network of the same seed it starts from.
+    """
+    known = {field.name for field in fields(Config)} - {"seed", "out", "data_path", "cache"}
     arms = {}
     for name, own in table.get("arms", {}).items():
-        merged = table.get("common", {}) | own
+        like = arms.get(own.get("like"), table.get("common", {}))
+        merged = like | {key: value for key, value in own.items() if key != "like"}
+        if "like" in own and own["like"] not in arms:
+            raise ValueError(f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}.")
+        if "start" in own and own["start"] not in arms:
+            raise ValueError(f"`plan` {plan}: arm {name} must `start` from an arm before it, got {own['start']!r}.")
         if set(merged) - known:
-            raise ValueError(f"`plan` {path}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run.")
+            raise ValueError(f"`plan` {plan}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run.")
         arms[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}
     if not arms:
-        raise ValueError(f"`plan` {path} has no arms; it needs tables of the form [arms.NAME].")
+        raise ValueError(f"`plan` {plan} has no arms; it needs tables of the form [arms.NAME].")
     return arms
 
 
@@ -102,6 +123,8 @@ def keep(run: Path, folder: Path) -> None:
             shutil.copy2(run / name, half / name)
     about = json.loads((run / "config.json").read_text(encoding="utf-8"))
     about = {name: value for name, value in about.items() if name not in PLACES}
+    if about.get("start") is not None:
+        about["start"] = re.sub(r"-seed\d+$", "", Path(about["start"]).name)
     (half / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     half.rename(folder)

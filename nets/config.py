@@ -142,6 +142,7 @@ SHORTEST = 8  # of the lengths that `buckets` pads to, in tokens
 
 
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
+CACHE = Path("~/.cache/lensformer").expanduser()  # of command lines
 PROCESSES = ("devices", "coordinator", "processes", "process")
 FREE = ("data_path", "out", "resume", "checkpoint_every", "progress", "cache", "profile", "tensorboard", *PROCESSES)
 # Of these, folders of one machine, which are no part of what a run was.
@@ -177,7 +178,9 @@ def resolve(config: Config) -> Config:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
-    for name, least in (whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0}).items():
+    for name, least in (
+        whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0}
+    ).items():
         value = getattr(config, name)
         if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes", "pairs", "unit"):
             continue

@@ -5,12 +5,9 @@ import os
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
-from nets.config import Config, resolve
-
-CACHE = "~/.cache/lensformer"  # of the command line
+from nets.config import CACHE, Config, resolve
 
 
 def fit(config: Config) -> dict[str, Any]:
@@ -129,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; what goes wrong is one line on standard error and exit status 2, or 130 where it was told to stop."""
     import tyro
 
-    config = tyro.cli(Config, args=arguments, default=Config(cache=Path(CACHE).expanduser()), prog="python -m nets.train")
+    config = tyro.cli(Config, args=arguments, default=Config(cache=CACHE), prog="python -m nets.train")
     try:
         final = fit(config)
     except (ValueError, FloatingPointError, OSError) as error:

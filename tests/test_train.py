@@ -252,7 +252,7 @@ def test_what_a_run_leaves_on_request(tmp_path, monkeypatch, capsys):
 @pytest.fixture(autouse=True)
 def cache_of_the_command(tmp_path, monkeypatch):
     """Tests keep nothing in the home of whoever runs them."""
-    monkeypatch.setattr(train, "CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr(train, "CACHE", tmp_path / "kept")
 
 
 def test_config_round_trip():
