@@ -5,7 +5,7 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed, Tuning
+from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed, Studies, Tuning
 
 COMMANDS = {
     "fidelity": Fidelity,
@@ -14,6 +14,7 @@ COMMANDS = {
     "ledger": Ledger,
     "tuning": Tuning,
     "experiments": Experiments,
+    "studies": Studies,
     "accuracy": Accuracy,
     "report": Report,
 }

@@ -75,8 +75,8 @@ class Experiments:
     """Of the data, as for python -m nets.train."""
     arms: tuple[str, ...] = ()
     """Arms of the plan; all unless given."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds, the outer loop."""
+    seeds: tuple[int, ...] = ()
+    """Seeds, the outer loop; those of the plan unless given, or 0 1 2."""
     out: Path = Path("runs/experiments")
     """Folder of the runs with their checkpoints."""
     results: Path = Path("bench/results")
@@ -103,6 +103,20 @@ class Tuning:
     """Folder that the table and the plot go to, in a folder of the plan's name."""
     cache: Path | None = CACHE
     """Folder of compiled programs, which make a second start faster."""
+
+
+@dataclass(frozen=True)
+class Studies(Options):
+    """What trained networks say about a device: noise, converters, aberrations, units, gradient rules, kernels."""
+
+    exact: Path = Path("runs/experiments/imdb-cpu/conv2d-11x11-seed0")
+    """Run that was trained without a device."""
+    through: Path = Path("runs/experiments/imdb-cpu/conv2d-11x11-engine11-seed0")
+    """Run that was trained through the device."""
+    units: int = 32
+    """Physical units of the device."""
+    recorded: tuple[Path, ...] = (Path("bench/results/imdb-cpu"), Path("bench/results/imdb-studies"))
+    """Folders of recorded runs, whose curves are read."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from nets.train import fit
 
 PLANS = Path(__file__).parent / "configs"
 # What is kept of a run; weights and checkpoints stay where they were written.
+SEEDS = (0, 1, 2)
 KEPT = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
 
 
@@ -26,7 +27,8 @@ def main(options: Experiments) -> results.Rows:
     Raises:
         ValueError: an unknown plan or arm, a plan that cannot be read, or a folder that cannot be written to.
     """
-    plan = read(options.plan)
+    file = read_table(options.plan)
+    plan = arms_of(options.plan, file)
     unknown = [arm for arm in options.arms if arm not in plan]
     if unknown:
         raise ValueError(f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}.")
@@ -35,7 +37,7 @@ def main(options: Experiments) -> results.Rows:
     results.prepare(runs)
     lost = 0
     # Seed by seed: after the first round every arm has a figure.
-    for seed in options.seeds:
+    for seed in options.seeds or file.get("seeds", SEEDS):
         for arm in options.arms or plan:
             name = f"{arm}-seed{seed}"
             if result(kept / name):
@@ -46,7 +48,8 @@ def main(options: Experiments) -> results.Rows:
             try:
                 where = {"data_path": options.data_path, "out": runs / name, "cache": options.cache}
                 if "start" in plan[arm]:
-                    where["start"] = runs / f"{plan[arm]['start']}-seed{seed}"
+                    # Of this plan, or of another one: plan/arm.
+                    where["start"] = (runs.parent if "/" in plan[arm]["start"] else runs) / f"{plan[arm]['start']}-seed{seed}"
                 fit(Config(**{**plan[arm], "seed": seed, **where}))
             except FloatingPointError as error:
                 # The other arms are not to be lost with it.
@@ -94,7 +97,8 @@ def read_table(plan: str) -> dict[str, Any]:
 def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The arms that stand in the file of a plan; each has the options of the table `common` and its own.
 
-    An arm with `like` has those of that arm too. `start` names the arm whose network of the same seed it starts from.
+    An arm with `like` has those of that arm too. `start` names the arm whose network of the same seed it starts from, as
+    plan/arm if it is of another plan.
     """
     known = {field.name for field in fields(Config)} - {"seed", "out", "data_path", "cache"}
     arms = {}
@@ -103,7 +107,7 @@ def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
         merged = like | {key: value for key, value in own.items() if key != "like"}
         if "like" in own and own["like"] not in arms:
             raise ValueError(f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}.")
-        if "start" in own and own["start"] not in arms:
+        if "start" in own and own["start"] not in arms and "/" not in own["start"]:
             raise ValueError(f"`plan` {plan}: arm {name} must `start` from an arm before it, got {own['start']!r}.")
         if set(merged) - known:
             raise ValueError(f"`plan` {plan}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run.")

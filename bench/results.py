@@ -41,13 +41,17 @@ def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure
     about = {
         "command": command,
         # Folders are of one machine, and no part of what was measured.
-        "config": {key: value for key, value in config.items() if not isinstance(value, Path)},
+        "config": {key: value for key, value in config.items() if not _is_place(value)},
         "seed": config["seed"],
         **record.provenance(("jax", "jaxlib", "numpy", "scipy", "equinox")),
     }
     record.write(folder / f"{command}.json", json.dumps(about | {"rows": rows}, indent=2) + "\n")
     figure.savefig(folder / f"{command}.png", dpi=120)
     print(f"wrote {folder / command}.json and {folder / command}.png")
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, Path) or (isinstance(value, tuple) and any(isinstance(part, Path) for part in value))
 
 
 def table(rows: Rows, columns: dict[str, str]) -> str:

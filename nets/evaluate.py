@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from nets.config import Config, bucket_lengths
+from nets.config import Config
 
 
 @dataclass(frozen=True)
@@ -68,44 +68,22 @@ def evaluate(
 
 
 def _rows(run, device, field, values, seed, progress, split, units) -> tuple[list[dict[str, Any]], list[int]]:
-    import jax
-    from flax import nnx
     from tqdm.auto import tqdm
 
-    from nets.build import build_model
-    from nets.checkpoint import best, filled
-    from nets.data import gathered, load, planned
-    from nets.loop import added, evaluation_size, metrics
-    from nets.resume import earlier
-    from nets.steps import sums
+    from nets.trained import Trained
 
     config = read_config(Path(run))
-    before = earlier(config)
     name = device or config.device
     devices = _devices(config, name, field, values, seed, units)  # refused before anything is read
-    dataset = load(config, before.tokenizer)
-    before.same(dataset)
-    chosen_split = {"test": dataset.test, "validation": dataset.validation}[split]
-    model = build_model(config, dataset, nnx.Rngs(config.seed))
-    nnx.update(model, filled(nnx.state(model), best(Path(run))))
-    model.eval()
-    graph, state = nnx.split(model)
-    size, lengths = evaluation_size(config), bucket_lengths(config)
-    plan = planned(chosen_split, size, lengths=lengths)
-    compute = jax.jit(lambda state, batch, device, key: sums(nnx.merge(graph, state), batch, device, key))
-    root, rows = jax.random.key(seed), []
-    with tqdm(total=len(devices) * len(plan), desc="evaluating", unit=" batches", disable=not progress) as bar:
+    trained = Trained(Path(run), config)
+    rows = []
+    with tqdm(total=len(devices) * len(trained.plan(split)), desc="evaluating", unit=" batches", disable=not progress) as bar:
         for value, unit, built in devices:
-            found = []
-            for i, chosen in enumerate(plan):
-                batch = gathered(chosen_split, chosen, size, lengths)
-                found.append(jax.device_get(compute(state, batch, built, jax.random.fold_in(root, i))))
-                bar.update()
-            total, predicted = added(plan, found)
-            row = {"device": name, "field": field, "value": value, "unit": unit, "split": split}
-            row |= {key.removeprefix("test_"): number for key, number in metrics("test", total).items()}
-            rows.append(row | {"predicted": predicted.tolist()})
-    return rows, chosen_split.labels.tolist()
+            found, predicted = trained.on(built, seed, split, bar.update)
+            rows.append(
+                {"device": name, "field": field, "value": value, "unit": unit, "split": split, **found, "predicted": predicted.tolist()}
+            )
+    return rows, trained.split(split).labels.tolist()
 
 
 def read_config(run: Path) -> Config:

@@ -1,0 +1,188 @@
+"""What trained networks say about the device: noise, converters, aberrations, units, gradient rules and kernels.
+
+Networks are tested on the reviews that were held out of training, never on the test set.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from tqdm.auto import tqdm
+
+from bench import results
+from bench.config import Studies
+from bench.studies_plot import picture
+from nets.build import build_device, build_model
+from nets.config import Config
+from nets.data import gathered
+from nets.evaluate import read_config
+from nets.record import read_lines, result
+from nets.steps import sums
+from nets.trained import Trained
+
+RULES = ("simulator", "ideal", "optical")
+# Values that a trained network is tested at, by field of the preset.
+SWEPT = {
+    "photons": (1, 3, 10, 30, 100, 300, 1e3, 1e4, 62_400),
+    "adc_bits": (2, 3, 4, 5, 6, 8, 10),
+    "dac_bits": (2, 3, 4, 5, 6, 8),
+    "aberration": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3),
+}
+
+
+def main(options: Studies) -> results.Rows:
+    """Test the networks of two runs, compare gradients, read the curves of the recorded runs; returns the rows.
+
+    Raises:
+        ValueError: a run that is not there or not finished, an unknown device, or a folder that cannot be written to.
+    """
+    exact, through = (_trained(folder) for folder in (options.exact, options.through))
+    results.prepare(options.out)
+    rows = []
+    networks = {"trained exactly": exact, "trained through the device": through}
+    for name, trained in networks.items():
+        rows += [{"study": "alone", "network": name, **_tested(trained, None, options.seed)}]
+        rows += deployed(name, trained, options)
+    rows += gradients(through, options)
+    rows += curves(options.recorded)
+    figure = picture(rows)
+    print(results.table([row for row in rows if row["study"] in ("population", "gradient", "curve")], COLUMNS))
+    results.write(options.out, "studies", rows, asdict(options), figure)
+    return rows
+
+
+COLUMNS = {
+    "study": "",
+    "network": "",
+    "unit": "",
+    "rule": "",
+    "stage": "",
+    "part": "",
+    "cosine": ".3f",
+    "name": "",
+    "accuracy": ".2%",
+    "epochs_to_80": ".2f",
+}
+
+
+def _trained(folder: Path) -> Trained:
+    if not (folder / "config.json").is_file() or result(folder) is None:
+        raise ValueError(f"{folder} holds no finished run; train it first: python -m bench experiments.")
+    return Trained(folder, read_config(folder))
+
+
+def _tested(trained: Trained, device: Any, seed: int) -> dict[str, float]:
+    return trained.on(device, seed, "validation")[0]
+
+
+def deployed(name: str, trained: Trained, options: Studies) -> results.Rows:
+    """A network on the device as it is, with one number otherwise, and on many physical units."""
+
+    def device(unit: int | None, **numbers: Any) -> Any:
+        return build_device(replace(trained.config, device=options.device, numbers=(), unit=unit), **numbers)
+
+    rows = []
+    swept = {"photons": SWEPT["photons"][::4]} if options.quick else SWEPT
+    cases = [(field, value) for field, values in swept.items() for value in values]
+    for field, value in tqdm(cases, desc=f"{name}: swept", unit=" devices", leave=False):
+        # Aberrations are of a unit; their mean over some.
+        units = range(4) if field == "aberration" else (None,)
+        found = [_tested(trained, device(unit, **{field: value}), options.seed) for unit in units]
+        row = {"study": "deployed", "network": name, "field": field, "value": value}
+        rows.append(row | {what: float(np.mean([one[what] for one in found])) for what in ("accuracy", "loss")})
+    for unit in tqdm(range(2 if options.quick else options.units), desc=f"{name}: units", unit=" units", leave=False):
+        rows.append({"study": "population", "network": name, "unit": unit, **_tested(trained, device(unit), options.seed)})
+    return rows
+
+
+def gradients(trained: Trained, options: Studies) -> results.Rows:
+    """Cosine between the gradient of each rule, in one shot of noise, and that of the exact network, before and after training.
+
+    Apart for the layers that mix tokens and for the rest.
+    """
+    dataset, rows = trained.dataset, []
+    batches = [
+        np.arange(i, i + trained.config.batch_size)
+        for i in range(0, (2 if options.quick else 8) * trained.config.batch_size, trained.config.batch_size)
+    ]
+    device = build_device(replace(trained.config, device=options.device))
+    for stage in ("before training", "after training"):
+        by_rule = {}
+        for rule in RULES:
+            config = replace(trained.config, gradient=rule, dropout=0.0, token_dropout=0.0)
+            model = build_model(config, dataset, nnx.Rngs(config.seed))
+            if stage == "after training":
+                nnx.update(model, trained.state)
+            model.eval()
+            gradient = _gradient(model)
+            by_rule[rule] = [gradient(_batch(dataset.train, chosen, config), device, jax.random.key(i)) for i, chosen in enumerate(batches)]
+            if rule == "simulator":
+                exact = [gradient(_batch(dataset.train, chosen, config), None, jax.random.key(0)) for chosen in batches]
+        for rule, found in by_rule.items():
+            for part in ("mixers", "rest"):
+                cosines = [_cosine(_part(ours, part), _part(theirs, part)) for ours, theirs in zip(found, exact, strict=True)]
+                row = {"study": "gradient", "stage": stage, "rule": rule, "part": part}
+                rows.append(row | {"cosine": float(np.mean(cosines)), "cosine_deviation": float(np.std(cosines, ddof=1))})
+    return rows
+
+
+def _batch(split: Any, chosen: np.ndarray, config: Config) -> tuple:
+    return gathered(split, chosen, config.batch_size)
+
+
+def _gradient(model: nnx.Module) -> Callable:
+    """(batch, device, key) -> the gradient of the mean loss with respect to every weight, by name."""
+    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+
+    @jax.jit
+    def of(weights, batch, device, key):
+        def loss(weights):
+            return sums(nnx.merge(graph, weights, rest), batch, device, key)[0][0] / batch[2].sum()
+
+        return jax.grad(loss)(weights)
+
+    def gradient(batch: tuple, device: Any, key: Any) -> dict[tuple, np.ndarray]:
+        return {path: np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(of(weights, batch, device, key))}
+
+    return gradient
+
+
+def _part(gradient: dict[tuple, np.ndarray], part: str) -> np.ndarray:
+    mixing = {"attention", "lambdas"}
+    return np.concatenate([leaf.ravel() for path, leaf in gradient.items() if bool(mixing & set(path)) == (part == "mixers")])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def curves(recorded: Sequence[Path]) -> results.Rows:
+    """How fast each recorded run learned: passes over the training set until three lines in a row of its accuracy average 80 %."""
+    rows = []
+    for folder in sorted(path.parent for part in recorded for path in part.glob("*/config.json")):
+        final = result(folder)
+        if final is None or "test_accuracy" not in final:
+            continue
+        config, lines = read_config(folder), read_lines(folder)
+        steps = [line for line in lines if "train_accuracy" in line and "epoch" not in line]
+        whole = next(line["step"] / line["epoch"] for line in lines if "epoch" in line)
+        running = np.convolve([line["train_accuracy"] for line in steps], np.ones(3) / 3, mode="valid")
+        reached = np.flatnonzero(running >= 0.8)
+        rows.append(
+            {
+                "study": "curve",
+                "name": folder.name,
+                "device": config.device,
+                "numbers": list(config.numbers),
+                "gradient": config.gradient,
+                "kernel": None if config.kernel is None else config.kernel[0],
+                "seed": config.seed,
+                "accuracy": final["test_accuracy"],
+                "epochs_to_80": float(steps[reached[0] + 2]["step"] / whole) if len(reached) else None,
+            }
+        )
+    return rows

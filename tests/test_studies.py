@@ -1,0 +1,154 @@
+"""Tuning of a plan and studies of trained networks, on digits, small."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import experiments, studies
+from bench.__main__ import main
+from nets import train
+from nets.config import Config
+
+PLAN = """
+seeds = [4]
+
+[common]
+data = "digits"
+epochs = 1
+heads = 1
+patch = 4
+batch_size = 256
+progress = false
+device = "none"
+
+[tune]
+learning_rate = [1e-3, 1e-2]
+
+[arms.a]
+kernel = [3, 3]
+
+[arms.b]
+like = "a"
+kernel = [1, 1]
+
+[arms.c]
+start = "a"
+like = "a"
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A plan that was trained, its arms b and c from seed 4 on."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.toml").write_text(PLAN)
+    command = ["experiments", "--plan", str(folder / "tiny.toml"), "--out", str(folder / "runs"), "--results", str(folder / "results")]
+    assert main([*command, "--cache", "None"]) == 0
+    return folder
+
+
+def test_plans_have_seeds_likeness_and_starts(runs):
+    kept = runs / "results" / "tiny"
+    assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["a-seed4", "b-seed4", "c-seed4"]
+    about = {name: json.loads((kept / f"{name}-seed4" / "config.json").read_text()) for name in "abc"}
+    assert about["b"]["kernel"] == [1, 1] and about["c"]["kernel"] == [3, 3] and about["c"]["patch"] == 4
+    # It went on from where a had come to, whose folder is named without its place.
+    assert about["c"]["start"] == "a" and about["a"]["start"] is None
+    first, last = (json.loads((kept / f"{name}-seed4" / "metrics.jsonl").read_text().splitlines()[0])["train_loss"] for name in "ac")
+    assert last < first
+
+
+def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch):
+    command = [
+        "tuning",
+        "--plan",
+        str(runs / "tiny.toml"),
+        "--out",
+        str(runs / "tuning"),
+        "--results",
+        str(runs / "results"),
+        "--cache",
+        "None",
+    ]
+    assert main([*command, "--arms", "a"]) == 0
+    fit, trained = train.fit, []
+    from bench import tuning
+
+    monkeypatch.setattr(tuning, "fit", lambda config: trained.append(config) or fit(config))
+    (runs / "tiny.toml").write_text(PLAN.split("[arms.c]")[0])
+    assert main(command) == 0
+    assert all(not config.test and config.seed == 0 for config in trained)
+    rows = json.loads((runs / "results" / "tiny" / "tuning.json").read_text())["rows"]
+    assert [(row["arm"], row["learning_rate"]) for row in rows] == [("a", 1e-3), ("a", 1e-2), ("b", 1e-3), ("b", 1e-2)]
+    assert not any("test" in name for row in rows for name in row)
+    for arm in "ab":
+        own = [row for row in rows if row["arm"] == arm]
+        assert [row["validation_loss"] for row in own if row["chosen"]] == [min(row["validation_loss"] for row in own)]
+    assert not list((runs / "tuning").rglob("predictions.npz")) and "chosen" in capsys.readouterr().out
+
+
+def test_studies_of_two_networks(runs, tmp_path, capsys):
+    folder = tmp_path / "through"
+    train.fit(Config(heads=1, patch=4, kernel=(3, 3), epochs=2, batch_size=128, progress=False, out=folder))
+    command = ["studies", "--exact", str(runs / "runs" / "tiny" / "a-seed4"), "--through", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*command, "--recorded", str(runs / "results" / "tiny"), "--quick"]) == 0
+    found = json.loads((tmp_path / "out" / "studies.json").read_text())
+    assert str(runs) not in json.dumps(found) and (tmp_path / "out" / "studies.png").stat().st_size > 20_000
+    rows = found["rows"]
+    photons = {
+        row["value"]: row["loss"]
+        for row in rows
+        if row["study"] == "deployed" and row["network"] != "trained exactly" and row["field"] == "photons"
+    }
+    assert photons[1] > photons[max(photons)]
+    units = [row for row in rows if row["study"] == "population" and row["network"] == "trained exactly"]
+    assert len(units) == 2 and len({row["loss"] for row in units}) == 2
+    cosines = {(row["stage"], row["rule"], row["part"]): row["cosine"] for row in rows if row["study"] == "gradient"}
+    assert len(cosines) == 12 and all(-1 <= cosine <= 1.000001 for cosine in cosines.values())
+    # With the gradient of the exact convolution the noise of the forward pass is all that is left.
+    assert cosines["after training", "ideal", "rest"] > 0.9
+    curves = [row for row in rows if row["study"] == "curve"]
+    assert {row["name"] for row in curves} == {"a-seed4", "b-seed4", "c-seed4"}
+
+
+def test_passes_until_80_percent(tmp_path):
+    folder = tmp_path / "conv-seed0"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"data": "digits", "seed": 0, "device": "none"}))
+    lines = [{"step": 10 * i, "train_loss": 0.5, "train_accuracy": accuracy} for i, accuracy in enumerate([0.6, 0.7, 0.79, 0.82, 0.9], 1)]
+    lines += [{"epoch": 1, "step": 100, "train_accuracy": 0.8, "validation_accuracy": 0.8}, {"test_accuracy": 0.9, "best_epoch": 1}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (row,) = studies.curves([tmp_path])
+    # (0.79 + 0.82 + 0.9) / 3 is the first average past 0.8, and ends at step 50 of 100.
+    assert row["epochs_to_80"] == pytest.approx(0.5) and row["kernel"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tuning", "--arms", "cubic"], "`arms` must be of the plan, which has mean, linear"),
+        (["tuning", "--plan", "imdb-full"], "`plan` imdb-full must have a table [tune] with one list of values"),
+        (["studies", "--exact", "nowhere"], "nowhere holds no finished run; train it first"),
+        (["experiments", "--plan", "first.toml"], "arm a must `start` from an arm before it, got 'b'"),
+        (["experiments", "--plan", "like.toml"], "arm a must be `like` an arm before it, got 'b'"),
+    ],
+)
+def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "first.toml").write_text('[arms.a]\nstart = "b"\n')
+    (tmp_path / "like.toml").write_text('[arms.a]\nlike = "b"\n')
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_learning_rates_of_a_plan_are_the_best_of_its_tuning():
+    """The plan says what validation chose, not what was tried on the test set."""
+    rows = json.loads((experiments.PLANS.parent / "results" / "imdb-cpu" / "tuning.json").read_text())["rows"]
+    plan = experiments.read("imdb-cpu")
+    for arm, options in plan.items():
+        own = {row["learning_rate"]: row["validation_loss"] for row in rows if row["arm"] == arm}
+        assert options["learning_rate"] == min(own, key=own.get) and len(own) == 3, arm
+    assert np.isfinite([row["validation_loss"] for row in rows]).all()
