@@ -75,6 +75,8 @@ class Experiments:
     """Of the data, as for python -m nets.train."""
     arms: tuple[str, ...] = ()
     """Arms of the plan; all unless given."""
+    quick: bool = False
+    """Only 50 steps of each arm, without the test, to see that it runs and how long it would take; nothing is recorded."""
     seeds: tuple[int, ...] = ()
     """Seeds, the outer loop; those of the plan unless given, or 0 1 2."""
     out: Path = Path("runs/experiments")

@@ -4,20 +4,23 @@ import json
 import re
 import shutil
 import sys
+import tempfile
+import time
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from bench import accuracy, results
 from bench.config import Accuracy, Experiments
-from nets.config import FREE, PLACES, Config
+from nets.config import FREE, PLACES, Config, resolve
 from nets.record import result
 from nets.train import fit
 
 PLANS = Path(__file__).parent / "configs"
 # What is kept of a run; weights and checkpoints stay where they were written.
 SEEDS = (0, 1, 2)
+ROWS = {"digits": 1294, "imdb": 22_500, "fashion-mnist": 54_000}  # of the training sets, without what is held out
 KEPT = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
 
 
@@ -32,6 +35,8 @@ def main(options: Experiments) -> results.Rows:
     unknown = [arm for arm in options.arms if arm not in plan]
     if unknown:
         raise ValueError(f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}.")
+    if options.quick:
+        return smoke(plan, options)
     kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
     results.prepare(kept, "results")
     results.prepare(runs)
@@ -60,6 +65,33 @@ def main(options: Experiments) -> results.Rows:
     if lost:
         print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
     return accuracy.main(Accuracy(results=kept, out=kept))
+
+
+STEPS = 50
+
+
+def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows:
+    """Train each arm for so many steps, in a folder that is thrown away, and print how long the whole would take at most."""
+    rows = []
+    for arm in options.arms or plan:
+        config = resolve(Config(**{name: value for name, value in plan[arm].items() if name != "start"}))
+        short = {"epochs": 1, "examples": min(STEPS * config.batch_size, ROWS[config.data]), "test": False, "cache": options.cache}
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            last = fit(replace(config, **short, data_path=options.data_path, out=Path(folder) / arm))
+            seconds = time.perf_counter() - start
+        hours = config.epochs * ROWS[config.data] / short["examples"] * seconds / 3600
+        rows.append(
+            {
+                "arm": arm,
+                "steps": STEPS,
+                "validation_loss": last["validation_loss"],
+                "seconds": seconds,
+                "hours_of_the_whole_at_most": hours,
+            }
+        )
+    print(results.table(rows, {"arm": "", "steps": "", "validation_loss": ".4f", "seconds": ".0f", "hours_of_the_whole_at_most": ".2g"}))
+    return rows
 
 
 def _same(folder: Path, arm: dict[str, Any]) -> None:

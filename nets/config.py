@@ -68,6 +68,8 @@ class Config:
     """Tokens of the byte-pair encoding that is trained on the training reviews."""
     pairs: int | None = None
     """Vectors for pairs of neighbouring tokens, which share them by chance, beside those of single tokens; none unless given."""
+    examples: int | None = None
+    """Train on so many rows of the training set, and validate on a tenth as many; all unless given."""
     start: Path | None = None
     """Folder of a run on the same data whose trained network this one starts from."""
     epochs: int | None = None
@@ -179,10 +181,11 @@ def resolve(config: Config) -> Config:
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
     whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
     for name, least in (
-        whole | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0}
+        whole
+        | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0, "examples": 1}
     ).items():
         value = getattr(config, name)
-        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes", "pairs", "unit"):
+        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes", "pairs", "unit", "examples"):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")

@@ -59,6 +59,15 @@ def test_plans_have_seeds_likeness_and_starts(runs):
     assert last < first
 
 
+def test_a_plan_is_tried_in_a_few_steps(runs, tmp_path, capsys):
+    command = ["experiments", "--plan", str(runs / "tiny.toml"), "--arms", "b", "--quick", "--out", str(tmp_path / "runs")]
+    assert main([*command, "--results", str(tmp_path / "results"), "--cache", "None"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1].split()
+    # All 1,294 rows in 6 batches are one epoch, and so the whole.
+    assert line[:2] == ["b", "6"] and float(line[4]) == pytest.approx(float(line[3]) / 3600, abs=5e-4, rel=0.2)
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
+
+
 def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch):
     command = [
         "tuning",

@@ -1,10 +1,13 @@
 """Data sets by name: each module has `load(config) -> Dataset`."""
 
+from dataclasses import replace
+
 from nets.config import Config
 from nets.data import digits, fashion, imdb
 from nets.data.dataset import Dataset as Dataset
 from nets.data.dataset import Split as Split
 from nets.data.dataset import batches as batches
+from nets.data.dataset import first as first
 from nets.data.dataset import gathered as gathered
 from nets.data.dataset import planned as planned
 
@@ -19,6 +22,12 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
         tokenizer: of text, the tokenizer.json of an earlier run, used in place of a new one; the baseline is not made again.
 
     Raises:
-        ValueError: its data are missing, empty or not finite, with the place named.
+        ValueError: its data are missing, empty or not finite, with the place named, or fewer than `config.examples`.
     """
-    return LOADERS[config.data](config) if tokenizer is None else LOADERS[config.data](config, tokenizer)
+    found = LOADERS[config.data](config) if tokenizer is None else LOADERS[config.data](config, tokenizer)
+    if config.examples is None:
+        return found
+    if config.examples > len(found.train.labels):
+        raise ValueError(f"`examples` must be at most the {len(found.train.labels)} rows of the training set, got {config.examples}.")
+    train, validation = first(found.train, config.examples), first(found.validation, -(-config.examples // 10))
+    return replace(found, train=train, validation=validation)

@@ -70,6 +70,11 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 
 
+def first(split: Split, count: int) -> Split:
+    """The first rows of a split."""
+    return Split(split.rows[:count], split.labels[:count])
+
+
 def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
     """Batches of exactly `size`, in `order`; the last is filled up with rows of weight 0."""
     for chosen in planned(split, size, order):
