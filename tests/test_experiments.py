@@ -31,7 +31,7 @@ def test_plans_of_the_project_are_runs():
 
     for name in ("imdb-cpu", "imdb-full"):
         arms = experiments.read(name)
-        assert {"linear", "conv1d", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"} <= arms.keys()
+        assert {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"} <= arms.keys()
         for fields in arms.values():
             resolve(Config(**fields))
 
