@@ -1,7 +1,6 @@
 """Train every arm of a plan over its seeds, go on where an earlier start ended, and keep what is small of each run."""
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -61,7 +60,7 @@ def main(options: Experiments) -> results.Rows:
                 print(f"error: {name}: {error}", file=sys.stderr)
                 lost += 1
                 continue
-            keep(runs / name, kept / name)
+            keep(runs / name, kept / name, plan[arm].get("start"))
     if lost:
         print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
     return accuracy.main(Accuracy(results=kept, out=kept))
@@ -149,8 +148,14 @@ def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return arms
 
 
-def keep(run: Path, folder: Path) -> None:
-    """Copy what is small of a finished run, without the folders of this machine; all of it or nothing."""
+def keep(run: Path, folder: Path, start: str | None = None) -> None:
+    """Copy what is small of a finished run, without the folders of this machine; all of it or nothing.
+
+    Arguments:
+        run: its folder.
+        folder: where it is kept.
+        start: the arm that it started from, as the plan names it.
+    """
     half = folder.with_name(folder.name + ".part")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
@@ -159,8 +164,7 @@ def keep(run: Path, folder: Path) -> None:
             shutil.copy2(run / name, half / name)
     about = json.loads((run / "config.json").read_text(encoding="utf-8"))
     about = {name: value for name, value in about.items() if name not in PLACES}
-    if about.get("start") is not None:
-        about["start"] = re.sub(r"-seed\d+$", "", Path(about["start"]).name)
+    about["start"] = start
     (half / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     half.rename(folder)

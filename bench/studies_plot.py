@@ -11,6 +11,7 @@ UNITS = {
     "dac_bits": "DAC (bits a quadrature)",
     "aberration": "aberrations (waves rms, mean of four units)",
 }
+NOMINAL = 62_400  # photoelectrons of engine11
 COLOURS = {"trained exactly": "C0", "trained through the device": "C1"}
 
 
@@ -79,14 +80,22 @@ def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def _of_kernels(row: dict[str, Any]) -> bool:
-    return row["name"].startswith("conv2d-") and row["gradient"] == "simulator" and "fixed" not in row["name"]
+    return (
+        row["name"].startswith("conv2d-")
+        and row["gradient"] == "simulator"
+        and not any(word in row["name"] for word in ("fixed", "literal"))
+    )
 
 
 def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
     exact = [100 * row["accuracy"] for row in rows if row["name"].startswith("conv2d-11x11-seed")]
-    own = sorted((float(row["numbers"][0].removeprefix("photons=")), 100 * row["accuracy"]) for row in rows if row["numbers"])
-    own = [pair for pair in own]
-    axes.plot([photons for photons, _ in own], [accuracy for _, accuracy in own], "s-", color="C1", label="trained through the device")
+    for tuned, style, label in ((False, "s-", "trained through the device"), (True, "*", "trained exactly, fine-tuned on the device")):
+        own = [row for row in rows if row["numbers"] and ("finetuned" in row["name"]) == tuned]
+        pairs = sorted((float(row["numbers"][0].removeprefix("photons=")), 100 * row["accuracy"]) for row in own)
+        if not tuned:
+            pairs += [(NOMINAL, 100 * row["accuracy"]) for row in rows if row["name"].startswith("conv2d-11x11-engine11-seed")]
+        if pairs:
+            axes.plot(*zip(*pairs, strict=True), style, color="C2" if tuned else "C1", label=label)
     if exact:
         axes.axhline(np.mean(exact), color="C0", linestyle=":", label="exact twin")
         axes.axhline(np.mean(exact) - 3, color="0.4", linestyle="--", label="3 points below")

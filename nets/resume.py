@@ -70,7 +70,7 @@ def earlier(config: Config) -> Earlier:
     return Earlier(folder, about, found, text)
 
 
-def start_from(run: Path, model: Any, data_fingerprint: int) -> None:
+def start_from(run: Path, model: Any, config: Config, dataset: Dataset) -> None:
     """Give a new network the weights of the best epoch of another run.
 
     Raises:
@@ -81,7 +81,8 @@ def start_from(run: Path, model: Any, data_fingerprint: int) -> None:
     from nets.checkpoint import best, filled
 
     about = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    if about.get("data_fingerprint") != data_fingerprint:
+    files = {name: (run / name).read_text(encoding="utf-8") if (run / name).exists() else None for name in dataset.files}
+    if files != dataset.files or any(about.get(name) != getattr(config, name) for name in ("data", "length")):
         raise ValueError(f"`start` {run} was trained on other data or other tokens; give a run with the same data, length and vocabulary.")
     arrays = best(run)
     try:

@@ -77,7 +77,7 @@ def _fit(config: Config) -> dict[str, Any]:
     about = before.same(dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     if config.start is not None:
-        resume.start_from(config.start, model, about["data_fingerprint"])
+        resume.start_from(config.start, model, config, dataset)
     total = -(-len(dataset.train.labels) // config.batch_size) * config.epochs
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))

@@ -48,7 +48,7 @@ def test_a_run_starts_from_another(run, tmp_path):
     with pytest.raises(ValueError, match=r"`start` .* holds another network"):
         train.fit(wrong)
     with pytest.raises(ValueError, match=r"`start` .* was trained on other data"):
-        about = json.loads((run / "config.json").read_text()) | {"data_fingerprint": 0}
+        about = json.loads((run / "config.json").read_text()) | {"data": "fashion-mnist"}
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "config.json").write_text(json.dumps(about))
         train.fit(dataclasses.replace(wrong, start=tmp_path / "other"))
