@@ -5,7 +5,7 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed
+from bench.config import Accuracy, Api, Experiments, Fidelity, Ledger, Memory, Report, Speed
 
 COMMANDS = {
     "fidelity": Fidelity,
@@ -15,6 +15,7 @@ COMMANDS = {
     "experiments": Experiments,
     "accuracy": Accuracy,
     "report": Report,
+    "api": Api,
 }
 
 

@@ -18,6 +18,9 @@ class TokenEmbedding(nnx.Module):
         length: most tokens in a row.
         features: width.
         rngs: for the initial vectors, normal with variance 1/features.
+
+    Raises:
+        ValueError: sizes below 1, or, when called, more tokens than `length`.
     """
 
     def __init__(self, vocabulary: int, length: int, features: int, *, rngs: nnx.Rngs):
@@ -40,6 +43,9 @@ class PatchEmbedding(nnx.Module):
         features: width.
         dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: sizes below 1, or, when called, more patches than `length`.
     """
 
     def __init__(self, inputs: int, length: int, features: int, dtype: Any = None, *, rngs: nnx.Rngs):

@@ -27,14 +27,15 @@ def error_budget(rows: list[dict[str, Any]], title: str = "") -> Figure:
     figure = Figure(figsize=(8, 1.4 + 0.38 * len(rows)), layout="constrained")
     axes = figure.subplots()
     errors = [max(float(row["relative_rms_error"]), 1e-12) for row in rows]
-    bars = axes.barh(range(len(rows)), errors, color=BLUE, height=0.6, label="alone, with the optics")
-    axes.bar_label(bars, [f"{error:.1e}" for error in errors], fontsize=8, padding=3)
+    axes.barh(range(len(rows)), errors, color=BLUE, height=0.6, label="alone, with the optics")
+    for i, error in enumerate(errors):
+        axes.annotate(f"{error:.1e}", (1.01, i), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False)
     without = [(i, float(row["without"])) for i, row in enumerate(rows) if row.get("without") is not None]
     if without:
         axes.plot([max(v, 1e-12) for _, v in without], [i for i, _ in without], "D", color=ORANGE, markersize=6, label="all but this one")
     axes.set(xscale="log", xlabel="relative RMS error of the result (1)", ylabel="effect")
     every = errors + [v for _, v in without]
-    axes.set_xlim(min(every) / 3, 6 * max(every))
+    axes.set_xlim(min(every) / 3, 3 * max(every))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(np.arange(len(rows)), labels=[row["condition"] for row in rows])
     axes.invert_yaxis()

@@ -53,11 +53,11 @@ def scale_bar(axes: Any, width: float | int) -> None:
     bar = Rectangle((x, y), length * factor, 0.025 * (top - bottom), facecolor="white", edgecolor="black", linewidth=0.8, gid="scale bar")
     axes.add_patch(bar)
     axes.text(
-        x + length * factor / 2,
+        x,
         y + 0.04 * (top - bottom),
         quantity(length, "m"),
         color="white",
-        ha="center",
+        ha="left",
         va="bottom",
         fontsize=9,
         path_effects=[withStroke(linewidth=2, foreground="black")],

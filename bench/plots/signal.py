@@ -42,12 +42,12 @@ def encoder(encoder: Any, numbers_: Any = None, title: str = "") -> Figure:
     a = default if numbers_ is None else jnp.asarray(numbers_)
     drive, found = map(np.asarray, _encoded(encoder, a))
     shown = np.asarray(drive)[:MOST]
-    figure = Figure(figsize=(12, 6), layout="constrained")
+    figure = Figure(figsize=(3 * (2 + len(shown)), 5.4), layout="constrained")
     axes = figure.subplots(2, 2 + len(shown), squeeze=False)
     amplitude_and_phase(axes[0, 0], axes[1, 0], a, title="numbers")
     for i, plane in enumerate(shown):
         amplitude_and_phase(axes[0, i + 1], axes[1, i + 1], plane, title=f"modulator, {i + 1} of {len(drive)}")
-    amplitude_and_phase(axes[0, -1], axes[1, -1], found, title=f"mean of a block, off by {relative(found, a):.1e}")
+    amplitude_and_phase(axes[0, -1], axes[1, -1], found, title=f"found, off by {relative(found, a):.1e}")
     figure.suptitle(title or type(encoder).__name__)
     return figure
 
