@@ -226,6 +226,6 @@ if lost.any():
     print(
         f"The smallest residual of a start that did not find it is {residuals[lost].min():.1e}, with an error of {errors[lost][np.argmin(residuals[lost])]:.0%}:"
     )
-    print("a residual of a few per cent looks like success in the laboratory, and is none.")
+    print("such a residual looks like success in the laboratory, and is none.")
 few = {name: values[0] for name, values in noisy.items()}
 print(f"At {photons[0]:.0e} photons: " + ", ".join(f"{name}: {value:.1%}" for name, value in few.items()) + ".")

@@ -71,7 +71,7 @@ def test_one_line_names_the_effect():
     assert len(LINE.findall(nonideality())) == 1
 
 
-@pytest.mark.parametrize("name", [n if n in ("saturate", "laser") else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS])
+@pytest.mark.parametrize("name", [n if n == "saturate" else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS])
 def test_any_effect(name, monkeypatch, capsys):
     """Whoever changes that one line studies another effect."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
