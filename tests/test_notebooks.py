@@ -25,14 +25,14 @@ def code(notebook):
 
 
 @pytest.mark.notebooks
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_runs(source, tmp_path, monkeypatch):
     """In a kernel of its own, as a reader would run it, in the fast setting."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = jupytext.read(source)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert drawn(notebook) and not errors(notebook)
 
 
