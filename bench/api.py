@@ -4,8 +4,11 @@ import importlib
 import importlib.util
 import pkgutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from bench import results
 from bench.config import Api
@@ -33,17 +36,38 @@ def main(options: Api) -> Path:
     with warnings.catch_warnings():
         # Annotations of shapes, such as "*lead rows cols", are no Python expressions.
         warnings.simplefilter("ignore", UserWarning)
-        # A package that names its exports hides its modules.
-        pdoc.pdoc(*PACKAGES, *modules("nets"), output_directory=options.out)
+        with exporting(*PACKAGES):
+            pdoc.pdoc(*PACKAGES, output_directory=options.out)
     pages = sum(1 for _ in options.out.rglob("*.html"))
     print(f"wrote {pages} pages to {options.out}; begin with {options.out / 'index.html'}")
     return options.out / "index.html"
 
 
-def modules(package: str) -> list[str]:
-    """The modules and packages inside a package that are public."""
-    paths = importlib.import_module(package).__path__
-    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(paths) if not module.name.startswith("_")]
+@contextmanager
+def exporting(*roots: str) -> Iterator[None]:
+    """Let every package name what it re-exports, and its modules: pdoc shows on a page what `__all__` names, or else what is defined there."""
+    before: list[tuple[ModuleType, Any]] = []
+    try:
+        for root in roots:
+            names = [root, *(m.name for m in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}.") if m.ispkg)]
+            for package in map(importlib.import_module, names):
+                inside = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+                shown = [name for name in getattr(package, "__all__", sorted(vars(package))) if _exported(package, name)]
+                before.append((package, vars(package).get("__all__")))
+                package.__all__ = list(dict.fromkeys([*shown, *inside]))
+        yield
+    finally:
+        for package, names in before:
+            if names is None:
+                del package.__all__
+            else:
+                package.__all__ = names
+
+
+def _exported(package: ModuleType, name: str) -> bool:
+    """Whether a name of a package is a function or class from within it."""
+    where = "" if name.startswith("_") else getattr(getattr(package, name), "__module__", None) or ""
+    return where.startswith(f"{package.__name__}.")
 
 
 def public(package: str) -> dict[str, object]:

@@ -128,7 +128,9 @@ left.set(xlabel="tokens (1)", ylabel="temporary memory (MiB)")
 right.set(xlabel="tokens (1)", ylabel="shortest of three calls (ms)")
 left.legend(frameon=False, fontsize=8)
 for axes in (left, right):
-    axes.grid(alpha=0.3, which="both")
+    axes.minorticks_off()
+    axes.set_xticks(LENGTHS, labels=[f"{m:,}" for m in LENGTHS])
+    axes.grid(alpha=0.3)
 figure
 
 # %%
@@ -196,7 +198,9 @@ figure = Figure(figsize=(6, 3.4), layout="constrained")
 axes = figure.subplots()
 axes.loglog(LENGTHS, lines, "o-", color=BLUE)
 axes.set(xlabel="tokens (1)", ylabel="exposures of one layer, scope 5 (1)")
-axes.grid(alpha=0.3, which="both")
+axes.minorticks_off()
+axes.set_xticks(LENGTHS, labels=[f"{m:,}" for m in LENGTHS])
+axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
@@ -213,6 +217,6 @@ print(
 print("   saves, not the lambda.")
 print(f"2. Exposures grow with the length to the power of {power:.2f}, {counted[SCOPES.index(5)] / n:.1f} a token at scope 5.")
 print(
-    f"3. From {SCOPES[0]} to {SCOPES[-1]} taps the exposures grow {counted[-1] / counted[0]:.1f}-fold: a line of 11 pixels leaves fewer and fewer results."
+    f"3. From {SCOPES[0]} to {SCOPES[-1]} taps the exposures grow {counted[-1] / counted[0]:.1f}-fold: a line of 11 pixels leaves fewer results to a longer kernel."
 )
 print(f"4. One shot of the whole layer is off by {100 * errors[0]:.1f} % at {SCOPES[0]} tap and {100 * errors[-1]:.1f} % at {SCOPES[-1]}.")
