@@ -21,7 +21,8 @@ LINE = re.compile(r"^effect = .*$", re.MULTILINE)
 
 
 def code(notebook):
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    # Blank lines around a cell belong to the layout of the source.
+    return [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code"]
 
 
 @pytest.mark.notebooks
