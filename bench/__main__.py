@@ -5,7 +5,7 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Experiments, Fidelity, Ledger, Memory, Report, Speed, Studies, Tuning
+from bench.config import Accuracy, Api, Experiments, Fidelity, Ledger, Memory, Report, Speed, Studies, Tuning
 
 COMMANDS = {
     "fidelity": Fidelity,
@@ -17,6 +17,7 @@ COMMANDS = {
     "studies": Studies,
     "accuracy": Accuracy,
     "report": Report,
+    "api": Api,
 }
 
 

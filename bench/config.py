@@ -129,3 +129,13 @@ class Report:
     """Folder of results and run folders."""
     out: Path = Path("runs/bench")
     """Folder that the page goes to."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API reference of optics and nets as HTML that needs no network, made from the docstrings (extra "docs")."""
+
+    source: bool = True
+    """Show the source under each name."""
+    out: Path = Path("runs/api")
+    """Folder that the pages go to."""

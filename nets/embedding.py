@@ -23,6 +23,9 @@ class TokenEmbedding(nnx.Module):
         pairs: number of vectors for pairs; None for single tokens alone.
         rngs: for the initial vectors, normal with variance 1/features.
 
+    Raises:
+        ValueError: sizes below 1, or, when called, more tokens than `length`.
+
     Source: of the pairs, A. Joulin et al., Bag of tricks for efficient text classification, EACL (2017).
     """
 
@@ -74,6 +77,9 @@ class PatchEmbedding(nnx.Module):
         features: width.
         dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
         rngs: for the initial weights.
+
+    Raises:
+        ValueError: sizes below 1, or, when called, more patches than `length`.
     """
 
     def __init__(self, inputs: int, length: int, features: int, dtype: Any = None, *, rngs: nnx.Rngs):

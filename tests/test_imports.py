@@ -1,4 +1,4 @@
-"""Imports run one way: wave -> transfer / effects / encode / detect -> device -> convolution -> nets -> bench."""
+"""Imports run one way: wave -> transfer / effects / encode / detect -> device -> convolution -> nets -> bench -> notebooks."""
 
 import ast
 from pathlib import Path
@@ -18,8 +18,9 @@ ORDER = [
     {"optics"},
     {"nets"},
     {"bench"},
+    {"notebooks"},
 ]
-FORBIDDEN = {"optics": {"flax", "matplotlib", "optax"}, "nets": set(), "bench": set()}
+FORBIDDEN = {"optics": {"flax", "matplotlib", "optax"}, "nets": {"ipywidgets"}, "bench": {"ipywidgets"}, "notebooks": set()}
 
 
 def imports(path):
@@ -43,7 +44,7 @@ def rank(module):
 
 
 def modules():
-    for package in ("optics", "nets", "bench"):
+    for package in ("optics", "nets", "bench", "notebooks"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             yield path, name.removesuffix(".__init__")
@@ -76,8 +77,10 @@ def test_the_core_draws_no_pictures_and_knows_no_networks():
 def test_files_are_small_and_not_named_after_what_the_package_exports():
     import nets
     import optics
+    from bench import plots
 
     exported = {"optics": {name for name in dir(optics) if callable(getattr(optics, name))}, "nets": set(nets.__all__)}
+    assert not {path.stem for path in (ROOT / "bench/plots").glob("*.py")} & {name for name in dir(plots) if callable(getattr(plots, name))}
     for path, name in modules():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
         assert path.stem not in exported.get(name.split(".")[0], ()), path

@@ -144,6 +144,9 @@ def _bits(device: Any) -> float:
 def effective_bits(relative: Any) -> float:
     """Effective number of bits of a signal with a relative RMS error: (SNR in dB − 1.76) / 6.02, with SNR = −20 log₁₀ of it.
 
+    Arguments:
+        relative: relative RMS error, above 0, scalar.
+
     Source: IEEE Standard 1241 (2010).
     """
     return float((-20 * np.log10(relative) - 1.76) / 6.02)

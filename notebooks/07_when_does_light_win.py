@@ -1,0 +1,210 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The ledger: when does light win?
+#
+# **A lens transforms for free. At which size, and under which assumptions, does an optical convolution cost less than an electronic one?**
+#
+# The transform is free, but its numbers are not: each must be written by a digital-to-analogue converter and read by an
+# analogue-to-digital one. Electronics pays for arithmetic instead, $5 N \log_2 N$ operations for a transform of $N$ complex
+# numbers. Light costs less where
+#
+# $$ N \cdot E_{\text{conversion}} < 5\, N \log_2(N)\, E_{\text{flop}}
+#    \quad\Longleftrightarrow\quad N > 2^{\,E_{\text{conversion}} / (5 E_{\text{flop}})} . $$
+#
+# The exponent is what makes this question hard: a factor of two in what a converter costs *squares* the size that is needed.
+
+# %%
+# %matplotlib inline
+import math
+import os
+
+import ipywidgets
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+import optics
+from bench.plots.scale import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from optics import accounting
+
+matplotlib.rcParams["figure.dpi"] = 80
+FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer planes, for a quick look
+
+# %% [markdown]
+# ## One convolution on an engine of 11×11
+#
+# Exposures and conversions are *counted*, in the traced program; energies are *assumed*, each with a range and a source.
+
+# %%
+device = optics.presets.load("engine11", level="ideal")  # the lens has no price
+costs = accounting.hardware("integrated")
+one = optics.ledger(device, (11, 11), (11, 11), costs)
+print(one)
+print("\nassumed:")
+for name, figure_ in costs.items():
+    print(
+        f"  {name:18s} {figure_.value:.3g} {figure_.unit}  [{figure_.low:.3g} … {figure_.high:.3g}]{'  a guess' if figure_.guess else ''}"
+    )
+
+# %% [markdown]
+# ## Where the energy goes
+#
+# Bars are shares at the assumed values; whiskers run from every assumption at its cheapest to every one at its dearest.
+
+# %%
+terms = {name: values for name, values in sorted(one.terms.items(), key=lambda item: -item[1][0]) if values[0] > 1e-3 * one.joules}
+figure = Figure(figsize=(8, 0.9 + 0.42 * len(terms)), layout="constrained")
+axes = figure.subplots()
+values = 1e9 * np.array(list(terms.values()))
+axes.barh(range(len(terms)), values[:, 0], color=BLUE, height=0.6)
+axes.errorbar(
+    values[:, 0], range(len(terms)), xerr=[values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], fmt="none", ecolor="0.3", capsize=3
+)
+axes.set_yticks(range(len(terms)), labels=list(terms))
+axes.invert_yaxis()
+axes.set(xscale="log", xlabel="energy of one 11×11 convolution (nJ)", ylabel="cause")
+axes.grid(axis="x", alpha=0.3)
+figure
+
+# %% [markdown]
+# ## Break-even
+#
+# Energy for each complex number of a transform: electronics climbs with $\log_2 N$, converters are flat. Where a line crosses a
+# dashed one, light begins to win. The lens, the laser and the memory are left out: this is the case *for* light.
+
+# %%
+converters = {name: sum(part.value for part in parts.values()) for name, parts in accounting.converters().items()}
+ranges = {
+    name: (sum(part.low for part in parts.values()), sum(part.high for part in parts.values()))
+    for name, parts in accounting.converters().items()
+}
+electronics = accounting.electronics()
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+
+
+def drawn(picojoule=0.0):
+    """The crossing of electronics and converters, and a converter of one's own."""
+    numbers = np.logspace(0.5, 9, 200)
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for colour, (name, per_flop) in zip(COLOURS, electronics.items(), strict=False):
+        axes.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, color=colour, label=f"FFT on {name}")
+    for i, (name, energy) in enumerate(converters.items()):
+        axes.axhline(2e12 * energy, color="0.35", linestyle="--", linewidth=1)
+        axes.annotate(name, (1.005, 2e12 * energy), xycoords=("axes fraction", "data"), fontsize=8, va="bottom" if i % 2 else "top")
+    if picojoule:
+        axes.axhline(2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ a real number")
+    axes.set(xlabel="complex numbers in a transform, N (1)", ylabel="energy of a complex number (pJ)")
+    axes.legend(fontsize=8, loc="upper left", ncols=2, framealpha=0.9)
+    axes.grid(alpha=0.3)
+    axes.set_ylim(0.3, 2e4)
+    return figure
+
+
+drawn(1.0)
+
+# %%
+_ = ipywidgets.interact(drawn, picojoule=ipywidgets.FloatLogSlider(1.0, min=-2, max=2, step=0.25, continuous_update=False))
+
+# %% [markdown]
+# ## How sure is that?
+#
+# The size from which light wins, for every pair of converter and electronics, with the range of what is known of the
+# converter. Where a bar spans many decades, the honest answer is that nobody knows.
+
+# %%
+pairs = [(c, e) for e in electronics for c in converters]
+figure = Figure(figsize=(9, 0.8 + 0.36 * len(pairs)), layout="constrained")
+axes = figure.subplots()
+MOST = 1e15
+crossings = {}
+for i, (c, e) in enumerate(pairs):
+    low, value, high = (
+        min(accounting.break_even_pixels(2 * energy, electronics[e].value), MOST) for energy in (ranges[c][0], converters[c], ranges[c][1])
+    )
+    crossings[c, e] = (low, value, high)
+    colour = COLOURS[list(electronics).index(e)]
+    axes.plot([low, high], [i, i], color=colour, linewidth=6, alpha=0.4, solid_capstyle="butt")
+    axes.plot(value, i, "o", color=colour)
+axes.axvline(121, color="0.4", linestyle="--", linewidth=1)
+axes.annotate("11×11", (121, -0.8), fontsize=9, ha="center", annotation_clip=False)
+axes.axvline(2**20, color="0.4", linestyle="--", linewidth=1)
+axes.annotate("1,024×1,024", (2**20, -0.8), fontsize=9, ha="center", annotation_clip=False)
+axes.set_yticks(range(len(pairs)), labels=[f"{c} / {e}" for c, e in pairs], fontsize=8)
+axes.invert_yaxis()
+axes.set(xscale="log", xlabel="complex numbers from which light costs less (1); the axis ends at 10¹⁵", ylabel="converters / electronics")
+axes.set_xlim(1, 2 * MOST)
+axes.grid(axis="x", alpha=0.3)
+figure
+
+# %% [markdown]
+# ## What precision costs
+#
+# Photons are cheap beside converters, and they buy bits: shot noise falls with the root of their number. From some point on the
+# converters, not the light, set the error, and more light is thrown away.
+
+# %%
+photons = np.logspace(2, 7, 4 if FAST else 9)
+planes = jax.random.normal(jax.random.key(0), (2, 4 if FAST else 24, 11, 11))
+exact = optics.convolve(*planes)
+
+
+def bits(photons):
+    """Effective bits of one shot with so many photons in a full-scale pixel."""
+    lit = optics.presets.load("engine11", level="ideal", photons=photons)
+    error = optics.convolve(*planes, lit, jax.random.key(1)) - exact
+    return accounting.effective_bits(float(jnp.linalg.norm(error) / jnp.linalg.norm(exact)))
+
+
+found = [bits(float(n)) for n in photons]
+figure = Figure(figsize=(6.5, 3.4), layout="constrained")
+axes = figure.subplots()
+axes.semilogx(photons, found, "o-", color=ORANGE)
+axes.set(xlabel="photons of a full-scale pixel in a frame (1)", ylabel="effective bits of a convolution (bit)")
+axes.grid(alpha=0.3)
+figure
+
+# %% [markdown]
+# ## A kernel that stays
+#
+# A fixed filter need not be written again. Then light competes with multiplying out the taps, and what counts is how many of them
+# there are.
+
+# %%
+taps = {(c, e): accounting.break_even_taps(energy, 2 * electronics[e].value) for e in electronics for c, energy in converters.items()}
+for (c, e), count in sorted(taps.items(), key=lambda item: item[1]):
+    side = math.sqrt(count)
+    print(f"{c:28s} against {e:16s}: from {count:10.3g} taps on, a kernel of {side:.0f}×{side:.0f}")
+
+# %% [markdown]
+# ## What was learnt
+
+# %%
+fft = 3 * accounting.fft_flops(121, real=True) * electronics["GPU, BF16"].value
+against = "GPU, BF16"
+cheapest, dearest = min(converters, key=converters.get), max(converters, key=converters.get)
+wide = {pair: high / low for pair, (low, _, high) in crossings.items()}
+widest = max(wide, key=wide.get)
+print(
+    f"1. One 11×11 convolution takes {one.frames} exposures and {one.joules * 1e9:.1f} nJ ({one.low * 1e9:.2g} to {one.high * 1e9:.2g}), {one.conversion:.0%} of it conversion."
+)
+print(f"   The three transforms in electronics: {fft * 1e9:.2g} nJ. The transform being free does not matter; the numbers do.")
+print(f"2. Against {against} light wins from {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, and from")
+print(f"   {crossings[dearest, against][1]:.3g} with {dearest}.")
+print(
+    f"3. What is known of {widest[0]} leaves the crossing against {widest[1]} open by a factor of {wide[widest]:.1g} or more: the exponent makes"
+)
+print("   'when' a question about converters and electronics, hardly about optics.")
+print(f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {found[-1] - found[0]:.1f} bits,")
+print(f"   but only {found[-1] - found[-2]:.1f} of them in the last step: there the converters set the error.")

@@ -1,0 +1,96 @@
+"""The API reference: every public name says what it is, what it takes and what it refuses."""
+
+import inspect
+import re
+
+import pytest
+
+import nets
+import optics
+from bench import __main__ as bench
+from bench import api
+
+# Calls that refuse input, and refusals themselves.
+REFUSES = re.compile(r"raise ValueError|(?<![.\w])(?:positive|number|finite|whole|plane|fits|at_least_one|one_of|has_width|refuse\.\w+)\(")
+
+
+@pytest.fixture(scope="module")
+def names():
+    return {name: value for package in api.PACKAGES for name, value in api.public(package).items()}
+
+
+def own_source(value):
+    """What runs when it is called: of a class, what its own file says that makes one."""
+    if not inspect.isclass(value):
+        return inspect.getsource(inspect.unwrap(value))
+    makers = [vars(value)[name] for name in ("__init__", "__check_init__") if name in vars(value)]
+    # A dataclass has an `__init__` without a source.
+    return "".join(inspect.getsource(m) for m in map(inspect.unwrap, makers) if m.__code__.co_filename == inspect.getfile(value))
+
+
+def arrays(value):
+    """Arguments that are annotated as arrays, or as what may be one."""
+    parameters = inspect.signature(value).parameters.values()
+    return [p.name for p in parameters if re.search(r"jaxtyping|Array|Float|Inexact|Complex|typing\.Any", str(p.annotation))]
+
+
+def test_public_names(names):
+    """What a user imports is found, and helpers of the inside are not."""
+    wanted = (
+        "optics.convolve optics.FourierLens optics.wave.angular_spectrum optics.effects.Shot optics.retrieve.hio nets.Block nets.convert"
+    )
+    assert set(wanted.split()) <= set(names)
+    assert not any(part.startswith("_") for name in names for part in name.split("."))
+    assert "optics.presets.number" not in names and len(names) > 120
+
+
+def test_first_sentence(names):
+    bare = [
+        name for name, value in names.items() if not re.match(r"\S[^\n]+(\n[^\n]+)*[.:;]|\S.*[^\n]$", inspect.cleandoc(value.__doc__ or ""))
+    ]
+    assert not bare
+
+
+def test_arguments(names):
+    """Whoever passes an array is told its shape and unit; values that a function returns have attributes instead."""
+    lacking = {}
+    for name, value in names.items():
+        if inspect.ismodule(value) or (inspect.isclass(value) and issubclass(value, Warning | tuple)):
+            continue
+        if arrays(value) and not re.search(r"^(Arguments|Attributes)\b", inspect.cleandoc(value.__doc__), re.MULTILINE):
+            lacking[name] = arrays(value)
+    assert not lacking
+
+
+def test_refusals_are_told(names):
+    lacking = []
+    for name, value in names.items():
+        if inspect.ismodule(value) or (inspect.isclass(value) and issubclass(value, Warning)):
+            continue
+        if REFUSES.search(own_source(value)) and not re.search(r"Raises:|[Ee]rrors\b", value.__doc__):
+            lacking.append(name)
+    assert not lacking
+
+
+def test_pages(tmp_path, capsys):
+    """One command; every public name is on a page, and formulas and arguments are set as such."""
+    assert bench.main(["api", "--out", str(tmp_path), "--no-source"]) == 0
+    assert "begin with" in capsys.readouterr().out
+    page = (tmp_path / "optics" / "retrieve" / "fienup.html").read_text(encoding="utf-8")
+    assert "hio" in page and re.search(r"<h6[^>]*>Arguments:</h6>", page) and "<strong>amplitude:</strong>" in page
+    assert "Optik 61" in page
+    # What a package re-exports stands on its own page, as users import it, and the package is left as it was.
+    for place, anchor in (
+        ("optics", "convolve"),
+        ("optics/effects", "Shot"),
+        ("nets", "ConvSelfAttention"),
+        ("nets/attention", "ConvSelfAttention"),
+    ):
+        assert f'id="{anchor}"' in (tmp_path / f"{place}.html").read_text(encoding="utf-8"), place
+    assert not hasattr(optics, "__all__") and "train" not in nets.__all__
+
+
+def test_pdoc_is_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(api.importlib.util, "find_spec", lambda name: None)
+    assert bench.main(["api", "--out", str(tmp_path / "none")]) == 2
+    assert 'pip install -e ".[docs]"' in capsys.readouterr().err and not (tmp_path / "none").exists()

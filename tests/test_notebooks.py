@@ -1,0 +1,84 @@
+"""The notebooks run, are what their sources say, and hold the figures that a reader sees without running them."""
+
+import ast
+import functools
+import os
+import re
+from pathlib import Path
+
+import jupytext
+import matplotlib
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests import parts
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+NONIDEALITY = ROOT / "notebooks/02_one_nonideality_at_a_time.py"
+LINE = re.compile(r"^effect = .*$", re.MULTILINE)
+
+
+def code(notebook):
+    # Blank lines around a cell belong to the layout of the source.
+    return [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.notebooks
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_runs(source, tmp_path, monkeypatch):
+    """In a kernel of its own, as a reader would run it, in the fast setting."""
+    monkeypatch.setenv("LENSFORMER_FAST", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    notebook = jupytext.read(source)
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert drawn(notebook) and not errors(notebook)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_pair(source):
+    """The notebook has the cells of its source and holds what they gave; `jupytext --to ipynb --execute` makes it."""
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert code(notebook) == code(jupytext.read(source)), f"run `jupytext --to ipynb --execute {source.relative_to(ROOT)}`"
+    assert drawn(notebook) and not errors(notebook)
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
+    first, last = notebook.cells[0], notebook.cells[-1]
+    # It opens with its question and ends with numbers that were computed.
+    assert first.cell_type == "markdown" and re.search(r"\*\*.*\?\*\*", first.source, re.DOTALL)
+    assert last.cell_type == "code" and any(output.output_type == "stream" for output in last.outputs)
+
+
+def drawn(notebook):
+    return any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def errors(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+
+
+@functools.cache
+def nonideality():
+    """Source of the notebook of one effect, up to the budget of a whole device, which has no part of it."""
+    cells = code(jupytext.read(NONIDEALITY))
+    cut = next(i for i, cell in enumerate(cells) if "budget.budget(" in cell)
+    text = "\n\n".join(cells[:cut])
+    return "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+
+
+def test_one_line_names_the_effect():
+    assert len(LINE.findall(nonideality())) == 1
+
+
+@pytest.mark.parametrize("name", [n if n == "saturate" else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS])
+def test_any_effect(name, monkeypatch, capsys):
+    """Whoever changes that one line studies another effect."""
+    monkeypatch.setenv("LENSFORMER_FAST", "1")
+    matplotlib.use("Agg")
+    values = {"replacement": parts.EFFECTS[name]}
+    exec(compile(ast.parse(LINE.sub("effect = replacement", nonideality())), NONIDEALITY.name, "exec"), values)
+    assert values["effect"] is parts.EFFECTS[name]
+    assert values["one"] >= 0 and values["compared"]
+    assert "d(mean square error)" in capsys.readouterr().out
