@@ -43,8 +43,8 @@ class Drift(Modulation):
     fading: Array = eqx.field(converter=leaf)
 
     def __init__(self, phase: Any, duration: Any, time: Any = 0.0, fading: Any = 0.0):
-        if jnp.ndim(phase) != 3 or jnp.shape(phase)[0] < 2:
-            raise ValueError(f"`phase` must have the shape (moments, rows, columns) with at least 2 moments, got {jnp.shape(phase)}.")
+        if np.ndim(phase) != 3 or np.shape(phase)[0] < 2:
+            raise ValueError(f"`phase` must have the shape (moments, rows, columns) with at least 2 moments, got {np.shape(phase)}.")
         finite("phase", phase, "rad")
         positive("duration", duration, "s")
         finite("fading", fading, "1/s")

@@ -1,6 +1,6 @@
 """Camera counts as frames in units of full scale, and what makes frames useless."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from optics._check import whole
 SATURATED_SHARE = 0.01
 
 
-def full_scale(counts: Any, bits: int | None = None, aligned: Literal["low", "high"] = "low") -> np.ndarray:
+def full_scale(counts: Any, bits: int | None = None, aligned: str = "low") -> np.ndarray:
     """Counts of a converter in units of full scale.
 
         frame = counts / (2^bits − 1)

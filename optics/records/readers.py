@@ -1,8 +1,10 @@
 """Camera frames from the files that cameras write."""
 
+import importlib
+import itertools
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +13,7 @@ from optics.records.frames import full_scale
 PICTURES = ".png", ".tif", ".tiff"
 
 
-def read_frames(
-    path: str | Path, bits: int | None = None, dataset: str | None = None, aligned: Literal["low", "high"] = "low"
-) -> np.ndarray:
+def read_frames(path: str | Path, bits: int | None = None, dataset: str | None = None, aligned: str = "low") -> np.ndarray:
     """Frames of a file or a folder, in units of full scale.
 
         .tif, .tiff     one picture or a stack
@@ -77,7 +77,7 @@ def _folder(folder: Path) -> np.ndarray:
             raise ValueError(f"frame {number} is there twice in {folder}: {numbered[number].name} and {file.name}; remove one.")
         numbered[number] = file
     numbers = sorted(numbered)
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in itertools.pairwise(numbers):
         if after != before + 1:
             raise ValueError(
                 f"frame {before + 1} is missing in {folder}: {numbered[before].name} is followed by {numbered[after].name}; "
@@ -116,8 +116,6 @@ def _hdf5(path: Path, dataset: str | None) -> np.ndarray:
 
 def _library(name: str, kind: str) -> Any:
     """A library of the extra `lab`, imported when it is needed."""
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ImportError:

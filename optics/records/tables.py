@@ -1,7 +1,6 @@
 """Lookup tables of phase modulators from text files."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -13,9 +12,7 @@ TURN = 2 * np.pi
 LONGEST = 10 * TURN
 
 
-def read_table(
-    path: str | Path, levels: int = 256, unit: Literal["rad", "level"] = "rad", full_turn: float | int | None = None
-) -> PhaseLUT:
+def read_table(path: str | Path, levels: int = 256, unit: str = "rad", full_turn: float | int | None = None) -> PhaseLUT:
     """A table of a phase modulator from a text file: the response of its panel, or the table that its driver applies.
 
         two columns    level, value; levels that were left out are interpolated

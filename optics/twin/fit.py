@@ -1,6 +1,5 @@
 """A simulated twin fitted to what a bench recorded."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -17,15 +16,17 @@ from optics.twin.expected import compiled, terms_of
 from optics.twin.information import errors_of
 from optics.twin.leaves import Leaves
 from optics.twin.problem import Problem
-from optics.twin.recording import Recording, check_recording
+from optics.twin.recording import Recording, check_orientation, check_shape
 from optics.twin.result import Fit
 
 # The weights depend a little on what is fitted, so least squares is done in rounds. Each ends where its steps are this far below
 # the standard error of a number alone.
 SMALL_STEPS = 0.1, 0.03, 1e-3
+# Rounds more where the weights themselves are fitted.
+MORE_FOR_NOISE = 3
 
 
-def fit_twin(device: FourierProcessor, recording: Recording, where: Callable, free: Any = None, steps: int = 100) -> Fit:
+def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: int = 100) -> Fit:
     """Fit any numbers of a device to recorded frames, by maximum likelihood, with their standard errors.
 
         frames ~ Normal(mean(θ), variance(θ)),   information = (∂mean/∂θ)ᵀ variance⁻¹ (∂mean/∂θ),   covariance = information⁻¹
@@ -63,13 +64,14 @@ def fit_twin(device: FourierProcessor, recording: Recording, where: Callable, fr
     if not isinstance(recording, Recording):
         raise ValueError(f"`recording` must be an `optics.Recording`, got {type(recording).__name__}.")
     whole("steps", steps, 1)
+    check_shape(device, recording)
     leaves = Leaves(where, device, free)
     lens = any(leaves.of_lens())
     with jax.enable_x64(True):
         start = _double(device if lens else compiled(device))
         live = jnp.ptp(recording.frames, axis=(0, 1, 2)) > 0 if recording.count > 2 else jnp.ones(recording.frames.shape[-2:], bool)
         problem = Problem(start, _double(recording), leaves, live, terms_of(device.optics) if lens else None)
-        check_recording(device, recording, solve.look(problem, leaves.vector(start))[0])
+        check_orientation(recording, *solve.look(problem, leaves.vector(start))[:2])
         vector, chi2, freedom, slopes = _settle(problem, steps)
         errors, correlation = zip(*(errors_of(s) for s in slopes), strict=True)
         return _result(device, problem, np.asarray(vector), errors, correlation, chi2, freedom)
@@ -84,7 +86,7 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
         raise ValueError(f"`device` must start with noise above 0 where it is fitted, got {np.asarray(vector)[of_noise]}.")
     noiseless = not any(isinstance(effect, Noise) for effect in problem.device.camera)
     scale = None
-    for round_ in range(len(SMALL_STEPS) + len(levels[:1])):
+    for round_ in range(len(SMALL_STEPS) + (MORE_FOR_NOISE if levels.size else 0)):
         mean, variance, clear = solve.look(problem, vector)
         variance = jnp.ones_like(variance) if noiseless else variance
         counts = clear & (variance > 0)
@@ -104,7 +106,7 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
             mean = solve.look(problem, vector)[0]
         if levels.size:
             taken = used / (used - moving.size)
-            vector, ended = solve.noise(problem, vector, levels, jnp.where(counts, (frames - mean) ** 2, 0) * taken, counts * 1.0, steps)
+            vector, ended = solve.noise(problem, vector, levels, (frames - mean) ** 2 * taken, weight, jnp.asarray(1e-5), steps)
             _check_ended(ended, steps, "the noise")
     mean, variance, _ = solve.look(problem, vector)
     variance = jnp.ones_like(variance) if noiseless else variance

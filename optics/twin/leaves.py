@@ -31,7 +31,7 @@ class Leaves(eqx.Module):
     noisy: tuple[bool, ...] = eqx.field(static=True)
     free: tuple[Array, ...]
 
-    def __init__(self, where: Callable, device: FourierProcessor, free: Any = None):
+    def __init__(self, where: Any, device: FourierProcessor, free: Any = None):
         picked = _picked(where, device)
         leaves, structure = jax.tree.flatten(picked)
         named = jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.keystr(path).lstrip("."), device)

@@ -11,8 +11,9 @@ from optics._check import fits, plane
 from optics.device import FourierProcessor
 from optics.records.frames import check_frames
 
-# A correlation with what the device predicts that is as good as none, and one that another orientation must win by.
-NO_MATCH, CLEARLY = 0.1, 0.2
+# Of the correlation with what the device predicts that noise allows: what is as good as none, and what another orientation must
+# win by. Chance alone gives one over the root of the numbers; less than this many of it says nothing.
+NO_MATCH, CLEARLY, CHANCE = 0.1, 0.2, 5.0
 
 
 class Recording(eqx.Module):
@@ -86,45 +87,60 @@ def shots_of(device: FourierProcessor) -> int:
     return eqx.filter_eval_shape(device.measurement.frames, field).shape[-3]
 
 
-def check_recording(device: Any, recording: Any, predicted: Array) -> None:
-    """Refuse a recording that is not of this device: of another shape, turned, or in another order.
-
-    Arguments:
-        predicted: expected frames of the device as it is known, the shape that the recording's should have.
+def check_shape(device: FourierProcessor, recording: Recording) -> None:
+    """Refuse a recording whose drives or frames the device's modulator and camera do not have.
 
     Raises:
         ValueError: saying what the recording looks like instead.
     """
-    have, want = recording.frames.shape, predicted.shape
-    if have != want:
-        turned = " They look turned by 90°: `numpy.rot90(frames, axes=(-2, -1))`." if have[-2:] == want[-2:][::-1] else ""
-        raise ValueError(
-            f"`frames` must have {want[-3]} shots of {want[-2]}×{want[-1]} pixels a drive, as the device's camera gives, got {have[-3]} of "
-            f"{have[-2]}×{have[-1]}.{turned or ' Crop, bin or register them to the pixels of the device.'}"
-        )
-    found, told = (_changes(np.asarray(frames, float)) for frames in (recording.frames, predicted))
-    if found is None or told is None:
+    drive = eqx.filter_eval_shape(device.encoder.encode, jnp.zeros(device.shape))[0].shape
+    if recording.drive.shape[1:] != drive:
+        raise ValueError(f"`drive` must have {drive} (exposures, rows, columns) a drive on this device, got {recording.drive.shape[1:]}.")
+    have, want = recording.frames.shape, eqx.filter_eval_shape(lambda d, r: d.frames(r.drive, r.reach), device, recording).shape
+    if have == want:
         return
-    square = want[-1] == want[-2]
+    turned = " They look turned by 90°: `numpy.rot90(frames, axes=(-2, -1))`." if have[-2:] == want[-2:][::-1] else ""
+    raise ValueError(
+        f"`frames` must have {want[-3]} shots of {want[-2]}×{want[-1]} pixels a drive, as the device's camera gives, got {have[-3]} of "
+        f"{have[-2]}×{have[-1]}.{turned or ' Crop, bin or register them to the pixels of the device.'}"
+    )
+
+
+def check_orientation(recording: Recording, predicted: Array, variance: Array) -> None:
+    """Refuse frames that are turned, mirrored or in another order than the drives.
+
+    Arguments:
+        predicted, variance: of the frames, for the device as it is known, shape of the recording's.
+
+    Raises:
+        ValueError: saying how the frames correlate with the prediction, and what would bring them in place.
+    """
+    found, told = (_changes(np.asarray(frames, float)) for frames in (recording.frames, predicted))
+    if not np.any(found) or not np.any(told):
+        return
+    # What a right device reaches: noise keeps it from 1.
+    power = np.mean(told**2)
+    best_possible = float(np.sqrt(power / (power + np.mean(variance))))
+    chance = CHANCE / np.sqrt(found.size)
     views = {"as they are": found}
-    for turns in range(4) if square else (0, 2):
-        views[f"`numpy.rot90(frames, {turns}, axes=(-2, -1))`"] = np.rot90(found, turns, (-2, -1))
-        views[f"`numpy.flip(numpy.rot90(frames, {turns}, axes=(-2, -1)), -1)`"] = np.flip(np.rot90(found, turns, (-2, -1)), -1)
+    for turns in range(4) if found.shape[-1] == found.shape[-2] else (0, 2):
+        turned = np.rot90(found, turns, (-2, -1))
+        views[f"`numpy.rot90(frames, {turns}, axes=(-2, -1))`"] = turned
+        views[f"`numpy.flip(numpy.rot90(frames, {turns}, axes=(-2, -1)), -1)`"] = np.flip(turned, -1)
     match = {name: float(np.sum(view * told) / np.sqrt(np.sum(view**2) * np.sum(told**2))) for name, view in views.items()}
     straight, best = match["as they are"], max(match, key=lambda name: match[name])
-    if match[best] > max(straight + CLEARLY, 2 * NO_MATCH):
+    if match[best] > straight + max(CLEARLY * best_possible, chance):
         raise ValueError(
             f"`frames` are turned or mirrored against the device: they correlate with what it predicts at {match[best]:.2f} as {best}, "
             f"and at {straight:.2f} as they are."
         )
-    if straight < NO_MATCH:
+    if straight < NO_MATCH * best_possible and best_possible > chance:
         raise ValueError(
             f"`frames` do not belong to the drives: they correlate with what the device predicts at {straight:.2f}. "
             "Look at their order, at the sign of the reference's steps, and at how far the device is from the bench."
         )
 
 
-def _changes(frames: np.ndarray) -> np.ndarray | None:
-    """What the drives change, as patterns that stay the same tell nothing of an orientation; None if nothing changes."""
-    change = frames - np.mean(frames, axis=0) if frames.shape[0] > 1 else frames - np.mean(frames)
-    return change if np.any(change) else None
+def _changes(frames: np.ndarray) -> np.ndarray:
+    """What the drives change, as patterns that stay the same tell nothing of an orientation."""
+    return frames - np.mean(frames, axis=0 if frames.shape[0] > 1 else None)

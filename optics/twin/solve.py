@@ -45,30 +45,33 @@ def means(
 
 @eqx.filter_jit
 def noise(
-    problem: Problem, vector: Array, which: Array, square: Array, count: Array, steps: int
+    problem: Problem, vector: Array, which: Array, square: Array, weight: Array, small: Array, steps: int
 ) -> tuple[Float[Array, " free"], Bool[Array, ""]]:
-    """The noise levels `which` under which what is left over is most likely.
+    """The noise levels `which` that explain what is left over, a step towards the most likely ones (Fisher scoring).
 
-        minimize Σ count (square / variance + ln variance)
+        minimize Σ (weight² (square − variance))² / 2
+
+    Where the weights are those of the variance that is found, the likelihood has its maximum.
 
     Arguments:
         vector: all free numbers to start from.
         which: indices of the levels, which are positive.
         square: squared residuals of the frames, freed of what the fit of the means took from them.
-        count: 1 where a number counts, 0 elsewhere.
+        weight, small, steps: as of `means`; the unit of a level is the level itself.
 
     Returns:
         the free numbers, and whether the steps came to an end.
     """
 
-    def loss(moved, _):
-        _, variance, _ = problem.expected(vector.at[which].multiply(jnp.exp(moved)))
-        variance = jnp.where(count > 0, variance, 1)
-        return jnp.sum(count * (square / variance + jnp.log(variance))) / jnp.sum(count)
+    def put(moved):
+        return vector.at[which].set(vector[which] * jnp.exp(moved))
 
-    solver = optimistix.BFGS(rtol=1e-9, atol=1e-7)
-    found = optimistix.minimise(loss, solver, jnp.zeros(which.shape, vector.dtype), max_steps=steps, throw=False)
-    return vector.at[which].multiply(jnp.exp(found.value)), found.result == optimistix.RESULTS.successful
+    def residual(moved, _):
+        return (weight**2 * (square - problem.expected(put(moved))[1])).ravel() / jnp.sqrt(2.0)
+
+    solver = optimistix.LevenbergMarquardt(rtol=1e-8, atol=small, linear_solver=lineax.Normal(lineax.Cholesky()))
+    found = optimistix.least_squares(residual, solver, jnp.zeros(which.shape, vector.dtype), max_steps=steps, throw=False)
+    return put(found.value), found.result == optimistix.RESULTS.successful
 
 
 @eqx.filter_jit

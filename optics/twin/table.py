@@ -1,5 +1,7 @@
 """The table that drives a phase modulator right."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -12,7 +14,7 @@ from optics.effects.phase import TURN
 END = 1e-4
 
 
-def inverse_table(table: PhaseLUT, levels: int = 1024) -> PhaseLUT:
+def inverse_table(table: Any, levels: int = 1024) -> PhaseLUT:
     """What a modulator is to be asked for, so that it gives the phase that is wanted.
 
         T(inverse(φ)) = T(0) + φ,   φ = 0 … 2π
