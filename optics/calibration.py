@@ -72,7 +72,7 @@ def calibrate(
     if response is not None and probe is None:
         raise ValueError("`probe` must be given with `response`: the numbers that were shown.")
     shown = jnp.eye(rows * cols).reshape(-1, rows, cols) if probe is None else _planes("probe", probe, device)
-    seen = plain.transform(shown, key) if response is None else _planes("response", response, device)
+    seen = _transform(plain, shown, key) if response is None else _planes("response", response, device)
     if seen.shape != shown.shape:
         raise ValueError(f"`response` must have the shape of `probe`, {shown.shape}, got {seen.shape}.")
     found = _map(shown.reshape(-1, rows * cols), seen.reshape(-1, rows * cols), probe is not None)
@@ -115,6 +115,10 @@ def compensate(device: FourierProcessor, twin: FourierProcessor, compensation: s
     device, twin = (_driven(compiled(d), inverse) for d in (device, twin))
     gained = calibrate(twin, compensation=compensation)
     return _with_gains(device, gained.pre, gained.post)
+
+
+# One program: operation by operation each of them would be compiled.
+_transform = eqx.filter_jit(lambda device, numbers, key: device.transform(numbers, key))
 
 
 def _driven(device: FourierProcessor, first: tuple[PhaseLUT, ...]) -> FourierProcessor:

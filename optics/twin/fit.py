@@ -113,9 +113,12 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
     chi2, freedom = float(jnp.sum(jnp.where(counts, (frames - mean) ** 2 / variance, 0))), used - moving.size
     variance = variance * (chi2 / freedom) if noiseless else variance
     weight = jnp.where(counts, 1 / jnp.sqrt(variance), 0).reshape(-1, 1)
-    of_means = solve.slopes_of_means(problem, vector, moving) * weight
-    of_levels = solve.slopes_of_variances(problem, vector, levels) * weight**2 / np.sqrt(2)
-    return vector, chi2, freedom, (np.asarray(of_means), np.asarray(of_levels / vector[levels]))
+    none = np.zeros((1, 0))
+    of_means = np.asarray(solve.slopes_of_means(problem, vector, moving) * weight) if moving.size else none
+    of_levels = (
+        np.asarray(solve.slopes_of_variances(problem, vector, levels) * weight**2 / vector[levels]) / np.sqrt(2) if levels.size else none
+    )
+    return vector, chi2, freedom, (of_means, of_levels)
 
 
 def _result(

@@ -129,7 +129,7 @@ def check_orientation(recording: Recording, predicted: Array, variance: Array) -
         views[f"`numpy.flip(numpy.rot90(frames, {turns}, axes=(-2, -1)), -1)`"] = np.flip(turned, -1)
     match = {name: float(np.sum(view * told) / np.sqrt(np.sum(view**2) * np.sum(told**2))) for name, view in views.items()}
     straight, best = match["as they are"], max(match, key=lambda name: match[name])
-    if match[best] > straight + max(CLEARLY * best_possible, chance):
+    if match[best] > max(straight + chance, straight + CLEARLY * best_possible, best_possible / 2):
         raise ValueError(
             f"`frames` are turned or mirrored against the device: they correlate with what it predicts at {match[best]:.2f} as {best}, "
             f"and at {straight:.2f} as they are."
