@@ -1,14 +1,18 @@
 """Physics-level simulation of optical Fourier hardware, with a differentiable convolution on top."""
 
 from optics import accounting as accounting
+from optics import aging as aging
 from optics import effects as effects
 from optics import encode as encode
 from optics import mapping as mapping
 from optics import presets as presets
+from optics import records as records
 from optics import retrieve as retrieve
+from optics import twin as twin
 from optics import wave as wave
 from optics.accounting import ledger as ledger
 from optics.calibration import calibrate as calibrate
+from optics.calibration import compensate as compensate
 from optics.calibration import subtract_background as subtract_background
 from optics.conv import conv_general_dilated as conv_general_dilated
 from optics.convolution import convolve as convolve
@@ -30,3 +34,5 @@ from optics.transfer import FourierLens as FourierLens
 from optics.transfer import Separable as Separable
 from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft
+from optics.twin import Recording as Recording
+from optics.twin import fit_twin as fit_twin

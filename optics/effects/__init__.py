@@ -3,6 +3,8 @@
 from optics.effects.chain import apply as apply
 from optics.effects.converter import Quantize as Quantize
 from optics.effects.crosstalk import Crosstalk as Crosstalk
+from optics.effects.drift import Drift as Drift
+from optics.effects.drift import draw_drift as draw_drift
 from optics.effects.effect import Effect as Effect
 from optics.effects.effect import Modulation as Modulation
 from optics.effects.emva import camera as camera
