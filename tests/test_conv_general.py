@@ -81,11 +81,11 @@ def compared(lhs, rhs, options, device, gradient=None):
     return [relative(f, e) if np.any(e) else np.max(np.abs(f)) for f, e in zip(*both(x, w, slope, device), strict=True)]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 25))])
 def test_as_lax_on_random_configurations(seed):
     # The device is smaller than the planes, and often than the kernels.
     rng, device, done = random.Random(seed), load("ideal", pixels=(4, 5)), 0
-    while done < 25:
+    while done < 8:
         lhs, rhs, options = random_configuration(rng)
         lhs, rhs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (lhs, rhs))
         try:

@@ -14,7 +14,7 @@ from tests.parts import load
 
 
 @given(rows=st.integers(1, 5), cols=st.integers(1, 5), seed=st.integers(0, 2**20), kind=st.sampled_from(["f", "c", "i"]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_against_scipy(rows, cols, seed, kind):
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(2, rows, cols))

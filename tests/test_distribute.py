@@ -90,7 +90,9 @@ def test_eight_devices_give_the_curve_of_one(single, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("run", "virtual"), [(LINEAR, 1), (LINEAR, 4), (RESNET, 4)])
+@pytest.mark.parametrize(
+    ("run", "virtual"), [(LINEAR, 4), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((LINEAR, 1), (RESNET, 4)))]
+)
 def test_two_processes_give_the_curve_of_one(run, virtual, single, tmp_path):
     for process in together(tmp_path / "run", run, virtual):
         status, _, error = finish(process)

@@ -93,7 +93,7 @@ def undisturbed(tmp_path_factory):
     return folder / "run", folder / "cache"
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undisturbed, tmp_path):
     (whole, cache), broken = undisturbed, tmp_path / "broken"
     chance, killed, saving = random.Random(0), 0, 0
