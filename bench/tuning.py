@@ -74,6 +74,9 @@ def picture(name: str, rows: results.Rows) -> Figure:
             label=arm,
         )
     axes.set(xscale="log", xlabel=name.replace("_", " "), ylabel="validation loss (nat)")
+    values = sorted({row[name] for row in rows})
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
