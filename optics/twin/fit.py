@@ -24,6 +24,8 @@ from optics.twin.result import Fit
 SMALL_STEPS = 0.1, 0.03, 1e-3
 # Rounds more where the weights themselves are fitted.
 MORE_FOR_NOISE = 3
+# Of a camera without noise, in units of full scale squared: far below a level of any converter.
+SMALLEST_VARIANCE = 1e-18
 
 
 def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: int = 100) -> Fit:
@@ -85,10 +87,15 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
     if np.any(np.asarray(vector)[of_noise] <= 0):
         raise ValueError(f"`device` must start with noise above 0 where it is fitted, got {np.asarray(vector)[of_noise]}.")
     noiseless = not any(isinstance(effect, Noise) for effect in problem.device.camera)
-    scale = None
+
+    def left_over(mean, clear):
+        # Of a camera without noise: what the fit left, the same for all, and never quite 0.
+        mean_square = jnp.sum(jnp.where(clear, (frames - mean) ** 2, 0)) / jnp.maximum(jnp.sum(clear) - moving.size, 1)
+        return jnp.full_like(mean, jnp.maximum(mean_square, SMALLEST_VARIANCE))
+
     for round_ in range(len(SMALL_STEPS) + (MORE_FOR_NOISE if levels.size else 0)):
         mean, variance, clear = solve.look(problem, vector)
-        variance = jnp.ones_like(variance) if noiseless else variance
+        variance = left_over(mean, clear) if noiseless else variance
         counts = clear & (variance > 0)
         used = int(jnp.sum(counts))
         if used <= len(vector):
@@ -97,10 +104,10 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
             )
         weight = jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, variance, 1)), 0)
         if moving.size:
-            if scale is None:
-                strength = jnp.sqrt(jnp.sum((solve.slopes_of_means(problem, vector, moving) * weight.reshape(-1, 1)) ** 2, axis=0))
+            strength = jnp.sqrt(jnp.sum((solve.slopes_of_means(problem, vector, moving) * weight.reshape(-1, 1)) ** 2, axis=0))
+            if round_ == 0:
                 _check_felt(problem, np.asarray(strength), moving)
-                scale = jnp.where(strength > 0, 1 / jnp.where(strength > 0, strength, 1), 0)
+            scale = jnp.where(strength > 0, 1 / jnp.where(strength > 0, strength, 1), 0)
             vector, ended = solve.means(problem, vector, moving, scale, weight, jnp.asarray(SMALL_STEPS[min(round_, 2)]), steps)
             _check_ended(ended, steps, "the means")
             mean = solve.look(problem, vector)[0]
@@ -109,9 +116,8 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
             vector, ended = solve.noise(problem, vector, levels, (frames - mean) ** 2 * taken, weight, jnp.asarray(1e-5), steps)
             _check_ended(ended, steps, "the noise")
     mean, variance, _ = solve.look(problem, vector)
-    variance = jnp.ones_like(variance) if noiseless else variance
+    variance = left_over(mean, counts) if noiseless else variance
     chi2, freedom = float(jnp.sum(jnp.where(counts, (frames - mean) ** 2 / variance, 0))), used - moving.size
-    variance = variance * (chi2 / freedom) if noiseless else variance
     weight = jnp.where(counts, 1 / jnp.sqrt(variance), 0).reshape(-1, 1)
     none = np.zeros((1, 0))
     of_means = np.asarray(solve.slopes_of_means(problem, vector, moving) * weight) if moving.size else none
