@@ -83,7 +83,7 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
         rows.append(
             {
                 "arm": arm,
-                "steps": STEPS,
+                "steps": -(-short["examples"] // config.batch_size),
                 "validation_loss": last["validation_loss"],
                 "seconds": seconds,
                 "hours_of_the_whole_at_most": hours,

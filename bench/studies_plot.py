@@ -39,7 +39,7 @@ def _swept(axes: Any, rows: list[dict[str, Any]], field: str) -> None:
         if name == "trained exactly" and alone:
             axes.axhline(100 * alone[0], color=colour, linestyle=":", label="the same network without a device")
     axes.set(xlabel=UNITS[field], ylabel="accuracy, reviews held out (%)", xscale="log" if field == "photons" else "linear")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _population(axes: Any, rows: list[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ def _population(axes: Any, rows: list[dict[str, Any]]) -> None:
             label = f"{name}: mean {found.mean():.2f} %, 5th percentile {np.percentile(found, 5):.2f} %"
             axes.step(found, np.arange(1, len(found) + 1) / len(found), where="post", color=colour, label=label)
     axes.set(xlabel="accuracy, reviews held out (%)", ylabel="share of units at or below")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _gradients(axes: Any, rows: list[dict[str, Any]]) -> None:
@@ -62,7 +62,7 @@ def _gradients(axes: Any, rows: list[dict[str, Any]]) -> None:
         axes.bar(at, values, 0.22, yerr=[own[place]["cosine_deviation"] for place in places], label=rule, capsize=2)
     axes.set_xticks(range(len(places)), [f"{part},\n{stage}" for stage, part in places])
     axes.set(ylabel="cosine with the exact gradient", ylim=(0, 1.15))
-    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    _legend(axes, ncols=3, loc="upper center")
 
 
 def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
@@ -76,7 +76,7 @@ def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
             [kernel for kernel, _ in own], [epochs for _, epochs in own], "o", color=colour, label={"none": "exact"}.get(device, device)
         )
     axes.set(xlabel="kernel (taps a side)", ylabel="passes until 80 % of the training reviews", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _of_kernels(row: dict[str, Any]) -> bool:
@@ -100,4 +100,10 @@ def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
         axes.axhline(np.mean(exact), color="C0", linestyle=":", label="exact twin")
         axes.axhline(np.mean(exact) - 3, color="0.4", linestyle="--", label="3 points below")
     axes.set(xlabel=UNITS["photons"], ylabel="test accuracy (%)", xscale="log")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
+
+
+def _legend(axes: Any, **options: Any) -> None:
+    """A legend, where there is something to explain."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, **options)

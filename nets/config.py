@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
+from nets.buckets import shortens
+
 
 @dataclass(frozen=True)
 class Config:
@@ -140,7 +142,6 @@ OPTIONS_OF = {
     "precision": BLOCKS,
     "fixed": MIXING,
 }
-SHORTEST = 8  # of the lengths that `buckets` pads to, in tokens
 
 
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
@@ -207,7 +208,7 @@ def resolve(config: Config) -> Config:
     if config.precision == "mixed" and config.maps is not None and of_text:
         raise ValueError("`precision` mixed finds no matrix in a network that reads text with `maps`; leave one of them out.")
     if config.buckets:
-        _shortens(config)
+        shortens(config)
     if config.data_path is not None and config.data == "digits":
         raise ValueError(
             f"`data_path` {config.data_path} would not be read: digits come with scikit-learn; leave it out, or set `data` to imdb."
@@ -264,36 +265,6 @@ def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
 def near(number: int, factor: int) -> int:
     """A multiple of the factor, not far below the number."""
     return max(1, number // factor) * factor
-
-
-def bucket_lengths(config: Config) -> tuple[int, ...] | None:
-    """Lengths, in tokens, that rows of text are padded to: 8, 12, 16, 24, 32, …, then `length`; None for `length` alone.
-
-    A circular lambda layer takes no row shorter than its scope, so its lengths begin there.
-    """
-    if not config.buckets:
-        return None
-    circular = config.model == "lambda" and config.boundary == "circular"
-    least = (config.scope or config.length) if circular else 1
-    steps = (n for power in range(config.length.bit_length()) for n in (2 * 2**power, 3 * 2**power))
-    return (*(n for n in steps if max(SHORTEST, least) <= n < config.length), config.length)
-
-
-def _shortens(config: Config) -> None:
-    """Refuse buckets where the length of a row is part of what it gives, or where there is but one."""
-    if config.model == "fourier":
-        raise ValueError(
-            "`buckets` would change what model fourier gives, for padding counts in the length of its transform; leave it out, or choose "
-            "another `model`."
-        )
-    if len(bucket_lengths(config)) > 1:
-        return
-    if config.model == "lambda" and config.boundary == "circular":
-        raise ValueError(
-            f"`buckets` needs rows shorter than `length` {config.length}, and a circular lambda layer takes none shorter than its `scope` "
-            f"of {config.scope or config.length}; lower `scope`, or use `boundary` zero."
-        )
-    raise ValueError(f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`.")
 
 
 def _continuable(config: Config) -> None:

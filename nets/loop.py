@@ -13,8 +13,9 @@ import numpy as np
 from flax import nnx
 from tqdm.auto import tqdm
 
+from nets.buckets import bucket_lengths
 from nets.checkpoint import Checkpoints, filled, named
-from nets.config import Config, bucket_lengths
+from nets.config import Config
 from nets.data import Dataset, Split, gathered, planned
 from nets.diagnose import NOTHING, first_not_finite
 from nets.distribute import Layout

@@ -9,9 +9,10 @@ import numpy as np
 from flax import nnx
 
 from nets import steps
+from nets.buckets import bucket_lengths
 from nets.build import build_model
 from nets.checkpoint import best, filled
-from nets.config import Config, bucket_lengths
+from nets.config import Config
 from nets.data import Split, gathered, load, planned
 from nets.loop import added, evaluation_size, metrics
 from nets.resume import earlier

@@ -8,8 +8,9 @@ import pytest
 from flax import nnx
 
 from nets import data, evaluate, train
+from nets.buckets import bucket_lengths
 from nets.build import build_model
-from nets.config import Config, bucket_lengths, resolve
+from nets.config import Config, resolve
 from nets.data import Dataset, Split
 from nets.loop import Loop
 from tests import reviews

@@ -72,8 +72,8 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--plan", "imdb-huge"], "`plan` must be one of imdb-cpu, imdb-full, or a TOML file; got 'imdb-huge'."),
-        (["--arms", "cubic"], "`arms` must be of the plan, which has linear, conv1d, "),
+        (["--plan", "imdb-huge"], "`plan` must be one of imdb-cpu, imdb-full, imdb-studies, or a TOML file; got 'imdb-huge'."),
+        (["--arms", "cubic"], "`arms` must be of the plan, which has mean, linear, conv1d-128, "),
         (["--plan", "colour.toml"], "arm a has colour, which is no option of a run"),
         (["--plan", "empty.toml"], "has no arms"),
         (["--plan", "torn.toml"], "cannot be read"),
