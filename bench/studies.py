@@ -110,19 +110,17 @@ def gradients(trained: Trained, options: Studies) -> results.Rows:
         for i in range(0, (2 if options.quick else 8) * trained.config.batch_size, trained.config.batch_size)
     ]
     device = build_device(replace(trained.config, device=options.device))
-    for stage in ("before training", "after training"):
-        by_rule = {}
-        for rule in RULES:
-            config = replace(trained.config, gradient=rule, dropout=0.0, token_dropout=0.0)
-            model = build_model(config, dataset, nnx.Rngs(config.seed))
-            if stage == "after training":
-                nnx.update(model, trained.state)
-            model.eval()
-            gradient = _gradient(model)
-            by_rule[rule] = [gradient(_batch(dataset.train, chosen, config), device, jax.random.key(i)) for i, chosen in enumerate(batches)]
-            if rule == "simulator":
-                exact = [gradient(_batch(dataset.train, chosen, config), None, jax.random.key(0)) for chosen in batches]
-        for rule, found in by_rule.items():
+    config = replace(trained.config, dropout=0.0, token_dropout=0.0)
+    new = {rule: build_model(replace(config, gradient=rule), dataset, nnx.Rngs(config.seed)) for rule in RULES}
+    weights = {
+        "before training": nnx.state(new["simulator"], nnx.Param),
+        "after training": nnx.state(trained.model, nnx.Param),
+    }
+    by_rule = {rule: _gradient(model) for rule, model in new.items()}
+    for stage, at in weights.items():
+        exact = [by_rule["simulator"](at, _batch(dataset.train, chosen, config), None, jax.random.key(0)) for chosen in batches]
+        for rule, gradient in by_rule.items():
+            found = [gradient(at, _batch(dataset.train, chosen, config), device, jax.random.key(i)) for i, chosen in enumerate(batches)]
             for part in ("mixers", "rest"):
                 cosines = [_cosine(_part(ours, part), _part(theirs, part)) for ours, theirs in zip(found, exact, strict=True)]
                 row = {"study": "gradient", "stage": stage, "rule": rule, "part": part}
@@ -135,8 +133,9 @@ def _batch(split: Any, chosen: np.ndarray, config: Config) -> tuple:
 
 
 def _gradient(model: nnx.Module) -> Callable:
-    """(batch, device, key) -> the gradient of the mean loss with respect to every weight, by name."""
-    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+    """(weights, batch, device, key) -> the gradient of the mean loss with respect to every weight, by name."""
+    model.eval()
+    graph, _, rest = nnx.split(model, nnx.Param, ...)
 
     @jax.jit
     def of(weights, batch, device, key):
@@ -145,8 +144,8 @@ def _gradient(model: nnx.Module) -> Callable:
 
         return jax.grad(loss)(weights)
 
-    def gradient(batch: tuple, device: Any, key: Any) -> dict[tuple, np.ndarray]:
-        return {path: np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(of(weights, batch, device, key))}
+    def gradient(*arguments: Any) -> dict[tuple, np.ndarray]:
+        return {path: np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(of(*arguments))}
 
     return gradient
 
