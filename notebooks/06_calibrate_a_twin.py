@@ -376,27 +376,21 @@ _ = ipywidgets.interact(
 # ## What was learnt
 
 # %%
-worst, best = np.max(np.abs(off)), "twin: all that was fitted"
-print(
-    f"1. {recording.count} frames give {len(fit.names)} hidden numbers: {np.mean(np.abs(off) < 1):.0%} of them within one standard error, all within {worst:.1f};"
+worst, spread, best = np.max(np.abs(off)), np.sqrt(np.mean(off**2)), "twin: all that was fitted"
+per_freedom = {name: one.chi2 / one.freedom for name, one in (("fit", fit), ("everything", everything), ("simple", simple))}
+schedules = ", ".join(f"{rms(errors):.1%} every {minutes} min" for minutes, errors in kept.items())
+learnt = (
+    f"{recording.count} frames give {len(fit.names)} hidden numbers, all within {worst:.1f} standard errors, {spread:.2f} in the root of the mean "
+    f"square; χ² per degree of freedom is {per_freedom['fit']:.3f}. The error bars can be believed.",
+    f"With all aberrations and the whole table free, {len(everything.undetermined)} numbers are not determined and others are known up to "
+    f"{wider.max():.0f} times worse, while χ² per degree of freedom is {per_freedom['everything']:.3f}: the error bars tell it, χ² does not.",
+    f"Driven as believed, a convolution is off by {mean['as believed']:.1%}; driven by its twin by {mean[best]:.2%}, "
+    f"{mean['as believed'] / mean[best]:.0f} times less. In one shot it is {shot[best]:.1%}, and with the hidden bench for a twin "
+    f"{shot['the hidden bench itself']:.1%}: noise is what is left.",
+    f"A model with brightness alone leaves {mean['twin: brightness alone']:.1%}. Its χ² per degree of freedom, {per_freedom['simple']:.0f}, "
+    "gives it away before anything is corrected by it.",
+    f"In an hour of drift the error grows from {floor:.1%} to {never[-1]:.1%}. Over the hour it is {rms(never):.1%} calibrated once, {schedules}.",
+    f"After half an hour {later.count} frames and a fit take it from {before:.1%} to {mended:.1%}.",
 )
-print(f"   χ² per degree of freedom is {fit.chi2 / fit.freedom:.3f}. The error bars can be believed.")
-print(
-    f"2. With all aberrations and the whole table free, {len(everything.undetermined)} numbers are not determined, others are known up to {wider.max():.0f} times"
-)
-print(f"   worse, and χ² per degree of freedom is {everything.chi2 / everything.freedom:.3f}: the error bars tell it, χ² does not.")
-print(
-    f"3. Driven as believed, a convolution is off by {mean['as believed']:.1%}; driven by its twin by {mean[best]:.2%}, {mean['as believed'] / mean[best]:.0f} times less."
-)
-print(
-    f"   In one shot it is {shot[best]:.1%}, and with the hidden bench for a twin {shot['the hidden bench itself']:.1%}: noise is what is left."
-)
-print(
-    f"4. A model with brightness alone leaves {mean['twin: brightness alone']:.1%}; its χ² per degree of freedom of {simple.chi2 / simple.freedom:.0f} gives it away."
-)
-print(
-    f"5. In an hour of drift the error grows from {floor:.1%} to {never[-1]:.1%}. Over the hour it is "
-    + ", ".join(f"{rms(errors):.1%} (every {minutes} min)" for minutes, errors in kept.items())
-    + f" and {rms(never):.1%} (never)."
-)
-print(f"6. After half an hour {later.count} frames and a fit take it from {before:.1%} to {mended:.1%}.")
+for i, line in enumerate(learnt, 1):
+    print(textwrap.fill(f"{i}. {line}", 118, subsequent_indent="   "))
