@@ -55,8 +55,9 @@ def calibrate(
         compiled and its phase table, if it has one, undone by an inverse at the head of `slm`.
 
     Raises:
-        ValueError: `frames` together with a probe or without `where`, what `fit_twin` refuses, an unknown `compensation`, a `probe` or `response` of another shape, probes that do not tell every
-            pixel, numbers that are not finite, or what is no `FourierProcessor`.
+        ValueError: `frames` together with a probe or without `where`, what `fit_twin` refuses, an unknown `compensation`, a
+            `probe` or `response` of another shape, probes that do not tell every pixel, numbers that are not finite, or what
+            is no `FourierProcessor`.
     """
     if not isinstance(device, FourierProcessor):
         raise ValueError(f"`device` must be a `FourierProcessor`, got {device!r}.")
