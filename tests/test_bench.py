@@ -168,7 +168,7 @@ def test_effective_bits():
         ),
         (["ledger", "--hardware", "steam"], "`name` must be a kind of hardware, one of integrated, liquid-crystal"),
         (["ledger", "--assume", "static_power"], "`assume` must be of the form name=number, such as static_power=10; got 'static_power'"),
-        (["ledger", "--assume", "engines=3", "--assume", "engines=4"], "`assume` must set every cost once, got engines twice"),
+        (["ledger", "--assume", "engines=3", "--assume", "engines=4"], "`assume` must set a number once, got engines twice"),
         (["ledger", "--assume", "colour=3"], "`colour` is not a figure of hardware 'integrated'"),
         (["memory", "--device", "engine12"], "`device` must be a preset"),
         (["speed", "--out", "/dev/null/results"], "`out` /dev/null/results cannot be written to"),

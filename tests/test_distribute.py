@@ -149,6 +149,7 @@ train.fit(Config(**LAMBDA | two, out=folder / "broken"))
 """
 
 
+@pytest.mark.slow
 def test_two_devices_of_one_process(tmp_path):
     data_path = reviews.write(tmp_path / "aclImdb")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}

@@ -97,6 +97,7 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
     assert not list((runs / "tuning").rglob("predictions.npz")) and "chosen" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_studies_of_two_networks(runs, tmp_path, capsys):
     folder = tmp_path / "through"
     train.fit(Config(heads=1, patch=4, kernel=(3, 3), epochs=2, batch_size=128, progress=False, out=folder))
