@@ -22,12 +22,22 @@ class Dropout(nnx.Module):
         self.rate, self.deterministic = rate, False
 
     def __call__(self, x: Float[Array, "*any"], key: Array | None) -> Float[Array, "*any"]:
-        if self.deterministic or not self.rate:
+        if not self.drops(key):
             return x
-        if key is None:
-            raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
         keep = jax.random.bernoulli(key, 1 - self.rate, x.shape)
         return jnp.where(keep, x / (1 - self.rate), 0)
+
+    def drops(self, key: Array | None) -> bool:
+        """Whether anything is dropped.
+
+        Raises:
+            ValueError: it is, and there is no key to draw from.
+        """
+        if self.deterministic or not self.rate:
+            return False
+        if key is None:
+            raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
+        return True
 
 
 class TokenDropout(Dropout):
@@ -43,11 +53,9 @@ class TokenDropout(Dropout):
     """
 
     def __call__(self, x: Shaped[Array, "*any"], key: Array | None) -> Shaped[Array, "*any"]:
-        if self.deterministic or not self.rate:
+        if not self.drops(key):
             return x
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise ValueError(f"`token_dropout` leaves out token numbers, which are integers; got {x.dtype}.")
-        if key is None:
-            raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
         # Not the bits that the dropout of the embedding draws.
         return jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - self.rate, x.shape), x, 0)

@@ -93,8 +93,10 @@ class Run:
             with io.BytesIO() as file:
                 np.savez_compressed(file, labels=labels.astype(small), predicted=predicted.astype(small))
                 write(self.folder / "predictions.npz", file.getvalue())
+        from nets.curves import drawn  # matplotlib is slow to load
+
         with io.BytesIO() as file:
-            curves(self.lines, final, self.title, file)
+            drawn([(self.folder.name, [*self.lines, final])], self.title).savefig(file, dpi=120, format="png")
             write(self.folder / "curves.png", file.getvalue())
         self.log(final)
 
@@ -171,24 +173,3 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
-
-
-def curves(lines: list[dict[str, Any]], final: dict[str, Any], title: str, path: Any) -> None:
-    """Loss and accuracy against the epoch, as a picture."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True):
-        steps = [line for line in lines if "epoch" not in line]
-        epochs = [line for line in lines if "epoch" in line]
-        axes.plot([line["step"] for line in steps], [line[f"train_{what}"] for line in steps], label="train")
-        axes.plot([line["step"] for line in epochs], [line[f"validation_{what}"] for line in epochs], "o-", label="validation, each epoch")
-        if f"test_{what}" in final:
-            axes.axhline(final[f"test_{what}"], color="0.4", linestyle="--", label=f"test {final[f'test_{what}']:.4f}")
-        if what == "accuracy" and "bag_of_words_accuracy" in final:
-            value = final["bag_of_words_accuracy"]
-            axes.axhline(value, color="0.4", linestyle=":", label=f"bag of words {value:.4f}")
-        axes.set(xlabel="step", ylabel=f"{what} ({unit})")
-        axes.legend(frameon=False)
-    figure.suptitle(title)
-    figure.savefig(path, dpi=120, format="png")

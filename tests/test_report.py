@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bench import report, results
 from bench.__main__ import main
 from bench.config import Report
-from nets import record
+from nets.curves import drawn
 
 RECORDED = Path(__file__).parents[1] / "bench" / "results"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell")
@@ -63,7 +63,7 @@ def train(folder, about, lines):
     (folder / "config.json").write_text(json.dumps(about))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if "test_accuracy" in lines[-1]:
-        record.curves(lines[:-1], lines[-1], "digits", folder / "curves.png")
+        drawn([(folder.name, lines)], "digits").savefig(folder / "curves.png")
 
 
 def write(folder, command, rows, device="engine11"):

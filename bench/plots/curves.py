@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from nets.curves import drawn
 from nets.record import read_lines
 
 
@@ -22,29 +23,7 @@ def training_curves(folder: Any, *more: Any) -> Figure:
         ValueError: a folder without metrics.jsonl or with no whole line in it.
     """
     runs = [(Path(one), recorded(Path(one))) for one in (folder, *more)]
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True):
-        for i, (path, lines) in enumerate(runs):
-            colour, name = f"C{i}", f"{path.name}, " if len(runs) > 1 else ""
-            steps = [line for line in lines if f"train_{what}" in line and "epoch" not in line]
-            epochs = [line for line in lines if f"validation_{what}" in line]
-            axes.plot([line["step"] for line in steps], [line[f"train_{what}"] for line in steps], color=colour, linewidth=0.8, alpha=0.7)
-            axes.plot(
-                [line["step"] for line in epochs],
-                [line[f"validation_{what}"] for line in epochs],
-                "o-",
-                color=colour,
-                markersize=4,
-                label=f"{name}validation (thin: train)",
-            )
-            if f"test_{what}" in lines[-1]:
-                value = lines[-1][f"test_{what}"]
-                axes.axhline(value, color=colour, linestyle="--", linewidth=1, label=f"{name}test {value:.4g}")
-        axes.set(xlabel="optimizer step (1)", ylabel=f"{what} ({unit})")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-    figure.suptitle(caption(runs[0][0]) if len(runs) == 1 else "")
-    return figure
+    return drawn([(path.name, lines) for path, lines in runs], caption(runs[0][0]) if len(runs) == 1 else "")
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
