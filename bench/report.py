@@ -1,6 +1,7 @@
 """Everything recorded in a folder as one page: plots and numbers in a single file that loads nothing from anywhere."""
 
 import json
+from collections import Counter
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,7 @@ def page(folder: Path) -> tuple[str, list[Section]]:
             finals.append({key: about[key] for key in ("data", "model", "device", "gradient", "seed") if key in about} | final)
         elif isinstance(found, dict) and {"command", "rows"} <= found.keys():
             measurements.append(measurement(path, file, found))
+    measurements, runs = told_apart(measurements), told_apart(runs)
     sections = measurements + runs
     if not sections:
         raise ValueError(f"`results` {folder} holds no COMMAND.json of `python -m bench` and no run of `python -m nets.train`.")
@@ -79,6 +81,17 @@ def page(folder: Path) -> tuple[str, list[Section]]:
     summary = f"measurements: {len(measurements)}, training runs: {len(runs)}"
     text = PAGE.substitute(folder=escape(str(folder)), summary=summary, contents="\n".join(contents), body="\n".join(body))
     return text, sections
+
+
+def told_apart(sections: list[Section]) -> list[Section]:
+    """Sections of one title with the folder that each is of, where it is not the folder of all."""
+    titles = Counter(section.title for section in sections)
+
+    def named(section: Section) -> str:
+        folder = Path(section.file).parent.as_posix()
+        return section.title if titles[section.title] == 1 or folder == "." else f"{section.title} ({folder})"
+
+    return [section._replace(title=named(section)) for section in sections]
 
 
 def read(path: Path) -> Any:

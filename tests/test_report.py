@@ -107,6 +107,15 @@ def make(folder, out):
     return rows, (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_records_of_one_title_are_told_apart(recorded, tmp_path):
+    shutil.copytree(recorded / "ended", recorded / "plan" / "again")
+    shutil.copy(recorded / "fidelity.json", recorded / "plan" / "fidelity.json")
+    shutil.copy(recorded / "fidelity.png", recorded / "plan" / "fidelity.png")
+    titles = [row["section"] for row in make(recorded, tmp_path / "out")[0]]
+    assert len(set(titles)) == len(titles) == 6
+    assert {"Fidelity of engine11", "Fidelity of engine11 (plan)", "digits, conv2d, engine11 (plan/again)"} <= set(titles)
+
+
 def test_page(recorded, tmp_path, capsys):
     rows, text = make(recorded, tmp_path / "out")
     assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'out' / 'report.html'}"
