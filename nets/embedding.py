@@ -14,14 +14,15 @@ class TokenEmbedding(nnx.Module):
     """Token numbers to vectors, plus a learned vector for each position; token 0 is padding.
 
     With `pairs`, plus a projection of a vector of 16 numbers for the pair with the token before. A hash function sends each
-    pair to one of so many vectors, so that pairs of chance share one.
+    pair to one of so many vectors, so that pairs of chance share one. Those vectors start at zero, so that pairs that training
+    never saw add nothing.
 
     Arguments:
         vocabulary: number of tokens, padding included.
         length: most tokens in a row.
         features: width.
         pairs: number of vectors for pairs; None for single tokens alone.
-        rngs: for the initial vectors, normal with variance 1/features.
+        rngs: for the initial vectors of tokens and positions, normal with variance 1/features.
 
     Raises:
         ValueError: sizes below 1, or, when called, more tokens than `length`.
@@ -54,7 +55,7 @@ class PairEmbedding(nnx.Module):
 
     def __init__(self, count: int, features: int, width: int = 16, *, rngs: nnx.Rngs):
         at_least_one(pairs=count, features=features, width=width)
-        self.vectors = nnx.Embed(count, width, rngs=rngs)
+        self.vectors = nnx.Embed(count, width, embedding_init=nnx.initializers.zeros_init(), rngs=rngs)
         self.project = nnx.Linear(width, features, use_bias=False, rngs=rngs)
 
     def __call__(self, x: Int[Array, "batch tokens"]) -> Float[Array, "batch tokens features"]:

@@ -99,6 +99,9 @@ def test_dropped_tokens_are_padding_and_as_many_as_asked_for():
 def test_pairs_know_the_order_and_no_padding():
     embedding = TokenEmbedding(1000, 4, 8, pairs=4096, rngs=nnx.Rngs(0))
     of = lambda *row: np.asarray(embedding.pairs(jnp.array([row], jnp.int32))[0])  # noqa: E731
+    # Before any training they say nothing.
+    assert np.all(of(3, 4, 0, 7) == 0)
+    embedding.pairs.vectors.embedding = nnx.Param(jax.random.normal(jax.random.key(0), (4096, 16)))
     a, b = of(3, 4, 0, 7), of(4, 3, 4, 7)
     assert np.all(a[0] == 0) and np.all(a[2] == 0) and np.all(a[3] == 0)
     assert np.abs(a[1] - b[1]).max() > 1e-3
