@@ -91,11 +91,13 @@ def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
     exact = [100 * row["accuracy"] for row in rows if row["name"].startswith("conv2d-11x11-seed")]
     for tuned, style, label in ((False, "s-", "trained through the device"), (True, "*", "trained exactly, fine-tuned on the device")):
         own = [row for row in rows if row["numbers"] and ("finetuned" in row["name"]) == tuned]
-        pairs = sorted((float(row["numbers"][0].removeprefix("photons=")), 100 * row["accuracy"]) for row in own)
+        points = [(float(row["numbers"][0].removeprefix("photons=")), 100 * row["accuracy"]) for row in own]
         if not tuned:
-            pairs += [(NOMINAL, 100 * row["accuracy"]) for row in rows if row["name"].startswith("conv2d-11x11-engine11-seed")]
-        if pairs:
-            axes.plot(*zip(*pairs, strict=True), style, color="C2" if tuned else "C1", label=label)
+            points += [(NOMINAL, 100 * row["accuracy"]) for row in rows if row["name"].startswith("conv2d-11x11-engine11-seed")]
+        photons = sorted({number for number, _ in points})
+        means = [np.mean([accuracy for number, accuracy in points if number == one]) for one in photons]
+        if points:
+            axes.plot(photons, means, style, color="C2" if tuned else "C1", label=label)
     if exact:
         axes.axhline(np.mean(exact), color="C0", linestyle=":", label="exact twin")
         axes.axhline(np.mean(exact) - 3, color="0.4", linestyle="--", label="3 points below")
