@@ -5,6 +5,7 @@ Networks are tested on the reviews that were held out of training, never on the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from bench import results
 from bench.config import Studies
+from bench.remember import remember
 from bench.studies_plot import picture
 from nets.build import build_device, build_model
 from nets.config import Config
@@ -27,7 +29,7 @@ from nets.trained import Trained
 RULES = ("simulator", "ideal", "optical")
 # Values that a trained network is tested at, by field of the preset.
 SWEPT = {
-    "photons": (1, 3, 10, 30, 100, 300, 1e3, 1e4, 62_400),
+    "photons": (1, 3, 10, 30, 100, 1e3, 62_400),
     "adc_bits": (2, 3, 4, 5, 6, 8, 10),
     "dac_bits": (2, 3, 4, 5, 6, 8),
     "aberration": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3),
@@ -42,16 +44,19 @@ def main(options: Studies) -> results.Rows:
     """
     exact, through = (_trained(folder) for folder in (options.exact, options.through))
     results.prepare(options.out)
+    part = options.out / "studies.part.jsonl"
+    row = remember(part, {**asdict(options), "results": [result(options.exact), result(options.through)]})
     rows = []
     networks = {"trained exactly": exact, "trained through the device": through}
     for name, trained in networks.items():
-        rows += [{"study": "alone", "network": name, **_tested(trained, None, options.seed)}]
-        rows += deployed(name, trained, options)
+        rows += [row({"study": "alone", "network": name}, lambda trained=trained: _tested(trained, None, options.seed))]
+        rows += deployed(name, trained, options, row)
     rows += gradients(through, options)
     rows += curves(options.recorded)
     figure = picture(rows)
     print(results.table([row for row in rows if row["study"] in ("population", "gradient", "curve")], COLUMNS))
     results.write(options.out, "studies", rows, asdict(options), figure)
+    part.unlink()
     return rows
 
 
@@ -79,23 +84,26 @@ def _tested(trained: Trained, device: Any, seed: int) -> dict[str, float]:
     return trained.on(device, seed, "validation")[0]
 
 
-def deployed(name: str, trained: Trained, options: Studies) -> results.Rows:
-    """A network on the device as it is, with one number otherwise, and on many physical units."""
+def deployed(name: str, trained: Trained, options: Studies, row: Callable) -> results.Rows:
+    """A network on the device as it is, with one number otherwise, and on many physical units; `row` is of `remember`."""
 
     def device(unit: int | None, **numbers: Any) -> Any:
         return build_device(replace(trained.config, device=options.device, numbers=(), unit=unit), **numbers)
 
-    rows = []
-    swept = {"photons": SWEPT["photons"][::4]} if options.quick else SWEPT
+    def mean_over(units: Sequence[int | None], numbers: dict[str, float]) -> dict[str, float]:
+        found = [_tested(trained, device(unit, **numbers), options.seed) for unit in units]
+        return {what: float(np.mean([one[what] for one in found])) for what in ("accuracy", "loss")}
+
+    swept = {"photons": SWEPT["photons"][::3]} if options.quick else SWEPT
     cases = [(field, value) for field, values in swept.items() for value in values]
+    rows = []
     for field, value in tqdm(cases, desc=f"{name}: swept", unit=" devices", leave=False):
         # Aberrations are of a unit; their mean over some.
         units = range(4) if field == "aberration" else (None,)
-        found = [_tested(trained, device(unit, **{field: value}), options.seed) for unit in units]
-        row = {"study": "deployed", "network": name, "field": field, "value": value}
-        rows.append(row | {what: float(np.mean([one[what] for one in found])) for what in ("accuracy", "loss")})
+        case = {"study": "deployed", "network": name, "field": field, "value": value}
+        rows.append(row(case, partial(mean_over, units, {field: value})))
     for unit in tqdm(range(2 if options.quick else options.units), desc=f"{name}: units", unit=" units", leave=False):
-        rows.append({"study": "population", "network": name, "unit": unit, **_tested(trained, device(unit), options.seed)})
+        rows.append(row({"study": "population", "network": name, "unit": unit}, partial(mean_over, (unit,), {})))
     return rows
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench import experiments, studies
 from bench.__main__ import main
+from bench.remember import remember
 from nets import train
 from nets.config import Config
 
@@ -95,6 +96,25 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
         own = [row for row in rows if row["arm"] == arm]
         assert [row["validation_loss"] for row in own if row["chosen"]] == [min(row["validation_loss"] for row in own)]
     assert not list((runs / "tuning").rglob("predictions.npz")) and "chosen" in capsys.readouterr().out
+
+
+def test_a_stopped_measurement_goes_on(tmp_path):
+    file, asked = tmp_path / "part.jsonl", []
+
+    def measured(case, about):
+        return remember(file, about)(case, lambda: asked.append(case) or {"accuracy": 0.5})
+
+    wanted = {"unit": 0, "accuracy": 0.5}
+    assert measured({"unit": 0}, {"out": tmp_path}) == measured({"unit": 0}, {"out": tmp_path}) == wanted
+    assert asked == [{"unit": 0}]
+    # Killed in the middle of a line: that case is measured again, and the line before it stands.
+    file.write_text(file.read_text() + '{"case": {"unit": 1}, "fou')
+    assert measured({"unit": 1}, {"out": tmp_path}) == {"unit": 1, "accuracy": 0.5}
+    assert measured({"unit": 0}, {"out": tmp_path}) == wanted and measured({"unit": 1}, {"out": tmp_path})["unit"] == 1
+    assert asked == [{"unit": 0}, {"unit": 1}]
+    # Of other options nothing is known.
+    measured({"unit": 0}, {"out": "elsewhere"})
+    assert asked[2:] == [{"unit": 0}]
 
 
 @pytest.mark.slow
