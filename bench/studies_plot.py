@@ -81,7 +81,8 @@ def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
             color=colour,
             label={"none": "exact"}.get(device, device),
         )
-    axes.set(xlabel="kernel (taps a side)", ylabel="passes until 80 % of the training reviews", ylim=(0, None))
+    axes.set(xlabel="kernel (taps a side)", ylabel="passes until 80 % of the training reviews")
+    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
     _legend(axes)
 
 
