@@ -1,34 +1,31 @@
 """Figures of a long measurement, kept as they come, so that a stopped one goes on where it was."""
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nets.record import read_lines, write
+
 Case = dict[str, Any]
 
 
-def remember(file: Path, about: Case) -> Callable[[Case, Callable[[], Case]], Case]:
-    """(case, measure) -> the case with its figures: measured now, or read from the file where an earlier start left them.
+def remember(folder: Path, command: str, about: Case) -> tuple[Path, Callable[[Case, Callable[[], Case]], Case]]:
+    """The file where figures are kept, and (case, measure) -> the case with its figures, measured now or by an earlier start.
 
-    A file of another measurement is begun anew, and a line that was cut short is measured again.
+    Each measurement has a file of its own, so that one of other options neither reads nor loses what this one found.
 
     Arguments:
-        file: where figures are kept, one line of JSON a case; the caller removes it at the end.
-        about: what all cases share, such as the options; figures are of this measurement alone.
+        folder: where the file lies; the caller removes the file at the end.
+        command: begins its name.
+        about: what all cases share, such as the options; a checksum of it is in the name.
     """
-    lines = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    about = json.loads(json.dumps(about, default=str))
-    if lines[:1] != [about]:
-        lines = [about]
+    file = folder / f"{command}-{zlib.crc32(json.dumps(about, default=str).encode()):08x}.part.jsonl"
+    lines = read_lines(folder, file.name)
     # Whole lines alone, so that what is added starts a line of its own.
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    known = {json.dumps(line["case"]): line["found"] for line in lines[1:]}
+    write(file, "".join(json.dumps(line) + "\n" for line in lines))
+    known = {json.dumps(line["case"]): line["found"] for line in lines}
 
     def row(case: Case, measure: Callable[[], Case]) -> Case:
         name = json.dumps(case)
@@ -38,4 +35,4 @@ def remember(file: Path, about: Case) -> Callable[[Case, Callable[[], Case]], Ca
                 kept.write(json.dumps({"case": case, "found": known[name]}) + "\n")
         return case | known[name]
 
-    return row
+    return file, row

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from bench import results
 from bench.config import Studies
 from bench.remember import remember
+from bench.runs import differing, read
 from bench.studies_plot import picture
 from nets.build import build_device, build_model
 from nets.config import Config
@@ -44,15 +45,14 @@ def main(options: Studies) -> results.Rows:
     """
     exact, through = (_trained(folder) for folder in (options.exact, options.through))
     results.prepare(options.out)
-    part = options.out / "studies.part.jsonl"
-    row = remember(part, {**asdict(options), "results": [result(options.exact), result(options.through)]})
+    part, row = remember(options.out, "studies", {**asdict(options), "results": [result(options.exact), result(options.through)]})
     rows = []
     networks = {"trained exactly": exact, "trained through the device": through}
     for name, trained in networks.items():
-        rows += [row({"study": "alone", "network": name}, lambda trained=trained: _tested(trained, None, options.seed))]
+        rows += [row({"study": "alone", "network": name}, partial(_tested, trained, None, options.seed))]
         rows += deployed(name, trained, options, row)
     rows += gradients(through, options)
-    rows += curves(options.recorded)
+    rows += curves(options.recorded, options.exact)
     figure = picture(rows)
     print(results.table([row for row in rows if row["study"] in ("population", "gradient", "curve")], COLUMNS))
     results.write(options.out, "studies", rows, asdict(options), figure)
@@ -167,29 +167,31 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
-def curves(recorded: Sequence[Path]) -> results.Rows:
-    """How fast each recorded run learned: passes over the training set until three lines in a row of its accuracy average 80 %."""
-    rows = []
-    for folder in sorted(path.parent for part in recorded for path in part.glob("*/config.json")):
-        final = result(folder)
-        if final is None or "test_accuracy" not in final:
-            continue
-        config, lines = read_config(folder), read_lines(folder)
-        steps = [line for line in lines if "train_accuracy" in line and "epoch" not in line]
-        whole = next(line["step"] / line["epoch"] for line in lines if "epoch" in line)
-        running = np.convolve([line["train_accuracy"] for line in steps], np.ones(3) / 3, mode="valid")
-        reached = np.flatnonzero(running >= 0.8)
-        rows.append(
-            {
-                "study": "curve",
-                "name": folder.name,
-                "device": config.device,
-                "numbers": list(config.numbers),
-                "gradient": config.gradient,
-                "kernel": None if config.kernel is None else config.kernel[0],
-                "seed": config.seed,
-                "accuracy": final["test_accuracy"],
-                "epochs_to_80": float(steps[reached[0] + 2]["step"] / whole) if len(reached) else None,
-            }
-        )
+def curves(recorded: Sequence[Path], exact: Path) -> results.Rows:
+    """How fast each recorded run learned: passes over the training set until three lines in a row of its accuracy average 80 %.
+
+    Each row says in which settings the run differs from that in the folder `exact`.
+    """
+    reference, rows = read(exact, exact.parent), []
+    for part in recorded:
+        for folder in sorted(path.parent for path in part.glob("*/config.json")):
+            run = read(folder, part)
+            if run is None:
+                continue
+            lines = read_lines(folder)
+            steps = [line for line in lines if "train_accuracy" in line and "epoch" not in line]
+            whole = next(line["step"] / line["epoch"] for line in lines if "epoch" in line)
+            running = np.convolve([line["train_accuracy"] for line in steps], np.ones(3) / 3, mode="valid")
+            reached = np.flatnonzero(running >= 0.8)
+            rows.append(
+                {
+                    "study": "curve",
+                    "name": folder.name,
+                    **{name: run.settings.get(name) for name in ("device", "numbers", "shape", "kernel")},
+                    "seed": run.seed,
+                    "differs_in": differing(reference, run),
+                    "accuracy": run.final["test_accuracy"],
+                    "epochs_to_80": float(steps[reached[0] + 2]["step"] / whole) if len(reached) else None,
+                }
+            )
     return rows

@@ -1,6 +1,5 @@
 """The studies as pictures."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ def picture(rows: list[dict[str, Any]]) -> Figure:
     _population(panels[2, 0], [row for row in rows if row["study"] == "population"])
     _gradients(panels[2, 1], [row for row in rows if row["study"] == "gradient"])
     curves = [row for row in rows if row["study"] == "curve"]
-    _kernels(panels[3, 0], [row for row in curves if not row["numbers"]])
+    _kernels(panels[3, 0], [row for row in curves if set(row["differs_in"]) <= {"kernel", "device"}])
     _noise(panels[3, 1], curves)
     for axes in panels.ravel():
         axes.grid(alpha=0.3)
@@ -69,14 +68,10 @@ def _gradients(axes: Any, rows: list[dict[str, Any]]) -> None:
 def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
     # Beside one another, as runs of the two often take equally long.
     for device, colour, aside in (("none", "C0", -0.1), ("engine11", "C1", 0.1)):
-        own = sorted(
-            (row["kernel"] or 11, row["epochs_to_80"])
-            for row in rows
-            if row["device"] == device and row["epochs_to_80"] and _of_kernels(row)
-        )
+        own = [row for row in rows if row["device"] == device and row["epochs_to_80"]]
         axes.plot(
-            [kernel + aside for kernel, _ in own],
-            [epochs for _, epochs in own],
+            [(row["kernel"] or row["shape"])[0] + aside for row in own],
+            [row["epochs_to_80"] for row in own],
             "o",
             color=colour,
             label={"none": "exact"}.get(device, device),
@@ -86,25 +81,18 @@ def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
     _legend(axes)
 
 
-def _of_kernels(row: dict[str, Any]) -> bool:
-    return bool(
-        re.match(r"conv2d-(\d+)x\1-", row["name"])
-        and row["gradient"] == "simulator"
-        and not any(word in row["name"] for word in ("fixed", "literal"))
-    )
-
-
 def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
-    exact = [100 * row["accuracy"] for row in rows if row["name"].startswith("conv2d-11x11-seed")]
-    for tuned, style, label in ((False, "s-", "trained through the device"), (True, "*", "trained exactly, fine-tuned on the device")):
-        own = [row for row in rows if row["numbers"] and ("finetuned" in row["name"]) == tuned]
-        points = [(float(row["numbers"][0].removeprefix("photons=")), 100 * row["accuracy"]) for row in own]
-        if not tuned:
-            points += [(NOMINAL, 100 * row["accuracy"]) for row in rows if row["name"].startswith("conv2d-11x11-engine11-seed")]
+    exact = [100 * row["accuracy"] for row in rows if not row["differs_in"]]
+    # Of other numbers of the device the other panels tell.
+    of_light = [row for row in rows if all(number.startswith("photons=") for number in row["numbers"])]
+    through = [row for row in of_light if set(row["differs_in"]) in ({"device"}, {"device", "numbers"})]
+    tuned = [row for row in of_light if "start" in row["differs_in"]]
+    for own, style, label in ((through, "C1s-", "trained through the device"), (tuned, "C2*", "trained exactly, fine-tuned on the device")):
+        points = [(float(row["numbers"][0].removeprefix("photons=")) if row["numbers"] else NOMINAL, 100 * row["accuracy"]) for row in own]
         photons = sorted({number for number, _ in points})
         means = [np.mean([accuracy for number, accuracy in points if number == one]) for one in photons]
         if points:
-            axes.plot(photons, means, style, color="C2" if tuned else "C1", label=label)
+            axes.plot(photons, means, style, label=label)
     if exact:
         axes.axhline(np.mean(exact), color="C0", linestyle=":", label="exact twin")
         axes.axhline(np.mean(exact) - 3, color="0.4", linestyle="--", label="3 points below")

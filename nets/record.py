@@ -118,9 +118,9 @@ class Run:
             pass  # a file system without locks
 
 
-def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """The whole lines of metrics.jsonl; a last one that was cut off while it was written is left out."""
-    path, found = folder / "metrics.jsonl", []
+def read_lines(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    """The whole lines of a file of JSON lines; a last one that was cut off while it was written is left out."""
+    path, found = folder / name, []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []:
         try:
             found.append(json.loads(line if line.endswith("\n") else ""))

@@ -8,6 +8,7 @@ import pytest
 from bench import experiments, studies
 from bench.__main__ import main
 from bench.remember import remember
+from bench.studies_plot import picture
 from nets import train
 from nets.config import Config
 
@@ -99,22 +100,25 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
 
 
 def test_a_stopped_measurement_goes_on(tmp_path):
-    file, asked = tmp_path / "part.jsonl", []
+    asked = []
 
     def measured(case, about):
-        return remember(file, about)(case, lambda: asked.append(case) or {"accuracy": 0.5})
+        file, row = remember(tmp_path, "studies", about)
+        return file, row(case, lambda: asked.append(case) or {"accuracy": 0.5})
 
-    wanted = {"unit": 0, "accuracy": 0.5}
-    assert measured({"unit": 0}, {"out": tmp_path}) == measured({"unit": 0}, {"out": tmp_path}) == wanted
+    file, first = measured({"unit": 0}, {"out": tmp_path})
+    assert first == measured({"unit": 0}, {"out": tmp_path})[1] == {"unit": 0, "accuracy": 0.5}
     assert asked == [{"unit": 0}]
     # Killed in the middle of a line: that case is measured again, and the line before it stands.
     file.write_text(file.read_text() + '{"case": {"unit": 1}, "fou')
-    assert measured({"unit": 1}, {"out": tmp_path}) == {"unit": 1, "accuracy": 0.5}
-    assert measured({"unit": 0}, {"out": tmp_path}) == wanted and measured({"unit": 1}, {"out": tmp_path})["unit"] == 1
+    assert measured({"unit": 1}, {"out": tmp_path})[1] == {"unit": 1, "accuracy": 0.5}
+    assert measured({"unit": 0}, {"out": tmp_path})[1] == first and measured({"unit": 1}, {"out": tmp_path})[1]["unit"] == 1
     assert asked == [{"unit": 0}, {"unit": 1}]
-    # Of other options nothing is known.
+    # Of other options nothing is known, and what is known of these is not lost to them.
     measured({"unit": 0}, {"out": "elsewhere"})
     assert asked[2:] == [{"unit": 0}]
+    measured({"unit": 0}, {"out": tmp_path})
+    assert len(asked) == 3
 
 
 @pytest.mark.slow
@@ -124,6 +128,7 @@ def test_studies_of_two_networks(runs, tmp_path, capsys):
     command = ["studies", "--exact", str(runs / "runs" / "tiny" / "a-seed4"), "--through", str(folder), "--out", str(tmp_path / "out")]
     assert main([*command, "--recorded", str(runs / "results" / "tiny"), "--quick"]) == 0
     found = json.loads((tmp_path / "out" / "studies.json").read_text())
+    assert not list((tmp_path / "out").glob("*.part.jsonl"))
     assert str(runs) not in json.dumps(found) and (tmp_path / "out" / "studies.png").stat().st_size > 20_000
     rows = found["rows"]
     photons = {
@@ -142,16 +147,21 @@ def test_studies_of_two_networks(runs, tmp_path, capsys):
     assert {row["name"] for row in curves} == {"a-seed4", "b-seed4", "c-seed4"}
 
 
-def test_passes_until_80_percent(tmp_path):
-    folder = tmp_path / "conv-seed0"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"data": "digits", "seed": 0, "device": "none"}))
+def test_passes_until_80_percent_and_what_a_run_differs_in(tmp_path):
     lines = [{"step": 10 * i, "train_loss": 0.5, "train_accuracy": accuracy} for i, accuracy in enumerate([0.6, 0.7, 0.79, 0.82, 0.9], 1)]
     lines += [{"epoch": 1, "step": 100, "train_accuracy": 0.8, "validation_accuracy": 0.8}, {"test_accuracy": 0.9, "best_epoch": 1}]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (row,) = studies.curves([tmp_path])
+    common = {"data": "digits", "model": "conv2d", "device": "none", "shape": [11, 11]}
+    for name, own in {"a-seed0": {"seed": 0}, "b-seed1": {"seed": 1, "kernel": [5, 5], "device": "engine11"}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(common | own))
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    exact, other = studies.curves([tmp_path], tmp_path / "a-seed0")
     # (0.79 + 0.82 + 0.9) / 3 is the first average past 0.8, and ends at step 50 of 100.
-    assert row["epochs_to_80"] == pytest.approx(0.5) and row["kernel"] is None
+    assert exact["epochs_to_80"] == pytest.approx(0.5) and exact["kernel"] is None and exact["differs_in"] == []
+    assert set(other["differs_in"]) == {"device", "kernel"} and (other["kernel"], other["seed"]) == ([5, 5], 1)
+    figure = picture([exact, other])
+    kernels = {line.get_label(): line.get_xdata() for line in figure.axes[6].lines}
+    assert kernels["exact"] == pytest.approx([11], abs=0.2) and kernels["engine11"] == pytest.approx([5], abs=0.2)
 
 
 @pytest.mark.parametrize(
