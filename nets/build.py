@@ -13,8 +13,10 @@ from nets.attention import ConvSelfAttention, LinearSelfAttention
 from nets.config import Config, named_numbers
 from nets.data import Dataset
 from nets.feedforward import ConvFeedForward
+from nets.fixed import fix
 from nets.lambdas import LambdaLayer
 from nets.mixing import FourierMixing
+from nets.pairs import class_weights
 from nets.transformer import Block, Classifier, TokenEmbedding
 from nets.vision import ImageEmbedding, LambdaResNet
 
@@ -83,30 +85,22 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
 
     def block():
         mixer = MIXERS[config.model](config, tokens, rngs)
-        return Block(mixer, dropout=config.dropout, order=config.order, feed_forward=feed_forward(), dtype=dtype, rngs=rngs)
+        about = {"dropout": config.dropout, "order": config.order, "dtype": dtype, "layer_scale": config.layer_scale}
+        return Block(mixer, feed_forward=feed_forward(), **about, rngs=rngs)
 
     blocks = [] if config.model == "mean" else [block() for _ in range(config.depth)]
     width = math.prod(config.shape) if config.model == "mean" else blocks[0].attention.features
     if dataset.image is None:
-        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, config.pairs, rngs=rngs)
+        train, weights = dataset.train, None
+        if config.weighted_pairs:
+            weights = class_weights(train.rows, train.labels, dataset.classes, config.pairs)
+        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs)
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
     if config.fixed:
         for one in blocks:
             fix(one.attention)
     return Classifier(embedding, blocks, dataset.classes, config.dropout, config.token_dropout, features=width, rngs=rngs)
-
-
-class Fixed(nnx.Variable):
-    """A weight that is not trained."""
-
-
-def fix(layer: nnx.Module) -> None:
-    """Keep every weight of a layer as it is, whatever is trained around it."""
-    for _, module in nnx.iter_modules(layer):
-        for name, value in vars(module).items():
-            if isinstance(value, nnx.Param):
-                setattr(module, name, Fixed(value[...]))
 
 
 def parameters(model: nnx.Module) -> dict[str, int]:

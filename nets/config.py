@@ -44,6 +44,8 @@ class Config:
     """Convolutional attention with one optical transform forward and one back a token, instead of every convolution."""
     order: Literal["post", "pre"] = "post"
     """Layer norm after each residual sum, or before what is added."""
+    layer_scale: float | None = None
+    """Of pre-norm blocks: value that the factors of what is added start from, one learned for each feature; no factors unless given."""
     maps: int | None = None
     """Planes between the two rounds of a convolutional feed-forward; the linear one unless given."""
     shape: tuple[int, ...] | None = None
@@ -70,6 +72,12 @@ class Config:
     """Tokens of the byte-pair encoding that is trained on the training reviews."""
     pairs: int | None = None
     """Vectors for pairs of neighbouring tokens, which share them by chance, beside those of single tokens; none unless given."""
+    pair_width: int = 16
+    """Numbers of a vector for pairs, before a matrix takes it to the width of the embedding."""
+    weighted_pairs: bool = False
+    """Multiply the vector of a pair by how unevenly the classes share it, as naive Bayes does."""
+    held_out: Literal["random", "neighbours"] = "random"
+    """What of the training set is for validation: rows drawn at random, or neighbours in each class; those of IMDb are of the same few films, which training then has hardly any review of."""
     examples: int | None = None
     """Train on so many rows of the training set, and validate on a tenth as many; all unless given."""
     start: Path | None = None
@@ -136,6 +144,7 @@ OPTIONS_OF = {
     "boundary": LAMBDA,
     "normalization": ("lambda",),
     "order": BLOCKS,
+    "layer_scale": BLOCKS,
     "maps": BLOCKS,
     "patch": (*BLOCKS, "mean"),
     "dropout": (*BLOCKS, "mean"),
@@ -168,7 +177,9 @@ def resolve(config: Config) -> Config:
     of_images, of_text = config.data != "imdb", config.data == "imdb"
     if config.model == "lambda-resnet" and of_text:
         raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
-    for name, meant in {"patch": of_images, **dict.fromkeys(("length", "buckets", "pairs", "token_dropout"), of_text)}.items():
+    if config.held_out != "random" and not of_text:
+        raise ValueError(f"`held_out` neighbours says nothing of {config.data}, whose rows stand in no order; leave it out.")
+    for name, meant in {"patch": of_images, **dict.fromkeys(("length", "buckets", "pairs", "weighted_pairs", "token_dropout"), of_text)}.items():
         if getattr(config, name) not in (None, False, 0.0) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
@@ -180,7 +191,7 @@ def resolve(config: Config) -> Config:
     if config.model in LAMBDA:
         defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
-    whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0}
+    whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0, "pair_width": 1}
     for name, least in (
         whole
         | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0, "examples": 1}
@@ -196,6 +207,14 @@ def resolve(config: Config) -> Config:
         if getattr(config, name) not in ((), None) and device == "none":
             raise ValueError(f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset.")
     named_numbers("numbers", config.numbers, "photons=1000")
+    if config.weighted_pairs and config.pairs is None:
+        raise ValueError("`weighted_pairs` says nothing without `pairs`; give a number of them, 1000003 for example.")
+    if config.pair_width != Config.pair_width and config.pairs is None:
+        raise ValueError("`pair_width` says nothing without `pairs`; give a number of them, 1000003 for example.")
+    if config.layer_scale is not None and (config.order == "post" or not 0 < config.layer_scale < float("inf")):
+        raise ValueError(
+            f"`layer_scale` must be above 0 and finite, with `order` pre; got {config.layer_scale} and `order` {config.order}."
+        )
     if not 0 <= config.token_dropout < 1:
         raise ValueError(f"`token_dropout` must be at least 0 and below 1, got {config.token_dropout!r}.")
     if config.start is not None and not (config.start / "config.json").is_file():

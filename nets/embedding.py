@@ -7,66 +7,49 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from nets._check import at_least_one
+from nets.pairs import PairEmbedding
 from nets.precision import products
 
 
 class TokenEmbedding(nnx.Module):
     """Token numbers to vectors, plus a learned vector for each position; token 0 is padding.
 
-    With `pairs`, plus a projection of a vector of 16 numbers for the pair with the token before. A hash function sends each
-    pair to one of so many vectors, so that pairs of chance share one. Those vectors start at zero, so that pairs that training
-    never saw add nothing.
+    With `pairs`, plus a projection of a vector for the pair with the token before, as `nets.pairs.PairEmbedding` has it.
 
     Arguments:
         vocabulary: number of tokens, padding included.
         length: most tokens in a row.
         features: width.
         pairs: number of vectors for pairs; None for single tokens alone.
+        pair_width: numbers of each.
+        pair_weights: shape (pairs,), factors of those vectors that stay as they are; None is 1.
         rngs: for the initial vectors of tokens and positions, normal with variance 1/features.
 
     Raises:
-        ValueError: sizes below 1, or, when called, more tokens than `length`.
-
-    Source: of the pairs, A. Joulin et al., Bag of tricks for efficient text classification, EACL (2017).
+        ValueError: sizes below 1, weights of another number, or, when called, more tokens than `length`.
     """
 
-    def __init__(self, vocabulary: int, length: int, features: int, pairs: int | None = None, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        features: int,
+        pairs: int | None = None,
+        pair_width: int = 16,
+        pair_weights: Float[Any, " pairs"] | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
         at_least_one(vocabulary=vocabulary, length=length, features=features)
         self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
-        self.pairs = None if pairs is None else PairEmbedding(pairs, features, rngs=rngs)
+        self.pairs = None if pairs is None else PairEmbedding(pairs, features, pair_width, pair_weights, rngs=rngs)
 
     def __call__(self, x: Int[Array, "batch tokens"]) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
         """Vectors, and True where there is a token."""
         fits(x, self.positions.num_embeddings)
         vectors = self.tokens(x) + self.positions(jnp.arange(x.shape[1]))
         return vectors if self.pairs is None else vectors + self.pairs(x), x != 0
-
-
-class PairEmbedding(nnx.Module):
-    """A vector for each pair of neighbouring tokens; none where either is padding.
-
-    Arguments:
-        count: number of vectors that the pairs share.
-        features: width of the result.
-        width: of the vectors before their projection to it.
-        rngs: for the initial weights.
-    """
-
-    def __init__(self, count: int, features: int, width: int = 16, *, rngs: nnx.Rngs):
-        at_least_one(pairs=count, features=features, width=width)
-        self.vectors = nnx.Embed(count, width, embedding_init=nnx.initializers.zeros_init(), rngs=rngs)
-        self.project = nnx.Linear(width, features, use_bias=False, rngs=rngs)
-
-    def __call__(self, x: Int[Array, "batch tokens"]) -> Float[Array, "batch tokens features"]:
-        """Vectors of the pairs (token before, token)."""
-        before = jnp.pad(x, ((0, 0), (1, 0)))[:, :-1]
-        # Two odd constants of 32 bits and the shift that mixes high bits into low ones (multiplicative hashing).
-        mixed = before.astype(jnp.uint32) * jnp.uint32(0x9E3779B1) ^ x.astype(jnp.uint32) * jnp.uint32(0x85EBCA77)
-        mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0xC2B2AE3D)
-        number = ((mixed ^ (mixed >> 13)) % self.vectors.num_embeddings).astype(jnp.int32)
-        there = (x != 0) & (before != 0)
-        return self.project(jnp.where(there[..., None], self.vectors(number), 0))
 
 
 class PatchEmbedding(nnx.Module):

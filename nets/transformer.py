@@ -19,7 +19,9 @@ class Block(nnx.Module):
     """Transformer block: tokens are mixed, then each is transformed alone; residuals around both.
 
         post-norm   x = drop(LN(attention(x) + x)),   x = drop(LN(feed_forward(x) + x))
-        pre-norm    x = x + drop(attention(LN(x))),   x = x + drop(feed_forward(LN(x)))
+        pre-norm    x = x + drop(s1 · attention(LN(x))),   x = x + drop(s2 · feed_forward(LN(x)))
+
+    with a factor for each feature, s1 and s2, if there is a `layer_scale`, and without otherwise.
 
     Arguments:
         attention: a layer called as attention(x, device, key, mask), with an attribute `features`: attention, lambdas or
@@ -29,13 +31,16 @@ class Block(nnx.Module):
         order: "post" or "pre".
         feed_forward: a layer called as feed_forward(x, device, key), such as `ConvFeedForward`; by default `FeedForward`.
         dtype: of the products of the linear feed-forward, as in `FeedForward`.
+        layer_scale: value that s1 and s2 start from, above 0; a small one keeps the block near the identity until it has
+            something to add.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: `dropout` outside [0, 1), `hidden` below 1 or beside a `feed_forward`, unknown `order`, or a
-            `feed_forward` of another width.
+        ValueError: `dropout` outside [0, 1), `hidden` below 1 or beside a `feed_forward`, unknown `order`, a `feed_forward`
+            of another width, a `layer_scale` of a post-norm block or not above 0.
 
-    Source: P. Bloem, "Transformers from scratch" (2019), post-norm and ε = 1e-5; R. Xiong et al., ICML (2020), pre-norm.
+    Source: P. Bloem, "Transformers from scratch" (2019), post-norm and ε = 1e-5; R. Xiong et al., ICML (2020), pre-norm;
+    H. Touvron et al., Going deeper with image transformers, ICCV (2021), equation 4: LayerScale.
     """
 
     def __init__(
@@ -46,10 +51,13 @@ class Block(nnx.Module):
         order: str = "post",
         feed_forward: nnx.Module | None = None,
         dtype: Any = None,
+        layer_scale: float | None = None,
         *,
         rngs: nnx.Rngs,
     ):
         one_of("order", order, ("post", "pre"))
+        if layer_scale is not None and (order == "post" or not 0 < layer_scale < float("inf")):
+            raise ValueError(f"`layer_scale` must be above 0 and finite, in a block of order pre; got {layer_scale} and order {order}.")
         features = attention.features
         if feed_forward is not None and hidden is not None:
             raise ValueError(f"`hidden` is the width of the linear feed-forward, got {hidden} beside a `feed_forward`; leave one out.")
@@ -60,6 +68,7 @@ class Block(nnx.Module):
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.feed_forward = FeedForward(features, hidden, dtype, rngs=rngs) if feed_forward is None else feed_forward
         self.dropout = Dropout(dropout)
+        self.scale1, self.scale2 = (None if layer_scale is None else nnx.Param(jnp.full(features, layer_scale)) for _ in range(2))
 
     def __call__(
         self,
@@ -71,8 +80,8 @@ class Block(nnx.Module):
         """Arguments as those of the attention."""
         of_device, of_first, of_second, of_forward = split(key, 4)
         if self.order == "pre":
-            x = x + self.dropout(self.attention(self.norm1(x), device, of_device, mask), of_first)
-            return x + self.dropout(self.feed_forward(self.norm2(x), device, of_forward), of_second)
+            x = x + self.dropout(_scaled(self.attention(self.norm1(x), device, of_device, mask), self.scale1), of_first)
+            return x + self.dropout(_scaled(self.feed_forward(self.norm2(x), device, of_forward), self.scale2), of_second)
         x = self.dropout(self.norm1(self.attention(x, device, of_device, mask) + x), of_first)
         return self.dropout(self.norm2(self.feed_forward(x, device, of_forward) + x), of_second)
 
@@ -141,3 +150,7 @@ class Classifier(nnx.Module):
 def split(key: Array | None, n: int) -> Array | tuple[None, ...]:
     """n keys from one, or n times None."""
     return (None,) * n if key is None else jax.random.split(key, n)
+
+
+def _scaled(x: Float[Array, "batch tokens features"], scale: nnx.Param | None) -> Float[Array, "batch tokens features"]:
+    return x if scale is None else scale[...] * x

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from tokenizers import Tokenizer
 
 import optics
 from nets import evaluate, train
@@ -17,6 +18,7 @@ from nets.config import Config, named_numbers, resolve
 from nets.data import Dataset, Split
 from nets.dropout import TokenDropout
 from nets.embedding import TokenEmbedding
+from nets.pairs import PairEmbedding, class_weights, numbers
 from tests import reviews
 
 ROWS = Split(np.array([[5, 6, 7, 0], [8, 9, 0, 0]], np.int32), np.array([0, 1], np.int32))
@@ -114,6 +116,62 @@ def test_pairs_know_the_order_and_no_padding():
     counts = np.bincount(numbers.ravel(), minlength=4096)
     assert counts.min() > 0 or np.mean(counts == 0) < 5e-3
     assert counts.var() / counts.mean() < 1.5
+
+
+def test_weights_of_pairs_are_those_of_naive_bayes(tmp_path):
+    from sklearn.naive_bayes import MultinomialNB
+
+    chance = np.random.default_rng(0)
+    labels = chance.integers(0, 3, 2500)
+    rows = np.where(np.arange(9) < chance.integers(1, 10, (2500, 1)), chance.integers(1, 30, (2500, 9)), 0).astype(np.int32)
+    rows[labels == 1, :2] = [3, 4]
+    shown = np.zeros((2500, 512))
+    for row, of_row in zip(rows, shown, strict=True):
+        of_row[[numbers(a, b, 512) for a, b in zip(row[:-1, None], row[1:, None], strict=True) if a != 0 and b != 0]] = 1
+    logarithms = MultinomialNB(alpha=1).fit(shown, labels).feature_log_prob_
+    weights = class_weights(rows, labels, 3, 512)
+    np.testing.assert_allclose(weights, np.ptp(logarithms, axis=0), rtol=1e-5, atol=1e-6)
+    assert weights.argmax() == numbers(np.array([3]), np.array([4]), 512)[0]
+
+
+def test_weighted_pairs_are_factors_that_training_leaves_alone(tmp_path):
+    config = Config(data="imdb", data_path=reviews.write(tmp_path / "data"), model="mean", shape=(6,), length=8, pairs=64)
+    config = dataclasses.replace(config, weighted_pairs=True, batch_size=32, test=False, progress=False, out=tmp_path / "run")
+    train.fit(config)
+    from nets.data import load
+
+    dataset = load(resolve(dataclasses.replace(config, out=None)))
+    weights = class_weights(dataset.train.rows, dataset.train.labels, 2, 64)
+    trained = best(tmp_path / "run")
+    np.testing.assert_array_equal(trained["embedding.pairs.weights"], weights)
+    assert np.abs(trained["embedding.pairs.vectors.embedding"]).max() > 0
+    one, weighted = (PairEmbedding(64, 8, weights=w, rngs=nnx.Rngs(0)) for w in (None, weights))
+    for pairs in (one, weighted):
+        pairs.vectors.embedding = nnx.Param(jnp.ones((64, 16)))
+    x = dataset.train.rows[:5]
+    factors = np.where((x[:, :-1] != 0) & (x[:, 1:] != 0), weights[numbers(x[:, :-1], x[:, 1:], 64)], 0)
+    np.testing.assert_allclose(weighted(jnp.asarray(x))[:, 1:], factors[..., None] * np.asarray(one(jnp.asarray(x)))[:, 1:], atol=1e-6)
+    with pytest.raises(ValueError, match=r"`weights` must be one for each of the 64 vectors, got the shape \(3,\)"):
+        PairEmbedding(64, 8, weights=np.ones(3, np.float32), rngs=nnx.Rngs(0))
+
+
+def test_neighbours_are_held_out_together(tmp_path):
+    folder = reviews.write(tmp_path / "data")
+    for side in ("pos", "neg"):
+        for i, path in enumerate(sorted((folder / "train" / side).iterdir())):
+            path.write_text(f"{side} {i}")
+    from nets.data import load
+
+    config = Config(data="imdb", data_path=folder, length=4, progress=False)
+    neighbours = resolve(dataclasses.replace(config, held_out="neighbours"))
+    dataset = load(neighbours)
+    read = Tokenizer.from_str(dataset.files["tokenizer.json"]).decode_batch
+    found = [sorted(read([row[row != 0] for row in split.rows])) for split in (dataset.validation, dataset.train)]
+    assert found[0] == sorted(f"{side} {i}" for side in ("pos", "neg") for i in range(16, 20))
+    assert len(found[1]) == 72 and not set(found[0]) & set(found[1])
+    # Both classes from the first rows on, and the default as it was.
+    assert set(dataset.train.labels[:20]) == {0, 1}
+    assert sorted(read([row[row != 0] for row in load(resolve(config)).validation.rows])) != found[0]
 
 
 def test_numbers_and_units_are_those_of_the_device():

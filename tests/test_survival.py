@@ -31,7 +31,7 @@ COMMAND = [
     "--heads",
     "1",
     "--epochs",
-    "40",
+    "20",
     "--batch-size",
     "128",
     "--checkpoint-every",

@@ -48,25 +48,30 @@ def norm(x):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
-@pytest.mark.parametrize("order", ["post", "pre"])
-def test_the_block(order, key):
-    block = nets.Block(attention(nnx.Rngs(0)), order=order, rngs=nnx.Rngs(0))
+@pytest.mark.parametrize(("order", "layer_scale"), [("post", None), ("pre", None), ("pre", 0.1)])
+def test_the_block(order, layer_scale, key):
+    block = nets.Block(attention(nnx.Rngs(0)), order=order, layer_scale=layer_scale, rngs=nnx.Rngs(0))
+    first = second = 1
+    if layer_scale is not None:
+        assert np.all(block.scale1[...] == np.float32(layer_scale)) and np.all(block.scale2[...] == np.float32(layer_scale))
+        first, second = np.linspace(-1, 2, 18, dtype=np.float32).reshape(2, 9)
+        block.scale1[...], block.scale2[...] = first, second
     x = np.asarray(jax.random.normal(key, (1, 3, 9)))
 
     def attended(x):
         return np.asarray(run(block.attention, jnp.asarray(x)))
 
     def forward(x):
-        first, second = block.feed_forward.widen, block.feed_forward.narrow
-        widened = np.maximum(x @ np.asarray(first.kernel[...]) + np.asarray(first.bias[...]), 0)
-        return widened @ np.asarray(second.kernel[...]) + np.asarray(second.bias[...])
+        widen, narrow = block.feed_forward.widen, block.feed_forward.narrow
+        widened = np.maximum(x @ np.asarray(widen.kernel[...]) + np.asarray(widen.bias[...]), 0)
+        return widened @ np.asarray(narrow.kernel[...]) + np.asarray(narrow.bias[...])
 
     if order == "post":
         after = norm(attended(x) + x)
         wanted = norm(forward(after) + after)
     else:
-        after = x + attended(norm(x))
-        wanted = after + forward(norm(after))
+        after = x + first * attended(norm(x))
+        wanted = after + second * forward(norm(after))
     assert relative(run(block, jnp.asarray(x)), wanted) <= 1e-5
 
 
@@ -188,6 +193,8 @@ def block(**options):
         (lambda: block(dropout=1.0), "`dropout` must be at least 0 and below 1"),
         (lambda: block(hidden=0), "`hidden` must be"),
         (lambda: block(order="middle"), '`order` must be "post" or "pre", got \'middle\''),
+        (lambda: block(layer_scale=0.1), "`layer_scale` must be above 0 and finite, in a block of order pre; got 0.1 and order post"),
+        (lambda: block(layer_scale=0.0, order="pre"), "`layer_scale` must be above 0 and finite"),
         (lambda: block(hidden=7, feed_forward=FeedForward(5, rngs=nnx.Rngs(0))), "`hidden` is the width of the linear feed-forward"),
         (
             lambda: block(feed_forward=ConvFeedForward((2, 3), rngs=nnx.Rngs(0))),

@@ -57,16 +57,29 @@ class Dataset:
     baseline: dict[str, Any] = field(default_factory=dict)
 
 
-def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) -> tuple[Split, Split]:
     """Shuffle, and set `share` of the rows aside: (the rest, the set aside).
+
+    Arguments:
+        split: the rows.
+        share: of them, to be set aside.
+        seed: of the order.
+        neighbours: set rows of each class aside that follow each other, from 40 % of its rows on, instead of any. What is told
+            of in several rows that stand together is then on one side, but for that at the ends.
 
     Raises:
         ValueError: too few rows for both parts.
     """
     if not 0 < round(len(split.labels) * share) < len(split.labels):
         raise ValueError(f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}.")
-    order = np.random.default_rng(seed).permutation(len(split.labels))
-    rest, aside = np.split(order, [len(order) - round(len(order) * share)])
+    order, aside = np.random.default_rng(seed).permutation(len(split.labels)), np.zeros(len(split.labels), bool)
+    if neighbours:
+        for of_class in (np.flatnonzero(split.labels == label) for label in np.unique(split.labels)):
+            start = round(0.4 * len(of_class))
+            aside[of_class[start : start + round(len(of_class) * share)]] = True
+    else:
+        aside[order[len(order) - round(len(order) * share) :]] = True
+    rest, aside = order[~aside[order]], order[aside[order]]
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 
 

@@ -33,17 +33,17 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
     if config.data_path is not None and Path(config.data_path).is_file():
         found = Path(config.data_path).stat()
         state = (found.st_size, found.st_mtime_ns)
-    options = (config.data_path, state, tokenizer, config.vocabulary, config.length, config.progress)
+    options = (config.data_path, state, tokenizer, config.vocabulary, config.length, config.held_out, config.progress)
     # Several runs of one process read one file once; of anything else it is not known whether it has changed.
     return (_load if state is None else _kept)(*options)
 
 
-def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int, length: int, progress: bool) -> Dataset:
+def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int, length: int, held_out: str, progress: bool) -> Dataset:
     texts = read(path, progress)
     fresh = tokenizer is None
     tokenizer = train_tokenizer(texts["train"][0], vocabulary) if fresh else read_tokenizer(tokenizer)
     splits = {name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()}
-    train, validation = hold_out(splits["train"], 0.1, seed=0)
+    train, validation = hold_out(splits["train"], 0.1, seed=0, neighbours=held_out == "neighbours")
     return Dataset(
         train,
         validation,
