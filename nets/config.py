@@ -179,7 +179,10 @@ def resolve(config: Config) -> Config:
         raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
     if config.held_out != "random" and not of_text:
         raise ValueError(f"`held_out` neighbours says nothing of {config.data}, whose rows stand in no order; leave it out.")
-    for name, meant in {"patch": of_images, **dict.fromkeys(("length", "buckets", "pairs", "weighted_pairs", "token_dropout"), of_text)}.items():
+    for name, meant in {
+        "patch": of_images,
+        **dict.fromkeys(("length", "buckets", "pairs", "weighted_pairs", "token_dropout"), of_text),
+    }.items():
         if getattr(config, name) not in (None, False, 0.0) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
