@@ -100,7 +100,8 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     if config.fixed:
         for one in blocks:
             fix(one.attention)
-    return Classifier(embedding, blocks, dataset.classes, config.dropout, config.token_dropout, features=width, rngs=rngs)
+    rates = (config.dropout, config.token_dropout)
+    return Classifier(embedding, blocks, dataset.classes, *rates, config.final_norm, features=width, rngs=rngs)
 
 
 def parameters(model: nnx.Module) -> dict[str, int]:

@@ -46,6 +46,8 @@ class Config:
     """Layer norm after each residual sum, or before what is added."""
     layer_scale: float | None = None
     """Of pre-norm blocks: value that the factors of what is added start from, one learned for each feature; no factors unless given."""
+    final_norm: bool = True
+    """Layer norm of what pre-norm blocks end with. --no-final-norm: tokens of long vectors count for more in the mean over them."""
     maps: int | None = None
     """Planes between the two rounds of a convolutional feed-forward; the linear one unless given."""
     shape: tuple[int, ...] | None = None
@@ -145,6 +147,7 @@ OPTIONS_OF = {
     "normalization": ("lambda",),
     "order": BLOCKS,
     "layer_scale": BLOCKS,
+    "final_norm": BLOCKS,
     "maps": BLOCKS,
     "patch": (*BLOCKS, "mean"),
     "dropout": (*BLOCKS, "mean"),
@@ -218,6 +221,8 @@ def resolve(config: Config) -> Config:
         raise ValueError(
             f"`layer_scale` must be above 0 and finite, with `order` pre; got {config.layer_scale} and `order` {config.order}."
         )
+    if not config.final_norm and config.order == "post":
+        raise ValueError("`final_norm` is of `order` pre: post-norm blocks end with their own; leave --no-final-norm out.")
     if not 0 <= config.token_dropout < 1:
         raise ValueError(f"`token_dropout` must be at least 0 and below 1, got {config.token_dropout!r}.")
     if config.start is not None and not (config.start / "config.json").is_file():

@@ -89,7 +89,8 @@ class Block(nnx.Module):
 class Classifier(nnx.Module):
     """Embedding, blocks, mean over the tokens that are there, linear classes.
 
-    After pre-norm blocks, whose sum nothing has normalised, there is one more layer norm.
+    After pre-norm blocks, whose sum nothing has normalised, there is one more layer norm, unless it is left out: without it
+    tokens of long vectors count for more in the mean.
 
     Arguments:
         embedding: maps the input to (vectors, mask).
@@ -97,11 +98,12 @@ class Classifier(nnx.Module):
         classes: number of classes.
         dropout: rate after the embedding, in [0, 1).
         token_dropout: share of token numbers that training takes for padding, in [0, 1).
+        final_norm: normalise what pre-norm blocks end with.
         features: width of the embedding; has to be given only without blocks, for the mean of the vectors alone.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: no block and no width, fewer than one class, a rate outside [0, 1).
+        ValueError: no block and no width, fewer than one class, a rate outside [0, 1), a `final_norm` that there is not.
 
     Source: P. Bloem, "Transformers from scratch" (2019), with padding masked.
     """
@@ -113,6 +115,7 @@ class Classifier(nnx.Module):
         classes: int,
         dropout: float = 0.0,
         token_dropout: float = 0.0,
+        final_norm: bool = True,
         *,
         features: int | None = None,
         rngs: nnx.Rngs,
@@ -123,7 +126,12 @@ class Classifier(nnx.Module):
         self.embedding, self.blocks = embedding, nnx.List(blocks)
         self.dropout, self.token_dropout = Dropout(dropout), TokenDropout(token_dropout)
         features = blocks[-1].attention.features if blocks else features
-        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if blocks and blocks[-1].order == "pre" else None
+        pre = bool(blocks) and blocks[-1].order == "pre"
+        if not final_norm and not pre:
+            raise ValueError(
+                "`final_norm` is of blocks of order pre; post-norm blocks end with their own, and the mean of the embedding has none."
+            )
+        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if pre and final_norm else None
         self.classes = nnx.Linear(features, classes, rngs=rngs)
 
     def __call__(self, x: Array, device: Any = None, key: Array | None = None) -> Float[Array, "batch classes"]:

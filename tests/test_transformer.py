@@ -148,6 +148,18 @@ def test_padded_rows_give_the_same_logits(model, key):
     assert np.all(np.isfinite(logits(state, jnp.zeros((3, 6), int))))
 
 
+@pytest.mark.parametrize("final_norm", [True, False])
+def test_pre_norm_blocks_end_with_a_norm_unless_it_is_left_out(final_norm, key):
+    rngs, x = nnx.Rngs(0), tokens(key)
+    blocks = [nets.Block(attention(rngs), order="pre", layer_scale=0.1, rngs=rngs)]
+    model = nets.Classifier(nets.TokenEmbedding(50, 8, 9, rngs=rngs), blocks, 3, final_norm=final_norm, rngs=rngs)
+    assert (model.norm is not None) == final_norm
+    vectors = np.asarray(run(blocks[0], model.embedding(x)[0]))
+    vectors = norm(vectors) if final_norm else vectors
+    wanted = vectors.mean(1) @ np.asarray(model.classes.kernel[...]) + np.asarray(model.classes.bias[...])
+    assert relative(run(model, x), wanted) <= 1e-5
+
+
 def test_an_ideal_device_changes_nothing(key):
     x = tokens(key)
     assert relative(run(two_blocks(), x, load("ideal", pixels=(3, 3)), key), run(two_blocks(), x)) <= 1e-4
@@ -202,6 +214,10 @@ def block(**options):
         ),
         (lambda: ConvFeedForward((5,), 0, rngs=nnx.Rngs(0)), "`maps` must be a whole number of at least 1, got 0"),
         (lambda: ConvFeedForward((5,), kernel=6, rngs=nnx.Rngs(0)), "`kernel` must have between 1 and"),
+        (
+            lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)), [block()], 2, final_norm=False, rngs=nnx.Rngs(0)),
+            "`final_norm` is of blocks of order pre",
+        ),
         (
             lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)), [], 2, rngs=nnx.Rngs(0)),
             "`blocks` must be at least one",
