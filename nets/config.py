@@ -1,7 +1,5 @@
 """What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from nets.buckets import shortens
+from nets.folder import to_write, unused
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def resolve(config: Config) -> Config:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
-    out = config.out or _unused(Path("runs") / f"{config.data}-{config.model}-{device}")
+    out = config.out or unused(Path("runs") / f"{config.data}-{config.model}-{device}")
     defaults = {name: value for name, value in DEFAULTS[config.data].items() if getattr(config, name) is None}
     if config.model == "lambda-resnet":
         defaults |= {"patch": None, "dropout": 0.0, "scope": config.scope or 5}
@@ -249,13 +248,7 @@ def resolve(config: Config) -> Config:
     dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))
     if len(config.shape) not in dimensions:
         raise ValueError(f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}.")
-    if (config.out / "config.json").exists():
-        _continuable(config)
-    elif config.out.is_dir() and any(not path.name.startswith(".") for path in config.out.iterdir()):
-        raise ValueError(f"`out` {config.out} is not empty; a run is never written over: name another folder.")
-    existing = next(folder for folder in (config.out, *config.out.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"`out` {config.out} cannot be written: {existing} is not a folder that may be written to.")
+    to_write(config.out, config.resume, {name: value for name, value in as_json(config).items() if name not in FREE}, Config)
     return config
 
 
@@ -292,28 +285,3 @@ def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
 def near(number: int, factor: int) -> int:
     """A multiple of the factor, not far below the number."""
     return max(1, number // factor) * factor
-
-
-def _continuable(config: Config) -> None:
-    """Refuse a folder whose run is not to be continued, or is another one."""
-    if not config.resume:
-        raise ValueError(f"`out` {config.out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out.")
-    path = config.out / "config.json"
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"`out`: {path} cannot be read ({error}); repair it, or name another folder.") from None
-    now = json.loads(json.dumps(as_json(config)))
-    changed = [name for name in now if name not in FREE and before.get(name, getattr(Config, name)) != now[name]]
-    if changed:
-        told = ", ".join(f"`{name}` {before.get(name)!r}, now {now[name]!r}" for name in changed)
-        raise ValueError(f"`out` {config.out} holds a run of other options: {told}; give the same ones, or name another folder.")
-
-
-def _unused(folder: Path) -> Path:
-    """The folder, numbered if an earlier run lies there."""
-    candidate, number = folder, 1
-    while candidate.exists():
-        number += 1
-        candidate = folder.with_name(f"{folder.name}-{number}")
-    return candidate
