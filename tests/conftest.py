@@ -2,10 +2,13 @@
 
 import os
 
+from tests.compiling import quick_flags
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Compilation is most of the time that tests take, and optimizing most of that; set it to 0 to test what users run.
+# Compilation is most of the time that tests take, and optimizing most of that; set them to 0 and "" to test what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("XLA_FLAGS", quick_flags())
 
 import jax
 import numpy as np
