@@ -43,7 +43,7 @@ def test_parts_of_a_batch_add_up_to_it(changes):
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)
     for name, a in whole.items():
         b = parts[name]
-        # Sums of 53 rows in another order: about thirty roundings of 6e-8 at most.
+        # Sums of 53 rows in another order: up to 53 roundings of 6e-8.
         assert np.linalg.norm(a - b) <= 4e-6 * max(np.linalg.norm(a), 1e-2)
     assert of_parts[2] == 53 and np.allclose(of_whole, of_parts, rtol=1e-6)
 
