@@ -28,7 +28,7 @@ def x64():
 
 @pytest.fixture
 def optimized():
-    """Code as users run it, for what computes longer than it compiles."""
+    """Code optimized as users run it, but by the quick emitters: for what computes longer than it compiles."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield

@@ -31,7 +31,7 @@ COMMAND = [
     "--heads",
     "1",
     "--epochs",
-    "20",
+    "40",
     "--batch-size",
     "128",
     "--checkpoint-every",
