@@ -162,9 +162,10 @@ def picture(rows: results.Rows) -> Figure:
         references = {row.get("against") for row in arms}
         for place, row in enumerate(arms):
             whiskers(left, place, 100 * row["accuracy"], [row[side] and 100 * row[side] for side in ("low", "high")])
-            left.annotate(
-                f"{row['accuracy']:.2%}", (100 * row["accuracy"], place), (0, 5), textcoords="offset points", ha="center", fontsize=7
-            )
+            # What a line behind a label would make hard to read.
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
+            at = (100 * row["accuracy"], place)
+            left.annotate(f"{row['accuracy']:.2%}", at, (0, 5), textcoords="offset points", ha="center", fontsize=7, bbox=box)
             note = "the reference" if row["name"] in references else "nothing to be compared with"
             if "against" in row:
                 whiskers(right, place, row["difference_points"], [row["difference_low"], row["difference_high"]])
@@ -172,9 +173,8 @@ def picture(rows: results.Rows) -> Figure:
                     "-", "−", row["difference_points"] < 0
                 )
             # Above the whole row, where a long name meets no axis.
-            at = right.get_yaxis_transform()
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
-            right.annotate(note, (0.5, place), (0, 6), at, "offset points", ha="center", fontsize=7, bbox=box)
+            whole = right.get_yaxis_transform()
+            right.annotate(note, (0.5, place), (0, 6), whole, "offset points", ha="center", fontsize=7, bbox=box)
         for value in baselines:
             left.axvline(100 * value, color="0.3", linestyle=":")
         words = f", dotted: bag of words {' and '.join(f'{value:.2%}' for value in baselines)}" if baselines else ""

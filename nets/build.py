@@ -91,9 +91,8 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     blocks = [] if config.model == "mean" else [block() for _ in range(config.depth)]
     width = math.prod(config.shape) if config.model == "mean" else blocks[0].attention.features
     if dataset.image is None:
-        train, weights = dataset.train, None
-        if config.weighted_pairs:
-            weights = class_weights(train.rows, train.labels, dataset.classes, config.pairs)
+        rows, labels = dataset.train.rows, dataset.train.labels
+        weights = class_weights(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
         embedding = TokenEmbedding(dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs)
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)

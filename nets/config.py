@@ -179,14 +179,13 @@ def resolve(config: Config) -> Config:
     of_images, of_text = config.data != "imdb", config.data == "imdb"
     if config.model == "lambda-resnet" and of_text:
         raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
-    if config.held_out != "random" and not of_text:
-        raise ValueError(f"`held_out` neighbours says nothing of {config.data}, whose rows stand in no order; leave it out.")
-    for name, meant in {
-        "patch": of_images,
-        **dict.fromkeys(("length", "buckets", "pairs", "weighted_pairs", "token_dropout"), of_text),
-    }.items():
-        if getattr(config, name) not in (None, False, 0.0) and not meant:
+    of_tokens = ("length", "buckets", "pairs", "pair_width", "weighted_pairs", "held_out", "token_dropout")
+    for name, meant in {"patch": of_images, **dict.fromkeys(of_tokens, of_text)}.items():
+        if getattr(config, name) != getattr(Config, name) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
+    for name in ("pair_width", "weighted_pairs"):
+        if getattr(config, name) != getattr(Config, name) and config.pairs is None:
+            raise ValueError(f"`{name}` says nothing without `pairs`; give a number of them, 1000003 for example.")
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
     out = config.out or unused(Path("runs") / f"{config.data}-{config.model}-{device}")
@@ -212,10 +211,6 @@ def resolve(config: Config) -> Config:
         if getattr(config, name) not in ((), None) and device == "none":
             raise ValueError(f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset.")
     named_numbers("numbers", config.numbers, "photons=1000")
-    if config.weighted_pairs and config.pairs is None:
-        raise ValueError("`weighted_pairs` says nothing without `pairs`; give a number of them, 1000003 for example.")
-    if config.pair_width != Config.pair_width and config.pairs is None:
-        raise ValueError("`pair_width` says nothing without `pairs`; give a number of them, 1000003 for example.")
     if config.layer_scale is not None and (config.order == "post" or not 0 < config.layer_scale < float("inf")):
         raise ValueError(
             f"`layer_scale` must be above 0 and finite, with `order` pre; got {config.layer_scale} and `order` {config.order}."

@@ -123,7 +123,7 @@ def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
         (["--model", "mean", "--layer-scale", "0.1"], "`layer_scale` says nothing to model mean; leave it out"),
         (["--no-final-norm"], "`final_norm` is of `order` pre: post-norm blocks end with their own; leave --no-final-norm out"),
         (["--weighted-pairs"], "`weighted_pairs` says nothing of digits; leave it out"),
-        (["--held-out", "neighbours"], "`held_out` neighbours says nothing of digits, whose rows stand in no order; leave it out"),
+        (["--held-out", "neighbours"], "`held_out` says nothing of digits; leave it out"),
         (["--buckets"], "`buckets` says nothing of digits; leave it out"),
         (["--data", "imdb", "--buckets", "--model", "fourier"], "`buckets` would change what model fourier gives"),
         (
