@@ -165,7 +165,7 @@ def picture(rows: results.Rows) -> Figure:
             # What a line behind a label would make hard to read.
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
             at = (100 * row["accuracy"], place)
-            left.annotate(f"{row['accuracy']:.2%}", at, (0, 5), textcoords="offset points", ha="center", fontsize=7, bbox=box)
+            left.annotate(f"{row['accuracy']:.2%}", at, (0, 7), textcoords="offset points", ha="center", fontsize=7, bbox=box)
             note = "the reference" if row["name"] in references else "nothing to be compared with"
             if "against" in row:
                 whiskers(right, place, row["difference_points"], [row["difference_low"], row["difference_high"]])
