@@ -194,6 +194,8 @@ def test_text_that_is_not_utf8(packed, folder, tmp_path):
 def test_too_few_rows_for_validation():
     with pytest.raises(ValueError, match="`data_path` has too few rows to set 10% aside for validation, got 4"):
         data.dataset.hold_out(Split(np.zeros((4, 2)), np.zeros(4, int)), 0.1, 0)
+    with pytest.raises(ValueError, match="too few rows to set 10% aside for validation, got 8"):
+        data.dataset.hold_out(Split(np.zeros((8, 2)), np.arange(8) % 2), 0.1, 0, neighbours=True)
 
 
 def test_the_hub_out_of_reach():

@@ -70,8 +70,6 @@ def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) ->
     Raises:
         ValueError: too few rows for both parts.
     """
-    if not 0 < round(len(split.labels) * share) < len(split.labels):
-        raise ValueError(f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}.")
     order, aside = np.random.default_rng(seed).permutation(len(split.labels)), np.zeros(len(split.labels), bool)
     if neighbours:
         for of_class in (np.flatnonzero(split.labels == label) for label in np.unique(split.labels)):
@@ -79,6 +77,8 @@ def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) ->
             aside[of_class[start : start + round(len(of_class) * share)]] = True
     else:
         aside[order[len(order) - round(len(order) * share) :]] = True
+    if not aside.any() or aside.all():
+        raise ValueError(f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}.")
     rest, aside = order[~aside[order]], order[aside[order]]
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 
