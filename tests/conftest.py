@@ -8,7 +8,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Compilation is most of the time that tests take, and optimizing most of that; set them to 0 and "" to test what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("XLA_FLAGS", quick_flags())
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = quick_flags()
 
 import jax
 import numpy as np

@@ -96,7 +96,7 @@ def test_batches_loops_and_gradients_are_counted():
 
 
 def test_every_shard_of_a_mesh_is_counted():
-    mesh = jax.sharding.AbstractMesh((4,), ("data",))
+    mesh = jax.sharding.AbstractMesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     device, x, w = DEVICES["ideal"](), jnp.ones((4, 11, 11)), jnp.ones((11, 11))
     spec = jax.sharding.PartitionSpec
 

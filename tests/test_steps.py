@@ -44,7 +44,8 @@ def test_parts_of_a_batch_add_up_to_it(changes):
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)
     for name, a in whole.items():
         a, b = a / RATE, parts[name] / RATE
-        assert np.linalg.norm(a - b) <= 2e-6 * max(np.linalg.norm(a), 1e-2)
+        # 2.0e-6 by the emitters of jax 0.10, 2.8e-6 by those of 0.12.
+        assert np.linalg.norm(a - b) <= 4e-6 * max(np.linalg.norm(a), 1e-2)
     assert of_parts[2] == 53 and np.allclose(of_whole, of_parts, rtol=1e-6)
 
 
@@ -66,8 +67,8 @@ def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(*(jax.tree.leaves(nnx.state(m)) for m in (single, mixed)), strict=True))
     for a, b in zip(*(step(m)[0].values() for m in (single, mixed)), strict=True):
         assert a.dtype == b.dtype == np.float32
-        # Eight bits of each number, and of the sums over 256 tokens.
-        assert np.linalg.norm(a - b) <= 2**-6 * max(np.linalg.norm(a), 1e-2)
+        # Eight bits of each number, and of the sums over 256 tokens: 1.6 % by the emitters of jax 0.12.
+        assert np.linalg.norm(a - b) <= 3 * 2**-7 * max(np.linalg.norm(a), 1e-2)
     rows = jnp.asarray(batch[0])
     assert relative(mixed(rows), single(rows)) <= 2**-7
 
