@@ -7,6 +7,12 @@ import tyro
 
 from bench.config import Accuracy, Api, Experiments, Fidelity, Ledger, Memory, Report, Speed, Studies, Tuning
 
+ROOMS = {
+    "simulator": ("fidelity", "speed", "memory", "ledger"),
+    "training": ("tuning", "experiments", "studies", "accuracy"),
+}
+MODULES = {name: f"bench.{room}.{name}" for room, names in ROOMS.items() for name in names}
+MODULES |= {"report": "bench.report.build", "api": "bench.report.api"}
 COMMANDS = {
     "fidelity": Fidelity,
     "speed": Speed,
@@ -26,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m bench", description=__doc__)
     command = next(name for name, kind in COMMANDS.items() if isinstance(options, kind))
     try:
-        importlib.import_module(f"bench.{command}").main(options)
+        importlib.import_module(MODULES[command]).main(options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

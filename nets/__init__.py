@@ -8,22 +8,22 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "LinearSelfAttention": "nets.attention",
-    "ConvSelfAttention": "nets.attention",
-    "LambdaLayer": "nets.lambdas",
-    "LambdaConv2d": "nets.lambdas",
-    "FourierMixing": "nets.mixing",
-    "FeedForward": "nets.feedforward",
-    "ConvFeedForward": "nets.feedforward",
-    "OpticalConv": "nets.conv",
-    "convert": "nets.conversion",
-    "Block": "nets.transformer",
-    "Classifier": "nets.transformer",
-    "ConvViT": "nets.vision",
-    "LambdaResNet": "nets.vision",
-    "ImageEmbedding": "nets.vision",
-    "TokenEmbedding": "nets.transformer",
-    "PatchEmbedding": "nets.transformer",
+    "LinearSelfAttention": "nets.layers.attention",
+    "ConvSelfAttention": "nets.layers.attention",
+    "LambdaLayer": "nets.layers.lambdas",
+    "LambdaConv2d": "nets.layers.lambdas",
+    "FourierMixing": "nets.layers._fourier_mixing",
+    "FeedForward": "nets.layers._feed_forward",
+    "ConvFeedForward": "nets.layers._feed_forward",
+    "OpticalConv": "nets.layers._optical_conv",
+    "convert": "nets.layers._convert",
+    "Block": "nets.models._transformer",
+    "Classifier": "nets.models._transformer",
+    "ConvViT": "nets.models",
+    "LambdaResNet": "nets.models",
+    "ImageEmbedding": "nets.layers",
+    "TokenEmbedding": "nets.models._transformer",
+    "PatchEmbedding": "nets.models._transformer",
 }
 __all__ = list(_HOME)
 

@@ -1,14 +1,13 @@
 """What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
-
-from nets.buckets import shortens
-from nets.folder import to_write, unused
 
 
 @dataclass(frozen=True)
@@ -280,3 +279,82 @@ def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
 def near(number: int, factor: int) -> int:
     """A multiple of the factor, not far below the number."""
     return max(1, number // factor) * factor
+
+
+SHORTEST = 8  # of these lengths, in tokens
+
+
+def bucket_lengths(config: Any) -> tuple[int, ...] | None:
+    """Lengths, in tokens, that rows of text are padded to: 8, 12, 16, 24, 32, …, then `length`; None for `length` alone.
+
+    A circular lambda layer takes no row shorter than its scope, so its lengths begin there.
+    """
+    if not config.buckets:
+        return None
+    circular = config.model == "lambda" and config.boundary == "circular"
+    least = (config.scope or config.length) if circular else 1
+    steps = (n for power in range(config.length.bit_length()) for n in (2 * 2**power, 3 * 2**power))
+    return (*(n for n in steps if max(SHORTEST, least) <= n < config.length), config.length)
+
+
+def shortens(config: Any) -> None:
+    """Refuse buckets where the length of a row is part of what it gives, or where there is but one."""
+    if config.model == "fourier":
+        raise ValueError(
+            "`buckets` would change what model fourier gives, for padding counts in the length of its transform; leave it out, or choose "
+            "another `model`."
+        )
+    if len(bucket_lengths(config)) > 1:
+        return
+    if config.model == "lambda" and config.boundary == "circular":
+        raise ValueError(
+            f"`buckets` needs rows shorter than `length` {config.length}, and a circular lambda layer takes none shorter than its `scope` "
+            f"of {config.scope or config.length}; lower `scope`, or use `boundary` zero."
+        )
+    raise ValueError(f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`.")
+
+
+def to_write(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
+    """Refuse a folder that a run can neither be started in nor continued.
+
+    Arguments:
+        out: the folder.
+        resume: a run that lies there is continued.
+        now: the options that make up the run.
+        defaults: has the values, by name, of options that an earlier run was recorded without.
+
+    Raises:
+        ValueError: a folder that is not empty and holds no run, another one, or one that is not to be continued; a folder that
+            cannot be written to.
+    """
+    if (out / "config.json").exists():
+        _continuable(out, resume, now, defaults)
+    elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise ValueError(f"`out` {out} is not empty; a run is never written over: name another folder.")
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"`out` {out} cannot be written: {existing} is not a folder that may be written to.")
+
+
+def unused(folder: Path) -> Path:
+    """The folder, numbered if an earlier run lies there."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def _continuable(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
+    if not resume:
+        raise ValueError(f"`out` {out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out.")
+    path = out / "config.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`out`: {path} cannot be read ({error}); repair it, or name another folder.") from None
+    now = json.loads(json.dumps(now))
+    changed = [name for name in now if before.get(name, getattr(defaults, name)) != now[name]]
+    if changed:
+        told = ", ".join(f"`{name}` {before.get(name)!r}, now {now[name]!r}" for name in changed)
+        raise ValueError(f"`out` {out} holds a run of other options: {told}; give the same ones, or name another folder.")

@@ -70,7 +70,7 @@ def evaluate(
 def _rows(run, device, field, values, seed, progress, split, units) -> tuple[list[dict[str, Any]], list[int]]:
     from tqdm.auto import tqdm
 
-    from nets.trained import Trained
+    from nets.run._trained import Trained
 
     config = read_config(Path(run))
     name = device or config.device
@@ -112,7 +112,7 @@ def _devices(
     """(value, unit, device) of the sweep; the devices differ in numbers alone, where the field is a number."""
     from dataclasses import replace
 
-    from nets.build import build_device
+    from nets.run._build import build_device
 
     if name != config.device:
         config = replace(config, device=name, numbers=(), unit=None)
@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
         field, values = parse(options.sweep)
         rows, labels = _rows(options.run, options.device, field, values, options.seed, options.progress, options.split, options.units)
 
-        from nets.record import provenance, write
+        from nets.run._folder import provenance, write
 
         about = {"seed": options.seed, **provenance()}
         write(options.run / "evaluate.json", json.dumps({"rows": rows, "labels": labels} | about) + "\n")

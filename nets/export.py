@@ -49,11 +49,11 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
     except ModuleNotFoundError as error:
         raise ValueError(f'{error.name} is not installed; install lensformer with the extra "export".') from None
 
-    from nets.build import build_device, build_model
-    from nets.checkpoint import best, filled
     from nets.data import load
-    from nets.record import write
-    from nets.resume import earlier
+    from nets.run._build import build_device, build_model
+    from nets.run._checkpoint import best, filled
+    from nets.run._folder import write
+    from nets.run._resume import earlier
 
     run = Path(run)
     config = read_config(run)

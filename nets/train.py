@@ -32,7 +32,7 @@ def fit(config: Config) -> dict[str, Any]:
     """
     import jax
 
-    from nets.launch import kept_programs
+    from nets.run._environment import kept_programs
 
     config = resolve(config)
     try:
@@ -52,18 +52,18 @@ def _fit(config: Config) -> dict[str, Any]:
     import optax
     from flax import nnx
 
-    from nets import distribute
+    from nets.run import _distribute as distribute
 
     distribute.join(config)  # before anything is computed
 
-    from nets import data, resume
-    from nets.build import build_device, build_model, parameters
-    from nets.checkpoint import Checkpoints, filled, named
-    from nets.launch import board_writer
-    from nets.loop import Loop, metrics
-    from nets.progress import Progress
-    from nets.record import Run
-    from nets.steps import compile_steps
+    from nets import data
+    from nets.run import _resume as resume
+    from nets.run._build import build_device, build_model, parameters
+    from nets.run._checkpoint import Checkpoints, Progress, filled, named
+    from nets.run._environment import board_writer
+    from nets.run._folder import Run
+    from nets.run._loop import Loop, metrics
+    from nets.run._steps import compile_steps
 
     layout = distribute.layout(config)
     before = resume.earlier(config)

@@ -35,7 +35,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import optics
-from bench import budget, plots
+from bench import plots
+from bench.simulator import budget
 
 matplotlib.rcParams["figure.dpi"] = 80
 FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer shots, for a quick look

@@ -43,11 +43,11 @@ from jax.flatten_util import ravel_pytree
 from matplotlib.figure import Figure
 
 import optics
-from bench.plots.scale import BLUE, GREEN, ORANGE
+from bench.plots._scale import BLUE, GREEN, ORANGE
 from nets import data
-from nets.build import build_model
+from nets.run._build import build_model
 from nets.config import Config, resolve
-from nets.steps import compile_steps, sums
+from nets.run._steps import compile_steps, sums
 
 matplotlib.rcParams["figure.dpi"] = 80
 FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer pixels and steps, for a quick look

@@ -39,7 +39,7 @@ from matplotlib.figure import Figure
 import nets
 import optics
 from bench import plots
-from bench.plots.scale import BLUE, GREEN, ORANGE
+from bench.plots._scale import BLUE, GREEN, ORANGE
 from optics import accounting
 
 matplotlib.rcParams["figure.dpi"] = 80

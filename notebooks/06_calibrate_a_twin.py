@@ -42,7 +42,7 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots.scale import BLUE, GREEN, ORANGE, PURPLE, SKY
+from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE, SKY
 from optics import aging, effects
 from optics.twin import compiled
 

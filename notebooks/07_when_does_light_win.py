@@ -35,7 +35,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import optics
-from bench.plots.scale import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from optics import accounting
 
 matplotlib.rcParams["figure.dpi"] = 80

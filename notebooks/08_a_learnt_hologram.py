@@ -37,7 +37,7 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots.scale import BLUE, GREEN, ORANGE
+from bench.plots._scale import BLUE, GREEN, ORANGE
 from optics import retrieve
 
 matplotlib.rcParams["figure.dpi"] = 80

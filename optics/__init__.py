@@ -14,7 +14,6 @@ from optics.accounting import ledger as ledger
 from optics.calibration import calibrate as calibrate
 from optics.calibration import compensate as compensate
 from optics.calibration import subtract_background as subtract_background
-from optics.conv import conv_general_dilated as conv_general_dilated
 from optics.convolution import convolve as convolve
 from optics.convolution import transform as transform
 from optics.detect import Balanced as Balanced
@@ -29,6 +28,7 @@ from optics.device import FourierProcessor as FourierProcessor
 from optics.device import JointTransform as JointTransform
 from optics.gradients import ideal_gradient as ideal_gradient
 from optics.gradients import optical_gradient as optical_gradient
+from optics.mapping import conv_general_dilated as conv_general_dilated
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import Separable as Separable

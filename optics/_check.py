@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def concrete(value: Any) -> bool:
+def is_concrete(value: Any) -> bool:
     """Whether `value` is a number now, not a tracer: only then may its value be looked at."""
     return not isinstance(value, jax.core.Tracer)
 
 
-def leaf(value: Any) -> jax.Array:
+def as_leaf(value: Any) -> jax.Array:
     """A physical number as a floating-point leaf of a pytree, so that changing it never recompiles."""
     array = jnp.asarray(value)
     # A dtype of its own: one that is only Python's would compile again once an array takes its place.
     return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float))
 
 
-def number(name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False) -> None:
+def check_range(name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False) -> None:
     """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low` excludes `low`."""
-    if not concrete(value):
+    if not is_concrete(value):
         return
     try:
         array = np.asarray(value, dtype=float)
@@ -37,19 +37,19 @@ def number(name: str, value: Any, low: float | int, high: float | int, unit: str
         raise ValueError(f"`{name}` must be {wanted}{unit and ' ' + unit}, got {shown}.")
 
 
-def positive(name: str, value: Any, unit: str = "") -> None:
+def check_positive(name: str, value: Any, unit: str = "") -> None:
     """Refuse a concrete `value` that is not finite and above zero."""
-    number(name, value, 0.0, math.inf, unit, open_low=True)
+    check_range(name, value, 0.0, math.inf, unit, open_low=True)
 
 
-def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+def check_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
     """Refuse a static `value` that is not a Python integer in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low or (high is not None and value > high):
         upto = f" and at most {high}" if high is not None else ""
         raise ValueError(f"`{name}` must be a whole number of at least {low}{upto}, got {value!r}.")
 
 
-def plane(name: str, value: Any) -> jax.Array:
+def as_plane(name: str, value: Any) -> jax.Array:
     """An array of numbers with at least two axes (..., rows, columns), integers made floating point."""
     array = jnp.asarray(value)
     if array.ndim < 2:
@@ -63,12 +63,12 @@ def plane(name: str, value: Any) -> jax.Array:
     return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
 
 
-def finite(name: str, value: Any, unit: str = "") -> None:
+def check_finite(name: str, value: Any, unit: str = "") -> None:
     """Refuse a concrete `value` that is not a finite number."""
-    number(name, value, -math.inf, math.inf, unit)
+    check_range(name, value, -math.inf, math.inf, unit)
 
 
-def fits(name: str, array: jax.Array, device: Any) -> None:
+def check_shape(name: str, array: jax.Array, device: Any) -> None:
     """Refuse an array whose planes are not the device's."""
     if array.shape[-2:] != device.shape:
         rows, cols = device.shape

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import finite, positive, whole
+from optics._check import check_finite, check_positive, check_whole
 from optics.calibration import calibrate
 from optics.convolution import convolve
 from optics.device import FourierProcessor
@@ -65,12 +65,12 @@ def error_over_time(
     times = np.atleast_1d(np.asarray(times, float))
     end = min((float(drift.duration) for drift in _drifts(device)), default=0.0)
     aged(device, 0.0)
-    finite("times", times, "s")
+    check_finite("times", times, "s")
     if times.ndim != 1 or not times.size or np.min(times) < 0 or np.max(times) > end * (1 + 1e-6):
         raise ValueError(f"`times` must be one row of times from 0 to {end:g} s, the end of the device's history, got {times}.")
     if not np.isinf(every):
-        positive("every", every, "s")
-    whole("planes", planes, 1)
+        check_positive("every", every, "s")
+    check_whole("planes", planes, 1)
     last = np.zeros_like(times) if np.isinf(every) else every * np.floor(times / every * (1 + 1e-12))
     moments, which = np.unique(last, return_inverse=True)
     device = compiled(device)

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import fits, plane
+from optics._check import as_plane, check_shape
 
 
 def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> Inexact[Array, "*lead rows cols"]:
@@ -25,7 +25,7 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
         ValueError: fewer than two axes, planes of different shape or of another shape than the device's, leading axes that
             do not broadcast, or what is no device.
     """
-    x, w = plane("x", x), plane("w", w)
+    x, w = as_plane("x", x), as_plane("w", w)
     if x.shape[-2:] != w.shape[-2:]:
         raise ValueError(
             f"`x` and `w` must agree in their last two axes, got {x.shape} and {w.shape}; pad the smaller one with zeros around its origin."
@@ -36,8 +36,8 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
         raise ValueError(f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}.") from None
     if device is None:
         return _exact(x, w)
-    is_device(device)
-    fits("x", x, device)
+    check_device(device)
+    check_shape("x", x, device)
     # A lens has its origin in the middle of the plane, an array at index 0. Moving w's origin there is enough: the
     # result then lies as x does.
     centre = tuple(n // 2 for n in w.shape[-2:])
@@ -61,19 +61,19 @@ def transform(a: Any, device: Any = None, key: Array | None = None, *, real: boo
     Raises:
         ValueError: fewer than two axes, another shape than the device's, what is no device, or one that only convolves.
     """
-    a = plane("a", a)
+    a = as_plane("a", a)
     if device is None:
         exact = jnp.fft.fft2(a, norm="ortho")
         return exact.real if real else exact
-    is_device(device)
+    check_device(device)
     if not hasattr(device, "transform"):
         raise ValueError(f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`.")
-    fits("a", a, device)
+    check_shape("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
 
 
-def is_device(device: Any) -> None:
+def check_device(device: Any) -> None:
     """Refuse what cannot compute a convolution, such as the name of a preset."""
     if isinstance(device, type) or not hasattr(device, "convolve"):
         raise ValueError(f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}.")

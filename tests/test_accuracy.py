@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import accuracy, proportions
 from bench.__main__ import main
 from bench.config import Accuracy
+from bench.training import accuracy
+from bench.training import statistics as proportions
 from nets.config import Config, resolve
-from nets.data import digits
+from nets.data import _digits as digits
 
 
 def record(folder, right, *, labels=None, kept=True, final=None, **config):
-    """A run folder of a network that is right on those rows, as nets.record.Run leaves it."""
+    """A run folder of a network that is right on those rows, as nets.run._folder.Run leaves it."""
     folder.mkdir(parents=True)
     labels = np.arange(len(right)) % 2 if labels is None else labels
     if kept:

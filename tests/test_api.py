@@ -8,7 +8,7 @@ import pytest
 import nets
 import optics
 from bench import __main__ as bench
-from bench import api
+from bench.report import api
 
 # Calls that refuse input, and refusals themselves.
 REFUSES = re.compile(r"raise ValueError|(?<![.\w])(?:positive|number|finite|whole|plane|fits|at_least_one|one_of|has_width|refuse\.\w+)\(")

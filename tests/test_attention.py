@@ -13,7 +13,7 @@ from flax import nnx
 
 import nets
 import optics
-from nets.kernels import centred
+from nets.layers._kernels import centred
 from tests.conftest import relative
 from tests.parts import load
 

@@ -13,8 +13,9 @@ import pytest
 
 import bench
 import optics
-from bench import fidelity, memory, results
+from bench import output as results
 from bench.__main__ import main
+from bench.simulator import fidelity, memory
 from tests.conftest import relative
 
 
@@ -60,7 +61,7 @@ def swept(rows, name):
 
 
 def test_a_sweep_compiles_once():
-    from bench.sweeps import swept
+    from bench.simulator.sweeps import swept
 
     traces = []
 
@@ -102,7 +103,8 @@ def test_speed(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["torchoptics", "torchoptics, float32", "svetlanna"])
 def test_other_libraries_compute_the_same_chain(name):
     pytest.importorskip(name.split(",")[0])
-    from bench import chain, peers
+    from bench.simulator import four_f_chain as chain
+    from bench.simulator import peers
 
     given = chain.work(2, 32, 0)
     forward, gradient, conventions = peers.LIBRARIES[name](given)
@@ -195,7 +197,7 @@ def test_table():
 
 
 def test_peers_that_are_not_installed_are_named(monkeypatch, capsys, tmp_path):
-    from bench import peers
+    from bench.simulator import peers
 
     monkeypatch.setattr(peers, "LIBRARIES", {"no_such_library": None})
     assert main(["speed", "--quick", "--peers", "--out", str(tmp_path)]) == 2
@@ -204,7 +206,7 @@ def test_peers_that_are_not_installed_are_named(monkeypatch, capsys, tmp_path):
 
 
 def test_a_peer_whose_field_is_another_is_refused(monkeypatch):
-    from bench import peers
+    from bench.simulator import peers
 
     def wrong(given, half=False):
         return (lambda: given.amplitude + 0j), (lambda: given.phase), {}

@@ -8,11 +8,10 @@ import pytest
 from flax import nnx
 
 from nets import data, evaluate, train
-from nets.buckets import bucket_lengths
-from nets.build import build_model
-from nets.config import Config, resolve
+from nets.config import Config, bucket_lengths, resolve
 from nets.data import Dataset, Split
-from nets.loop import Loop
+from nets.run._build import build_model
+from nets.run._loop import Loop
 from tests import reviews
 from tests.conftest import relative
 from tests.test_survival import assert_same, untimed
@@ -85,7 +84,9 @@ def test_a_run_stops_in_an_epoch_goes_on_and_is_evaluated(tmp_path, monkeypatch)
     run |= dict(buckets=True, accumulate=2, batch_size=16, epochs=2, progress=False, cache=tmp_path / "cache")
     widths = []
     gathered = data.gathered
-    monkeypatch.setattr("nets.loop.gathered", lambda *arguments: widths.append(gathered(*arguments)[0].shape[1]) or gathered(*arguments))
+    monkeypatch.setattr(
+        "nets.run._loop.gathered", lambda *arguments: widths.append(gathered(*arguments)[0].shape[1]) or gathered(*arguments)
+    )
     final = train.fit(Config(**run, out=tmp_path / "whole"))
     assert set(widths) == {8, 12, 16}
     log = Loop._log

@@ -11,9 +11,10 @@ import pytest
 from flax import nnx
 
 import optics
-from optics.conv import channels, conv_general_dilated
 from optics.gradients import optical_gradient
-from optics.mapping import turns
+from optics.mapping import _chunks as turns
+from optics.mapping import _conv_general as channels
+from optics.mapping import conv_general_dilated
 from tests.conftest import relative
 from tests.parts import load
 

@@ -11,7 +11,9 @@ import pytest
 
 from nets import data
 from nets.config import Config, resolve
-from nets.data import Split, imdb, text
+from nets.data import Split
+from nets.data import _imdb as imdb
+from nets.data import _text as text
 
 REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
 WORDS = {1: "a wonderful and moving film", 0: "a dull and boring film"}

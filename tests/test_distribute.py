@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from nets import train
-from nets.checkpoint import Checkpoints, best
 from nets.config import Config, resolve
-from nets.distribute import join, layout, slurm_tasks
+from nets.run._checkpoint import Checkpoints, best
+from nets.run._distribute import join, layout, slurm_tasks
 from tests import reviews
 from tests.test_survival import assert_same as identical
 
@@ -126,7 +126,7 @@ import sys
 from pathlib import Path
 from nets import train
 from nets.config import Config
-from nets.loop import Loop
+from nets.run._loop import Loop
 from tests.test_distribute import BUCKETS, LAMBDA
 
 folder = Path(sys.argv[1])

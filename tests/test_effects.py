@@ -9,7 +9,7 @@ import scipy.stats
 
 import optics
 from optics import effects
-from optics._once import computed_once
+from optics._fusion import fusion_barrier
 from tests.conftest import relative
 from tests.parts import EFFECTS, LIMITS
 
@@ -214,7 +214,7 @@ def test_refusals(call, message):
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 64)])
 def test_what_is_computed_once_is_the_same_to_the_bit(shape, dtype, key):
     a = jax.random.normal(key, shape, dtype)
-    found, slope = jax.jit(lambda a: (computed_once(a), jax.vjp(computed_once, a)[1](a)[0]))(a)
+    found, slope = jax.jit(lambda a: (fusion_barrier(a), jax.vjp(fusion_barrier, a)[1](a)[0]))(a)
     assert found.dtype == dtype and found.shape == shape
     np.testing.assert_array_equal(found, a)
     np.testing.assert_array_equal(slope, a)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nets import data, evaluate, export, steps, train
-from nets.build import build_model
-from nets.checkpoint import best, filled
+from nets import data, evaluate, export, train
 from nets.config import Config
+from nets.run import _steps as steps
+from nets.run._build import build_model
+from nets.run._checkpoint import best, filled
 from tests.conftest import relative
 from tests.parts import load
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench import experiments
 from bench.__main__ import main
+from bench.training import experiments
 
 PLAN = """
 [common]

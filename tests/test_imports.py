@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Each module may import those in groups before its own, and its own group.
 ORDER = [
-    {"optics._check", "optics._once"},
+    {"optics._check", "optics._fusion"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.encode", "optics.detect", "optics.retrieve"},
     {"optics.device", "optics.records"},
@@ -14,7 +14,7 @@ ORDER = [
     {"optics.calibration"},
     {"optics.presets"},
     {"optics.convolution", "optics.gradients"},
-    {"optics.mapping", "optics.conv", "optics.aging"},
+    {"optics.mapping", "optics.aging"},
     {"optics.accounting"},
     {"optics"},
     {"nets"},

@@ -11,7 +11,8 @@ import scipy.special
 from flax import nnx
 
 import nets
-from nets.lambdas import LambdaConv2d, LambdaLayer, projections
+from nets.layers import LambdaConv2d, LambdaLayer
+from nets.layers.lambdas import _projections as projections
 from tests.conftest import relative
 from tests.parts import load
 from tests.test_attention import count, noisy, run
@@ -160,7 +161,7 @@ def test_no_token_sees_a_later_one(method, rounding, key):
 def test_the_causal_sum_is_the_same_whatever_the_block(key, monkeypatch):
     x = jax.random.normal(key, (1, 9, 6))
     whole = run(layer("causal", 4), x)
-    monkeypatch.setattr("nets.lambdas.content.BLOCK", 4)
+    monkeypatch.setattr("nets.layers.lambdas._content.BLOCK", 4)
     np.testing.assert_allclose(run(layer("causal", 4), x), whole, atol=1e-5)
 
 

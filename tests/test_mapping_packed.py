@@ -11,7 +11,8 @@ import scipy.signal
 
 import optics
 from optics import effects
-from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows, turns
+from optics.mapping import _chunks as turns
+from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows
 from tests.conftest import relative
 from tests.test_mapping_tiles import Counter, ideal, truth
 

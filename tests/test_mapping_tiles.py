@@ -13,7 +13,9 @@ from hypothesis import given, settings
 
 import optics
 from optics import effects
-from optics.mapping import Plan, boundary, convolve_tiled, plan_tiles, turns
+from optics.mapping import Plan, convolve_tiled, plan_tiles
+from optics.mapping import _boundary as boundary
+from optics.mapping import _chunks as turns
 from tests.conftest import relative
 
 

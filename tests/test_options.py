@@ -12,13 +12,13 @@ from tokenizers import Tokenizer
 
 import optics
 from nets import evaluate, train
-from nets.build import build_device, build_model, parameters
-from nets.checkpoint import best
 from nets.config import Config, named_numbers, resolve
 from nets.data import Dataset, Split
-from nets.dropout import TokenDropout
-from nets.embedding import TokenEmbedding
-from nets.pairs import PairEmbedding, class_weights, numbers
+from nets.layers._bigrams import PairEmbedding, class_weights, numbers
+from nets.layers._dropout import TokenDropout
+from nets.layers._embedding import TokenEmbedding
+from nets.run._build import build_device, build_model, parameters
+from nets.run._checkpoint import best
 from tests import reviews
 
 ROWS = Split(np.array([[5, 6, 7, 0], [8, 9, 0, 0]], np.int32), np.array([0, 1], np.int32))
@@ -197,7 +197,7 @@ def test_a_network_is_tested_on_units_and_on_what_was_held_out(run):
 def test_reviews_are_read_once_by_the_runs_of_a_process(tmp_path, monkeypatch):
     import tarfile
 
-    from nets.data import imdb
+    from nets.data import _imdb as imdb
 
     reviews.write(tmp_path / "aclImdb", 10)
     with tarfile.open(tmp_path / "reviews.tar.gz", "w:gz") as archive:

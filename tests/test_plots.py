@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots.scale import prefixed, quantity, round_length
-from bench.plots.transfer import matrices
+from bench.plots._scale import prefixed, quantity, round_length
+from bench.plots._transfer_matrix import matrices
 from optics import encode
 from tests import parts
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from bench import report, results
+from bench import output as results
 from bench.__main__ import main
 from bench.config import Report
-from nets.curves import drawn
+from bench.report import build as report
+from nets.run._curves import drawn
 
 RECORDED = Path(__file__).parents[1] / "bench" / "results"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell")

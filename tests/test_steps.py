@@ -9,12 +9,13 @@ import optax
 import pytest
 from flax import nnx
 
-from nets import data, steps
-from nets.build import build_model
-from nets.checkpoint import named
+from nets import data
 from nets.config import Config, resolve
-from nets.feedforward import FeedForward
-from nets.steps import compile_steps
+from nets.layers._feed_forward import FeedForward
+from nets.run import _steps as steps
+from nets.run._build import build_model
+from nets.run._checkpoint import named
+from nets.run._steps import compile_steps
 from tests.conftest import relative
 
 SMALL = dict(device="none", heads=2, dropout=0.0, patch=4)

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from bench import experiments, studies
 from bench.__main__ import main
-from bench.remember import remember
-from bench.studies_plot import picture
+from bench.plots._studies import picture
+from bench.training import experiments, studies
+from bench.training.resumable import remember
 from nets import train
 from nets.config import Config
 
@@ -84,7 +84,7 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
     ]
     assert main([*command, "--arms", "a"]) == 0
     fit, trained = train.fit, []
-    from bench import tuning
+    from bench.training import tuning
 
     monkeypatch.setattr(tuning, "fit", lambda config: trained.append(config) or fit(config))
     (runs / "tiny.toml").write_text(PLAN.split("[arms.c]")[0])

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from nets import data, train
-from nets.checkpoint import Checkpoints, best
 from nets.config import Config
-from nets.loop import Loop
-from nets.progress import Progress
+from nets.run._checkpoint import Checkpoints, Progress, best
+from nets.run._loop import Loop
 from tests import reviews
 
 ROOT = Path(__file__).parents[1]
@@ -179,7 +178,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped,
 
 
 def test_bits_that_changed_are_noticed(stopped, capsys, monkeypatch):
-    monkeypatch.setattr("nets.checkpoint.checksum", lambda parts: 0)
+    monkeypatch.setattr("nets.run._checkpoint.checksum", lambda parts: 0)
     assert main(stopped) == 2
     error = capsys.readouterr().err
     assert "its checksum is another one" in error and "no checkpoint of" in error.splitlines()[-1]
@@ -197,7 +196,7 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
     refused("`epochs` 2, now 3, `seed` 0, now 1", epochs=3, seed=1)
     with monkeypatch.context() as patch:
         hold_out = data.dataset.hold_out
-        patch.setattr("nets.data.digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1))
+        patch.setattr("nets.data._digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1))
         refused("`data_path` holds other data than the run")
     with open(stopped / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

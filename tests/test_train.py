@@ -10,10 +10,10 @@ import pytest
 from flax import nnx
 
 from nets import data, train
-from nets.build import build_model
-from nets.checkpoint import best, filled
 from nets.config import Config, as_json, resolve
-from nets.diagnose import first_not_finite
+from nets.run._build import build_model
+from nets.run._checkpoint import best, filled
+from nets.run._diagnose import first_not_finite
 from tests import reviews
 
 
@@ -177,7 +177,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
         return data.Split(rest.rows * np.float32(1e15), rest.labels), aside
 
     hold_out = data.dataset.hold_out
-    monkeypatch.setattr("nets.data.digits.hold_out", spoiled)
+    monkeypatch.setattr("nets.data._digits.hold_out", spoiled)
     assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
     error = capsys.readouterr().err
     assert error == "error: activation blocks.0.attention stopped being finite at step 1; lower `learning_rate` (0.005).\n"
@@ -194,7 +194,7 @@ def test_the_step_and_the_tensor_that_stopped_being_finite_are_named(step, tmp_p
     train_rows = data.load(resolve(Config())).train
     every = [batch for _ in range(2) for batch in batches(train_rows, 128, order.permutation(len(train_rows.labels)))]
     bad = every[step - 1][0].tobytes()
-    monkeypatch.setattr("nets.loop.gathered", spoiling)
+    monkeypatch.setattr("nets.run._loop.gathered", spoiling)
     run = ["--model", "linear", "--shape", "4", "--heads", "1", "--epochs", "2", "--batch-size", "128", "--patch", "4"]
     assert train.main([*run, "--order", "pre", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
     assert f" stopped being finite at step {step}; lower `learning_rate`" in capsys.readouterr().err

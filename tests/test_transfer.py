@@ -12,7 +12,8 @@ import scipy.special
 
 import optics
 from optics import FourierLens, compile_transfer
-from optics.transfer import kronecker, light_shape, pixel_shape
+from optics.transfer import _kronecker as kronecker
+from optics.transfer import light_shape, pixel_shape
 from tests.conftest import relative
 
 ENGINE = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)

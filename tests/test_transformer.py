@@ -11,10 +11,10 @@ from flax import nnx
 
 import nets
 import optics
-from nets.dropout import Dropout
-from nets.feedforward import ConvFeedForward, FeedForward
-from nets.lambdas import LambdaLayer
-from nets.mixing import FourierMixing
+from nets.layers._dropout import Dropout
+from nets.layers._feed_forward import ConvFeedForward, FeedForward
+from nets.layers._fourier_mixing import FourierMixing
+from nets.layers.lambdas import LambdaLayer
 from tests.conftest import relative
 from tests.parts import load
 from tests.test_attention import count, noisy, run

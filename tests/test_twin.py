@@ -10,8 +10,8 @@ import scipy.optimize
 import optics
 from optics import effects
 from optics.twin import compiled, inverse_table
-from optics.twin.information import errors_of
-from optics.twin.recording import shots_of
+from optics.twin._recording import shots_of
+from optics.twin._result import errors_of
 from tests.conftest import relative
 
 TURN = 2 * np.pi

@@ -8,7 +8,8 @@ import pytest
 from flax import nnx
 from sklearn.datasets import load_digits
 
-from nets.vision import ConvViT, ImageEmbedding, LambdaResNet
+from nets.layers import ImageEmbedding
+from nets.models import ConvViT, LambdaResNet
 from tests.conftest import relative
 from tests.parts import load
 from tests.test_attention import noisy, run

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 from nets.config import Config
-from nets.data import digits, fashion, imdb
-from nets.data.dataset import Dataset as Dataset
-from nets.data.dataset import Split as Split
-from nets.data.dataset import batches as batches
-from nets.data.dataset import first as first
-from nets.data.dataset import gathered as gathered
-from nets.data.dataset import planned as planned
+from nets.data import _digits as digits
+from nets.data import _fashion as fashion
+from nets.data import _imdb as imdb
+from nets.data._dataset import Dataset as Dataset
+from nets.data._dataset import Split as Split
+from nets.data._dataset import batches as batches
+from nets.data._dataset import first as first
+from nets.data._dataset import gathered as gathered
+from nets.data._dataset import planned as planned
 
 LOADERS = {"digits": digits.load, "imdb": imdb.load, "fashion-mnist": fashion.load}
 

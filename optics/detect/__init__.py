@@ -1,8 +1,8 @@
 """Light -> frames -> complex field. A measurement has `frames(field)` and `field(frames)`, in units of full scale."""
 
-from optics.detect.balanced import Balanced as Balanced
-from optics.detect.coherent import Coherent as Coherent
-from optics.detect.intensity import Intensity as Intensity
-from optics.detect.off_axis import OffAxis as OffAxis
-from optics.detect.offset import Offset as Offset
-from optics.detect.phase_shifting import PhaseShifting as PhaseShifting
+from optics.detect._balanced import Balanced as Balanced
+from optics.detect._coherent import Coherent as Coherent
+from optics.detect._intensity import Intensity as Intensity
+from optics.detect._off_axis import OffAxis as OffAxis
+from optics.detect._offset import Offset as Offset
+from optics.detect._phase_shifting import PhaseShifting as PhaseShifting

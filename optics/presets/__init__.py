@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics._check import concrete, number, whole
-from optics.presets.build import BUILDERS
+from optics._check import check_range, check_whole, is_concrete
+from optics.presets._build import BUILDERS
 
 FOLDER = Path(__file__).parent
 
@@ -48,13 +48,13 @@ def load(name: str, unit: Any = None, level: str = "compiled", **overrides: Any)
     for key, value in overrides.items():
         if key not in fields:
             raise ValueError(f"`{key}` is not a field of preset {name!r}; it has {', '.join(fields)}.")
-        number(key, value, fields[key]["low"], fields[key]["high"], fields[key]["unit"])
+        check_range(key, value, fields[key]["low"], fields[key]["high"], fields[key]["unit"])
         # A preset is one device: a sweep is a vmap over one of its numbers.
         if np.ndim(value) and not (key == "pixels" and data["kind"] == "ideal"):
             raise ValueError(f"`{key}` must be one number, got {value!r}.")
         # Bits of converters are leaves, which may be traced; other whole numbers are structure.
-        if isinstance(values[key], int) and not np.ndim(value) and (concrete(value) or not key.endswith("bits")):
-            whole(key, int(value) if concrete(value) and float(value).is_integer() else value, 0)
+        if isinstance(values[key], int) and not np.ndim(value) and (is_concrete(value) or not key.endswith("bits")):
+            check_whole(key, int(value) if is_concrete(value) and float(value).is_integer() else value, 0)
             value = int(value)
         values[key] = value
     of_numbers, of_patterns = (None, None) if unit is None else jax.random.split(unit)

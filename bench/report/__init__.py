@@ -1,0 +1,1 @@
+"""The page that gathers recorded results, and the API reference."""

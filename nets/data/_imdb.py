@@ -1,0 +1,138 @@
+"""IMDb film reviews, positive or negative: 25,000 for training, 25,000 for test."""
+
+import tarfile
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from nets.config import Config
+from nets.data._dataset import Dataset, Split, hold_out
+from nets.data._text import bag_of_words_accuracy, encode, read_tokenizer, train_tokenizer
+
+HUB = "stanfordnlp/imdb"
+WAYS = (
+    "give `data_path`: aclImdb_v1.tar.gz, the folder aclImdb it unpacks to, or a folder of the parquet files of "
+    f'{HUB}; or install lensformer with the extra "hub" and let it download {HUB}'
+)
+Texts = dict[str, tuple[list[str], list[int]]]
+
+
+def load(config: Config, tokenizer: str | None = None) -> Dataset:
+    """Read the reviews, train the tokenizer on the training split unless it is given, hold 10 % of that split out for validation.
+
+    Raises:
+        ValueError: `data_path` does not exist or holds no reviews, or the hub cannot be had.
+
+    Source: A. L. Maas et al., Learning word vectors for sentiment analysis, ACL (2011).
+    """
+    state = None
+    if config.data_path is not None and Path(config.data_path).is_file():
+        found = Path(config.data_path).stat()
+        state = (found.st_size, found.st_mtime_ns)
+    options = (config.data_path, state, tokenizer, config.vocabulary, config.length, config.held_out, config.progress)
+    # Several runs of one process read one file once; of anything else it is not known whether it has changed.
+    return (_load if state is None else _kept)(*options)
+
+
+def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int, length: int, held_out: str, progress: bool) -> Dataset:
+    texts = read(path, progress)
+    fresh = tokenizer is None
+    tokenizer = train_tokenizer(texts["train"][0], vocabulary) if fresh else read_tokenizer(tokenizer)
+    splits = {name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()}
+    train, validation = hold_out(splits["train"], 0.1, seed=0, neighbours=held_out == "neighbours")
+    return Dataset(
+        train,
+        validation,
+        splits["test"],
+        classes=2,
+        vocabulary=tokenizer.get_vocab_size(),
+        files={"tokenizer.json": tokenizer.to_str()},
+        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])} if fresh else {},
+    )
+
+
+_kept = lru_cache(maxsize=2)(_load)
+
+
+def read(path: Path | None, progress: bool = True) -> Texts:
+    """Reviews and labels (1 is positive) of "train" and "test", in a fixed order.
+
+    Raises:
+        ValueError: the path does not exist, or a split has no positive or no negative reviews.
+    """
+    if path is None:
+        return _from_hub(HUB)
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"`data_path` {path} does not exist; {WAYS}.")
+    if path.is_dir():
+        texts = _from_hub(str(path)) if any(path.rglob("*.parquet")) else _from_folder(path)
+    else:
+        texts = _from_archive(path, progress)
+    for split in ("train", "test"):
+        labels = texts[split][1]
+        if not 0 < sum(labels) < len(labels):
+            raise ValueError(
+                f"`data_path` {path} holds {sum(labels)} positive and {len(labels) - sum(labels)} negative reviews in {split}/, "
+                f"but both are needed; {WAYS}."
+            )
+    return texts
+
+
+def _from_archive(path: Path, progress: bool) -> Texts:
+    found: dict[str, str] = {}
+    try:
+        with tarfile.open(path) as archive, tqdm(desc="reading reviews", unit=" files", leave=False, disable=not progress) as bar:
+            for member in archive:
+                bar.update()
+                if member.isfile() and _label(member.name) is not None:
+                    found[member.name] = _text(member.name, archive.extractfile(member).read())
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}.") from None
+    return _sorted(found)
+
+
+def _from_folder(path: Path) -> Texts:
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
+    return _sorted({name: _text(str(file), file.read_bytes()) for name, file in files.items() if _label(name) is not None})
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or remove it.") from None
+
+
+def _label(name: str) -> tuple[str, int] | None:
+    """(split, 1 if positive) of a path …/train/pos/0_9.txt, None for any other file."""
+    parts = name.split("/")
+    if len(parts) < 3 or parts[-3] not in ("train", "test") or parts[-2] not in ("pos", "neg") or not name.endswith(".txt"):
+        return None
+    return parts[-3], int(parts[-2] == "pos")
+
+
+def _sorted(found: dict[str, str]) -> Texts:
+    texts: Texts = {"train": ([], []), "test": ([], [])}
+    for name in sorted(found):
+        split, label = _label(name)
+        texts[split][0].append(found[name])
+        texts[split][1].append(label)
+    return texts
+
+
+def _from_hub(source: str) -> Texts:
+    """From Hugging Face by name, or from a local folder in the same layout."""
+    try:
+        import datasets
+    except ModuleNotFoundError:
+        raise ValueError(f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS}.') from None
+    try:
+        loaded = {split: datasets.load_dataset(source, split=split) for split in ("train", "test")}
+    except (ConnectionError, OSError, ValueError) as error:
+        raise ValueError(f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); {WAYS}.") from None
+    return {split: (list(rows["text"]), [int(label) for label in rows["label"]]) for split, rows in loaded.items()}

@@ -1,0 +1,90 @@
+"""The lambda layer of sequences."""
+
+from typing import Any
+
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from nets.layers._check import at_least_one, has_width, one_of
+from nets.layers.lambdas._projections import LambdaProjections
+
+
+class LambdaLayer(LambdaProjections):
+    """Lambda layer: every position gets a small matrix made of all the others, and applies it to its queries.
+
+        q = norm(x Wq)  (heads × k),    K = x Wk  (k × u),    V = norm(x Wv)  (v × u),    v = features / heads
+
+        λc = Σ_m softmax_m(K[m]) V[m]ᵀ,    λp[n] = Σ_m R[m − n] V[m]ᵀ,    y[n, h] = (λc + λp[n])ᵀ q[n, h]
+
+    Heads share keys and values, and are concatenated. R has `scope` relative positions, so that λp is a convolution over
+    the sequence, one kernel for each k and u, which a device can compute. Nothing grows with the square of the length,
+    save the memory of the method "dense".
+
+    Parameters: d k h + d k u + d v u + scope · k u for d features, and 2 (k h + v u) of the normalisation.
+
+    Arguments:
+        features: d, width of the embedding.
+        heads: h, of the queries; it divides d.
+        key_depth: k.
+        scope: number of relative positions: tap s is the token s − scope // 2 away, or s − scope + 1 if causal.
+        boundary: "circular": the end of a row is followed by its beginning, and scope = length means all pairs; "zero":
+            by nothing, and scope = 2 · length − 1 means all; "causal": no token sees a later one, content included.
+        intra_depth: u.
+        normalization: of queries and values: "batch", "layer" (over the channels of a token), or None. Statistics of a
+            batch leave padding out, but would tell a causal layer of the future.
+        method: of the position lambda without a device: "fft", "direct" (best for a scope of few positions) or "dense".
+        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        rngs: for the initial weights, uniform in ±1/√(numbers summed).
+
+    Raises:
+        ValueError: sizes below 1, heads that do not divide the features, an unknown boundary, normalisation, method or
+            gradient, or batch normalisation of a causal layer.
+
+    Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021), section 3.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        heads: int = 8,
+        key_depth: int = 16,
+        scope: int = 64,
+        boundary: str = "circular",
+        intra_depth: int = 1,
+        normalization: str | None = "batch",
+        method: str = "fft",
+        *,
+        gradient: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        at_least_one(scope=scope)
+        one_of("boundary", boundary, ("circular", "zero", "causal"))
+        if boundary == "causal" and normalization == "batch":
+            raise ValueError("`normalization` cannot be batch when `boundary` is causal, for a batch knows the future; use layer or None.")
+        super().__init__(features, heads, key_depth, (scope,), boundary, intra_depth, normalization, method, gradient, rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch tokens features"],
+        device: Any = None,
+        key: Array | None = None,
+        mask: Bool[Array, "batch tokens"] | None = None,
+    ) -> Float[Array, "batch tokens features"]:
+        """Mix the tokens.
+
+        Arguments:
+            x: shape (batch, tokens, features).
+            device: computes the position lambdas, at any size of its planes; None is the exact sum.
+            key: of the device's noise, consumed; None gives the expected value.
+            mask: True where there is a token; padding, which comes after the tokens, is in no lambda.
+
+        Raises:
+            ValueError: vectors of another width, or a circular scope longer than the sequence.
+        """
+        has_width(x, self.features)
+        if self.boundary == "circular" and self.taps[0] > x.shape[1]:
+            raise ValueError(
+                f"`scope` must be at most the {x.shape[1]} tokens of a circular sequence, got {self.taps[0]}; lower it, or use "
+                "`boundary` zero."
+            )
+        return self._mixed(x, x.shape[1:2], device, key, mask)

@@ -1,0 +1,1 @@
+"""Everything about a training run and its folder."""

@@ -1,0 +1,57 @@
+"""Plain intensity, with the phase left to a retrieval."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float, Inexact
+
+from optics.detect._interference import root
+
+
+class Intensity(eqx.Module):
+    """Intensity camera alone: one frame, and a retrieval that finds the phase.
+
+        I = |z|²,   z = retrieve(√I)
+
+    What comes back is as good as the retrieval, and up to the ambiguities that it has. A dark pixel (I = 0) passes no
+    gradient, since √ has none there.
+
+    Arguments:
+        retrieve: maps amplitudes, shape (..., rows, columns), to the field there, or to a result with a `field`, as
+            the functions of `optics.retrieve` return; for a field known not to be negative `lambda amplitude: amplitude`.
+            The arrays of an equinox module are leaves of the device; anything else is a constant, and another one
+            compiles again.
+
+    Raises:
+        ValueError: a `retrieve` that cannot be called.
+    """
+
+    signed: ClassVar[bool] = False
+    # Whether the frames of a field are taken in one exposure.
+    simultaneous: ClassVar[bool] = False
+    one_quadrature: ClassVar[bool] = False
+    retrieve: Callable
+
+    def __init__(self, retrieve: Any):
+        if isinstance(retrieve, type) or not callable(retrieve):
+            raise ValueError(f"`retrieve` must map amplitudes to a field, as `lambda amplitude: amplitude` does, got {retrieve!r}.")
+        self.retrieve = retrieve if isinstance(retrieve, eqx.Module) else _Constant(retrieve)
+
+    def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 rows cols"]:
+        """One intensity frame (..., 1, rows, columns) in [0, 1]."""
+        return (field.real**2 + field.imag**2)[..., None, :, :]
+
+    def field(self, frames: Float[Array, "*lead 1 rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+        """The field from the frame."""
+        found: Any = self.retrieve(root(frames[..., 0, :, :]))
+        return getattr(found, "field", found)
+
+
+class _Constant(eqx.Module):
+    """A function, or a partial application of one, that is no pytree."""
+
+    function: Callable = eqx.field(static=True)
+
+    def __call__(self, amplitude: Float[Array, "*lead rows cols"]) -> Any:
+        return self.function(amplitude)

@@ -1,0 +1,148 @@
+"""A camera as EMVA 1288 describes it, from the numbers of its data sheet."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from optics._check import check_finite, check_positive, check_range, check_whole, is_concrete
+from optics.effects._effect import Effect
+from optics.effects._noise import Read, Shot
+from optics.effects._quantize import Quantize
+from optics.effects._response import Bias, Dark, Gain, Saturate
+
+PLANCK, LIGHT_SPEED = 6.62607015e-34, 299792458.0  # J s, m/s: exact in SI
+
+
+def camera(
+    full_well: Any,
+    read_noise: Any,
+    bits: int,
+    quantum_efficiency: Any = 1.0,
+    photons: Any = None,
+    dark_current: Any = 0.0,
+    exposure: Any = 0.0,
+    gain: Any = None,
+    offset: Any = 0.0,
+    prnu: Any = None,
+    dsnu: Any = None,
+    exact: bool = False,
+    raw: bool = False,
+) -> tuple[Effect, ...]:
+    """The effects of a camera in the order of its physics, for `FourierProcessor(camera=...)`.
+
+        electrons = Poisson(η μ_p x · prnu + μ_I t), at most the full well W
+        y (DN)    = clip(round(K (electrons + dsnu + Normal(0, σ_r²)) + offset), 0, 2^bits − 1)
+        x'        = (y − offset) / (K η μ_p)
+
+    x is the frame in units of full scale, μ_p the photons that fall on a full-scale pixel in one frame. By default
+    μ_p = W/η: full scale of the light fills the well; and K = (2^bits − 1 − offset)/W: the full well is the last level
+    of the converter. Inside the chain the unit is the well, behind the converter's gain it is the last level. The
+    numbers that come out are in the unit of x again, the dark signal and the patterns in them. The converter's rounding is
+    the only quantisation noise (1/12 DN²).
+
+    Arguments:
+        full_well: W, electrons, scalar or (rows, columns) map.
+        read_noise: σ_r, electrons, scalar or map (`draw_read_noise`).
+        bits: of the converter, 1 to 16.
+        quantum_efficiency: η, electrons per photon, in (0, 1], scalar.
+        photons: μ_p, scalar; None fills the well.
+        dark_current: μ_I, electrons/s, scalar or map; it has shot noise.
+        exposure: t, s, scalar.
+        gain: K, DN per electron, scalar; None puts the full well at the last level.
+        offset: DN, at least 0 and below the last level, scalar; it keeps the noise of dark pixels within the converter.
+        prnu: response of each pixel relative to the mean (`draw_prnu`), scalar or map; None for none.
+        dsnu: offset of each pixel (`draw_dsnu`), electrons, scalar or map; None for none.
+        exact: draw Poisson counts instead of Gaussian ones.
+        raw: give y / (2^bits − 1) instead of x'.
+
+    Returns:
+        tuple of effects on intensity frames.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Source: EMVA Standard 1288, release 4.0 (2021), linear model of camera and sensor.
+    """
+    check_whole("bits", bits, 1, 16)
+    last = 2**bits - 1
+    check_positive("full_well", full_well, "electrons")
+    check_range("read_noise", read_noise, 0.0, math.inf, "electrons")
+    check_range("quantum_efficiency", quantum_efficiency, 0.0, 1.0, open_low=True)
+    check_range("dark_current", dark_current, 0.0, math.inf, "electrons/s")
+    check_range("exposure", exposure, 0.0, math.inf, "s")
+    check_range("offset", offset, 0.0, math.inf, "DN")
+    if is_concrete(offset) and np.any(np.asarray(offset) >= last):
+        raise ValueError(f"`offset` must be below the last level {last} of {bits} bits, got {offset} DN.")
+    if photons is not None:
+        check_positive("photons", photons)
+    if gain is not None:
+        check_positive("gain", gain, "DN per electron")
+    if prnu is not None:
+        check_range("prnu", prnu, 0.0, math.inf)
+    if dsnu is not None:
+        check_finite("dsnu", dsnu, "electrons")
+    k = (last - offset) / full_well if gain is None else gain
+    filled = 1.0 if photons is None else quantum_efficiency * photons / full_well
+    chain: list[Effect] = []
+    if photons is not None or prnu is not None:
+        chain.append(Gain(filled if prnu is None else filled * prnu))
+    chain += [
+        Dark(dark_current * exposure / full_well),
+        Shot(full_well, exact),
+        Saturate(),
+        Read(read_noise / full_well),
+    ]
+    if dsnu is not None:
+        chain.append(Bias(dsnu / full_well))
+    chain += [Gain(k * full_well / last), Bias(offset / last), Quantize(bits)]
+    if not raw:
+        chain += [Bias(-offset / last), Gain(last / (k * full_well * filled))]
+    return tuple(chain)
+
+
+def photons(power: Any, exposure: Any, wavelength: Any) -> Array:
+    """Photons that light of a given power brings in one exposure: μ_p = P t λ / (h c).
+
+    Arguments:
+        power: P on one pixel (irradiance times its area), W, scalar or map.
+        exposure: t, s, scalar.
+        wavelength: λ in vacuum, m, scalar.
+
+    Returns:
+        mean number of photons, shape of `power`.
+
+    Raises:
+        ValueError: `power` or `exposure` negative, or `wavelength` not positive.
+
+    Source: EMVA 1288 (2021), linear model.
+    """
+    check_range("power", power, 0.0, math.inf, "W")
+    check_range("exposure", exposure, 0.0, math.inf, "s")
+    check_positive("wavelength", wavelength, "m")
+    # The constants first: their product would underflow single precision.
+    return jnp.asarray(power) * exposure * (wavelength * (1 / (PLANCK * LIGHT_SPEED)))
+
+
+def dark_current_at(temperature: Any, reference: Any, reference_temperature: Any, doubling: Any = 8.0) -> Array:
+    """Dark current at another temperature: μ_I(T) = μ_I(T₀) · 2^((T − T₀)/T_d).
+
+    Arguments:
+        temperature: T, °C or K, scalar.
+        reference: μ_I(T₀), electrons/s, scalar or map.
+        reference_temperature: T₀, in the same unit as `temperature`, scalar.
+        doubling: T_d, the step that doubles it, K, scalar.
+
+    Returns:
+        electrons/s, shape of `reference`.
+
+    Raises:
+        ValueError: `reference` negative or `doubling` not positive.
+
+    Source: EMVA 1288 (2021), dark current; 8 K is typical of silicon.
+    """
+    check_range("reference", reference, 0.0, math.inf, "electrons/s")
+    check_positive("doubling", doubling, "K")
+    return jnp.asarray(reference) * 2.0 ** ((temperature - reference_temperature) / doubling)

@@ -1,0 +1,136 @@
+"""One physical unit of a device: its fixed patterns, drawn once from a unit key. `vmap` over keys is a population."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from optics._check import check_positive, check_range, is_concrete
+
+
+def draw_prnu(key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0) -> Float[Array, "rows cols"]:
+    """Photo response of each pixel, the argument of `Gain` or of `camera(prnu=...)`.
+
+        1 + pixel pattern + row pattern + column pattern, each Normal and no lower than 0 together
+
+    Arguments:
+        key: of the unit, consumed.
+        shape: pixels (rows, columns).
+        sigma, row, column: PRNU₁₂₈₈ of the three patterns, relative to the mean response (0.01 for 1 %), scalars.
+
+    Returns:
+        gains of mean 1, shape (rows, columns).
+
+    Raises:
+        ValueError: a negative share.
+
+    Source: EMVA Standard 1288, release 4.0 (2021), spatial nonuniformity.
+    """
+    return jnp.maximum(1 + _pattern(key, shape, sigma, row, column), 0)
+
+
+def draw_dsnu(
+    key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0, hot: Any = 0.0, heat: Any = 1.0
+) -> Float[Array, "rows cols"]:
+    """Dark pattern of each pixel, the argument of `Bias` or of `camera(dsnu=...)`, in the unit of `sigma`.
+
+        pixel pattern + row pattern + column pattern, each Normal, + heat · Exponential(1) in a share `hot` of the pixels
+
+    Arguments:
+        key: of the unit, consumed.
+        shape: pixels (rows, columns).
+        sigma, row, column: DSNU₁₂₈₈ of the three patterns, scalars, electrons for `camera`.
+        hot: share of hot pixels, in [0, 1], scalar.
+        heat: mean excess of a hot pixel, unit of `sigma`, scalar.
+
+    Returns:
+        offsets of mean hot · heat, shape (rows, columns).
+
+    Raises:
+        ValueError: a negative number or a share above 1.
+
+    Source: EMVA 1288 (2021), spatial nonuniformity; the exponential tail: R. Widenhorn et al., Proc. SPIE 4669, 193 (2002).
+    """
+    check_range("hot", hot, 0.0, 1.0)
+    check_range("heat", heat, 0.0, jnp.inf)
+    of_pattern, of_place, of_heat = jax.random.split(key, 3)
+    pattern = _pattern(of_pattern, shape, sigma, row, column)
+    return pattern + heat * jnp.where(jax.random.uniform(of_place, shape) < hot, jax.random.exponential(of_heat, shape), 0)
+
+
+def draw_stuck(key: Array, shape: tuple[int, int], share: Any) -> Float[Array, "rows cols"]:
+    """Which pixels are stuck, the `mask` of `StuckPixels`: each with probability `share`.
+
+    Arguments:
+        key: of the unit, consumed.
+        shape: pixels (rows, columns).
+        share: in [0, 1], scalar.
+
+    Returns:
+        1 where stuck, 0 elsewhere, shape (rows, columns).
+
+    Raises:
+        ValueError: `share` outside [0, 1].
+    """
+    check_range("share", share, 0.0, 1.0)
+    return (jax.random.uniform(key, shape) < share).astype(jnp.result_type(float))
+
+
+def draw_read_noise(key: Array, shape: tuple[int, int], median: Any, rms: Any) -> Float[Array, "rows cols"]:
+    """Read noise of each pixel of a CMOS sensor, long tailed: log-normal with the two numbers that data sheets give.
+
+        σ = median · exp(s n),   n ~ Normal(0, 1),   s² = ln(rms / median),   so that √⟨σ²⟩ = rms
+
+    Arguments:
+        key: of the unit, consumed.
+        shape: pixels (rows, columns).
+        median: electrons, scalar.
+        rms: electrons, at least `median`, scalar.
+
+    Returns:
+        standard deviations in electrons, shape (rows, columns), for `camera(read_noise=...)`.
+
+    Raises:
+        ValueError: `median` not positive, or `rms` below it.
+
+    Source: Andor Zyla manual and arXiv:2510.14484 for the tail; that it is log-normal is our choice.
+    """
+    check_positive("median", median, "electrons")
+    check_positive("rms", rms, "electrons")
+    if is_concrete(rms) and is_concrete(median) and np.any(np.asarray(rms) < np.asarray(median)):
+        raise ValueError(f"`rms` must be at least `median`, got {rms} and {median} electrons; a long tail raises the rms.")
+    log_ratio = jnp.log(jnp.asarray(rms / median))
+    wide = log_ratio > 0
+    spread = jnp.where(wide, jnp.sqrt(jnp.where(wide, log_ratio, 1)), 0)
+    return median * jnp.exp(spread * jax.random.normal(key, shape))
+
+
+def draw_residue(key: Array, rms: Any, shape: tuple[int, ...] = ()) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """Residue of a phase table, `a2` and `a3` of `PhaseLUT`, of root-mean-square `rms` over units and drives.
+
+    Arguments:
+        key: of the unit, consumed.
+        rms: turns (0.02 for 2 % of 2π), scalar.
+        shape: () for one residue for the panel, (rows, columns) for one a pixel.
+
+    Returns:
+        a₂ and a₃, each Normal(0, rms²), turns.
+
+    Raises:
+        ValueError: `rms` negative.
+    """
+    check_range("rms", rms, 0.0, jnp.inf, "turns")
+    a2, a3 = rms * jax.random.normal(key, (2, *shape))
+    return a2, a3
+
+
+def _pattern(key: Array, shape: tuple[int, int], sigma: Any, row: Any, column: Any) -> Float[Array, "rows cols"]:
+    """Sum of a pixel, a row and a column pattern of the given standard deviations."""
+    rows, cols = shape
+    parts = (("sigma", sigma, (rows, cols)), ("row", row, (rows, 1)), ("column", column, (1, cols)))
+    for name, value, _ in parts:
+        check_range(name, value, 0.0, jnp.inf)
+    keys = jax.random.split(key, len(parts))
+    return sum(value * jax.random.normal(k, size) for k, (_, value, size) in zip(keys, parts, strict=True))

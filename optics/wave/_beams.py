@@ -1,0 +1,66 @@
+"""The light that falls on the first plane: its profile and its direction."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from optics._check import check_positive
+from optics.wave._geometry import centred, imaginary, outer, pair
+from optics.wave._phase_factor import phasor
+
+
+def gaussian(shape: tuple[int, int], dx: Any, waist: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+    """Amplitude of a Gaussian beam at its waist.
+
+        a(r) = exp(−r² / w²)
+
+    Arguments:
+        shape: samples (rows, columns).
+        dx: sample spacing, m, scalar.
+        waist: w, where the amplitude is 1/e of the peak, m, scalar.
+        centre: of the beam, (y, x), m; r is measured from it.
+
+    Returns:
+        real amplitude, peak 1, shape (rows, columns).
+
+    Raises:
+        ValueError: `dx` or `waist` not positive, or `centre` not two finite numbers.
+
+    Source: A. E. Siegman, Lasers (1986), section 17.1.
+    """
+    check_positive("dx", dx, "m")
+    check_positive("waist", waist, "m")
+    lines = (jnp.exp(-(((dx * centred(n) - c) / waist) ** 2)) for n, c in zip(shape, pair("centre", centre), strict=True))
+    return outer(*lines)
+
+
+def tilt(shape: tuple[int, int], dx: Any, wavelength: Any, angles: Any) -> Complex[Array, "rows cols"]:
+    """Phase of a plane wave that comes in at an angle; phase 0 on the axis.
+
+        t(x, y) = exp(i k (x sin θx + y sin θy)),   k = 2π / λ
+
+    Arguments:
+        shape: samples (rows, columns).
+        dx: sample spacing, m, scalar.
+        wavelength: m, scalar.
+        angles: θ (y, x), rad; a positive angle sends the light toward positive y or x.
+
+    Returns:
+        complex amplitude of modulus 1, shape (rows, columns). It is sampled well for |sin θ| < λ / (2 dx).
+
+    Raises:
+        ValueError: `dx` or `wavelength` not positive, or `angles` not two finite numbers.
+
+    Source: Goodman (2005), section 3.10.1.
+    """
+    check_positive("dx", dx, "m")
+    check_positive("wavelength", wavelength, "m")
+
+    def line(n, angle):
+        def exponent(dx, wavelength, angle):
+            return imaginary(2 * jnp.pi / wavelength * jnp.sin(angle) * dx * centred(n, jnp.float64))
+
+        return phasor(exponent, dx, wavelength, angle)
+
+    return outer(*map(line, shape, pair("angles", angles, "rad")))
