@@ -29,7 +29,9 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; bad input is one line on standard error and exit status 2."""
-    options = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m bench", description=__doc__)
+    options = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, args=arguments, prog="python -m bench", description=__doc__
+    )
     command = next(name for name, kind in COMMANDS.items() if isinstance(options, kind))
     try:
         importlib.import_module(MODULES[command]).main(options)

@@ -22,7 +22,9 @@ def prepare(folder: Path, name: str = "out") -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"`{name}` {folder} cannot be written to ({error.strerror}); name another folder.") from None
+        raise ValueError(
+            f"`{name}` {folder} cannot be written to ({error.strerror}); name another folder."
+        ) from None
 
 
 def load(name: str, **overrides: Any) -> Any:
@@ -32,7 +34,9 @@ def load(name: str, **overrides: Any) -> Any:
         ValueError: unknown preset.
     """
     if name not in optics.presets.names():
-        raise ValueError(f"`device` must be a preset, one of {', '.join(optics.presets.names())}; got {name!r}.")
+        raise ValueError(
+            f"`device` must be a preset, one of {', '.join(optics.presets.names())}; got {name!r}."
+        )
     return optics.presets.load(name, **overrides)
 
 
@@ -51,12 +55,23 @@ def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure
 
 
 def _is_place(value: Any) -> bool:
-    return isinstance(value, Path) or (isinstance(value, tuple) and any(isinstance(part, Path) for part in value))
+    return isinstance(value, Path) or (
+        isinstance(value, tuple) and any(isinstance(part, Path) for part in value)
+    )
 
 
 def table(rows: Rows, columns: dict[str, str]) -> str:
     """Rows as aligned text: `columns` maps a key to its format."""
-    cells = [[*columns], *([format(row[key], spec) if row.get(key) is not None else "" for key, spec in columns.items()] for row in rows)]
+    cells = [
+        [*columns],
+        *(
+            [format(row[key], spec) if row.get(key) is not None else "" for key, spec in columns.items()]
+            for row in rows
+        ),
+    ]
     cells[0] = [name.replace("_", " ") for name in cells[0]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )

@@ -106,7 +106,9 @@ class Config:
     """Test the network at the end. --no-test leaves the test set alone, as where options are still being chosen."""
     out: Path | None = None
     """Folder of the run; runs/DATA-MODEL-DEVICE unless given."""
-    resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = True
+    resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = (
+        True
+    )
     checkpoint_every: float = 60.0
     """Seconds between checkpoints, beside those after the best epoch, at the end and when the run is told to stop."""
     devices: int | Literal["all"] | None = None
@@ -133,7 +135,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
 }
 # Options that say something to some models alone; for any other they are refused, not ignored.
-CONVOLUTIONAL, LAMBDA, BLOCKS = ("conv1d", "conv2d"), ("lambda", "lambda-resnet"), ("linear", "conv1d", "conv2d", "lambda", "fourier")
+CONVOLUTIONAL, LAMBDA, BLOCKS = (
+    ("conv1d", "conv2d"),
+    ("lambda", "lambda-resnet"),
+    ("linear", "conv1d", "conv2d", "lambda", "fourier"),
+)
 MIXING = ("linear", *CONVOLUTIONAL, "lambda")  # with weights that mix tokens
 OPTIONS_OF = {
     "attention": ("linear",),
@@ -157,7 +163,17 @@ OPTIONS_OF = {
 # What may be otherwise when a run is continued: where things lie and how the run is watched.
 CACHE = Path("~/.cache/lensformer").expanduser()  # of command lines
 PROCESSES = ("devices", "coordinator", "processes", "process")
-FREE = ("data_path", "out", "resume", "checkpoint_every", "progress", "cache", "profile", "tensorboard", *PROCESSES)
+FREE = (
+    "data_path",
+    "out",
+    "resume",
+    "checkpoint_every",
+    "progress",
+    "cache",
+    "profile",
+    "tensorboard",
+    *PROCESSES,
+)
 # Of these, folders of one machine, which are no part of what a run was.
 PLACES = ("data_path", "out", "cache")
 
@@ -174,17 +190,23 @@ def resolve(config: Config) -> Config:
             raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
     for name, models in OPTIONS_OF.items():
         if getattr(config, name) != getattr(Config, name) and config.model not in models:
-            raise ValueError(f"`{name}` says nothing to model {config.model}; leave it out, or set `model` to {' or '.join(models)}.")
+            raise ValueError(
+                f"`{name}` says nothing to model {config.model}; leave it out, or set `model` to {' or '.join(models)}."
+            )
     of_images, of_text = config.data != "imdb", config.data == "imdb"
     if config.model == "lambda-resnet" and of_text:
-        raise ValueError("`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda.")
+        raise ValueError(
+            "`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda."
+        )
     of_tokens = ("length", "buckets", "pairs", "pair_width", "weighted_pairs", "held_out", "token_dropout")
     for name, meant in {"patch": of_images, **dict.fromkeys(of_tokens, of_text)}.items():
         if getattr(config, name) != getattr(Config, name) and not meant:
             raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
     for name in ("pair_width", "weighted_pairs"):
         if getattr(config, name) != getattr(Config, name) and config.pairs is None:
-            raise ValueError(f"`{name}` says nothing without `pairs`; give a number of them, 1000003 for example.")
+            raise ValueError(
+                f"`{name}` says nothing without `pairs`; give a number of them, 1000003 for example."
+            )
     shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
     device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
     out = config.out or unused(Path("runs") / f"{config.data}-{config.model}-{device}")
@@ -192,30 +214,70 @@ def resolve(config: Config) -> Config:
     if config.model == "lambda-resnet":
         defaults |= {"patch": None, "dropout": 0.0, "scope": config.scope or 5}
     if config.model in LAMBDA:
-        defaults["boundary"] = config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
+        defaults["boundary"] = (
+            config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
+        )
     config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
-    whole = {"depth": 1, "heads": 1, "length": 1, "patch": 1, "vocabulary": 1, "epochs": 1, "batch_size": 1, "seed": 0, "pair_width": 1}
+    whole = {
+        "depth": 1,
+        "heads": 1,
+        "length": 1,
+        "patch": 1,
+        "vocabulary": 1,
+        "epochs": 1,
+        "batch_size": 1,
+        "seed": 0,
+        "pair_width": 1,
+    }
     for name, least in (
         whole
-        | {"accumulate": 1, "maps": 1, "scope": 1, "key_depth": 1, "patience": 1, "processes": 1, "pairs": 1, "unit": 0, "examples": 1}
+        | {
+            "accumulate": 1,
+            "maps": 1,
+            "scope": 1,
+            "key_depth": 1,
+            "patience": 1,
+            "processes": 1,
+            "pairs": 1,
+            "unit": 0,
+            "examples": 1,
+        }
     ).items():
         value = getattr(config, name)
-        if value is None and name in ("length", "patch", "maps", "scope", "patience", "processes", "pairs", "unit", "examples"):
+        if value is None and name in (
+            "length",
+            "patch",
+            "maps",
+            "scope",
+            "patience",
+            "processes",
+            "pairs",
+            "unit",
+            "examples",
+        ):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
     if config.model in ("linear", "mean") and device != "none" and config.maps is None:
-        raise ValueError(f"`model` {config.model} has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`.")
+        raise ValueError(
+            f"`model` {config.model} has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`."
+        )
     for name in ("numbers", "unit"):
         if getattr(config, name) not in ((), None) and device == "none":
-            raise ValueError(f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset.")
+            raise ValueError(
+                f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset."
+            )
     named_numbers("numbers", config.numbers, "photons=1000")
-    if config.layer_scale is not None and (config.order == "post" or not 0 < config.layer_scale < float("inf")):
+    if config.layer_scale is not None and (
+        config.order == "post" or not 0 < config.layer_scale < float("inf")
+    ):
         raise ValueError(
             f"`layer_scale` must be above 0 and finite, with `order` pre; got {config.layer_scale} and `order` {config.order}."
         )
     if not config.final_norm and config.order == "post":
-        raise ValueError("`final_norm` is of `order` pre: post-norm blocks end with their own; leave --no-final-norm out.")
+        raise ValueError(
+            "`final_norm` is of `order` pre: post-norm blocks end with their own; leave --no-final-norm out."
+        )
     if not 0 <= config.token_dropout < 1:
         raise ValueError(f"`token_dropout` must be at least 0 and below 1, got {config.token_dropout!r}.")
     if config.start is not None and not (config.start / "config.json").is_file():
@@ -226,7 +288,9 @@ def resolve(config: Config) -> Config:
             f"{near(config.batch_size, config.accumulate)}, for example."
         )
     if config.precision == "mixed" and config.maps is not None and of_text:
-        raise ValueError("`precision` mixed finds no matrix in a network that reads text with `maps`; leave one of them out.")
+        raise ValueError(
+            "`precision` mixed finds no matrix in a network that reads text with `maps`; leave one of them out."
+        )
     if config.buckets:
         shortens(config)
     if config.data_path is not None and config.data == "digits":
@@ -238,11 +302,20 @@ def resolve(config: Config) -> Config:
     if config.devices not in (None, "all") and not (isinstance(config.devices, int) and config.devices >= 1):
         raise ValueError(f"`devices` must be a whole number of at least 1, or all, got {config.devices!r}.")
     if not 0 <= config.checkpoint_every < float("inf"):
-        raise ValueError(f"`checkpoint_every` must be finite and at least 0 seconds, got {config.checkpoint_every}.")
+        raise ValueError(
+            f"`checkpoint_every` must be finite and at least 0 seconds, got {config.checkpoint_every}."
+        )
     dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))
     if len(config.shape) not in dimensions:
-        raise ValueError(f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}.")
-    to_write(config.out, config.resume, {name: value for name, value in as_json(config).items() if name not in FREE}, Config)
+        raise ValueError(
+            f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}."
+        )
+    to_write(
+        config.out,
+        config.resume,
+        {name: value for name, value in as_json(config).items() if name not in FREE},
+        Config,
+    )
     return config
 
 
@@ -269,7 +342,9 @@ def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
         try:
             number = float(value)
         except ValueError:
-            raise ValueError(f"`{option}` must be of the form name=number, such as {example}; got {text!r}.") from None
+            raise ValueError(
+                f"`{option}` must be of the form name=number, such as {example}; got {text!r}."
+            ) from None
         if name in found:
             raise ValueError(f"`{option}` must set a number once, got {name} twice.")
         found[name] = int(number) if number.is_integer() else number
@@ -311,7 +386,9 @@ def shortens(config: Any) -> None:
             f"`buckets` needs rows shorter than `length` {config.length}, and a circular lambda layer takes none shorter than its `scope` "
             f"of {config.scope or config.length}; lower `scope`, or use `boundary` zero."
         )
-    raise ValueError(f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`.")
+    raise ValueError(
+        f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`."
+    )
 
 
 def to_write(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
@@ -347,14 +424,20 @@ def unused(folder: Path) -> Path:
 
 def _continuable(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
     if not resume:
-        raise ValueError(f"`out` {out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out.")
+        raise ValueError(
+            f"`out` {out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out."
+        )
     path = out / "config.json"
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"`out`: {path} cannot be read ({error}); repair it, or name another folder.") from None
+        raise ValueError(
+            f"`out`: {path} cannot be read ({error}); repair it, or name another folder."
+        ) from None
     now = json.loads(json.dumps(now))
     changed = [name for name in now if before.get(name, getattr(defaults, name)) != now[name]]
     if changed:
         told = ", ".join(f"`{name}` {before.get(name)!r}, now {now[name]!r}" for name in changed)
-        raise ValueError(f"`out` {out} holds a run of other options: {told}; give the same ones, or name another folder.")
+        raise ValueError(
+            f"`out` {out} holds a run of other options: {told}; give the same ones, or name another folder."
+        )

@@ -77,11 +77,24 @@ def _rows(run, device, field, values, seed, progress, split, units) -> tuple[lis
     devices = _devices(config, name, field, values, seed, units)  # refused before anything is read
     trained = Trained(Path(run), config)
     rows = []
-    with tqdm(total=len(devices) * len(trained.plan(split)), desc="evaluating", unit=" batches", disable=not progress) as bar:
+    with tqdm(
+        total=len(devices) * len(trained.plan(split)),
+        desc="evaluating",
+        unit=" batches",
+        disable=not progress,
+    ) as bar:
         for value, unit, built in devices:
             found, predicted = trained.on(built, seed, split, bar.update)
             rows.append(
-                {"device": name, "field": field, "value": value, "unit": unit, "split": split, **found, "predicted": predicted.tolist()}
+                {
+                    "device": name,
+                    "field": field,
+                    "value": value,
+                    "unit": unit,
+                    "split": split,
+                    **found,
+                    "predicted": predicted.tolist(),
+                }
             )
     return rows, trained.split(split).labels.tolist()
 
@@ -96,7 +109,9 @@ def read_config(run: Path) -> Config:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"`run` {run} must be the folder of a run, but its config.json cannot be read ({error}).") from None
+        raise ValueError(
+            f"`run` {run} must be the folder of a run, but its config.json cannot be read ({error})."
+        ) from None
     known = {field.name: values[field.name] for field in fields(Config) if field.name in values}
     for name in ("shape", "kernel", "numbers"):
         if known.get(name) is not None:
@@ -151,7 +166,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = tyro.cli(Options, args=arguments, prog="python -m nets.evaluate")
     try:
         field, values = parse(options.sweep)
-        rows, labels = _rows(options.run, options.device, field, values, options.seed, options.progress, options.split, options.units)
+        rows, labels = _rows(
+            options.run,
+            options.device,
+            field,
+            values,
+            options.seed,
+            options.progress,
+            options.split,
+            options.units,
+        )
 
         from nets.run._folder import provenance, write
 

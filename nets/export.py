@@ -47,7 +47,9 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
         import flatbuffers  # noqa: F401 (jax.export needs it)
         from safetensors.numpy import save
     except ModuleNotFoundError as error:
-        raise ValueError(f'{error.name} is not installed; install lensformer with the extra "export".') from None
+        raise ValueError(
+            f'{error.name} is not installed; install lensformer with the extra "export".'
+        ) from None
 
     from nets.data import load
     from nets.run._build import build_device, build_model

@@ -81,14 +81,18 @@ def _fit(config: Config) -> dict[str, Any]:
     total = -(-len(dataset.train.labels) // config.batch_size) * config.epochs
     warmup = max(1, total // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(total, warmup + 1))
-    optimizer = nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(
+        model, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule)), wrt=nnx.Param
+    )
     step, evaluate = compile_steps(model, optimizer, layout.mesh, config.accumulate)
     state = nnx.state((model, optimizer))
     # Not the key that the initial weights were drawn from.
     root = jax.random.fold_in(jax.random.key(config.seed), 2**31)
 
     # What the network cannot take is refused by its shapes, before a folder is made.
-    jax.eval_shape(evaluate, state, next(iter(data.batches(dataset.validation, config.batch_size))), device, root)
+    jax.eval_shape(
+        evaluate, state, next(iter(data.batches(dataset.validation, config.batch_size))), device, root
+    )
     layout.meet("before anything is written")
     about |= {"parameters": parameters(model), "shards": layout.shards}
     run = Run(config, about, dataset.files, layout.writer)
@@ -99,23 +103,31 @@ def _fit(config: Config) -> dict[str, Any]:
             progress = Progress()
         else:
             for i in range(2):
-                state[i] = filled(state[i], layout.arrays(None if found is None else found[0][i], named(state[i])))
+                state[i] = filled(
+                    state[i], layout.arrays(None if found is None else found[0][i], named(state[i]))
+                )
             if layout.writer:
                 print(f"continuing {config.out} at step {progress.step}", file=sys.stderr)
             before.warn(layout.shards)
         run.cut(progress.lines)
         run.show(writer, progress.step)
         state, root, device = (layout.everywhere(tree) for tree in (state, root, device))
-        loop = Loop(config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start)
+        loop = Loop(
+            config, dataset, model, step, evaluate, state, device, root, run, saved, progress, layout, start
+        )
         loop.train()
         best = progress.best
         if not config.test:
-            final = {f"validation_{name}": best[name] for name in ("accuracy", "loss")} | {"best_epoch": best["epoch"]}
+            final = {f"validation_{name}": best[name] for name in ("accuracy", "loss")} | {
+                "best_epoch": best["epoch"]
+            }
             run.finish(final | {"seconds": loop.seconds})
             return final
         if best["checkpoint"] != progress.number:
             arrays = saved.read(best["checkpoint"])[0][0] if layout.writer else None
-            loop.state[0] = layout.everywhere(filled(loop.state[0], layout.arrays(arrays, named(loop.state[0]))))
+            loop.state[0] = layout.everywhere(
+                filled(loop.state[0], layout.arrays(arrays, named(loop.state[0])))
+            )
         sums, predicted = loop.totals(dataset.test)
         final = metrics("test", sums) | {"best_epoch": best["epoch"]} | about["baseline"]
         run.finish(final | {"seconds": loop.seconds}, dataset.test.labels, predicted)
@@ -133,7 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as told:
-        print(f"stopped: {told.args[0] if told.args else 'nothing was saved since the last checkpoint'}", file=sys.stderr)
+        print(
+            f"stopped: {told.args[0] if told.args else 'nothing was saved since the last checkpoint'}",
+            file=sys.stderr,
+        )
         return 130
     print(json.dumps(final))
     return 0

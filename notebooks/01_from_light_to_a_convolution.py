@@ -74,7 +74,9 @@ plane = (lens.plane, lens.plane)
 open_area = np.asarray(optics.wave.pixels(lens.plane, N, lens.oversampling, lens.fill))
 u = [open_area @ letter @ open_area.T]
 u.append(optics.wave.angular_spectrum(u[0] + 0j, dx, lens.wavelength, lens.focal_length))
-glass = optics.wave.lens(plane, dx, lens.wavelength, lens.focal_length) * optics.wave.aperture(plane, dx, lens.pupil_radius)
+glass = optics.wave.lens(plane, dx, lens.wavelength, lens.focal_length) * optics.wave.aperture(
+    plane, dx, lens.pupil_radius
+)
 u.append(u[1] * glass)
 u.append(optics.wave.angular_spectrum(u[2], dx, lens.wavelength, lens.focal_length))
 
@@ -87,7 +89,11 @@ plots.field(u[0][middle, middle], dx, "on the modulator")
 plots.field(u[2][middle, middle], dx, "behind the lens: the light is spread, and the lens has bent its phase")
 
 # %%
-plots.field(u[3][middle, middle], dx, "on the detector: the Fourier transform, one copy for each order of the pixel grid")
+plots.field(
+    u[3][middle, middle],
+    dx,
+    "on the detector: the Fourier transform, one copy for each order of the pixel grid",
+)
 
 # %% [markdown]
 # The detector shows more than one transform: a grid of pixels is a grating, and every order of it carries a copy, dimmed
@@ -137,7 +143,9 @@ def seconds(call):
 
 
 faster = seconds(full) / seconds(compiled)
-print(f"compiled and full propagation differ by {difference:.1e}; the compiled one is {faster:.0f} times as fast here")
+print(
+    f"compiled and full propagation differ by {difference:.1e}; the compiled one is {faster:.0f} times as fast here"
+)
 
 # %% [markdown]
 # The deviation on the right has a pattern: the middle is too bright and the corners too dark, with rings where the common
@@ -154,11 +162,18 @@ everything = optics.calibrate(bare, compensation="matrix")
 of_matrix = error(everything.transform(jnp.asarray(letter)), exact)
 
 figure = Figure(figsize=(9.5, 3.4), layout="constrained")
-for axes, device, name in zip(figure.subplots(1, 2), (bare, calibrated), ("as it is", "with a gain for each pixel"), strict=True):
+for axes, device, name in zip(
+    figure.subplots(1, 2), (bare, calibrated), ("as it is", "with a gain for each pixel"), strict=True
+):
     off = np.abs(np.asarray(device.transform(jnp.eye(N * N).reshape(-1, N, N)).reshape(N * N, -1).T))
     line = off[:, (N // 2) * N + N // 2].reshape(N, N)[N // 2]
     axes.plot(np.arange(N) - N // 2, line / line[N // 2], "o-")
-    axes.set(xlabel="detector pixel, middle row (1)", ylabel="amplitude relative to the middle (1)", title=name, ylim=(0, 1.1))
+    axes.set(
+        xlabel="detector pixel, middle row (1)",
+        ylabel="amplitude relative to the middle (1)",
+        title=name,
+        ylim=(0, 1.1),
+    )
     axes.grid(alpha=0.3)
 figure.suptitle("the middle pixel of the modulator alone: its transform should be flat")
 figure
@@ -203,7 +218,10 @@ of_mean = float(np.linalg.norm(optics.convolve(x, w, device) - by_hand) / np.lin
 figure = Figure(figsize=(11, 3.2), layout="constrained")
 largest = float(np.abs(by_hand).max())
 for axes, values, name in zip(
-    figure.subplots(1, 3), (by_hand, by_light, by_light - by_hand), ("summed tap by tap", "by light, one shot", "difference"), strict=True
+    figure.subplots(1, 3),
+    (by_hand, by_light, by_light - by_hand),
+    ("summed tap by tap", "by light, one shot", "difference"),
+    strict=True,
 ):
     limit = largest if name != "difference" else float(np.abs(values).max())
     shown = axes.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
@@ -236,7 +254,12 @@ def drawn(millimetres=0.0):
     figure = Figure(figsize=(6.5, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(places, errors)
-    axes.plot(millimetres, error(misplaced(jnp.asarray(millimetres * 1e-3, jnp.float32)), good(picture)), "o", markersize=9)
+    axes.plot(
+        millimetres,
+        error(misplaced(jnp.asarray(millimetres * 1e-3, jnp.float32)), good(picture)),
+        "o",
+        markersize=9,
+    )
     axes.set(xlabel="detector behind the focal plane (mm)", ylabel="relative RMS error (1)")
     axes.set_title(f"5×5 pixels, f = {float(small.focal_length) * 1e3:.1f} mm", fontsize=10)
     axes.grid(alpha=0.3)
@@ -246,15 +269,25 @@ def drawn(millimetres=0.0):
 drawn(0.5)
 
 # %%
-_ = ipywidgets.interact(drawn, millimetres=ipywidgets.FloatSlider(0.5, min=-2, max=2, step=0.1, continuous_update=False))
+_ = ipywidgets.interact(
+    drawn, millimetres=ipywidgets.FloatSlider(0.5, min=-2, max=2, step=0.1, continuous_update=False)
+)
 # %% [markdown]
 # ## What was learnt
 
 # %%
 of_place = error(misplaced(jnp.asarray(1e-3, jnp.float32)), good(picture))
-print(f"1. A lens transforms {N}×{N} numbers with a relative error of {of_optics:.1%}, most of it the sinc of square pixels.")
-print(f"2. A gain for each pixel leaves {of_gains:.2%}: that belongs to pairs of pixels. A full matrix leaves {of_matrix:.0e}, and costs")
+print(
+    f"1. A lens transforms {N}×{N} numbers with a relative error of {of_optics:.1%}, most of it the sinc of square pixels."
+)
+print(
+    f"2. A gain for each pixel leaves {of_gains:.2%}: that belongs to pairs of pixels. A full matrix leaves {of_matrix:.0e}, and costs"
+)
 print("   as much as the transform that light was to save.")
-print(f"3. The optics compiled to a matrix equals full propagation to {difference:.0e}: compiling is exact, not a model of the device.")
-print(f"4. A convolution in one shot is off by {of_shot:.1%}, its expected value by {of_mean:.1%}: chance, not optics, sets the error.")
+print(
+    f"3. The optics compiled to a matrix equals full propagation to {difference:.0e}: compiling is exact, not a model of the device."
+)
+print(
+    f"4. A convolution in one shot is off by {of_shot:.1%}, its expected value by {of_mean:.1%}: chance, not optics, sets the error."
+)
 print(f"5. A detector 1 mm ({1e-3 / float(small.focal_length):.1%} of f) out of place costs {of_place:.1%}.")

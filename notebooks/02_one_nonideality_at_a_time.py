@@ -42,7 +42,9 @@ matplotlib.rcParams["figure.dpi"] = 80
 FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer shots, for a quick look
 
 # %%
-effect = optics.effects.Crosstalk(optics.effects.SuperGaussian(), response=optics.effects.PhaseLUT(stretch=0.02))
+effect = optics.effects.Crosstalk(
+    optics.effects.SuperGaussian(), response=optics.effects.PhaseLUT(stretch=0.02)
+)
 
 # %% [markdown]
 # The line above describes the fringing field of a liquid-crystal panel: electrodes are sharp, the field between them is not, so
@@ -69,7 +71,9 @@ SHOTS = 4 if FAST else 32
 def device_with(effects, encoder=None, measurement=None):
     """Exact optics with these effects where they belong."""
     if all(isinstance(one, optics.effects.Modulation) for one in effects):
-        bare = optics.FourierProcessor(optics.dft(SIDE), slm=effects, encoder=encoder or optics.encode.DoublePhase())
+        bare = optics.FourierProcessor(
+            optics.dft(SIDE), slm=effects, encoder=encoder or optics.encode.DoublePhase()
+        )
         return optics.subtract_background(bare)
     camera = optics.PhaseShifting(4) if any(one.signed is False for one in effects) else optics.Coherent()
     return optics.FourierProcessor(optics.dft(SIDE), measurement or camera, camera=effects)
@@ -126,7 +130,9 @@ for axes, values, name in (
     axes.set_title(name, fontsize=10)
     figure.colorbar(shown, ax=axes, label="error (1)")
 panels[2].bar(
-    ["one shot", "systematic", "random"], [one, systematic, random], color=[plots.scale.BLUE, plots.scale.ORANGE, plots.scale.GREEN]
+    ["one shot", "systematic", "random"],
+    [one, systematic, random],
+    color=[plots.scale.BLUE, plots.scale.ORANGE, plots.scale.GREEN],
 )
 panels[2].set(xlabel="part of the error", ylabel="relative RMS error (1)")
 figure
@@ -156,7 +162,13 @@ compared = {name: split(other)[:3] for name, other in others.items()}
 figure = Figure(figsize=(8, 1.4 + 0.5 * len(compared)), layout="constrained")
 axes = figure.subplots()
 for i, (part, colour) in enumerate((("systematic", plots.scale.ORANGE), ("random", plots.scale.GREEN))):
-    axes.barh(np.arange(len(compared)) + 0.36 * i - 0.18, [v[i + 1] for v in compared.values()], height=0.34, color=colour, label=part)
+    axes.barh(
+        np.arange(len(compared)) + 0.36 * i - 0.18,
+        [v[i + 1] for v in compared.values()],
+        height=0.34,
+        color=colour,
+        label=part,
+    )
 axes.set_yticks(range(len(compared)), labels=list(compared))
 axes.invert_yaxis()
 axes.set(xlabel="relative RMS error of one transform (1)", ylabel="shown or read as")
@@ -186,7 +198,10 @@ def slopes(device):
 
 value, slope = slopes(device)
 chain = slope.slm + slope.camera
-found_slopes = [(jax.tree_util.keystr(path), float(jnp.sum(leaf))) for path, leaf in jax.tree_util.tree_leaves_with_path(chain[0])]
+found_slopes = [
+    (jax.tree_util.keystr(path), float(jnp.sum(leaf)))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(chain[0])
+]
 for name, number in found_slopes:
     print(f"d(mean square error) / d(effect{name}) = {number:+.3g}")
 
@@ -213,7 +228,10 @@ engine = optics.presets.load("engine11", level="ideal") if FAST else optics.pres
 x, kernel = jax.random.normal(jax.random.key(2), (2, 8, 11, 11))
 wanted = np.asarray(optics.convolve(x, kernel))
 rows = budget.budget(
-    lambda device, key: optics.convolve(x, kernel, device, key), engine, wanted, jax.random.split(jax.random.key(3), 1 if FAST else 4)
+    lambda device, key: optics.convolve(x, kernel, device, key),
+    engine,
+    wanted,
+    jax.random.split(jax.random.key(3), 1 if FAST else 4),
 )
 plots.error_budget(rows, "engine11: relative error of one convolution")
 
@@ -226,10 +244,20 @@ in_the_middle = float(squares[SIDE // 2, SIDE // 2] / squares.sum())
 best, worst = min(compared, key=lambda k: compared[k][0]), max(compared, key=lambda k: compared[k][0])
 total, explained = rows[-1]["relative_rms_error"], rows[-1]["explained"]
 costs = {row["condition"]: row["relative_rms_error"] for row in rows[:-1]}
-print(f"1. {type(effect).__name__} costs a transform {one:.2%}: {systematic:.2%} of it systematic, {random:.2%} random.")
-print(f"2. {in_the_middle:.0%} of the systematic error's square is in one pixel of {SIDE * SIDE}, the zero order, where everything that")
+print(
+    f"1. {type(effect).__name__} costs a transform {one:.2%}: {systematic:.2%} of it systematic, {random:.2%} random."
+)
+print(
+    f"2. {in_the_middle:.0%} of the systematic error's square is in one pixel of {SIDE * SIDE}, the zero order, where everything that"
+)
 print("   all pixels share is gathered.")
 if best != worst:
-    print(f"3. The same effect costs {compared[best][0]:.2%} with {best} and {compared[worst][0]:.2%} with {worst}.")
-print(f"4. On engine11 the largest alone is {max(costs, key=costs.get)} ({max(costs.values()):.1%}); all together cost {total:.2%},")
-print(f"   and errors added in quadrature would cost {explained:.2%}: on this device they hardly know of each other.")
+    print(
+        f"3. The same effect costs {compared[best][0]:.2%} with {best} and {compared[worst][0]:.2%} with {worst}."
+    )
+print(
+    f"4. On engine11 the largest alone is {max(costs, key=costs.get)} ({max(costs.values()):.1%}); all together cost {total:.2%},"
+)
+print(
+    f"   and errors added in quadrature would cost {explained:.2%}: on this device they hardly know of each other."
+)

@@ -65,7 +65,13 @@ amplitude = jnp.abs(retrieve.dft(jnp.asarray(thing)))
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)
 plots.scale.image(left, thing, "amplitude (1)", 8e-6, title="object, within its support")
-plots.scale.image(right, np.log10(np.asarray(amplitude) ** 2 + 1e-6), "log₁₀ intensity (1)", 8e-6, title="what the camera sees")
+plots.scale.image(
+    right,
+    np.log10(np.asarray(amplitude) ** 2 + 1e-6),
+    "log₁₀ intensity (1)",
+    8e-6,
+    title="what the camera sees",
+)
 figure
 
 # %% [markdown]
@@ -108,8 +114,20 @@ for name, (_, colour) in ALGORITHMS.items():
     left.plot(stops, np.median(errors, 1), "o-", color=colour, label=name)
     left.fill_between(stops, *np.quantile(errors, [0.25, 0.75], axis=1), color=colour, alpha=0.2, linewidth=0)
     right.plot(stops, 100 * np.mean(errors < FOUND, axis=1), "o-", color=colour, label=name)
-left.set(xscale="log", yscale="log", xlabel="iterations (1)", ylabel="relative error of the object (1)", title="median and quartiles")
-right.set(xscale="log", xlabel="iterations (1)", ylabel="starts that found it (%)", title=f"error below {FOUND:g}", ylim=(-3, 103))
+left.set(
+    xscale="log",
+    yscale="log",
+    xlabel="iterations (1)",
+    ylabel="relative error of the object (1)",
+    title="median and quartiles",
+)
+right.set(
+    xscale="log",
+    xlabel="iterations (1)",
+    ylabel="starts that found it (%)",
+    title=f"error below {FOUND:g}",
+    ylim=(-3, 103),
+)
 left.legend(frameon=False, fontsize=8)
 for axes in (left, right):
     axes.grid(alpha=0.3)
@@ -125,7 +143,15 @@ figure = Figure(figsize=(6.5, 4), layout="constrained")
 axes = figure.subplots()
 for (name, (_, colour)), mark in zip(ALGORITHMS.items(), "os^D", strict=True):
     residual, error = results[name][-1]
-    axes.loglog(np.maximum(residual, 1e-8), np.maximum(error, 1e-8), mark, color=colour, label=name, alpha=0.7, linestyle="none")
+    axes.loglog(
+        np.maximum(residual, 1e-8),
+        np.maximum(error, 1e-8),
+        mark,
+        color=colour,
+        label=name,
+        alpha=0.7,
+        linestyle="none",
+    )
 axes.axhline(FOUND, color="0.5", linestyle="--", linewidth=1)
 axes.set(xlabel="residual: what the experimenter sees (1)", ylabel="error of the object (1)")
 axes.legend(frameon=False, fontsize=8)
@@ -189,7 +215,13 @@ figure = Figure(figsize=(6.5, 3.8), layout="constrained")
 axes = figure.subplots()
 for name, (_, colour) in NOISY.items():
     axes.loglog(photons, noisy[name], "o-", color=colour, label=name)
-axes.loglog(photons, noisy["RAAR, β = 0.99"][-1] * np.sqrt(photons[-1] / photons), ":", color="0.5", label="1/√photons")
+axes.loglog(
+    photons,
+    noisy["RAAR, β = 0.99"][-1] * np.sqrt(photons[-1] / photons),
+    ":",
+    color="0.5",
+    label="1/√photons",
+)
 axes.set(xlabel="photons in the brightest pixel (1)", ylabel="error of the chosen object (1)")
 axes.legend(frameon=False, fontsize=8)
 axes.grid(alpha=0.3)
@@ -205,7 +237,9 @@ def with_beta(beta=0.9, start=0):
     """The object that HIO finds with a feedback β from one start."""
     found = retrieve.hio(amplitude, support, beta, ITERATIONS, key=keys[start])
     error = float(retrieve.error(found.object, jnp.asarray(thing)))
-    return plots.field(np.asarray(retrieve.align(found.object, thing))[inside], 8e-6, f"β = {beta:g}: error {error:.1e}")
+    return plots.field(
+        np.asarray(retrieve.align(found.object, thing))[inside], 8e-6, f"β = {beta:g}: error {error:.1e}"
+    )
 
 
 _ = ipywidgets.interact(
@@ -219,7 +253,9 @@ _ = ipywidgets.interact(
 # %%
 for name in ALGORITHMS:
     residual, error = results[name][-1]
-    print(f"{name:16s} found the object from {np.mean(error < FOUND):4.0%} of {STARTS} starts in {stops[-1]} iterations")
+    print(
+        f"{name:16s} found the object from {np.mean(error < FOUND):4.0%} of {STARTS} starts in {stops[-1]} iterations"
+    )
 residuals, errors = (np.concatenate([r[-1][i] for r in results.values()]) for i in (0, 1))
 lost = errors >= FOUND
 if lost.any():
@@ -228,4 +264,6 @@ if lost.any():
     )
     print("such a residual looks like success in the laboratory, and is none.")
 few = {name: values[0] for name, values in noisy.items()}
-print(f"At {photons[0]:.0e} photons: " + ", ".join(f"{name}: {value:.1%}" for name, value in few.items()) + ".")
+print(
+    f"At {photons[0]:.0e} photons: " + ", ".join(f"{name}: {value:.1%}" for name, value in few.items()) + "."
+)

@@ -85,7 +85,10 @@ print(
 
 def accuracy(evaluate, state, split):
     """Share of the images that are read right, one shot each."""
-    found = sum(np.asarray(evaluate(state, batch, device, jax.random.key(9), i)[0]) for i, batch in enumerate(data.batches(split, 128)))
+    found = sum(
+        np.asarray(evaluate(state, batch, device, jax.random.key(9), i)[0])
+        for i, batch in enumerate(data.batches(split, 128))
+    )
     return float(found[1] / found[2])
 
 
@@ -112,7 +115,13 @@ for rule, colour in RULES.items():
     losses, validation, test, _ = runs[rule]
     smooth = np.convolve(losses, np.ones(8) / 8, "valid")
     left.plot(np.arange(len(smooth)) + 4, smooth, color=colour, label=rule)
-    right.plot(np.arange(1, EPOCHS + 1), 100 * np.array(validation), "o-", color=colour, label=f"{rule}: test {test:.1%}")
+    right.plot(
+        np.arange(1, EPOCHS + 1),
+        100 * np.array(validation),
+        "o-",
+        color=colour,
+        label=f"{rule}: test {test:.1%}",
+    )
 left.set(xlabel="step (1)", ylabel="training loss, mean of 8 (nat)")
 right.set(xlabel="epoch (1)", ylabel="validation accuracy (%)")
 for axes in (left, right):
@@ -160,7 +169,9 @@ def agreement(weights, device, shots=2 if FAST else 4):
     for i in range(shots):
         key, other = jax.random.split(jax.random.key(i))
         reference = gradients["simulator"](weights, device, key)
-        found["simulator, another shot"].append(cosine(reference, gradients["simulator"](weights, device, other)))
+        found["simulator, another shot"].append(
+            cosine(reference, gradients["simulator"](weights, device, other))
+        )
         for rule in ("ideal", "optical"):
             found[rule].append(cosine(reference, gradients[rule](weights, device, key)))
     return {name: float(np.mean(values)) for name, values in found.items()}
@@ -173,7 +184,11 @@ axes = figure.subplots()
 for name, colour in (("ideal", ORANGE), ("optical", GREEN), ("simulator, another shot", "0.4")):
     apart = [max(1 - one[name], 1e-7) for one in along]
     axes.semilogy(range(len(along)), apart, "o--" if "shot" in name else "o-", color=colour, label=name)
-axes.set(xlabel="epochs trained (1)", ylabel="1 − cosine with the simulator's gradient (1)", xticks=range(len(along)))
+axes.set(
+    xlabel="epochs trained (1)",
+    ylabel="1 − cosine with the simulator's gradient (1)",
+    xticks=range(len(along)),
+)
 axes.legend(frameon=False, fontsize=9)
 axes.grid(alpha=0.3)
 figure
@@ -193,7 +208,9 @@ COMAS = (0.0, 0.1, 0.3) if FAST else (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 @jax.jit
 def compiled(coma):
     """The lens with so many waves rms of coma, compiled."""
-    return optics.compile_transfer(eqx.tree_at(lambda s: s.aberrations, lens, jnp.zeros(8).at[7].set(coma), is_leaf=lambda x: x is None))
+    return optics.compile_transfer(
+        eqx.tree_at(lambda s: s.aberrations, lens, jnp.zeros(8).at[7].set(coma), is_leaf=lambda x: x is None)
+    )
 
 
 worse = [agreement(kept[-1], eqx.tree_at(lambda d: d.optics, good, compiled(coma)), 2) for coma in COMAS]
@@ -204,11 +221,16 @@ def drawn(coma=COMAS[1]):
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for name, colour in (("ideal", ORANGE), ("optical", GREEN), ("simulator, another shot", "0.4")):
-        axes.plot(COMAS, [one[name] for one in worse], "o--" if "shot" in name else "o-", color=colour, label=name)
+        axes.plot(
+            COMAS, [one[name] for one in worse], "o--" if "shot" in name else "o-", color=colour, label=name
+        )
     axes.axvline(coma, color="0.7", linewidth=1)
     chosen = worse[COMAS.index(coma)]
     axes.set_title(", ".join(f"{name} {chosen[name]:.3f}" for name in ("ideal", "optical")), fontsize=10)
-    axes.set(xlabel="coma of the lens (waves rms over the pupil)", ylabel="cosine with the simulator's gradient (1)")
+    axes.set(
+        xlabel="coma of the lens (waves rms over the pupil)",
+        ylabel="cosine with the simulator's gradient (1)",
+    )
     axes.legend(frameon=False, fontsize=9)
     axes.grid(alpha=0.3)
     return figure
@@ -217,7 +239,9 @@ def drawn(coma=COMAS[1]):
 drawn()
 
 # %%
-_ = ipywidgets.interact(drawn, coma=ipywidgets.SelectionSlider(options=COMAS, value=COMAS[1], continuous_update=False))
+_ = ipywidgets.interact(
+    drawn, coma=ipywidgets.SelectionSlider(options=COMAS, value=COMAS[1], continuous_update=False)
+)
 
 # %% [markdown]
 # ## What was learnt
@@ -226,10 +250,16 @@ _ = ipywidgets.interact(drawn, coma=ipywidgets.SelectionSlider(options=COMAS, va
 for rule in RULES:
     print(f"{rule:10s} test accuracy {runs[rule][2]:.1%} after {EPOCHS} epochs")
 best = max(runs[rule][2] for rule in RULES)
-print(f"One run each; the standard error of an accuracy of {best:.0%} is {np.sqrt(best * (1 - best) / len(dataset.test.labels)):.1%}.")
+print(
+    f"One run each; the standard error of an accuracy of {best:.0%} is {np.sqrt(best * (1 - best) / len(dataset.test.labels)):.1%}."
+)
 last, start = along[-1], along[0]
-print(f"Cosine with the simulator's gradient at the first weights: ideal {start['ideal']:.3f}, optical {start['optical']:.3f},")
+print(
+    f"Cosine with the simulator's gradient at the first weights: ideal {start['ideal']:.3f}, optical {start['optical']:.3f},"
+)
 print(
     f"another shot of the simulator {start['simulator, another shot']:.3f}; after training {last['ideal']:.3f}, {last['optical']:.3f} and {last['simulator, another shot']:.3f}."
 )
-print(f"With {COMAS[-1]:g} waves of coma: ideal {worse[-1]['ideal']:.3f}, optical {worse[-1]['optical']:.3f}.")
+print(
+    f"With {COMAS[-1]:g} waves of coma: ideal {worse[-1]['ideal']:.3f}, optical {worse[-1]['optical']:.3f}."
+)

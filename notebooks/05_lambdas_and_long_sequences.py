@@ -50,7 +50,15 @@ FEATURES, HEADS, DEPTH = 32, 4, 8
 def lambda_layer(scope, method="fft", **options):
     """A lambda layer that no dropout and no statistics of a batch disturb."""
     return nets.LambdaLayer(
-        FEATURES, HEADS, DEPTH, scope, boundary="zero", normalization="layer", method=method, rngs=nnx.Rngs(0), **options
+        FEATURES,
+        HEADS,
+        DEPTH,
+        scope,
+        boundary="zero",
+        normalization="layer",
+        method=method,
+        rngs=nnx.Rngs(0),
+        **options,
     )
 
 
@@ -63,7 +71,9 @@ def lambda_layer(scope, method="fft", **options):
 x = jax.random.normal(jax.random.key(0), (2, 64, FEATURES))
 by_method = {method: np.asarray(lambda_layer(31, method)(x)) for method in ("direct", "fft", "dense")}
 apart = max(float(np.abs(by_method[m] - by_method["dense"]).max()) for m in ("direct", "fft"))
-print(f"the three ways differ by at most {apart:.1e} of outputs around {np.abs(by_method['dense']).mean():.2f}")
+print(
+    f"the three ways differ by at most {apart:.1e} of outputs around {np.abs(by_method['dense']).mean():.2f}"
+)
 
 # %% [markdown]
 # ## Who listens to whom?
@@ -134,7 +144,9 @@ for axes in (left, right):
 figure
 
 # %%
-slopes = {name: np.polyfit(np.log(LENGTHS[-2:]), np.log(values[-2:, 0]), 1)[0] for name, values in costs.items()}
+slopes = {
+    name: np.polyfit(np.log(LENGTHS[-2:]), np.log(values[-2:, 0]), 1)[0] for name, values in costs.items()
+}
 for name, slope in slopes.items():
     print(f"{name:38s} memory grows with the length to the power of {slope:.2f}")
 
@@ -146,7 +158,9 @@ for name, slope in slopes.items():
 # What that does to the number of exposures is counted in the traced program, without running it.
 
 # %%
-device = optics.presets.load("engine11", level="ideal")  # exact lens; converters, photon noise and noise of the receivers
+device = optics.presets.load(
+    "engine11", level="ideal"
+)  # exact lens; converters, photon noise and noise of the receivers
 SCOPES = (1, 3, 5, 7, 9)
 n = 64 if FAST else 256
 row = jax.random.normal(jax.random.key(2), (1, n, FEATURES))
@@ -178,7 +192,9 @@ def drawn(scope=5):
     left.set(xlabel="scope: taps of the kernel (1)", ylabel="exposures a token (1)", ylim=(0, None))
     right.plot(SCOPES, 100 * errors, "o-", color=ORANGE)
     right.plot(scope, 100 * errors[SCOPES.index(scope)], "o", markersize=13, fillstyle="none", color="black")
-    right.set(xlabel="scope: taps of the kernel (1)", ylabel="error of the layer, one shot (%)", ylim=(0, None))
+    right.set(
+        xlabel="scope: taps of the kernel (1)", ylabel="error of the layer, one shot (%)", ylim=(0, None)
+    )
     for axes in (left, right):
         axes.grid(alpha=0.3)
     return figure
@@ -187,7 +203,9 @@ def drawn(scope=5):
 drawn()
 
 # %%
-_ = ipywidgets.interact(drawn, scope=ipywidgets.SelectionSlider(options=SCOPES, value=5, continuous_update=False))
+_ = ipywidgets.interact(
+    drawn, scope=ipywidgets.SelectionSlider(options=SCOPES, value=5, continuous_update=False)
+)
 
 # %% [markdown]
 # Exposures against the length: they grow in proportion, so light keeps the good scaling. What it costs is the factor in front.
@@ -210,13 +228,19 @@ figure
 power = np.polyfit(np.log(LENGTHS), np.log(lines), 1)[0]
 longest = LENGTHS[-1]
 ratio = costs["attention"][-1, 0] / costs["lambdas over everything, FFT"][-1, 0]
-print(f"1. At {longest:,} tokens attention holds {ratio:.1f} times the memory of lambdas over the same range; their powers are")
+print(
+    f"1. At {longest:,} tokens attention holds {ratio:.1f} times the memory of lambdas over the same range; their powers are"
+)
 print(
     f"   {slopes['attention']:.2f} and {slopes['lambdas over everything, FFT']:.2f}. The same lambdas by pairs: {slopes['lambdas over everything, all pairs']:.2f}. It is the convolution that"
 )
 print("   saves, not the lambda.")
-print(f"2. Exposures grow with the length to the power of {power:.2f}, {counted[SCOPES.index(5)] / n:.1f} a token at scope 5.")
+print(
+    f"2. Exposures grow with the length to the power of {power:.2f}, {counted[SCOPES.index(5)] / n:.1f} a token at scope 5."
+)
 print(
     f"3. From {SCOPES[0]} to {SCOPES[-1]} taps the exposures grow {counted[-1] / counted[0]:.1f}-fold: a line of 11 pixels leaves fewer results to a longer kernel."
 )
-print(f"4. One shot of the whole layer is off by {100 * errors[0]:.1f} % at {SCOPES[0]} tap and {100 * errors[-1]:.1f} % at {SCOPES[-1]}.")
+print(
+    f"4. One shot of the whole layer is off by {100 * errors[0]:.1f} % at {SCOPES[0]} tap and {100 * errors[-1]:.1f} % at {SCOPES[-1]}."
+)

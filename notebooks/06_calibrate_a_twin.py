@@ -47,7 +47,9 @@ from optics import aging, effects
 from optics.twin import compiled
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer pixels and a lens that is where it belongs, for a quick look
+FAST = bool(
+    os.environ.get("LENSFORMER_FAST")
+)  # fewer pixels and a lens that is where it belongs, for a quick look
 
 # %% [markdown]
 # ## A bench as it is believed to be, and as it is
@@ -163,20 +165,34 @@ fit = optics.fit_twin(believed, recording, free_numbers, FREE)
 
 def vector(device):
     """The numbers of a device that were free, in the order of `fit.names`."""
-    keep = jax.tree.map(lambda leaf, free: np.broadcast_to(free, leaf.shape).ravel(), free_numbers(device), FREE)
-    return np.concatenate([np.ravel(leaf)[mask] for leaf, mask in zip(free_numbers(device), keep, strict=True)])
+    keep = jax.tree.map(
+        lambda leaf, free: np.broadcast_to(free, leaf.shape).ravel(), free_numbers(device), FREE
+    )
+    return np.concatenate(
+        [np.ravel(leaf)[mask] for leaf, mask in zip(free_numbers(device), keep, strict=True)]
+    )
 
 
 hidden, start = vector(bench), vector(believed)
 off = (fit.numbers - hidden) / fit.deviations
-UNITS = {"defocus": ("mm", 1e3), "decentre": ("µm", 1e6), "aberrations": ("waves", 1.0), "table": ("rad", 1.0), "gain": ("1", 1.0)}
+UNITS = {
+    "defocus": ("mm", 1e3),
+    "decentre": ("µm", 1e6),
+    "aberrations": ("waves", 1.0),
+    "table": ("rad", 1.0),
+    "gain": ("1", 1.0),
+}
 print(f"{recording.count} frames, {len(fit.names)} numbers fitted; the first nine of them:")
 print(f"{'number':22} {'believed':>9} {'hidden':>9} {'recovered':>19} {'off by':>9}   unit")
 for i in range(9):
     unit, scale = next(found for name, found in UNITS.items() if name in fit.names[i])
     value = f"{fit.numbers[i] * scale:.4f} ± {fit.deviations[i] * scale:.4f}"
-    print(f"{fit.names[i]:22} {start[i] * scale:9.4f} {hidden[i] * scale:9.4f} {value:>19} {off[i]:+7.2f} σ   {unit}")
-print(f"\nχ² / degrees of freedom = {fit.chi2 / fit.freedom:.3f}, expected 1 ± {np.sqrt(2 / fit.freedom):.3f}")
+    print(
+        f"{fit.names[i]:22} {start[i] * scale:9.4f} {hidden[i] * scale:9.4f} {value:>19} {off[i]:+7.2f} σ   {unit}"
+    )
+print(
+    f"\nχ² / degrees of freedom = {fit.chi2 / fit.freedom:.3f}, expected 1 ± {np.sqrt(2 / fit.freedom):.3f}"
+)
 
 # %%
 groups = {
@@ -189,27 +205,55 @@ figure = Figure(figsize=(11, 7), layout="constrained")
 of_lens = np.array(["aberrations" in name for name in fit.names])
 terms = np.flatnonzero(bench.optics.aberrations) + 1
 first.bar(terms - 0.2, hidden[of_lens], width=0.36, color=SKY, label="hidden")
-first.bar(terms + 0.2, fit.numbers[of_lens], width=0.36, color=BLUE, yerr=3 * fit.deviations[of_lens], capsize=4, label="recovered ± 3 σ")
+first.bar(
+    terms + 0.2,
+    fit.numbers[of_lens],
+    width=0.36,
+    color=BLUE,
+    yerr=3 * fit.deviations[of_lens],
+    capsize=4,
+    label="recovered ± 3 σ",
+)
 first.axhline(0, color="0.4", linewidth=0.8)
 first.set(xlabel="Zernike term (Noll order)", ylabel="aberration (waves)", xticks=terms)
 table, spread = fit.values[-2], fit.errors[-2]
 second.plot(drive, np.asarray(bench.slm[1].table) - TURN * drive, color=SKY, linewidth=5, label="hidden")
 second.errorbar(
-    drive, table - TURN * drive, 3 * np.asarray(spread), fmt="o", color=ORANGE, capsize=3, markersize=4, label="recovered ± 3 σ"
+    drive,
+    table - TURN * drive,
+    3 * np.asarray(spread),
+    fmt="o",
+    color=ORANGE,
+    capsize=3,
+    markersize=4,
+    label="recovered ± 3 σ",
 )
 second.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="believed")
 second.set(xlabel="drive (of a whole turn)", ylabel="phase given − phase asked for (rad)")
 gains = groups["brightness"][0]
 third.plot([0.7, 1.3], [0.7, 1.3], color="0.6", linewidth=0.8)
 third.errorbar(
-    hidden[gains], fit.numbers[gains], 3 * fit.deviations[gains], fmt="o", color=GREEN, markersize=3, capsize=2, label="recovered ± 3 σ"
+    hidden[gains],
+    fit.numbers[gains],
+    3 * fit.deviations[gains],
+    fmt="o",
+    color=GREEN,
+    markersize=3,
+    capsize=2,
+    label="recovered ± 3 σ",
 )
 third.set(xlabel="amplitude of a pixel, hidden (1)", ylabel="amplitude recovered (1)")
 fourth.axhspan(-2, 2, color="0.93")
 fourth.axhspan(-1, 1, color="0.85")
 for name, (mask, colour) in groups.items():
-    fourth.errorbar(np.flatnonzero(mask), off[mask], 1, fmt="o", color=colour, markersize=4, elinewidth=0.7, label=name)
-fourth.set(xlabel="number fitted (its place in the list)", ylabel="(recovered − hidden) / standard error (1)", ylim=(-5.5, 5.5))
+    fourth.errorbar(
+        np.flatnonzero(mask), off[mask], 1, fmt="o", color=colour, markersize=4, elinewidth=0.7, label=name
+    )
+fourth.set(
+    xlabel="number fitted (its place in the list)",
+    ylabel="(recovered − hidden) / standard error (1)",
+    ylim=(-5.5, 5.5),
+)
 for axes in (first, second, third, fourth):
     axes.legend(frameon=False, fontsize=8, loc="best", ncols=3 if axes is fourth else 1)
 figure
@@ -225,7 +269,9 @@ figure
 # %%
 everything = fit if FAST else optics.fit_twin(fit.device, recording, lambda d: free_numbers(d)[:-1])
 wide = dict(zip(everything.names, everything.deviations, strict=True))
-print(f"χ² / degrees of freedom = {everything.chi2 / everything.freedom:.3f} (before {fit.chi2 / fit.freedom:.3f})")
+print(
+    f"χ² / degrees of freedom = {everything.chi2 / everything.freedom:.3f} (before {fit.chi2 / fit.freedom:.3f})"
+)
 unknown = ", ".join(everything.undetermined) or "none"
 print(textwrap.fill(f"not determined: {unknown}", 110, subsequent_indent=" " * 16))
 
@@ -255,7 +301,9 @@ figure
 
 # %%
 simple = optics.fit_twin(believed, recording, lambda d: d.slm[2].gain)
-print(f"brightness alone fitted: χ² / degrees of freedom = {simple.chi2 / simple.freedom:.0f}: this model cannot be the bench")
+print(
+    f"brightness alone fitted: χ² / degrees of freedom = {simple.chi2 / simple.freedom:.0f}: this model cannot be the bench"
+)
 twins = {
     "as believed": believed,
     "twin: brightness alone": simple.device,
@@ -276,7 +324,9 @@ def convolution_error(device, key):
 def without_noise(device):
     """The same with as much light as could be wished for, and a finer converter."""
     return eqx.tree_at(
-        lambda d: (d.camera[0].photons, d.camera[1].sigma, d.camera[2].bits), device, tuple(map(jnp.asarray, (1e18, 0.0, 16)))
+        lambda d: (d.camera[0].photons, d.camera[1].sigma, d.camera[2].bits),
+        device,
+        tuple(map(jnp.asarray, (1e18, 0.0, 16))),
     )
 
 
@@ -285,8 +335,17 @@ mean = {name: float(convolution_error(without_noise(device), noise)) for name, d
 shot = {name: float(convolution_error(device, noise)) for name, device in driven.items()}
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 axes = figure.subplots()
-for place, values, colour, label in ((-0.19, mean, ORANGE, "without noise"), (0.19, shot, SKY, "one shot, with the camera's noise")):
-    bars = axes.barh(np.arange(len(values)) + place, [100 * v for v in values.values()], height=0.36, color=colour, label=label)
+for place, values, colour, label in (
+    (-0.19, mean, ORANGE, "without noise"),
+    (0.19, shot, SKY, "one shot, with the camera's noise"),
+):
+    bars = axes.barh(
+        np.arange(len(values)) + place,
+        [100 * v for v in values.values()],
+        height=0.36,
+        color=colour,
+        label=label,
+    )
     axes.bar_label(bars, [f"{v:.2%}" for v in values.values()], padding=3, fontsize=8)
 axes.set_yticks(range(len(driven)), list(driven))
 axes.invert_yaxis()
@@ -316,7 +375,10 @@ MINUTES = (15,) if FAST else (2, 5, 10, 20, 30)
 USUAL = MINUTES[len(MINUTES) // 2]
 times = np.arange(0.0, HOUR + 1, 60.0)
 never = np.asarray(aging.error_over_time(fresh, times, np.inf, "complex", noise))
-kept = {minutes: np.asarray(aging.error_over_time(fresh, times, 60.0 * minutes, "complex", noise)) for minutes in MINUTES}
+kept = {
+    minutes: np.asarray(aging.error_over_time(fresh, times, 60.0 * minutes, "complex", noise))
+    for minutes in MINUTES
+}
 floor = float(never[0])
 
 
@@ -347,14 +409,26 @@ def draw(minutes=USUAL):
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     left.plot(times / 60, 100 * never, color="0.5", label="calibrated once")
     left.plot(times / 60, 100 * kept[minutes], color=BLUE, label=f"every {minutes} minutes")
-    left.plot(MOMENT / 60, 100 * mended, "*", color=ORANGE, markersize=14, label=f"calibrated with {later.count} frames")
+    left.plot(
+        MOMENT / 60,
+        100 * mended,
+        "*",
+        color=ORANGE,
+        markersize=14,
+        label=f"calibrated with {later.count} frames",
+    )
     left.axhline(100 * floor, color=GREEN, linestyle="--", linewidth=1, label="noise of the camera")
     left.set(xlabel="time (min)", ylabel="relative rms error of a convolution (%)", ylim=(0, None))
     right.plot(MINUTES, [100 * rms(kept[m]) for m in MINUTES], "o-", color=BLUE)
     right.plot(minutes, 100 * rms(kept[minutes]), "o", markersize=13, fillstyle="none", color="black")
     right.axhline(100 * rms(never), color="0.5", label="calibrated once")
     right.axhline(100 * floor, color=GREEN, linestyle="--", linewidth=1, label="noise of the camera")
-    right.set(xlabel="between calibrations (min)", ylabel="rms error over the hour (%)", ylim=(0, None), xlim=(0, None))
+    right.set(
+        xlabel="between calibrations (min)",
+        ylabel="rms error over the hour (%)",
+        ylim=(0, None),
+        xlim=(0, None),
+    )
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
@@ -369,7 +443,9 @@ draw()
 # %%
 _ = ipywidgets.interact(
     draw,
-    minutes=ipywidgets.SelectionSlider(options=MINUTES, value=USUAL, description="minutes", continuous_update=False),
+    minutes=ipywidgets.SelectionSlider(
+        options=MINUTES, value=USUAL, description="minutes", continuous_update=False
+    ),
 )
 
 # %% [markdown]
@@ -377,7 +453,10 @@ _ = ipywidgets.interact(
 
 # %%
 worst, spread, best = np.max(np.abs(off)), np.sqrt(np.mean(off**2)), "twin: all that was fitted"
-per_freedom = {name: one.chi2 / one.freedom for name, one in (("fit", fit), ("everything", everything), ("simple", simple))}
+per_freedom = {
+    name: one.chi2 / one.freedom
+    for name, one in (("fit", fit), ("everything", everything), ("simple", simple))
+}
 schedules = ", ".join(f"{rms(errors):.1%} every {minutes} min" for minutes, errors in kept.items())
 learnt = (
     f"{recording.count} frames give {len(fit.names)} hidden numbers, all within {worst:.1f} standard errors, {spread:.2f} in the root of the mean "

@@ -63,13 +63,22 @@ for name, figure_ in costs.items():
 # Bars are shares at the assumed values; whiskers run from every assumption at its cheapest to every one at its dearest.
 
 # %%
-terms = {name: values for name, values in sorted(one.terms.items(), key=lambda item: -item[1][0]) if values[0] > 1e-3 * one.joules}
+terms = {
+    name: values
+    for name, values in sorted(one.terms.items(), key=lambda item: -item[1][0])
+    if values[0] > 1e-3 * one.joules
+}
 figure = Figure(figsize=(8, 0.9 + 0.42 * len(terms)), layout="constrained")
 axes = figure.subplots()
 values = 1e9 * np.array(list(terms.values()))
 axes.barh(range(len(terms)), values[:, 0], color=BLUE, height=0.6)
 axes.errorbar(
-    values[:, 0], range(len(terms)), xerr=[values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], fmt="none", ecolor="0.3", capsize=3
+    values[:, 0],
+    range(len(terms)),
+    xerr=[values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]],
+    fmt="none",
+    ecolor="0.3",
+    capsize=3,
 )
 axes.set_yticks(range(len(terms)), labels=list(terms))
 axes.invert_yaxis()
@@ -84,7 +93,9 @@ figure
 # dashed one, light begins to win. The lens, the laser and the memory are left out: this is the case *for* light.
 
 # %%
-converters = {name: sum(part.value for part in parts.values()) for name, parts in accounting.converters().items()}
+converters = {
+    name: sum(part.value for part in parts.values()) for name, parts in accounting.converters().items()
+}
 ranges = {
     name: (sum(part.low for part in parts.values()), sum(part.high for part in parts.values()))
     for name, parts in accounting.converters().items()
@@ -102,9 +113,17 @@ def drawn(picojoule=0.0):
         axes.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, color=colour, label=f"FFT on {name}")
     for i, (name, energy) in enumerate(converters.items()):
         axes.axhline(2e12 * energy, color="0.35", linestyle="--", linewidth=1)
-        axes.annotate(name, (1.005, 2e12 * energy), xycoords=("axes fraction", "data"), fontsize=8, va="bottom" if i % 2 else "top")
+        axes.annotate(
+            name,
+            (1.005, 2e12 * energy),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            va="bottom" if i % 2 else "top",
+        )
     if picojoule:
-        axes.axhline(2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ a real number")
+        axes.axhline(
+            2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ a real number"
+        )
     axes.set(xlabel="complex numbers in a transform, N (1)", ylabel="energy of a complex number (pJ)")
     axes.legend(fontsize=8, loc="upper left", ncols=2, framealpha=0.9)
     axes.grid(alpha=0.3)
@@ -115,7 +134,9 @@ def drawn(picojoule=0.0):
 drawn(1.0)
 
 # %%
-_ = ipywidgets.interact(drawn, picojoule=ipywidgets.FloatLogSlider(1.0, min=-2, max=2, step=0.25, continuous_update=False))
+_ = ipywidgets.interact(
+    drawn, picojoule=ipywidgets.FloatLogSlider(1.0, min=-2, max=2, step=0.25, continuous_update=False)
+)
 
 # %% [markdown]
 # ## How sure is that?
@@ -131,7 +152,8 @@ MOST = 1e15
 crossings = {}
 for i, (c, e) in enumerate(pairs):
     low, value, high = (
-        min(accounting.break_even_pixels(2 * energy, electronics[e].value), MOST) for energy in (ranges[c][0], converters[c], ranges[c][1])
+        min(accounting.break_even_pixels(2 * energy, electronics[e].value), MOST)
+        for energy in (ranges[c][0], converters[c], ranges[c][1])
     )
     crossings[c, e] = (low, value, high)
     colour = COLOURS[list(electronics).index(e)]
@@ -143,7 +165,11 @@ axes.axvline(2**20, color="0.4", linestyle="--", linewidth=1)
 axes.annotate("1,024×1,024", (2**20, -0.8), fontsize=9, ha="center", annotation_clip=False)
 axes.set_yticks(range(len(pairs)), labels=[f"{c} / {e}" for c, e in pairs], fontsize=8)
 axes.invert_yaxis()
-axes.set(xscale="log", xlabel="complex numbers from which light costs less (1); the axis ends at 10¹⁵", ylabel="converters / electronics")
+axes.set(
+    xscale="log",
+    xlabel="complex numbers from which light costs less (1); the axis ends at 10¹⁵",
+    ylabel="converters / electronics",
+)
 axes.set_xlim(1, 2 * MOST)
 axes.grid(axis="x", alpha=0.3)
 figure
@@ -171,7 +197,9 @@ found = [bits(float(n)) for n in photons]
 figure = Figure(figsize=(6.5, 3.4), layout="constrained")
 axes = figure.subplots()
 axes.semilogx(photons, found, "o-", color=ORANGE)
-axes.set(xlabel="photons of a full-scale pixel in a frame (1)", ylabel="effective bits of a convolution (bit)")
+axes.set(
+    xlabel="photons of a full-scale pixel in a frame (1)", ylabel="effective bits of a convolution (bit)"
+)
 axes.grid(alpha=0.3)
 figure
 
@@ -182,7 +210,11 @@ figure
 # there are.
 
 # %%
-taps = {(c, e): accounting.break_even_taps(energy, 2 * electronics[e].value) for e in electronics for c, energy in converters.items()}
+taps = {
+    (c, e): accounting.break_even_taps(energy, 2 * electronics[e].value)
+    for e in electronics
+    for c, energy in converters.items()
+}
 for (c, e), count in sorted(taps.items(), key=lambda item: item[1]):
     side = math.sqrt(count)
     print(f"{c:28s} against {e:16s}: from {count:10.3g} taps on, a kernel of {side:.0f}×{side:.0f}")
@@ -199,12 +231,20 @@ widest = max(wide, key=wide.get)
 print(
     f"1. One 11×11 convolution takes {one.frames} exposures and {one.joules * 1e9:.1f} nJ ({one.low * 1e9:.2g} to {one.high * 1e9:.2g}), {one.conversion:.0%} of it conversion."
 )
-print(f"   The three transforms in electronics: {fft * 1e9:.2g} nJ. The transform being free does not matter; the numbers do.")
-print(f"2. Against {against} light wins from {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, and from")
+print(
+    f"   The three transforms in electronics: {fft * 1e9:.2g} nJ. The transform being free does not matter; the numbers do."
+)
+print(
+    f"2. Against {against} light wins from {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, and from"
+)
 print(f"   {crossings[dearest, against][1]:.3g} with {dearest}.")
 print(
     f"3. What is known of {widest[0]} leaves the crossing against {widest[1]} open by a factor of {wide[widest]:.1g} or more: the exponent makes"
 )
 print("   'when' a question about converters and electronics, hardly about optics.")
-print(f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {found[-1] - found[0]:.1f} bits,")
-print(f"   but only {found[-1] - found[-2]:.1f} of them in the last step: there the converters set the error.")
+print(
+    f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {found[-1] - found[0]:.1f} bits,"
+)
+print(
+    f"   but only {found[-1] - found[-2]:.1f} of them in the last step: there the converters set the error."
+)

@@ -81,7 +81,9 @@ plots.show(panel[1])
 
 # %%
 source = jnp.ones((N, N))
-classic = retrieve.weighted_gerchberg_saxton(source, target, 60, fixed_after=12, key=jax.random.key(0), restarts=4)
+classic = retrieve.weighted_gerchberg_saxton(
+    source, target, 60, fixed_after=12, key=jax.random.key(0), restarts=4
+)
 
 
 def figures(field):
@@ -123,7 +125,10 @@ def learnt(phase, through, alpha=2.0, steps=60 if FAST else 600):
             slope = jax.grad(loss)(phase, through, alpha)
             update, state = optimizer.update(slope, state)
             field = real(jnp.exp(1j * phase))
-            return (optax.apply_updates(phase, update), state), (retrieve.efficiency(field, target), retrieve.uniformity(field, target))
+            return (optax.apply_updates(phase, update), state), (
+                retrieve.efficiency(field, target),
+                retrieve.uniformity(field, target),
+            )
 
         (phase, _), curve = jax.lax.scan(step, (phase, optimizer.init(phase)), None, length=steps)
         return phase, curve
@@ -134,7 +139,10 @@ def learnt(phase, through, alpha=2.0, steps=60 if FAST else 600):
 start = jnp.angle(classic.object)
 RUNS = {
     "descent through the simulator, from Gerchberg–Saxton": (learnt(start, real), ORANGE),
-    "descent through the simulator, from random phases": (learnt(jax.random.uniform(jax.random.key(1), (N, N), maxval=6.28), real), GREEN),
+    "descent through the simulator, from random phases": (
+        learnt(jax.random.uniform(jax.random.key(1), (N, N), maxval=6.28), real),
+        GREEN,
+    ),
     "descent through the ideal lens": (learnt(start, ideal), BLUE),
 }
 figure = Figure(figsize=(11, 3.8), layout="constrained")
@@ -145,7 +153,12 @@ for name, ((_, (efficiency, uniformity)), colour) in RUNS.items():
 left.axhline(100 * shown[0], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
 right.axhline(shown[1], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
 left.set(xlabel="step (1)", ylabel="light in the spots (%)", title="on the panel, through the lens")
-right.set(xlabel="step (1)", ylabel="uniformity of the spots (1)", title="on the panel, through the lens", ylim=(0, 1.02))
+right.set(
+    xlabel="step (1)",
+    ylabel="uniformity of the spots (1)",
+    title="on the panel, through the lens",
+    ylim=(0, 1.02),
+)
 for axes in (left, right):
     axes.grid(alpha=0.3)
 right.legend(frameon=False, fontsize=8)
@@ -157,12 +170,24 @@ figure
 # %%
 better = RUNS["descent through the simulator, from Gerchberg–Saxton"][0][0]
 figure = Figure(figsize=(11, 6.4), layout="constrained")
-for line, phase, name in zip(figure.subplots(2, 3), (start, better), ("Gerchberg–Saxton", "learnt"), strict=True):
+for line, phase, name in zip(
+    figure.subplots(2, 3), (start, better), ("Gerchberg–Saxton", "learnt"), strict=True
+):
     power = np.abs(np.asarray(real(jnp.exp(1j * phase)))) ** 2
     power = power / power.sum()
     wrapped = np.angle(np.exp(1j * np.asarray(phase)))
-    plots.scale.image(line[0], wrapped, "phase (rad)", 20e-6, plots.scale.CYCLIC, (-np.pi, np.pi), f"{name}: phases asked for")
-    plots.scale.image(line[1], 100 * power, "share of the light (%)", 20e-6, title="intensity on the detector")
+    plots.scale.image(
+        line[0],
+        wrapped,
+        "phase (rad)",
+        20e-6,
+        plots.scale.CYCLIC,
+        (-np.pi, np.pi),
+        f"{name}: phases asked for",
+    )
+    plots.scale.image(
+        line[1], 100 * power, "share of the light (%)", 20e-6, title="intensity on the detector"
+    )
     where = np.asarray(spots)
     line[2].bar(range(12), 100 * (power / target.clip(1) ** 2)[where], color=ORANGE)
     line[2].set(xlabel="spot (1)", ylabel="share of the light / asked for (%)", title="the twelve spots")
@@ -185,9 +210,23 @@ def at(alpha=ALPHAS[1]):
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([100 * e for e, _ in front], [u for _, u in front], "o-", color=ORANGE)
-    axes.plot(100 * front[ALPHAS.index(alpha)][0], front[ALPHAS.index(alpha)][1], "o", markersize=13, fillstyle="none", color="black")
+    axes.plot(
+        100 * front[ALPHAS.index(alpha)][0],
+        front[ALPHAS.index(alpha)][1],
+        "o",
+        markersize=13,
+        fillstyle="none",
+        color="black",
+    )
     axes.plot(100 * shown[0], shown[1], "s", color=BLUE)
-    axes.annotate("weighted\nGerchberg–Saxton", (100 * shown[0], shown[1]), (0, 8), textcoords="offset points", fontsize=9, ha="center")
+    axes.annotate(
+        "weighted\nGerchberg–Saxton",
+        (100 * shown[0], shown[1]),
+        (0, 8),
+        textcoords="offset points",
+        fontsize=9,
+        ha="center",
+    )
     axes.set(xlabel="light in the spots (%)", ylabel="uniformity (1)", title=f"α = {alpha:g}")
     axes.margins(x=0.25)
     axes.grid(alpha=0.3)
@@ -197,22 +236,31 @@ def at(alpha=ALPHAS[1]):
 at()
 
 # %%
-_ = ipywidgets.interact(at, alpha=ipywidgets.SelectionSlider(options=ALPHAS, value=ALPHAS[1], continuous_update=False))
+_ = ipywidgets.interact(
+    at, alpha=ipywidgets.SelectionSlider(options=ALPHAS, value=ALPHAS[1], continuous_update=False)
+)
 
 # %% [markdown]
 # ## What was learnt
 
 # %%
 final = {name: figures(real(jnp.exp(1j * phase))) for name, ((phase, _), _) in RUNS.items()}
-print(f"1. Weighted Gerchberg–Saxton believes in a uniformity of {believed[1]:.3f}; panel and lens leave {shown[1]:.3f} of it.")
+print(
+    f"1. Weighted Gerchberg–Saxton believes in a uniformity of {believed[1]:.3f}; panel and lens leave {shown[1]:.3f} of it."
+)
 for i, (name, (efficiency, uniformity)) in enumerate(final.items(), 2):
     print(f"{i}. {name}: efficiency {efficiency:.1%}, uniformity {uniformity:.3f}.")
 middle = [
-    float(np.abs(np.asarray(real(jnp.exp(1j * p)))[N // 2, N // 2]) ** 2 / np.sum(np.abs(real(jnp.exp(1j * p))) ** 2))
+    float(
+        np.abs(np.asarray(real(jnp.exp(1j * p)))[N // 2, N // 2]) ** 2
+        / np.sum(np.abs(real(jnp.exp(1j * p))) ** 2)
+    )
     for p in (start, better)
 ]
 print(
     f"5. Crosstalk throws {middle[0]:.1%} of the light of the classic pattern into the zero order, and {middle[1]:.1%} of the learnt one's:"
 )
 print("   what the iteration cannot know, the gradient does.")
-print(f"6. Without a price on unevenness the light in the spots is {front[0][0]:.1%}, with a uniformity of {front[0][1]:.3f}.")
+print(
+    f"6. Without a price on unevenness the light in the spots is {front[0][0]:.1%}, with a uniformity of {front[0][1]:.3f}."
+)

@@ -5,6 +5,7 @@ from optics import aging as aging
 from optics import effects as effects
 from optics import encode as encode
 from optics import mapping as mapping
+from optics import metrics as metrics
 from optics import presets as presets
 from optics import records as records
 from optics import retrieve as retrieve

@@ -17,10 +17,14 @@ def as_leaf(value: Any) -> jax.Array:
     """A physical number as a floating-point leaf of a pytree, so that changing it never recompiles."""
     array = jnp.asarray(value)
     # A dtype of its own: one that is only Python's would compile again once an array takes its place.
-    return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float))
+    return jnp.asarray(
+        array, array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
+    )
 
 
-def check_range(name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False) -> None:
+def check_range(
+    name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False
+) -> None:
     """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low` excludes `low`."""
     if not is_concrete(value):
         return
@@ -44,7 +48,12 @@ def check_positive(name: str, value: Any, unit: str = "") -> None:
 
 def check_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
     """Refuse a static `value` that is not a Python integer in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low or (high is not None and value > high):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or value < low
+        or (high is not None and value > high)
+    ):
         upto = f" and at most {high}" if high is not None else ""
         raise ValueError(f"`{name}` must be a whole number of at least {low}{upto}, got {value!r}.")
 
@@ -75,4 +84,12 @@ def check_shape(name: str, array: jax.Array, device: Any) -> None:
         raise ValueError(
             f"`{name}` has planes of {'×'.join(map(str, array.shape[-2:]))} but the device has {rows}×{cols} pixels; "
             f"reshape or pad `{name}` to (..., {rows}, {cols}), or load a device of that shape."
+        )
+
+
+def check_convolve(convolve: Any) -> None:
+    """Refuse what cannot stand in for `optics.convolve`."""
+    if not callable(convolve):
+        raise ValueError(
+            f"`convolve` must be a function (x, w, device, key) such as `optics.convolve`, got {convolve!r}."
         )

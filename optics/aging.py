@@ -29,8 +29,14 @@ def aged(device: Any, time: Any) -> Any:
     """
     drifts = _drifts(device)
     if not drifts:
-        raise ValueError("`device` must have an `effects.Drift` in one of its chains; without one it does not age.")
-    return eqx.tree_at(lambda d: [drift.time for drift in _drifts(d)], device, [jnp.asarray(time, d.time.dtype) for d in drifts])
+        raise ValueError(
+            "`device` must have an `effects.Drift` in one of its chains; without one it does not age."
+        )
+    return eqx.tree_at(
+        lambda d: [drift.time for drift in _drifts(d)],
+        device,
+        [jnp.asarray(time, d.time.dtype) for d in drifts],
+    )
 
 
 def error_over_time(
@@ -67,7 +73,9 @@ def error_over_time(
     aged(device, 0.0)
     check_finite("times", times, "s")
     if times.ndim != 1 or not times.size or np.min(times) < 0 or np.max(times) > end * (1 + 1e-6):
-        raise ValueError(f"`times` must be one row of times from 0 to {end:g} s, the end of the device's history, got {times}.")
+        raise ValueError(
+            f"`times` must be one row of times from 0 to {end:g} s, the end of the device's history, got {times}."
+        )
     if not np.isinf(every):
         check_positive("every", every, "s")
     check_whole("planes", planes, 1)
@@ -84,7 +92,9 @@ def error_over_time(
     exact = convolve(x, w)
 
     def error(gains, time):
-        now = eqx.tree_at(lambda d: (d.pre, d.post), aged(device, time), gains, is_leaf=lambda leaf: isinstance(leaf, Dense))
+        now = eqx.tree_at(
+            lambda d: (d.pre, d.post), aged(device, time), gains, is_leaf=lambda leaf: isinstance(leaf, Dense)
+        )
         light = convolve(x, w, now, None if key is None else of_shots)
         return jnp.linalg.norm(light - exact) / jnp.linalg.norm(exact)
 
@@ -94,4 +104,8 @@ def error_over_time(
 
 
 def _drifts(device: Any) -> list[Drift]:
-    return [node for node in jax.tree.leaves(device, is_leaf=lambda node: isinstance(node, Drift)) if isinstance(node, Drift)]
+    return [
+        node
+        for node in jax.tree.leaves(device, is_leaf=lambda node: isinstance(node, Drift))
+        if isinstance(node, Drift)
+    ]

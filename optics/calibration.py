@@ -65,11 +65,18 @@ def calibrate(
         raise ValueError(f"`compensation` must be one of {', '.join(COMPENSATIONS)}, got {compensation!r}.")
     if frames is not None or where is not None:
         if frames is None or where is None or probe is not None or response is not None or key is not None:
-            raise ValueError("`frames` must come with `where`, the numbers to fit to them, and without `probe`, `response` and `key`.")
+            raise ValueError(
+                "`frames` must come with `where`, the numbers to fit to them, and without `probe`, `response` and `key`."
+            )
         twin = fit_twin(device, frames, where, free).device
         return compensate(twin, twin, compensation)
     rows, cols = device.shape
-    plain = eqx.tree_at(lambda d: (d.pre, d.post), device, (jnp.ones(()), jnp.ones(())), is_leaf=lambda leaf: isinstance(leaf, Dense))
+    plain = eqx.tree_at(
+        lambda d: (d.pre, d.post),
+        device,
+        (jnp.ones(()), jnp.ones(())),
+        is_leaf=lambda leaf: isinstance(leaf, Dense),
+    )
     if response is not None and probe is None:
         raise ValueError("`probe` must be given with `response`: the numbers that were shown.")
     shown = jnp.eye(rows * cols).reshape(-1, rows, cols) if probe is None else _planes("probe", probe, device)
@@ -89,10 +96,14 @@ def calibrate(
     if compensation == "amplitude":
         after, before = jnp.abs(after), jnp.abs(before)
     weakest = jnp.min(jnp.abs(before))
-    return _with_gains(device, (weakest / before).reshape(rows, cols), (1 / (after * weakest)).reshape(rows, cols))
+    return _with_gains(
+        device, (weakest / before).reshape(rows, cols), (1 / (after * weakest)).reshape(rows, cols)
+    )
 
 
-def compensate(device: FourierProcessor, twin: FourierProcessor, compensation: str = "matrix") -> FourierProcessor:
+def compensate(
+    device: FourierProcessor, twin: FourierProcessor, compensation: str = "matrix"
+) -> FourierProcessor:
     """Drive a device as its twin is to be driven: with the inverse of the twin's phase table, and the gains measured on the twin.
 
     Arguments:
@@ -111,7 +122,9 @@ def compensate(device: FourierProcessor, twin: FourierProcessor, compensation: s
         raise ValueError(f"`twin` must have the shape {device.shape} of `device`, got {twin.shape}.")
     tables = [effect for effect in twin.slm if isinstance(effect, PhaseLUT)]
     if len(tables) > 1:
-        raise ValueError(f"`twin` must have one `PhaseLUT` in `slm`, got {len(tables)}; it is compensated already, or merge them.")
+        raise ValueError(
+            f"`twin` must have one `PhaseLUT` in `slm`, got {len(tables)}; it is compensated already, or merge them."
+        )
     inverse = tuple(map(inverse_table, tables))
     device, twin = (_driven(compiled(d), inverse) for d in (device, twin))
     gained = calibrate(twin, compensation=compensation)
@@ -144,7 +157,9 @@ def subtract_background(device: FourierProcessor) -> FourierProcessor:
 
 def _with_gains(device: FourierProcessor, pre: Any, post: Array) -> FourierProcessor:
     # `tree_at` looks no further than the map that may stand in for a gain.
-    return eqx.tree_at(lambda d: (d.pre, d.post), device, (pre, post), is_leaf=lambda leaf: isinstance(leaf, Dense))
+    return eqx.tree_at(
+        lambda d: (d.pre, d.post), device, (pre, post), is_leaf=lambda leaf: isinstance(leaf, Dense)
+    )
 
 
 def _map(shown: Array, seen: Array, general: bool) -> Array:
@@ -153,15 +168,21 @@ def _map(shown: Array, seen: Array, general: bool) -> Array:
         return seen.T
     rank = int(jnp.linalg.matrix_rank(shown))
     if rank < shown.shape[1]:
-        raise ValueError(f"`probe` must tell all {shown.shape[1]} pixels apart, but its {shown.shape[0]} planes have rank {rank}.")
+        raise ValueError(
+            f"`probe` must tell all {shown.shape[1]} pixels apart, but its {shown.shape[0]} planes have rank {rank}."
+        )
     return jnp.linalg.lstsq(shown.astype(seen.dtype), seen)[0].T
 
 
 def _planes(name: str, value: Any, device: FourierProcessor) -> Inexact[Array, "count rows cols"]:
     array = jnp.asarray(value)
     if array.ndim != 3 or array.shape[1:] != device.shape:
-        raise ValueError(f"`{name}` must have the shape (count, {device.shape[0]}, {device.shape[1]}), got {array.shape}.")
+        raise ValueError(
+            f"`{name}` must have the shape (count, {device.shape[0]}, {device.shape[1]}), got {array.shape}."
+        )
     bad = ~jnp.isfinite(jnp.abs(array))
     if bool(jnp.any(bad)):
-        raise ValueError(f"`{name}` must be finite; plane {int(jnp.argmax(jnp.any(bad, axis=(1, 2))))} is not.")
+        raise ValueError(
+            f"`{name}` must be finite; plane {int(jnp.argmax(jnp.any(bad, axis=(1, 2))))} is not."
+        )
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)

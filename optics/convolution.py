@@ -8,7 +8,9 @@ from jaxtyping import Array, Inexact
 from optics._check import as_plane, check_shape
 
 
-def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> Inexact[Array, "*lead rows cols"]:
+def convolve(
+    x: Any, w: Any, device: Any = None, key: Array | None = None
+) -> Inexact[Array, "*lead rows cols"]:
     """Circular convolution over the last two axes, computed by a device or exactly.
 
         y[i] = Σ_u w[u] x[i − u mod n] = F⁻¹[ F x · F w ]
@@ -33,7 +35,9 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
     try:
         jnp.broadcast_shapes(x.shape, w.shape)
     except ValueError:
-        raise ValueError(f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}.") from None
+        raise ValueError(
+            f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}."
+        ) from None
     if device is None:
         return _exact(x, w)
     check_device(device)
@@ -44,7 +48,9 @@ def convolve(x: Any, w: Any, device: Any = None, key: Array | None = None) -> In
     return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
 
 
-def transform(a: Any, device: Any = None, key: Array | None = None, *, real: bool = False) -> Inexact[Array, "*lead rows cols"]:
+def transform(
+    a: Any, device: Any = None, key: Array | None = None, *, real: bool = False
+) -> Inexact[Array, "*lead rows cols"]:
     """Fourier transform over the last two axes, unitary, in the index order of `jnp.fft.fft2(a, norm="ortho")`.
 
         F a[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) a[n]
@@ -67,7 +73,9 @@ def transform(a: Any, device: Any = None, key: Array | None = None, *, real: boo
         return exact.real if real else exact
     check_device(device)
     if not hasattr(device, "transform"):
-        raise ValueError(f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`.")
+        raise ValueError(
+            f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`."
+        )
     check_shape("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
@@ -76,7 +84,9 @@ def transform(a: Any, device: Any = None, key: Array | None = None, *, real: boo
 def check_device(device: Any) -> None:
     """Refuse what cannot compute a convolution, such as the name of a preset."""
     if isinstance(device, type) or not hasattr(device, "convolve"):
-        raise ValueError(f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}.")
+        raise ValueError(
+            f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}."
+        )
 
 
 def _exact(x: Array, w: Array) -> Array:

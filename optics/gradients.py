@@ -32,7 +32,9 @@ def ideal_gradient(f: Callable) -> Callable:
     """
     signature = inspect.signature(f)
     if not {"device", "key"} <= set(signature.parameters):
-        raise ValueError(f"`f` must have arguments `device` and `key`, as `optics.convolve` has; {f!r} takes {signature}.")
+        raise ValueError(
+            f"`f` must have arguments `device` and `key`, as `optics.convolve` has; {f!r} takes {signature}."
+        )
 
     def with_flags(flags):
         @jax.custom_jvp
@@ -86,7 +88,9 @@ def optical_gradient(f: Callable) -> Callable:
     kinds = {inspect.unwrap(convolve): convolve, inspect.unwrap(transform): transform}
     kind = kinds.get(inspect.unwrap(f))
     if kind is None:
-        raise ValueError(f"`f` must be `optics.convolve` or `optics.transform`, whose transposes are optical; got {f!r}.")
+        raise ValueError(
+            f"`f` must be `optics.convolve` or `optics.transform`, whose transposes are optical; got {f!r}."
+        )
     signature = inspect.signature(kind)
 
     def with_flags(flags):
@@ -108,7 +112,10 @@ def optical_gradient(f: Callable) -> Callable:
             found = [_unless_dark(f(slope, device=device, key=keys[0]), slope)]
         else:
             others = [_reversed(a) for a in arrays[::-1]]
-            found = [_unless_dark(f(slope, a, device=device, key=k), slope, a) for a, k in zip(others, keys, strict=True)]
+            found = [
+                _unless_dark(f(slope, a, device=device, key=k), slope, a)
+                for a, k in zip(others, keys, strict=True)
+            ]
         return tuple(_as_broadcast(one, a) for one, a in zip(found, arrays, strict=True)), None, None
 
     @functools.wraps(f)
@@ -129,7 +136,9 @@ def gradient_rule(gradient: Any) -> Callable:
     if isinstance(gradient, str) and gradient in _RULES:
         return _RULES[gradient]
     if not callable(gradient):
-        raise ValueError(f"`gradient` must be one of {', '.join(_RULES)}, or a wrapper such as `optics.ideal_gradient`; got {gradient!r}.")
+        raise ValueError(
+            f"`gradient` must be one of {', '.join(_RULES)}, or a wrapper such as `optics.ideal_gradient`; got {gradient!r}."
+        )
     return gradient
 
 
@@ -137,13 +146,19 @@ _RULES = {"simulator": lambda f: f, "ideal": ideal_gradient, "optical": optical_
 _BACKWARD = 0x40000000
 
 
-def _bound(signature: inspect.Signature, args: tuple, kwargs: dict) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
+def _bound(
+    signature: inspect.Signature, args: tuple, kwargs: dict
+) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
     """The arguments of a call: arrays by name, what is no array by name, device and key."""
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
     arrays = dict(bound.arguments)
     device, key = arrays.pop("device"), arrays.pop("key")
-    plain = [name for name, value in arrays.items() if value is None or isinstance(value, bool | str) or callable(value)]
+    plain = [
+        name
+        for name, value in arrays.items()
+        if value is None or isinstance(value, bool | str) or callable(value)
+    ]
     return arrays, {name: arrays.pop(name) for name in plain}, device, key
 
 

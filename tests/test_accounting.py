@@ -28,7 +28,9 @@ def exposures_made(device, call):
     SEEN.clear()
     stages = [stage for stage in ("camera", "detector") if hasattr(device, stage)]
     for stage in stages:
-        device = eqx.tree_at(lambda d, stage=stage: getattr(d, stage), device, (*getattr(device, stage), Witness()))
+        device = eqx.tree_at(
+            lambda d, stage=stage: getattr(d, stage), device, (*getattr(device, stage), Witness())
+        )
     with jax.disable_jit():
         call(device, jax.random.key(0))
     return SEEN
@@ -82,8 +84,13 @@ def test_batches_loops_and_gradients_are_counted():
         return optics.convolve(x, w, device, key).sum()
 
     assert accounting.count(one, device).frames == 9
-    assert accounting.count(lambda d, k: jax.vmap(lambda x: optics.convolve(x, w, d, k))(x), device).frames == 9
-    assert accounting.count(lambda d, k: jax.lax.map(lambda x: optics.convolve(x, w, d, k), x), device).frames == 4 * 3
+    assert (
+        accounting.count(lambda d, k: jax.vmap(lambda x: optics.convolve(x, w, d, k))(x), device).frames == 9
+    )
+    assert (
+        accounting.count(lambda d, k: jax.lax.map(lambda x: optics.convolve(x, w, d, k), x), device).frames
+        == 4 * 3
+    )
     assert accounting.count(jax.jit(one), device).frames == 9
 
     def gradient(rule):
@@ -102,7 +109,11 @@ def test_every_shard_of_a_mesh_is_counted():
 
     def spread(device, key):
         return jax.shard_map(
-            lambda x: optics.convolve(x, w, device, key), mesh=mesh, in_specs=spec("data"), out_specs=spec("data"), check_vma=False
+            lambda x: optics.convolve(x, w, device, key),
+            mesh=mesh,
+            in_specs=spec("data"),
+            out_specs=spec("data"),
+            check_vma=False,
         )(x)
 
     # Each of four devices transforms a plane, the kernel and a product.
@@ -166,28 +177,63 @@ def test_break_even():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: accounting.hardware("vacuum tubes"), "`name` must be a kind of hardware, one of integrated, liquid-crystal,"),
-        (lambda: accounting.hardware(colour=1.0), "`colour` is not a figure of hardware 'integrated'; it has exposure_time"),
+        (
+            lambda: accounting.hardware("vacuum tubes"),
+            "`name` must be a kind of hardware, one of integrated, liquid-crystal,",
+        ),
+        (
+            lambda: accounting.hardware(colour=1.0),
+            "`colour` is not a figure of hardware 'integrated'; it has exposure_time",
+        ),
         (lambda: accounting.hardware(static_power=-1.0), "`static_power` must be finite and at least 0 W"),
         (lambda: accounting.hardware(wall_plug=0.0), "`wall_plug` must be finite and above 0"),
-        (lambda: accounting.hardware(static_power=(1.0, 2.0, 3.0)), r"`static_power` must be one number or \(value, low, high\)"),
+        (
+            lambda: accounting.hardware(static_power=(1.0, 2.0, 3.0)),
+            r"`static_power` must be one number or \(value, low, high\)",
+        ),
         (lambda: optics.presets.hardware("engine12"), "`name` must be a preset"),
-        (lambda: accounting.price(accounting.Counts(1, 1, 1), {}), "`costs` must have every figure .* exposure_time, .* missing"),
-        (lambda: optics.ledger("engine11", (11, 11), (11, 11)), "`device` must be a device .* got 'engine11'"),
+        (
+            lambda: accounting.price(accounting.Counts(1, 1, 1), {}),
+            "`costs` must have every figure .* exposure_time, .* missing",
+        ),
+        (
+            lambda: optics.ledger("engine11", (11, 11), (11, 11)),
+            "`device` must be a device .* got 'engine11'",
+        ),
         (lambda: optics.ledger(DEVICES["ideal"](), (5, 5), (5, 5)), "`x` has planes of 5×5"),
         (
-            lambda: accounting.count(lambda d, k: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), d), DEVICES["ideal"]()),
+            lambda: accounting.count(
+                lambda d, k: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), d), DEVICES["ideal"]()
+            ),
             "`call` must pass a key",
         ),
-        (lambda: accounting.count(lambda d, k: jnp.ones(3), DEVICES["ideal"]()), "`call` must use the device"),
-        (lambda: accounting.count(lambda d, k: jnp.ones(3), optics.External(print, DEVICES["ideal"]())), "count those of its `twin`"),
-        (lambda: optics.ledger(DEVICES["camera 6×6"](), (6, 6), (6, 6)), "`costs` must be given for a device with a camera"),
+        (
+            lambda: accounting.count(lambda d, k: jnp.ones(3), DEVICES["ideal"]()),
+            "`call` must use the device",
+        ),
+        (
+            lambda: accounting.count(lambda d, k: jnp.ones(3), optics.External(print, DEVICES["ideal"]())),
+            "count those of its `twin`",
+        ),
+        (
+            lambda: optics.ledger(DEVICES["camera 6×6"](), (6, 6), (6, 6)),
+            "`costs` must be given for a device with a camera",
+        ),
         (lambda: accounting.hardware(wall_plug=5.0), "`wall_plug` must be finite and above 0 and at most 1"),
-        (lambda: accounting.hardware(static_power=(1.0, 2.0)), r"`static_power` must be one number or \(value, low, high\)"),
-        (lambda: accounting.price(accounting.Counts(1, 1, 1), {"engines": 1.0}), "`costs` must have every figure"),
+        (
+            lambda: accounting.hardware(static_power=(1.0, 2.0)),
+            r"`static_power` must be one number or \(value, low, high\)",
+        ),
+        (
+            lambda: accounting.price(accounting.Counts(1, 1, 1), {"engines": 1.0}),
+            "`costs` must have every figure",
+        ),
         (lambda: accounting.price(accounting.Counts(1, 1, 1), "steam"), "`name` must be a kind of hardware"),
         (lambda: accounting.fft_flops(0), "`pixels` must be finite and above 0"),
-        (lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"]()), "inside of a `jax.lax` while"),
+        (
+            lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"]()),
+            "inside of a `jax.lax` while",
+        ),
         (lambda: accounting.break_even_pixels(1.0, 0.0), "`per_flop` must be finite and above 0 J"),
         (lambda: accounting.break_even_pixels(1.0, 1.0, 0.0), "`frames` must be finite and above 0"),
         (lambda: accounting.break_even_pixels(-1.0, 1.0), "`energy` must be finite and at least 0 J"),

@@ -20,9 +20,20 @@ def record(folder, right, *, labels=None, kept=True, final=None, **config):
     labels = np.arange(len(right)) % 2 if labels is None else labels
     if kept:
         np.savez(folder / "predictions.npz", labels=labels, predicted=np.where(right, labels, labels + 1))
-    about = {"data": "imdb", "model": "conv2d", "device": "none", "gradient": "simulator", "epochs": 2, "seed": 0, "out": str(folder)}
+    about = {
+        "data": "imdb",
+        "model": "conv2d",
+        "device": "none",
+        "gradient": "simulator",
+        "epochs": 2,
+        "seed": 0,
+        "out": str(folder),
+    }
     (folder / "config.json").write_text(json.dumps(about | {"machine": "x86_64", "commit": "abc"} | config))
-    lines = [{"epoch": 1, "validation_accuracy": 0.5}, {"test_accuracy": float(np.mean(right)), "seconds": 60.0} | (final or {})]
+    lines = [
+        {"epoch": 1, "validation_accuracy": 0.5},
+        {"test_accuracy": float(np.mean(right)), "seconds": 60.0} | (final or {}),
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -53,7 +64,9 @@ def test_paired_interval_at_the_edges():
         low, high = proportions.newcombe_paired(*table)
         value = (table[1] - table[2]) / 50
         assert -1 <= low <= value <= high <= 1 and high > low
-    assert proportions.newcombe_paired(25, 25, 25, 25) == pytest.approx(proportions.newcombe((50, 50), (100, 100)))
+    assert proportions.newcombe_paired(25, 25, 25, 25) == pytest.approx(
+        proportions.newcombe((50, 50), (100, 100))
+    )
     assert proportions.mcnemar(0, 0) == 1
 
 
@@ -93,7 +106,10 @@ def test_bootstrap_has_the_variance_of_two_independent_drawings():
     assert p == pytest.approx(2 * stats.norm.sf(gain.mean() / np.sqrt(variance)), rel=0.15)
 
 
-@pytest.mark.parametrize(("low", "high", "said"), [(-0.01, 0.005, "yes"), (-0.002, 0.011, "open"), (0.011, 0.02, "no"), (None, None, None)])
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-0.01, 0.005, "yes"), (-0.002, 0.011, "open"), (0.011, 0.02, "no"), (None, None, None)],
+)
 def test_equivalence(low, high, said):
     assert proportions.equivalent(proportions.Difference(0.0, low, high, None, ""), 0.01) == said
 
@@ -114,7 +130,11 @@ def test_one_seed(tmp_path, capsys):
     assert (tmp_path / "accuracy.png").stat().st_size > 10_000
     # Of 1,000 rows both are right on 780, the optical network alone on 30, the linear alone on 20.
     assert optical["difference_points"] == pytest.approx(1) and optical["p"] == stats.binomtest(30, 50).pvalue
-    assert optical["compared"] == "paired rows" and optical["against"] == "linear" and optical["differs_in"] == "model, device"
+    assert (
+        optical["compared"] == "paired rows"
+        and optical["against"] == "linear"
+        and optical["differs_in"] == "model, device"
+    )
     limits = optical["difference_low"] / 100, optical["difference_high"] / 100
     assert limits == pytest.approx(proportions.newcombe_paired(780, 30, 20, 170))
     assert optical["within_1_point"] == "open"
@@ -122,7 +142,9 @@ def test_one_seed(tmp_path, capsys):
     assert (optical["bag_of_words_accuracy"], optical["parameters"], optical["seconds"]) == (0.889, 1234, 60)
     # Without predictions; the number of rows is that of the runs of the same data that kept theirs.
     assert old["compared"] == "unpaired rows" and old["test_rows"] == 1000
-    assert (old["difference_low"] / 100, old["difference_high"] / 100) == pytest.approx(proportions.newcombe((790, 800), (1000, 1000)))
+    assert (old["difference_low"] / 100, old["difference_high"] / 100) == pytest.approx(
+        proportions.newcombe((790, 800), (1000, 1000))
+    )
     assert old["p"] == pytest.approx(stats.fisher_exact([[790, 210], [800, 200]]).pvalue)
     assert "against" not in linear
     printed = capsys.readouterr().out
@@ -134,7 +156,13 @@ def test_seeds_are_gathered_and_paired(tmp_path):
     for seed, (first, second) in {0: (20_000, 20_010), 1: (20_100, 20_090), 2: (20_050, 20_100)}.items():
         record(tmp_path / "runs" / f"linear-seed{seed}", span(0, first, rows), model="linear", seed=seed)
         record(tmp_path / "runs" / f"close-s{seed}", span(0, second, rows), device="engine11", seed=seed)
-        record(tmp_path / "runs" / f"far_{seed}", span(0, second - 1000 * (seed + 2), rows), device="engine11", epochs=9, seed=seed)
+        record(
+            tmp_path / "runs" / f"far_{seed}",
+            span(0, second - 1000 * (seed + 2), rows),
+            device="engine11",
+            epochs=9,
+            seed=seed,
+        )
     # A seed that the reference lacks counts in the accuracy, not in the difference.
     record(tmp_path / "runs" / "close-s7", span(0, 20_000, rows), device="engine11", seed=7)
     for seed in range(3):
@@ -144,12 +172,16 @@ def test_seeds_are_gathered_and_paired(tmp_path):
     assert close["seeds"] == [0, 1, 2, 7] and close["compared_seeds"] == [0, 1, 2]
     assert close["accuracy"] == pytest.approx((20_010 + 20_090 + 20_100 + 20_000) / 4 / rows)
     gains = np.array([10, -10, 50]) / rows
-    assert close["difference_points"] == pytest.approx(100 * gains.mean()) and close["within_1_point"] == "yes"
+    assert (
+        close["difference_points"] == pytest.approx(100 * gains.mean()) and close["within_1_point"] == "yes"
+    )
     # Seeds that differ by this much are what makes the interval, by scipy's own account.
     gains = np.array([20_010 - 2000 - 20_000, 20_090 - 3000 - 20_100, 20_100 - 4000 - 20_050]) / rows
     expected = stats.ttest_1samp(gains, 0)
     assert far["compared"] == "paired seeds" and far["p"] == pytest.approx(expected.pvalue)
-    assert (far["difference_low"] / 100, far["difference_high"] / 100) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert (far["difference_low"] / 100, far["difference_high"] / 100) == pytest.approx(
+        tuple(expected.confidence_interval(0.95))
+    )
     assert far["over"] == "seeds" and far["within_1_point"] == "no"
 
 
@@ -157,12 +189,22 @@ def test_seeds_without_predictions(tmp_path):
     accuracies = {"linear": [0.80, 0.82, 0.81], "conv1d": [0.84, 0.80, 0.85]}
     for model, values in accuracies.items():
         for seed, value in enumerate(values):
-            record(tmp_path / "runs" / f"{model}-s{seed}", span(0, int(value * 25_000), 25_000), kept=False, model=model, seed=seed)
+            record(
+                tmp_path / "runs" / f"{model}-s{seed}",
+                span(0, int(value * 25_000), 25_000),
+                kept=False,
+                model=model,
+                seed=seed,
+            )
     row = rows_by_name(tmp_path / "runs", tmp_path)["conv1d"]
     expected = stats.ttest_ind(accuracies["conv1d"], accuracies["linear"], equal_var=False)
     assert row["compared"] == "unpaired seeds" and row["p"] == pytest.approx(expected.pvalue)
-    assert (row["difference_low"] / 100, row["difference_high"] / 100) == pytest.approx(tuple(expected.confidence_interval(0.95)))
-    assert (row["low"], row["high"]) == pytest.approx(tuple(stats.ttest_1samp(accuracies["conv1d"], 0).confidence_interval(0.95)))
+    assert (row["difference_low"] / 100, row["difference_high"] / 100) == pytest.approx(
+        tuple(expected.confidence_interval(0.95))
+    )
+    assert (row["low"], row["high"]) == pytest.approx(
+        tuple(stats.ttest_1samp(accuracies["conv1d"], 0).confidence_interval(0.95))
+    )
 
 
 def test_references(tmp_path):
@@ -184,7 +226,16 @@ def test_references(tmp_path):
 
 def test_settings_added_later_have_their_defaults(tmp_path):
     record(tmp_path / "runs" / "net-s0", span(0, 800))
-    record(tmp_path / "runs" / "net-s1", span(0, 800), seed=1, spectral=False, order="post", maps=None, commit="def", machine="other")
+    record(
+        tmp_path / "runs" / "net-s1",
+        span(0, 800),
+        seed=1,
+        spectral=False,
+        order="post",
+        maps=None,
+        commit="def",
+        machine="other",
+    )
     assert rows_by_name(tmp_path / "runs", tmp_path)["net"]["seeds"] == [0, 1]
 
 
@@ -198,7 +249,11 @@ def test_unknown_number_of_rows(tmp_path):
     record(tmp_path / "runs" / "b", span(0, 100, 300), kept=False)
     row = rows_by_name(tmp_path / "runs", tmp_path)["b"]
     assert row["low"] is None and row["over"] == "unknown number of rows"
-    assert row["difference_low"] is None and row["within_1_point"] is None and row["difference_points"] == pytest.approx(-100 / 3)
+    assert (
+        row["difference_low"] is None
+        and row["within_1_point"] is None
+        and row["difference_points"] == pytest.approx(-100 / 3)
+    )
 
 
 def break_config(folder):
@@ -269,7 +324,10 @@ def one_name(folder):
         (no_array, "a/predictions.npz must hold the arrays labels and predicted"),
         (fewer_predictions, "a/predictions.npz must hold as many labels as predictions, got (3,) and (2,)"),
         (fractions, "a/predictions.npz must hold whole numbers, got float64 and float64"),
-        (other_run, "a/predictions.npz is right on 100.0000% of the rows, but metrics.jsonl beside it says 80.0000%"),
+        (
+            other_run,
+            "a/predictions.npz is right on 100.0000% of the rows, but metrics.jsonl beside it says 80.0000%",
+        ),
         (other_rows, "have 1000 and 10 rows, but both say imdb"),
         (other_labels, "have other labels, but both say imdb"),
         (twice, "are of one configuration and seed 0"),

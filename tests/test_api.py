@@ -11,7 +11,9 @@ from bench import __main__ as bench
 from bench.report import api
 
 # Calls that refuse input, and refusals themselves.
-REFUSES = re.compile(r"raise ValueError|(?<![.\w])(?:positive|number|finite|whole|plane|fits|at_least_one|one_of|has_width|refuse\.\w+)\(")
+REFUSES = re.compile(
+    r"raise ValueError|(?<![.\w])(?:positive|number|finite|whole|plane|fits|at_least_one|one_of|has_width|refuse\.\w+)\("
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +27,26 @@ def own_source(value):
         return inspect.getsource(inspect.unwrap(value))
     makers = [vars(value)[name] for name in ("__init__", "__check_init__") if name in vars(value)]
     # A dataclass has an `__init__` without a source.
-    return "".join(inspect.getsource(m) for m in map(inspect.unwrap, makers) if m.__code__.co_filename == inspect.getfile(value))
+    return "".join(
+        inspect.getsource(m)
+        for m in map(inspect.unwrap, makers)
+        if m.__code__.co_filename == inspect.getfile(value)
+    )
 
 
 def arrays(value):
     """Arguments that are annotated as arrays, or as what may be one."""
     parameters = inspect.signature(value).parameters.values()
-    return [p.name for p in parameters if re.search(r"jaxtyping|Array|Float|Inexact|Complex|typing\.Any", str(p.annotation))]
+    return [
+        p.name
+        for p in parameters
+        if re.search(r"jaxtyping|Array|Float|Inexact|Complex|typing\.Any", str(p.annotation))
+    ]
 
 
 def test_public_names(names):
     """What a user imports is found, and helpers of the inside are not."""
-    wanted = (
-        "optics.convolve optics.FourierLens optics.wave.angular_spectrum optics.effects.Shot optics.retrieve.hio nets.Block nets.convert"
-    )
+    wanted = "optics.convolve optics.FourierLens optics.wave.angular_spectrum optics.effects.Shot optics.retrieve.hio nets.Block nets.convert"
     assert set(wanted.split()) <= set(names)
     assert not any(part.startswith("_") for name in names for part in name.split("."))
     assert "optics.presets.number" not in names and len(names) > 120
@@ -46,7 +54,9 @@ def test_public_names(names):
 
 def test_first_sentence(names):
     bare = [
-        name for name, value in names.items() if not re.match(r"\S[^\n]+(\n[^\n]+)*[.:;]|\S.*[^\n]$", inspect.cleandoc(value.__doc__ or ""))
+        name
+        for name, value in names.items()
+        if not re.match(r"\S[^\n]+(\n[^\n]+)*[.:;]|\S.*[^\n]$", inspect.cleandoc(value.__doc__ or ""))
     ]
     assert not bare
 
@@ -57,7 +67,9 @@ def test_arguments(names):
     for name, value in names.items():
         if inspect.ismodule(value) or (inspect.isclass(value) and issubclass(value, Warning | tuple)):
             continue
-        if arrays(value) and not re.search(r"^(Arguments|Attributes)\b", inspect.cleandoc(value.__doc__), re.MULTILINE):
+        if arrays(value) and not re.search(
+            r"^(Arguments|Attributes)\b", inspect.cleandoc(value.__doc__), re.MULTILINE
+        ):
             lacking[name] = arrays(value)
     assert not lacking
 
@@ -77,7 +89,11 @@ def test_pages(tmp_path, capsys):
     assert bench.main(["api", "--out", str(tmp_path), "--no-source"]) == 0
     assert "begin with" in capsys.readouterr().out
     page = (tmp_path / "optics" / "retrieve" / "fienup.html").read_text(encoding="utf-8")
-    assert "hio" in page and re.search(r"<h6[^>]*>Arguments:</h6>", page) and "<strong>amplitude:</strong>" in page
+    assert (
+        "hio" in page
+        and re.search(r"<h6[^>]*>Arguments:</h6>", page)
+        and "<strong>amplitude:</strong>" in page
+    )
     assert "Optik 61" in page
     # What a package re-exports stands on its own page, as users import it, and the package is left as it was.
     for place, anchor in (

@@ -23,10 +23,14 @@ def architectures(n):
     rows, cols = n
     return {
         "4f correlator": optics.Correlator(optics.dft(n)),
-        "4f correlator, intensity steps": optics.Correlator(optics.dft(n), measurement=optics.PhaseShifting(4)),
+        "4f correlator, intensity steps": optics.Correlator(
+            optics.dft(n), measurement=optics.PhaseShifting(4)
+        ),
         "optical product": optics.FourierProcessor(optics.dft(n), multiplier=()),
         "joint transform, rows that wrap": optics.JointTransform(optics.dft((rows, 6 * cols - 3)), n),
-        "joint transform, dark rows around": optics.JointTransform(optics.dft((2 * rows + 1, 6 * cols)), n, optics.PhaseShifting(3)),
+        "joint transform, dark rows around": optics.JointTransform(
+            optics.dft((2 * rows + 1, 6 * cols)), n, optics.PhaseShifting(3)
+        ),
     }
 
 
@@ -46,7 +50,10 @@ def test_exact_with_ideal_parts(name, n, key):
 def test_gradients_and_darkness(name, key):
     device = architectures((3, 4))[name]
     x, w, target = (jax.random.normal(jax.random.fold_in(key, i), (3, 4)) for i in range(3))
-    slopes = [jax.jit(jax.grad(lambda x, w: jnp.vdot(target, optics.convolve(x, w, d)), (0, 1))) for d in (device, None)]  # noqa: B023
+    slopes = [
+        jax.jit(jax.grad(lambda x, w: jnp.vdot(target, optics.convolve(x, w, d)), (0, 1)))
+        for d in (device, None)
+    ]
     for found, wanted in zip(*(f(x, w) for f in slopes), strict=True):
         assert relative(found, wanted) <= 1e-4
     for dark in ((0 * x, w), (x, 0 * w), (0 * x, 0 * w)):
@@ -85,7 +92,9 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
     x, w = jax.random.normal(key, (3, *n)), jax.random.normal(jax.random.fold_in(key, 1), n)
     spectrum = scipy.fft.fft2(np.asarray(w, float))
     # Amplitude 1 in the unitary spectrum, so √pixels in that of scipy.
-    wanted = scipy.fft.ifft2(scipy.fft.fft2(np.asarray(x, float)) * spectrum / np.abs(spectrum)).real * np.sqrt(20)
+    wanted = scipy.fft.ifft2(
+        scipy.fft.fft2(np.asarray(x, float)) * spectrum / np.abs(spectrum)
+    ).real * np.sqrt(20)
     found = convolve(x, w, optics.Correlator(optics.dft(n), encode_filter=phase_only))
     assert relative(found, wanted) <= 1e-4
     drive, scale = phase_only(jnp.array([[0.0 + 0j, 3j]]))
@@ -96,21 +105,51 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda t: optics.Correlator(t, optics.dft(4)), r"`first` and `second` must have the same pixels, got \(3, 3\) and \(4, 4\)"),
+        (
+            lambda t: optics.Correlator(t, optics.dft(4)),
+            r"`first` and `second` must have the same pixels, got \(3, 3\) and \(4, 4\)",
+        ),
         (lambda t: optics.Correlator(t, headroom=0.5), "`headroom` must be finite and at least 1"),
         (lambda t: optics.Correlator(t, filter=(effects.Read(0.1),)), "`filter` cannot hold Read"),
-        (lambda t: optics.Correlator(t, pre=jnp.ones(4)), r"`pre` must be a scalar or have the shape \(3, 3\)"),
+        (
+            lambda t: optics.Correlator(t, pre=jnp.ones(4)),
+            r"`pre` must be a scalar or have the shape \(3, 3\)",
+        ),
         (lambda t: optics.Correlator(t, encoder="complex"), "`encoder` must be one, such as"),
         (lambda t: optics.FourierProcessor(t, encoder=jnp.abs), "`encoder` must be one, such as"),
-        (lambda t: optics.FourierProcessor(t, multiplier=(effects.Shot(10),)), "`multiplier` cannot hold Shot"),
-        (lambda t: optics.FourierProcessor(t, pre=optics.dft(4)), r"`pre` must have the shape \(3, 3\) of the optics, got \(4, 4\)"),
-        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, pre=jnp.nan), "`pre` must be finite, got nan"),
-        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, post=jnp.ones(4)), r"`post` must be a scalar or have the shape \(3, 15\)"),
-        (lambda t: optics.JointTransform(t, 3), "`optics` must have at least 15 columns, and 3 or at least 5 rows, .*, got 3×3"),
+        (
+            lambda t: optics.FourierProcessor(t, multiplier=(effects.Shot(10),)),
+            "`multiplier` cannot hold Shot",
+        ),
+        (
+            lambda t: optics.FourierProcessor(t, pre=optics.dft(4)),
+            r"`pre` must have the shape \(3, 3\) of the optics, got \(4, 4\)",
+        ),
+        (
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, pre=jnp.nan),
+            "`pre` must be finite, got nan",
+        ),
+        (
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, post=jnp.ones(4)),
+            r"`post` must be a scalar or have the shape \(3, 15\)",
+        ),
+        (
+            lambda t: optics.JointTransform(t, 3),
+            "`optics` must have at least 15 columns, and 3 or at least 5 rows, .*, got 3×3",
+        ),
         (lambda t: optics.JointTransform(optics.dft((4, 15)), 3), "3 or at least 5 rows"),
-        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, camera=(effects.BalancedShot(10),)), "`camera` cannot hold BalancedShot"),
-        (lambda t: optics.JointTransform(optics.dft((3, 15)), 3, optics.Coherent), "`measurement` must be one"),
-        (lambda t: optics.transform(jnp.ones((3, 3)), optics.Correlator(t)), "`device` Correlator has no transform of its own"),
+        (
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, camera=(effects.BalancedShot(10),)),
+            "`camera` cannot hold BalancedShot",
+        ),
+        (
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, optics.Coherent),
+            "`measurement` must be one",
+        ),
+        (
+            lambda t: optics.transform(jnp.ones((3, 3)), optics.Correlator(t)),
+            "`device` Correlator has no transform of its own",
+        ),
     ],
 )
 def test_refusals(call, message):

@@ -56,7 +56,10 @@ def test_parameter_counts():
     assert count(lambda: nets.ConvSelfAttention((8, 16), 8, spectral=True, rngs=rngs())) == 3_072
     assert count(lambda: nets.ConvSelfAttention((11, 11), 8, rngs=rngs())) == 2_904
     for kernel, wanted in ((3, 216), (5, 600), (7, 1_176), (9, 1_944)):
-        assert count(lambda kernel=kernel: nets.ConvSelfAttention((11, 11), 8, kernel=kernel, rngs=rngs())) == wanted
+        assert (
+            count(lambda kernel=kernel: nets.ConvSelfAttention((11, 11), 8, kernel=kernel, rngs=rngs()))
+            == wanted
+        )
 
 
 def test_wide_attention(key):
@@ -64,14 +67,18 @@ def test_wide_attention(key):
     x = np.asarray(jax.random.normal(key, (5, 6)), np.float64)
     weights = np.asarray(layer.project.kernel[...], np.float64).reshape(6, 3, 2, 6)
     heads = [attend(*(x @ weights[:, part, head] for part in range(3))) for head in range(2)]
-    wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(layer.merge.bias[...])
+    wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(
+        layer.merge.bias[...]
+    )
     assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
 
 
 def test_canonical_attention_is_that_of_flax(key):
     ours = nets.LinearSelfAttention(12, 3, kind="canonical", rngs=rngs())
     theirs = nnx.MultiHeadAttention(3, 12, decode=False, rngs=nnx.Rngs(1))
-    for part, weights in zip((theirs.query, theirs.key, theirs.value), jnp.split(ours.project.kernel[...], 3, axis=1), strict=True):
+    for part, weights in zip(
+        (theirs.query, theirs.key, theirs.value), jnp.split(ours.project.kernel[...], 3, axis=1), strict=True
+    ):
         part.kernel[...] = weights.reshape(12, 3, 4)
     ours.merge.bias[...] = jnp.arange(12.0)
     theirs.out.kernel[...] = ours.merge.kernel[...].reshape(3, 4, 12)
@@ -88,7 +95,9 @@ def test_narrow_attention(key):
     x = np.asarray(jax.random.normal(key, (5, 6)), np.float64)
     q, k, v = np.split(np.asarray(layer.project.kernel[...], np.float64), 3, axis=1)
     heads = [attend(part @ q, part @ k, part @ v, scale=6) for part in np.split(x, 2, axis=1)]
-    wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(layer.merge.bias[...])
+    wanted = np.concatenate(heads, -1) @ np.asarray(layer.merge.kernel[...]) + np.asarray(
+        layer.merge.bias[...]
+    )
     assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
 
 
@@ -97,7 +106,9 @@ def test_convolutional_attention_in_one_dimension_is_attention_with_circulant_ma
     layer = conv((9,), spectral=spectral)
     x = np.asarray(jax.random.normal(key, (5, 9)), np.float64)
     kernels = np.asarray(layer.kernels[...], np.float64).reshape(3, 2, 9)
-    wanted = sum(attend(*(x @ scipy.linalg.circulant(kernels[part, head]).T for part in range(3))) for head in range(2))
+    wanted = sum(
+        attend(*(x @ scipy.linalg.circulant(kernels[part, head]).T for part in range(3))) for head in range(2)
+    )
     assert relative(run(layer, jnp.asarray(x, jnp.float32)[None])[0], wanted) <= 1e-5
 
 
@@ -110,7 +121,9 @@ def test_convolutional_attention_in_two_dimensions_is_attention_with_block_circu
 
     def matrix(w):
         basis = np.eye(12).reshape(12, rows, cols)
-        shifted = [sum(w[u, v] * np.roll(e, (u, v), (0, 1)) for u in range(rows) for v in range(cols)) for e in basis]
+        shifted = [
+            sum(w[u, v] * np.roll(e, (u, v), (0, 1)) for u in range(rows) for v in range(cols)) for e in basis
+        ]
         return np.stack(shifted).reshape(12, 12)
 
     parts = [[x @ matrix(kernels[part, head]) for part in range(3)] for head in range(2)]
@@ -124,7 +137,9 @@ def test_convolutional_attention_in_two_dimensions_is_attention_with_block_circu
 def test_spectral_attention_is_the_literal_one(shape, kernel, key):
     x = jax.random.normal(key, (1, 4, np.prod(shape)))
     mask = jnp.array([[True, True, True, False]])
-    found, wanted = (run(conv(shape, spectral=spectral, kernel=kernel), x, None, None, mask) for spectral in (True, False))
+    found, wanted = (
+        run(conv(shape, spectral=spectral, kernel=kernel), x, None, None, mask) for spectral in (True, False)
+    )
     assert relative(found, wanted) <= 1e-5
 
 
@@ -133,8 +148,12 @@ def test_logits_keep_their_size_whatever_the_width():
     rng, found = np.random.default_rng(0), []
     for width in (16, 256):
         x = rng.normal(size=(64, width))
-        matrices = np.asarray(nets.LinearSelfAttention(width, 8, rngs=rngs()).project.kernel[...]).reshape(width, 3, 8, width)
-        kernels = np.fft.fft(np.asarray(nets.ConvSelfAttention((width,), 8, rngs=rngs()).kernels[...]).reshape(3, 8, width))
+        matrices = np.asarray(nets.LinearSelfAttention(width, 8, rngs=rngs()).project.kernel[...]).reshape(
+            width, 3, 8, width
+        )
+        kernels = np.fft.fft(
+            np.asarray(nets.ConvSelfAttention((width,), 8, rngs=rngs()).kernels[...]).reshape(3, 8, width)
+        )
         of_matrices = [np.einsum("ti,iho->hto", x, matrices[:, part]) for part in (0, 1)]
         of_kernels = [np.fft.ifft(np.fft.fft(x) * kernels[part][:, None]).real for part in (0, 1)]
         for q, k in (of_matrices, of_kernels):
@@ -149,7 +168,9 @@ def test_small_kernels_are_centred(taps):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(11, 12)), rng.normal(size=(taps, taps))
     wanted = scipy.signal.convolve2d(x, kernel, mode="same", boundary="wrap")
-    found = np.fft.ifft2(np.fft.fft2(x) * np.fft.fft2(np.asarray(centred(jnp.asarray(kernel, jnp.float32)[None], (11, 12))[0]))).real
+    found = np.fft.ifft2(
+        np.fft.fft2(x) * np.fft.fft2(np.asarray(centred(jnp.asarray(kernel, jnp.float32)[None], (11, 12))[0]))
+    ).real
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
@@ -165,11 +186,15 @@ def test_cyclic_shifts_of_the_embedding_pass_through(spectral, key):
     layer = conv((3, 4), spectral=spectral)
     x = np.asarray(jax.random.normal(key, (1, 5, 3, 4)))
     found = run(layer, jnp.asarray(np.roll(x, (2, 1), (-2, -1)).reshape(1, 5, 12)))
-    wanted = np.roll(np.asarray(run(layer, jnp.asarray(x.reshape(1, 5, 12)))).reshape(x.shape), (2, 1), (-2, -1))
+    wanted = np.roll(
+        np.asarray(run(layer, jnp.asarray(x.reshape(1, 5, 12)))).reshape(x.shape), (2, 1), (-2, -1)
+    )
     assert relative(found, wanted.reshape(1, 5, 12)) <= 1e-5
 
 
-@pytest.mark.parametrize(("shape", "spectral"), [((12,), False), ((12,), True), ((11, 11), False), ((11, 11), True)])
+@pytest.mark.parametrize(
+    ("shape", "spectral"), [((12,), False), ((12,), True), ((11, 11), False), ((11, 11), True)]
+)
 def test_an_ideal_device_changes_nothing(shape, spectral, key):
     layer = conv(shape, spectral=spectral)
     device = load("ideal", pixels=(1,) * (2 - len(shape)) + shape)
@@ -177,7 +202,9 @@ def test_an_ideal_device_changes_nothing(shape, spectral, key):
     assert relative(run(layer, x, device, key), run(layer, x)) <= 1e-4
 
 
-@pytest.mark.parametrize(("spectral", "rules"), [(False, ("simulator", "ideal")), (True, ("simulator", "ideal", "optical"))])
+@pytest.mark.parametrize(
+    ("spectral", "rules"), [(False, ("simulator", "ideal")), (True, ("simulator", "ideal", "optical"))]
+)
 def test_a_noisy_device_changes_a_little_and_gradients_pass(spectral, rules, key):
     x, device = jax.random.normal(key, (1, 4, 9)), noisy(3)
 
@@ -248,7 +275,10 @@ def test_padding_is_not_attended_to(kind, key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: nets.LinearSelfAttention(128, 0, rngs=rngs()), "`heads` must be a whole number of at least 1, got 0"),
+        (
+            lambda: nets.LinearSelfAttention(128, 0, rngs=rngs()),
+            "`heads` must be a whole number of at least 1, got 0",
+        ),
         (
             lambda: nets.LinearSelfAttention(128, 8, kind="narrower", rngs=rngs()),
             '`kind` must be "wide", "canonical" or "narrow", got \'narrower\'',
@@ -257,23 +287,47 @@ def test_padding_is_not_attended_to(kind, key):
             lambda: nets.LinearSelfAttention(12, 8, kind="canonical", rngs=rngs()),
             "`heads` must divide the 12 features, got 8; use one of 1, 2, 3, 4, 6, 12",
         ),
-        (lambda: nets.ConvSelfAttention((2, 3, 4), rngs=rngs()), r"`shape` must be \(k,\) or \(k1, k2\), got \(2, 3, 4\)"),
-        (lambda: nets.ConvSelfAttention((0, 3), rngs=rngs()), r"`shape\[0\]` must be a whole number of at least 1"),
-        (lambda: nets.ConvSelfAttention((5, 5), kernel=(7, 3), rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
-        (lambda: nets.ConvSelfAttention((5, 5), kernel=6, rngs=rngs()), r"`kernel` must have between 1 and \(5, 5\) taps"),
+        (
+            lambda: nets.ConvSelfAttention((2, 3, 4), rngs=rngs()),
+            r"`shape` must be \(k,\) or \(k1, k2\), got \(2, 3, 4\)",
+        ),
+        (
+            lambda: nets.ConvSelfAttention((0, 3), rngs=rngs()),
+            r"`shape\[0\]` must be a whole number of at least 1",
+        ),
+        (
+            lambda: nets.ConvSelfAttention((5, 5), kernel=(7, 3), rngs=rngs()),
+            r"`kernel` must have between 1 and \(5, 5\) taps",
+        ),
+        (
+            lambda: nets.ConvSelfAttention((5, 5), kernel=6, rngs=rngs()),
+            r"`kernel` must have between 1 and \(5, 5\) taps",
+        ),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=(3,), rngs=rngs()), "`kernel` must have"),
-        (lambda: nets.ConvSelfAttention((5, 5), gradient="exact", rngs=rngs()), "`gradient` must be one of simulator, ideal, optical"),
+        (
+            lambda: nets.ConvSelfAttention((5, 5), gradient="exact", rngs=rngs()),
+            "`gradient` must be one of simulator, ideal, optical",
+        ),
         (
             lambda: nets.ConvSelfAttention((5, 5), rngs=rngs())(jnp.ones((2, 3, 24))),
             r"`x` must have shape \(batch, tokens, 25\), got \(2, 3, 24\)",
         ),
-        (lambda: nets.LinearSelfAttention(5, 2, rngs=rngs())(jnp.ones((2, 3, 6))), r"`x` must have shape \(batch, tokens, 5\)"),
-        (lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), noisy(3)), "`x` has planes of 3×4 but the device has 3×3"),
+        (
+            lambda: nets.LinearSelfAttention(5, 2, rngs=rngs())(jnp.ones((2, 3, 6))),
+            r"`x` must have shape \(batch, tokens, 5\)",
+        ),
+        (
+            lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), noisy(3)),
+            "`x` has planes of 3×4 but the device has 3×3",
+        ),
         (
             lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), optics.Correlator(optics.dft((3, 4)))),
             "`device` Correlator has no transform",
         ),
-        (lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), "engine11"), "`device` must be None or a device"),
+        (
+            lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), "engine11"),
+            "`device` must be None or a device",
+        ),
     ],
 )
 def test_refusals(call, message):

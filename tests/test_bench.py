@@ -83,7 +83,9 @@ def test_bits_and_aberrations_are_swept_in_one_program():
     def error(bits, coma):
         traces.append(bits)
         lens = eqx.tree_at(lambda s: s.aberrations, device.optics, jnp.zeros(8).at[7].set(coma))
-        changed = eqx.tree_at(lambda d: (d.slm[0].bits, d.optics), device, (bits, optics.compile_transfer(lens)))
+        changed = eqx.tree_at(
+            lambda d: (d.slm[0].bits, d.optics), device, (bits, optics.compile_transfer(lens))
+        )
         return optics.convolve(x, x, changed)
 
     first, second = error(8.0, 0.0), error(4.0, 0.1)
@@ -93,8 +95,12 @@ def test_bits_and_aberrations_are_swept_in_one_program():
 def test_speed(tmp_path, capsys):
     rows = quick("speed", tmp_path, capsys)
     chained = [row for row in rows if row["operation"].startswith("4f chain")]
-    assert len(chained) == 2 and all(row["field_error"] < 1e-5 and row["gradient_error"] < 1e-5 for row in chained)
-    assert [row["against"] for row in rows[2:]] == 2 * ["compiled, Dense"] + 3 * ["exact FFT"] + ["linear wide"]
+    assert len(chained) == 2 and all(
+        row["field_error"] < 1e-5 and row["gradient_error"] < 1e-5 for row in chained
+    )
+    assert [row["against"] for row in rows[2:]] == 2 * ["compiled, Dense"] + 3 * ["exact FFT"] + [
+        "linear wide"
+    ]
     assert all(row["relative_difference"] < 1e-5 for row in rows[2:4])
     for row in rows:
         assert row["ratio"] == pytest.approx(row["milliseconds"] / row["against_milliseconds"])
@@ -117,7 +123,9 @@ def test_memory(tmp_path, capsys):
     rows = quick("memory", tmp_path, capsys)
     exact, *noisy = (row["ratio"] for row in rows if "ratio" in row)
     assert exact == 1 and all(1 < ratio < 10 for ratio in noisy)
-    attention, attention_longer, lambdas, lambdas_longer = (row["MiB"] for row in rows if row["operation"] == "training step, compiled")
+    attention, attention_longer, lambdas, lambdas_longer = (
+        row["MiB"] for row in rows if row["operation"] == "training step, compiled"
+    )
     assert attention_longer > 3 * attention > 3 * lambdas and lambdas_longer < 2.3 * lambdas
     # Not what the process held that started it.
     held = np.ones(2**28, np.uint8)  # 256 MiB
@@ -133,8 +141,13 @@ def test_ledger(tmp_path, capsys):
     assert counted["one convolution"]["frames"] == 3
     assert counted["64 × 24 convolutions"]["frames"] == 64 + 24 + 64 * 24
     # A token takes 1 + 3 h transforms literally, and 2 spectrally; in electronics it is as many.
-    literal, spectral = (counted[f"forward, {what} attention, 1 block, 2 heads, 64 tokens"] for what in ("literal", "spectral"))
-    assert literal["frames"] == literal["transforms"] == 7 * 64 + 6 and spectral["frames"] == spectral["transforms"] == 2 * 64
+    literal, spectral = (
+        counted[f"forward, {what} attention, 1 block, 2 heads, 64 tokens"] for what in ("literal", "spectral")
+    )
+    assert (
+        literal["frames"] == literal["transforms"] == 7 * 64 + 6
+        and spectral["frames"] == spectral["transforms"] == 2 * 64
+    )
     assert literal["electronic_flops"] / spectral["electronic_flops"] == pytest.approx(454 / 128)
     steps = [row for row in counted.values() if row["computation"].startswith("training")]
     assert len(steps) == 4 and all(0 < row["share_of_arithmetic"] < 1 for row in steps)
@@ -143,7 +156,11 @@ def test_ledger(tmp_path, capsys):
     # Flat until the frame is full, then in proportion: 21 pixels a cell with its guard, 48 × 48 cells in 1024 × 1024.
     frames = {row["tokens"]: row["correlator_frames"] for row in rows if row["table"] == "one frame"}
     assert frames[1] == frames[48 * 48] == 1 and frames[48 * 48 + 1] == 2 and frames[16 * 48 * 48] == 16
-    crossing = {(row["converters"], row["electronics"]): row["transform_numbers"] for row in rows if row["table"] == "break-even"}
+    crossing = {
+        (row["converters"], row["electronics"]): row["transform_numbers"]
+        for row in rows
+        if row["table"] == "break-even"
+    }
     assert crossing["SimPhony", "GPU, BF16"] == pytest.approx(2 ** (11.6 / 3.55))
     assert all(row["source"] and row["unit"] for row in rows if row["table"] == "assumptions")
 
@@ -158,7 +175,9 @@ def test_effective_bits():
     # A perfect 8-bit converter: step 1/255 of the range, full-scale sine.
     sine = np.sin(np.linspace(0, 200 * np.pi, 100_001))
     error = np.round((sine + 1) * 127.5) / 127.5 - 1 - sine
-    assert optics.accounting.effective_bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(8, abs=0.02)
+    assert optics.accounting.effective_bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(
+        8, abs=0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,9 +187,18 @@ def test_effective_bits():
             ["fidelity", "--device", "engine12"],
             "`device` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
         ),
-        (["ledger", "--hardware", "steam"], "`name` must be a kind of hardware, one of integrated, liquid-crystal"),
-        (["ledger", "--assume", "static_power"], "`assume` must be of the form name=number, such as static_power=10; got 'static_power'"),
-        (["ledger", "--assume", "engines=3", "--assume", "engines=4"], "`assume` must set a number once, got engines twice"),
+        (
+            ["ledger", "--hardware", "steam"],
+            "`name` must be a kind of hardware, one of integrated, liquid-crystal",
+        ),
+        (
+            ["ledger", "--assume", "static_power"],
+            "`assume` must be of the form name=number, such as static_power=10; got 'static_power'",
+        ),
+        (
+            ["ledger", "--assume", "engines=3", "--assume", "engines=4"],
+            "`assume` must set a number once, got engines twice",
+        ),
         (["ledger", "--assume", "colour=3"], "`colour` is not a figure of hardware 'integrated'"),
         (["memory", "--device", "engine12"], "`device` must be a preset"),
         (["speed", "--out", "/dev/null/results"], "`out` /dev/null/results cannot be written to"),
@@ -184,7 +212,11 @@ def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch
 
 
 def test_what_is_recorded_names_no_folder_of_one_machine():
-    recorded = [path for path in (Path(bench.__file__).parent / "results").rglob("*") if path.suffix in (".json", ".jsonl")]
+    recorded = [
+        path
+        for path in (Path(bench.__file__).parent / "results").rglob("*")
+        if path.suffix in (".json", ".jsonl")
+    ]
     assert len(recorded) > 10
     for path in recorded:
         found = re.findall(r'"(/[^"]*|~[^"]*|[A-Z]:\\[^"]*)"', path.read_text(encoding="utf-8"))
@@ -201,7 +233,10 @@ def test_peers_that_are_not_installed_are_named(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(peers, "LIBRARIES", {"no_such_library": None})
     assert main(["speed", "--quick", "--peers", "--out", str(tmp_path)]) == 2
-    assert "`peers` needs one of no_such_library; install them by pip install -e .[peers]." in capsys.readouterr().err
+    assert (
+        "`peers` needs one of no_such_library; install them by pip install -e .[peers]."
+        in capsys.readouterr().err
+    )
     assert not [*tmp_path.iterdir()]
 
 

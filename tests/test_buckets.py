@@ -39,7 +39,9 @@ def test_every_row_is_in_one_batch_and_none_is_cut(chance, split):
         rows, labels, weights = data.gathered(split, chosen, 8, LENGTHS)
         assert len(rows) == 8 and rows.shape[1] in LENGTHS and weights.sum() == len(chosen)
         longest = max(np.flatnonzero(row).max(initial=-1) + 1 for row in split.rows[chosen])
-        assert longest <= rows.shape[1] and (rows.shape[1] == 8 or longest > max(n for n in LENGTHS if n < rows.shape[1]))
+        assert longest <= rows.shape[1] and (
+            rows.shape[1] == 8 or longest > max(n for n in LENGTHS if n < rows.shape[1])
+        )
         assert np.array_equal(rows[: len(chosen)], split.rows[chosen][:, : rows.shape[1]])
         assert np.array_equal(labels[: len(chosen)], split.labels[chosen])
         computed += rows.size
@@ -70,7 +72,9 @@ def test_logits_do_not_depend_on_the_bucket(changes, lengths, split):
     model.eval()
     call = jax.jit(lambda rows: model(rows))
     plan = data.planned(split, 32, lengths=lengths)
-    found = np.concatenate([np.asarray(call(data.gathered(split, rows, 32, lengths)[0]))[: len(rows)] for rows in plan])
+    found = np.concatenate(
+        [np.asarray(call(data.gathered(split, rows, 32, lengths)[0]))[: len(rows)] for rows in plan]
+    )
     assert relative(found, call(split.rows)[np.concatenate(plan)]) <= 1e-5
 
 
@@ -80,12 +84,21 @@ def test_a_run_stops_in_an_epoch_goes_on_and_is_evaluated(tmp_path, monkeypatch)
         if loop.progress.step == 7:
             loop._leave()
 
-    run = dict(data="imdb", data_path=reviews.write(tmp_path / "aclImdb"), model="linear", shape=(4,), heads=1, length=16, vocabulary=60)
+    run = dict(
+        data="imdb",
+        data_path=reviews.write(tmp_path / "aclImdb"),
+        model="linear",
+        shape=(4,),
+        heads=1,
+        length=16,
+        vocabulary=60,
+    )
     run |= dict(buckets=True, accumulate=2, batch_size=16, epochs=2, progress=False, cache=tmp_path / "cache")
     widths = []
     gathered = data.gathered
     monkeypatch.setattr(
-        "nets.run._loop.gathered", lambda *arguments: widths.append(gathered(*arguments)[0].shape[1]) or gathered(*arguments)
+        "nets.run._loop.gathered",
+        lambda *arguments: widths.append(gathered(*arguments)[0].shape[1]) or gathered(*arguments),
     )
     final = train.fit(Config(**run, out=tmp_path / "whole"))
     assert set(widths) == {8, 12, 16}
@@ -98,11 +111,15 @@ def test_a_run_stops_in_an_epoch_goes_on_and_is_evaluated(tmp_path, monkeypatch)
     assert_same(tmp_path / "whole", tmp_path / "broken")
     # A network on text on its own, in the order of the test set, with buckets and without.
     (row,) = evaluate.evaluate(tmp_path / "whole")
-    assert row["accuracy"] == pytest.approx(final["test_accuracy"]) and row["loss"] == pytest.approx(final["test_loss"], rel=1e-6)
+    assert row["accuracy"] == pytest.approx(final["test_accuracy"]) and row["loss"] == pytest.approx(
+        final["test_loss"], rel=1e-6
+    )
     with np.load(tmp_path / "whole" / "predictions.npz") as kept:
         assert np.array_equal(kept["predicted"], row["predicted"])
         assert np.mean(kept["predicted"] == kept["labels"]) == pytest.approx(final["test_accuracy"])
-        assert np.array_equal(kept["labels"], data.load(resolve(Config(**run, out=tmp_path / "new"))).test.labels)
+        assert np.array_equal(
+            kept["labels"], data.load(resolve(Config(**run, out=tmp_path / "new"))).test.labels
+        )
     path = tmp_path / "whole" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"buckets": False}))
     (full,) = evaluate.evaluate(tmp_path / "whole")

@@ -26,7 +26,10 @@ def error(device, key):
 
 
 def test_what_each_compensation_reaches(raw, key):
-    found = {name: error(optics.calibrate(raw, compensation=name), key) for name in optics.calibration.COMPENSATIONS}
+    found = {
+        name: error(optics.calibrate(raw, compensation=name), key)
+        for name in optics.calibration.COMPENSATIONS
+    }
     # A paraxial lens phase under exact propagation is spherical aberration; gains cannot mend it, a matrix can.
     assert 1e-5 < found["complex"] <= found["amplitude"] * 1.01 <= 5e-3
     assert found["matrix"] <= 1e-5
@@ -37,7 +40,12 @@ def test_the_lens_profile_is_a_design_choice(key):
     # is right for a beam along the axis alone; the difference grows with the angles, so with fine pixels.
     fine = dict(pixels=11, pitch=30e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
     paraxial, spherical = (
-        error(optics.calibrate(optics.FourierProcessor(optics.compile_transfer(optics.FourierLens(**fine, profile=profile)))), key)
+        error(
+            optics.calibrate(
+                optics.FourierProcessor(optics.compile_transfer(optics.FourierLens(**fine, profile=profile)))
+            ),
+            key,
+        )
         for profile in (optics.wave.lens, optics.wave.spherical_lens)
     )
     assert paraxial <= 5e-3 < spherical
@@ -87,13 +95,30 @@ def test_calibration_keeps_what_is_ideal():
     ("call", "message"),
     [
         (lambda d: optics.calibrate(optics.dft(3)), "`device` must be a `FourierProcessor`"),
-        (lambda d: optics.calibrate(d, compensation="phase"), "`compensation` must be one of amplitude, complex, matrix, got 'phase'"),
-        (lambda d: optics.calibrate(d, response=jnp.ones((9, 3, 3))), "`probe` must be given with `response`"),
-        (lambda d: optics.calibrate(d, jnp.ones((9, 4, 3))), r"`probe` must have the shape \(count, 3, 3\), got \(9, 4, 3\)"),
-        (lambda d: optics.calibrate(d, jnp.ones((9, 3, 3))), "`probe` must tell all 9 pixels apart, but its 9 planes have rank 1"),
-        (lambda d: optics.calibrate(d, jnp.ones((9, 3, 3)), jnp.ones((8, 3, 3))), "`response` must have the shape of `probe`"),
         (
-            lambda d: optics.calibrate(d, jnp.eye(9).reshape(9, 3, 3), jnp.ones((9, 3, 3)).at[4, 0, 0].set(jnp.nan)),
+            lambda d: optics.calibrate(d, compensation="phase"),
+            "`compensation` must be one of amplitude, complex, matrix, got 'phase'",
+        ),
+        (
+            lambda d: optics.calibrate(d, response=jnp.ones((9, 3, 3))),
+            "`probe` must be given with `response`",
+        ),
+        (
+            lambda d: optics.calibrate(d, jnp.ones((9, 4, 3))),
+            r"`probe` must have the shape \(count, 3, 3\), got \(9, 4, 3\)",
+        ),
+        (
+            lambda d: optics.calibrate(d, jnp.ones((9, 3, 3))),
+            "`probe` must tell all 9 pixels apart, but its 9 planes have rank 1",
+        ),
+        (
+            lambda d: optics.calibrate(d, jnp.ones((9, 3, 3)), jnp.ones((8, 3, 3))),
+            "`response` must have the shape of `probe`",
+        ),
+        (
+            lambda d: optics.calibrate(
+                d, jnp.eye(9).reshape(9, 3, 3), jnp.ones((9, 3, 3)).at[4, 0, 0].set(jnp.nan)
+            ),
             "`response` must be finite; plane 4 is not",
         ),
     ],

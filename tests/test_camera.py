@@ -28,7 +28,9 @@ def shoot():
         return effects.apply(chain, jnp.full(SHAPE, photons / 1000.0), key) * LAST
 
     def frames(photons, count, key):
-        return np.stack([np.asarray(one(chain, photons, k), np.float64) for k in jax.random.split(key, count)])
+        return np.stack(
+            [np.asarray(one(chain, photons, k), np.float64) for k in jax.random.split(key, count)]
+        )
 
     return frames
 
@@ -97,7 +99,9 @@ def test_light_that_fills_the_well_comes_back_as_it_was(key):
     noisy = np.asarray(jax.jit(lambda v: effects.apply(chain, v, key))(x))
     assert np.std((noisy - x)[100:]) == pytest.approx(np.sqrt(0.745 / 30_000), rel=0.02)
     # A tenth of the photons is a tenth of the well, and comes back in the same unit with √10 the noise.
-    dim = effects.camera(30_000.0, 1.6, 16, quantum_efficiency=0.72, offset=100.0, photons=0.1 * 30_000 / 0.72)
+    dim = effects.camera(
+        30_000.0, 1.6, 16, quantum_efficiency=0.72, offset=100.0, photons=0.1 * 30_000 / 0.72
+    )
     less = np.asarray(jax.jit(lambda v: effects.apply(dim, v, key))(x))
     assert np.mean(less - x) == pytest.approx(0, abs=2e-4)
     assert np.std((less - x)[100:]) == pytest.approx(np.sqrt(0.745 / 3000), rel=0.02)
@@ -105,7 +109,11 @@ def test_light_that_fills_the_well_comes_back_as_it_was(key):
 
 @pytest.mark.parametrize(("well", "bits"), [(30_000.0, 7.1), (11_000.0, 6.4)])
 def test_the_well_and_not_the_converter_sets_the_bits_of_a_frame(well, bits, key):
-    found = np.asarray(jax.jit(lambda c, v: effects.apply(c, v, key))(effects.camera(well, 1.6, 16), jnp.full((200, 200), 0.95)))
+    found = np.asarray(
+        jax.jit(lambda c, v: effects.apply(c, v, key))(
+            effects.camera(well, 1.6, 16), jnp.full((200, 200), 0.95)
+        )
+    )
     decibels = 20 * np.log10(found.mean() / found.std())
     assert (decibels - 1.76) / 6.02 == pytest.approx(bits, abs=0.06)
 
@@ -120,7 +128,10 @@ def test_shot_noise_is_the_same_at_every_amplitude(key):
 
 def test_the_order_of_the_physics():
     behind = ["Dark", "Shot", "Saturate", "Read", "Bias", "Gain", "Bias", "Quantize", "Bias", "Gain"]
-    names = [type(e).__name__ for e in effects.camera(1e4, 2.0, 12, 0.8, 1e4, 1.0, 0.1, prnu=1.0, dsnu=0.0, offset=10.0)]
+    names = [
+        type(e).__name__
+        for e in effects.camera(1e4, 2.0, 12, 0.8, 1e4, 1.0, 0.1, prnu=1.0, dsnu=0.0, offset=10.0)
+    ]
     assert names == ["Gain", *behind]
     names = [type(e).__name__ for e in effects.camera(1e4, 2.0, 12)]
     assert names == behind[:4] + behind[5:]
@@ -149,7 +160,9 @@ def test_photons_and_dark_current():
 
 N = 100_000
 SHOOT = jax.jit(lambda chain, level, key: effects.apply(chain, level * jnp.ones((1, N)), key))
-SLOPE = jax.jit(lambda chain, level, key: jax.jvp(lambda u: jnp.mean(SHOOT(chain, u, key)), (level,), (1.0,))[1])
+SLOPE = jax.jit(
+    lambda chain, level, key: jax.jvp(lambda u: jnp.mean(SHOOT(chain, u, key)), (level,), (1.0,))[1]
+)
 
 
 @pytest.mark.parametrize("photons", [0.01, 0.1, 1.0, 10.0, 1e3, 1e6])
@@ -158,7 +171,10 @@ def test_mean_gradient_of_the_shots_is_one(photons, exact, key):
     shot = (effects.Shot(photons, exact),)
     assert SLOPE(shot, 1.0, key) == pytest.approx(1, abs=1e-5)
     # What the mean itself does between two levels of light.
-    dim, bright = (np.asarray(SHOOT(shot, v, jax.random.fold_in(key, i)), np.float64).mean() for i, v in enumerate((1.0, 1.5)))
+    dim, bright = (
+        np.asarray(SHOOT(shot, v, jax.random.fold_in(key, i)), np.float64).mean()
+        for i, v in enumerate((1.0, 1.5))
+    )
     assert abs((bright - dim) / 0.5 - 1) < 5 * np.sqrt(2.5 / photons / N) / 0.5
 
 
@@ -220,7 +236,9 @@ def test_one_trace_for_a_sweep(key):
     for well in (1e3, 1e4):
         run(well, 1.0, 10.0)
     assert traces == 1
-    slopes = jax.jit(jax.grad(lambda w: jnp.std(effects.apply(effects.camera(w, 1.0, 12), jnp.full((20, 20), 0.5), key))))(1e4)
+    slopes = jax.jit(
+        jax.grad(lambda w: jnp.std(effects.apply(effects.camera(w, 1.0, 12), jnp.full((20, 20), 0.5), key)))
+    )(1e4)
     assert np.isfinite(slopes) and slopes < 0
 
 
@@ -230,7 +248,10 @@ def test_one_trace_for_a_sweep(key):
         ({"full_well": 0.0}, "`full_well` must be finite and above 0 electrons, got 0"),
         ({"read_noise": -1.0}, "`read_noise` must be finite and at least 0 electrons"),
         ({"bits": 0}, "`bits` must be a whole number of at least 1 and at most 16, got 0"),
-        ({"quantum_efficiency": 1.2}, "`quantum_efficiency` must be finite and above 0 and at most 1, got 1.2"),
+        (
+            {"quantum_efficiency": 1.2},
+            "`quantum_efficiency` must be finite and above 0 and at most 1, got 1.2",
+        ),
         ({"photons": 0.0}, "`photons` must be finite and above 0"),
         ({"dark_current": -1.0}, "`dark_current` must be finite and at least 0 electrons/s"),
         ({"exposure": -1.0}, "`exposure` must be finite and at least 0 s"),
@@ -252,7 +273,10 @@ def test_refusals(change, message):
         (lambda: effects.photons(-1.0, 1.0, 1e-6), "`power` must be finite and at least 0 W"),
         (lambda: effects.photons(1.0, -1.0, 1e-6), "`exposure` must be finite and at least 0 s"),
         (lambda: effects.photons(1.0, 1.0, 0.0), "`wavelength` must be finite and above 0 m"),
-        (lambda: effects.dark_current_at(1.0, -1.0, 0.0), "`reference` must be finite and at least 0 electrons/s"),
+        (
+            lambda: effects.dark_current_at(1.0, -1.0, 0.0),
+            "`reference` must be finite and at least 0 electrons/s",
+        ),
         (lambda: effects.dark_current_at(1.0, 1.0, 0.0, 0.0), "`doubling` must be finite and above 0 K"),
     ],
 )

@@ -11,8 +11,8 @@ import pytest
 from flax import nnx
 
 import optics
+from optics import _chunks as turns
 from optics.gradients import optical_gradient
-from optics.mapping import _chunks as turns
 from optics.mapping import _conv_general as channels
 from optics.mapping import conv_general_dilated
 from tests.conftest import relative
@@ -41,16 +41,22 @@ def random_configuration(rng):
     space = rng.choice(["W", "HW", "HW"])
     axes = len(space)
     features, batches = rng.choice([(1, 1), (1, 1), (2, 1), (3, 1), (1, 2)])
-    sizes = {"N": batches * rng.randint(1, 2), "C": features * rng.randint(1, 2)} | {c: rng.randint(3, 9) for c in space}
+    sizes = {"N": batches * rng.randint(1, 2), "C": features * rng.randint(1, 2)} | {
+        c: rng.randint(3, 9) for c in space
+    }
     taps = {"O": features * batches * rng.randint(1, 2), "I": sizes["C"] // features}
     taps |= {c: rng.randint(1, rng.choice([4, 4, 4, 7])) for c in space}
     names = rng.choice([("NC", "OI", "NC"), ("N_C", "_IO", "N_C"), ("_NC", "O_I", "C_N")])
     names = tuple(n.replace("_", space) if "_" in n else n + space for n in names)
-    padding = rng.choice(["SAME", "VALID", "SAME_LOWER", *3 * [tuple((rng.randint(-1, 3), rng.randint(-1, 3)) for _ in space)]])
+    padding = rng.choice(
+        ["SAME", "VALID", "SAME_LOWER", *3 * [tuple((rng.randint(-1, 3), rng.randint(-1, 3)) for _ in space)]]
+    )
     options = {
         "window_strides": tuple(rng.randint(1, 3) for _ in space),
         "padding": padding,
-        "lhs_dilation": (1,) * axes if isinstance(padding, str) else tuple(rng.choice([1, 1, 2, 3]) for _ in space),
+        "lhs_dilation": (1,) * axes
+        if isinstance(padding, str)
+        else tuple(rng.choice([1, 1, 2, 3]) for _ in space),
         "rhs_dilation": tuple(rng.choice([1, 1, 2, 3]) for _ in space),
         "dimension_numbers": rng.choice([None, names]) if names[0].startswith("NC") else names,
         "feature_group_count": features,
@@ -79,7 +85,10 @@ def compared(lhs, rhs, options, device, gradient=None):
 
     x, w = (rng.normal(size=a.shape).astype(np.float32) for a in (lhs, rhs))
     # A derivative can be zero: padding that is all a kernel sees.
-    return [relative(f, e) if np.any(e) else np.max(np.abs(f)) for f, e in zip(*both(x, w, slope, device), strict=True)]
+    return [
+        relative(f, e) if np.any(e) else np.max(np.abs(f))
+        for f, e in zip(*both(x, w, slope, device), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 25))])
@@ -109,7 +118,7 @@ def test_as_lax_on_random_configurations(seed):
 def test_in_turns(lhs, rhs, options, monkeypatch):
     # One channel at a time, and one tile.
     monkeypatch.setattr(channels, "LARGEST", 1)
-    monkeypatch.setattr(turns, "LARGEST", 1)
+    monkeypatch.setattr(turns, "MAX_ELEMENTS", 1)
     lhs, rhs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (lhs, rhs))
     options |= {"window_strides": (1,) * (len(lhs.shape) - 2), "padding": "SAME"}
     assert max(compared(lhs, rhs, options, load("ideal", pixels=(4, 5)))) <= 1e-4
@@ -117,7 +126,11 @@ def test_in_turns(lhs, rhs, options, monkeypatch):
 
 def test_in_turns_under_shard_map(key, monkeypatch):
     monkeypatch.setattr(channels, "LARGEST", 1)
-    device, x, w = load("ideal", pixels=(4, 5)), jax.random.normal(key, (4, 6, 6, 2)), jax.random.normal(key, (3, 3, 2, 2))
+    device, x, w = (
+        load("ideal", pixels=(4, 5)),
+        jax.random.normal(key, (4, 6, 6, 2)),
+        jax.random.normal(key, (3, 3, 2, 2)),
+    )
     mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
 
@@ -134,7 +147,8 @@ def noisy():
     """Values and derivatives by rule, of a layer on the 5×5 engine, as a function of the key."""
     device, key = load("engine11", pixels=5), jax.random.key(3)
     x, w, slope = (
-        jax.random.normal(k, s) for k, s in zip(jax.random.split(key, 3), ((2, 6, 6, 2), (3, 3, 2, 3), (2, 3, 3, 3)), strict=True)
+        jax.random.normal(k, s)
+        for k, s in zip(jax.random.split(key, 3), ((2, 6, 6, 2), (3, 3, 2, 3), (2, 3, 3, 3)), strict=True)
     )
 
     def computed(device, rule):
@@ -192,28 +206,43 @@ def test_in_a_flax_layer(key, shape, arguments):
 
 @pytest.mark.parametrize(
     ("lhs", "rhs", "preferred"),
-    [("float32", "complex64", None), ("complex64", "complex64", None), ("bfloat16", "bfloat16", None), ("bfloat16", "bfloat16", "float32")],
+    [
+        ("float32", "complex64", None),
+        ("complex64", "complex64", None),
+        ("bfloat16", "bfloat16", None),
+        ("bfloat16", "bfloat16", "float32"),
+    ],
 )
 def test_kinds_of_numbers(key, lhs, rhs, preferred):
     def draw(key, shape, dtype):
         value = jax.random.normal(key, (2, *shape))
         return (jax.lax.complex(*value) if "complex" in dtype else value[0]).astype(dtype)
 
-    x, w = draw(key, (2, 1, 7), lhs), draw(jax.random.fold_in(key, 1), (2, 1, 3), "complex64" if "complex" in lhs + rhs else rhs)
+    x, w = (
+        draw(key, (2, 1, 7), lhs),
+        draw(jax.random.fold_in(key, 1), (2, 1, 3), "complex64" if "complex" in lhs + rhs else rhs),
+    )
     x = x.astype(w.dtype)
     found, wanted = (
         jit(lambda x, w, fn=fn: fn(x, w, (1,), "SAME", preferred_element_type=preferred))(x, w)
         for fn in (conv_general_dilated(load("ideal", pixels=(4, 5))), jax.lax.conv_general_dilated)
     )
     assert found.dtype == wanted.dtype
-    assert relative(found.astype("complex64"), wanted.astype("complex64")) <= (1e-2 if wanted.dtype == "bfloat16" else 1e-4)
+    assert relative(found.astype("complex64"), wanted.astype("complex64")) <= (
+        1e-2 if wanted.dtype == "bfloat16" else 1e-4
+    )
 
 
 @pytest.mark.usefixtures("x64")
 def test_double_precision(key):
     x, w = jax.random.normal(key, (2, 1, 7)), jax.random.normal(key, (2, 1, 3))
-    found = jit(lambda x, w: conv_general_dilated(optics.presets.load("ideal", pixels=4))(x, w, (1,), "SAME"))(x, w)
-    assert found.dtype == jnp.float64 and relative(found, jax.lax.conv_general_dilated(x, w, (1,), "SAME")) <= 1e-12
+    found = jit(
+        lambda x, w: conv_general_dilated(optics.presets.load("ideal", pixels=4))(x, w, (1,), "SAME")
+    )(x, w)
+    assert (
+        found.dtype == jnp.float64
+        and relative(found, jax.lax.conv_general_dilated(x, w, (1,), "SAME")) <= 1e-12
+    )
 
 
 @pytest.mark.parametrize(("batch", "length"), [(0, 7), (2, 3), (2, 0)])
@@ -225,11 +254,18 @@ def test_nothing_to_compute(batch, length):
 
 def test_sharding_of_the_result(key):
     mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
-    x, w, spec = jax.random.normal(key, (2, 1, 7)), jax.random.normal(key, (2, 1, 3)), jax.sharding.PartitionSpec("data")
+    x, w, spec = (
+        jax.random.normal(key, (2, 1, 7)),
+        jax.random.normal(key, (2, 1, 3)),
+        jax.sharding.PartitionSpec("data"),
+    )
     fn = conv_general_dilated(load("ideal", pixels=(4, 5)))
     with jax.set_mesh(mesh):
         found = jit(lambda x, w: fn(x, w, (1,), "SAME", out_sharding=spec))(x, w)
-    assert found.sharding.spec[0] == "data" and relative(found, jax.lax.conv_general_dilated(x, w, (1,), "SAME")) <= 1e-4
+    assert (
+        found.sharding.spec[0] == "data"
+        and relative(found, jax.lax.conv_general_dilated(x, w, (1,), "SAME")) <= 1e-4
+    )
 
 
 def test_no_device_is_lax():
@@ -243,15 +279,28 @@ IDEAL = load("ideal", pixels=(4, 5))
     ("call", "message"),
     [
         (lambda: conv_general_dilated("engine11"), "`device` must be None or a device"),
-        (lambda: conv_general_dilated(IDEAL, gradient="exact"), "`gradient` must be one of simulator, ideal, optical"),
-        (lambda: conv_general_dilated(None, gradient="exact"), "`gradient` must be one of simulator, ideal, optical"),
         (
-            lambda: conv_general_dilated(IDEAL)(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), (1, 1, 1), "SAME"),
+            lambda: conv_general_dilated(IDEAL, gradient="exact"),
+            "`gradient` must be one of simulator, ideal, optical",
+        ),
+        (
+            lambda: conv_general_dilated(None, gradient="exact"),
+            "`gradient` must be one of simulator, ideal, optical",
+        ),
+        (
+            lambda: conv_general_dilated(IDEAL)(
+                np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), (1, 1, 1), "SAME"
+            ),
             "`lhs` has 3 spatial axes",
         ),
-        (lambda: conv_general_dilated(IDEAL)(np.ones((1, 1)), np.ones((1, 1)), (), "SAME"), "`lhs` has 0 spatial axes"),
         (
-            lambda: conv_general_dilated(IDEAL)(np.ones((1, 1, 2), int), np.ones((1, 1, 2), int), (1,), "SAME"),
+            lambda: conv_general_dilated(IDEAL)(np.ones((1, 1)), np.ones((1, 1)), (), "SAME"),
+            "`lhs` has 0 spatial axes",
+        ),
+        (
+            lambda: conv_general_dilated(IDEAL)(
+                np.ones((1, 1, 2), int), np.ones((1, 1, 2), int), (1,), "SAME"
+            ),
             "`lhs` must be floating point",
         ),
     ],

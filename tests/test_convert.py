@@ -18,7 +18,9 @@ class Small(nnx.Module):
     def __init__(self, rngs):
         self.first = nnx.Conv(2, 4, (3, 3), strides=2, rngs=rngs)
         self.norm = nnx.BatchNorm(4, rngs=rngs)
-        self.rest = nnx.List([nnx.Conv(4, 4, (3, 3), feature_group_count=2, padding="CIRCULAR", rngs=rngs) for _ in range(2)])
+        self.rest = nnx.List(
+            [nnx.Conv(4, 4, (3, 3), feature_group_count=2, padding="CIRCULAR", rngs=rngs) for _ in range(2)]
+        )
         self.out = nnx.Linear(4, 3, rngs=rngs)
 
     def __call__(self, x, scale=1.0):
@@ -42,7 +44,11 @@ def call(model, x, device=None, key=None, **others):
     ("channels", "options", "shape"),
     [
         ((2, 4), dict(kernel_size=(3, 3), strides=2), (2, 8, 7, 2)),
-        ((2, 4), dict(kernel_size=(3, 2), padding="VALID", kernel_dilation=(1, 2), use_bias=False), (2, 8, 7, 2)),
+        (
+            (2, 4),
+            dict(kernel_size=(3, 2), padding="VALID", kernel_dilation=(1, 2), use_bias=False),
+            (2, 8, 7, 2),
+        ),
         ((4, 4), dict(kernel_size=5, padding="CAUSAL", feature_group_count=4), (3, 12, 4)),
         ((2, 4), dict(kernel_size=(4,), padding="REFLECT"), (12, 2)),
     ],
@@ -65,7 +71,9 @@ def test_the_layer_learns_through_a_noisy_device(rule, key):
     def slope(layer, device, key):
         return nnx.grad(lambda layer: jnp.mean((layer(x, device, key) - target) ** 2))(layer)
 
-    found, exact = (jax.tree.leaves(slope(layer, device, k)) for device, k in ((load("engine11"), key), (None, None)))
+    found, exact = (
+        jax.tree.leaves(slope(layer, device, k)) for device, k in ((load("engine11"), key), (None, None))
+    )
     for one, other in zip(found, exact, strict=True):
         assert 1e-4 < relative(one, other) < 0.5
 
@@ -117,16 +125,40 @@ class Unfit(nnx.Module):
     ("call", "message"),
     [
         (lambda m, r: nets.convert(jnp.ones(3)), "`model` must be a flax.nnx.Module, got"),
-        (lambda m, r: nets.convert(nnx.Linear(2, 2, rngs=r)), "`model` must have a flax.nnx.Conv to be made optical; Linear has none"),
-        (lambda m, r: nets.convert(m, exclude=["first", "rest"]), "all of first, rest.0, rest.1 are excluded"),
-        (lambda m, r: nets.convert(m, exclude=["second"]), "`exclude` has 'second', where `model` has no convolution; it has first"),
+        (
+            lambda m, r: nets.convert(nnx.Linear(2, 2, rngs=r)),
+            "`model` must have a flax.nnx.Conv to be made optical; Linear has none",
+        ),
+        (
+            lambda m, r: nets.convert(m, exclude=["first", "rest"]),
+            "all of first, rest.0, rest.1 are excluded",
+        ),
+        (
+            lambda m, r: nets.convert(m, exclude=["second"]),
+            "`exclude` has 'second', where `model` has no convolution; it has first",
+        ),
         (lambda m, r: nets.convert(m, exclude="first"), "`exclude` must be names or a function"),
-        (lambda m, r: nets.convert(m, gradient="exact"), "`gradient` must be one of simulator, ideal, optical"),
+        (
+            lambda m, r: nets.convert(m, gradient="exact"),
+            "`gradient` must be one of simulator, ideal, optical",
+        ),
         (lambda m, r: nets.convert(Unfit(r)), 'a transposed convolution, back, .*`exclude=\\["back"\\]`'),
-        (lambda m, r: nets.convert(Unfit(r), exclude=["back"]), 'a convolution over 3 axes, volume; .*`exclude=\\["volume"\\]`'),
-        (lambda m, r: nets.OpticalConv(1, 1, (3, 3, 3), rngs=r), "`kernel_size` must have one or two spatial axes"),
-        (lambda m, r: nets.OpticalConv(1, 1, 3, gradient="exact", rngs=r), "`gradient` must be one of simulator"),
-        (lambda m, r: nets.OpticalConv(1, 1, 3, conv_general_dilated=None, rngs=r), "`conv_general_dilated` is what the device does"),
+        (
+            lambda m, r: nets.convert(Unfit(r), exclude=["back"]),
+            'a convolution over 3 axes, volume; .*`exclude=\\["volume"\\]`',
+        ),
+        (
+            lambda m, r: nets.OpticalConv(1, 1, (3, 3, 3), rngs=r),
+            "`kernel_size` must have one or two spatial axes",
+        ),
+        (
+            lambda m, r: nets.OpticalConv(1, 1, 3, gradient="exact", rngs=r),
+            "`gradient` must be one of simulator",
+        ),
+        (
+            lambda m, r: nets.OpticalConv(1, 1, 3, conv_general_dilated=None, rngs=r),
+            "`conv_general_dilated` is what the device does",
+        ),
     ],
 )
 def test_refusals(call, message, model):

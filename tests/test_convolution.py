@@ -13,7 +13,12 @@ from tests.conftest import relative
 from tests.parts import load
 
 
-@given(rows=st.integers(1, 5), cols=st.integers(1, 5), seed=st.integers(0, 2**20), kind=st.sampled_from(["f", "c", "i"]))
+@given(
+    rows=st.integers(1, 5),
+    cols=st.integers(1, 5),
+    seed=st.integers(0, 2**20),
+    kind=st.sampled_from(["f", "c", "i"]),
+)
 @settings(max_examples=6, deadline=None)
 def test_against_scipy(rows, cols, seed, kind):
     rng = np.random.default_rng(seed)
@@ -27,7 +32,9 @@ def test_against_scipy(rows, cols, seed, kind):
     tolerance = 1e-5 * max(1.0, np.abs(x).max() * np.abs(w).max() * rows * cols)
     convolve = jax.jit(optics.convolve)
     np.testing.assert_allclose(convolve(x, w), wanted, atol=tolerance)
-    np.testing.assert_allclose(convolve(x, w, optics.presets.load("ideal", pixels=(rows, cols))), wanted, atol=tolerance)
+    np.testing.assert_allclose(
+        convolve(x, w, optics.presets.load("ideal", pixels=(rows, cols))), wanted, atol=tolerance
+    )
 
 
 def test_against_scipy_signal(key):
@@ -83,7 +90,10 @@ def test_ideal_gradient(key):
     mapped = jax.jit(jax.vmap(jax.grad(against(rule, device), 1), (0, None)))(jnp.stack([x, 2 * x]), w)
     assert mapped.shape == (2, 3, 5, 5) and np.all(np.isfinite(mapped))
     # The device and the key have no derivative.
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(lambda d: jnp.sum(rule(x, w, d, key))))(device)))
+    assert not any(
+        np.any(leaf)
+        for leaf in jax.tree.leaves(jax.jit(jax.grad(lambda d: jnp.sum(rule(x, w, d, key))))(device))
+    )
 
 
 def test_ideal_gradient_of_a_transform(key):
@@ -105,7 +115,9 @@ def test_ideal_gradient_under_shard_map(key):
     def loss(x, w):
         return jax.lax.psum(jnp.sum(rule(x, w, device, key) ** 2), "data")
 
-    sharded = jax.jit(jax.shard_map(jax.grad(loss, 1), mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec()))
+    sharded = jax.jit(
+        jax.shard_map(jax.grad(loss, 1), mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec())
+    )
     wanted = jax.jit(jax.grad(lambda w: jnp.sum(rule(x, w, device, key) ** 2)))(w)
     assert relative(sharded(x, w), wanted) <= 1e-4
 

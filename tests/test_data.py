@@ -24,7 +24,10 @@ def reviews():
     for split in ("train", "test"):
         for label, folder in ((1, "pos"), (0, "neg")):
             for i in range(12):
-                yield f"aclImdb/{split}/{folder}/{i}_{9 * label + 1}.txt", f"Number {i} <br /><br />{WORDS[label]}. " * (1 + i)
+                yield (
+                    f"aclImdb/{split}/{folder}/{i}_{9 * label + 1}.txt",
+                    f"Number {i} <br /><br />{WORDS[label]}. " * (1 + i),
+                )
     yield "aclImdb/train/unsup/0_0.txt", "not labelled"
     yield "aclImdb/README", "about"
 
@@ -55,7 +58,9 @@ def test_archive_folder_and_hub_layout_give_the_same(folder, tmp_path):
     from_archive = imdb.read(pack(tmp_path / "reviews.tar.gz", reversed(list(reviews()))), False)
     from_folder = imdb.read(folder, False)
     assert from_archive == from_folder
-    assert [len(from_folder[split][0]) for split in ("train", "test")] == [24, 24] and sum(from_folder["train"][1]) == 12
+    assert [len(from_folder[split][0]) for split in ("train", "test")] == [24, 24] and sum(
+        from_folder["train"][1]
+    ) == 12
     import pandas
 
     hub = tmp_path / "hub"
@@ -67,7 +72,11 @@ def test_archive_folder_and_hub_layout_give_the_same(folder, tmp_path):
 
 def test_load(folder):
     loaded = data.load(config(data_path=folder))
-    assert loaded.train.rows.shape == (22, 16) and loaded.validation.rows.shape == (2, 16) and loaded.test.rows.shape == (24, 16)
+    assert (
+        loaded.train.rows.shape == (22, 16)
+        and loaded.validation.rows.shape == (2, 16)
+        and loaded.test.rows.shape == (24, 16)
+    )
     assert loaded.classes == 2 and loaded.vocabulary <= 80 and loaded.train.rows.max() < loaded.vocabulary
     assert loaded.baseline["bag_of_words_accuracy"] == 1.0
     assert set(np.unique(loaded.test.labels)) == {0, 1}
@@ -93,7 +102,10 @@ def test_digits():
     loaded = data.load(resolve(Config(data="digits")))
     assert loaded.train.rows.shape[1:] == loaded.image == (8, 8) and loaded.vocabulary is None
     assert sum(len(split.labels) for split in (loaded.train, loaded.validation, loaded.test)) == 1797
-    assert len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows}) == 1797
+    assert (
+        len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows})
+        == 1797
+    )
 
 
 @pytest.fixture
@@ -132,11 +144,15 @@ def test_fashion_mnist_that_is_not_whole(fashion):
     whole = labels.read_bytes()
     for content in (whole[:-1], whole[:3], b"", whole.replace(bytes([0, 0, 8, 1]), bytes([0, 0, 13, 1]), 1)):
         labels.write_bytes(content)
-        refused("t10k-labels-idx1-ubyte is not an IDX file of bytes with 1 axes, or not a whole one; fetch it again")
+        refused(
+            "t10k-labels-idx1-ubyte is not an IDX file of bytes with 1 axes, or not a whole one; fetch it again"
+        )
     packed = images.read_bytes()
     for content in (packed[:50], b"no gzip"):
         images.write_bytes(content)
-        refused(r"train-images-idx3-ubyte.gz is not a readable gzip file, or not a whole one \(.*\); fetch it again")
+        refused(
+            r"train-images-idx3-ubyte.gz is not a readable gzip file, or not a whole one \(.*\); fetch it again"
+        )
     images.unlink()
     refused("`data_path` .* must hold train-images-idx3-ubyte.gz; name the folder of the four files")
     refused("or install the Debian package dataset-fashion-mnist", fashion / "nowhere")
@@ -144,7 +160,11 @@ def test_fashion_mnist_that_is_not_whole(fashion):
 
 def test_batches_cover_a_split_once():
     split = Split(np.arange(10, dtype=np.int32)[:, None], np.arange(10))
-    seen = [row for rows, _, weights in data.batches(split, 4, np.arange(10)[::-1]) for row in rows[weights > 0, 0]]
+    seen = [
+        row
+        for rows, _, weights in data.batches(split, 4, np.arange(10)[::-1])
+        for row in rows[weights > 0, 0]
+    ]
     assert seen == list(range(10))[::-1]
     assert {rows.shape for rows, _, _ in data.batches(split, 4)} == {(4, 1)}
 
@@ -163,13 +183,28 @@ def _archive_of(tmp_path, keep):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda t: t / "missing.tar.gz", r"`data_path` .*missing.tar.gz does not exist; give `data_path`: aclImdb_v1.tar.gz"),
-        (lambda t: _archive_of(t, lambda n: "unsup" in n), r"holds 0 positive and 0 negative reviews in train/"),
-        (lambda t: _archive_of(t, lambda n: "test/pos" not in n), r"holds 0 positive and 12 negative reviews in test/"),
-        (lambda t: t, r"holds 0 positive and 0 negative reviews in train/"),
-        (lambda t: (t / "x.tar.gz").write_bytes(b"not a tar") and t / "x.tar.gz", r"`data_path` .* is not a readable tar archive"),
         (
-            lambda t: pack(t / "y.tar.gz", reviews()).write_bytes((t / "y.tar.gz").read_bytes()[:300]) and t / "y.tar.gz",
+            lambda t: t / "missing.tar.gz",
+            r"`data_path` .*missing.tar.gz does not exist; give `data_path`: aclImdb_v1.tar.gz",
+        ),
+        (
+            lambda t: _archive_of(t, lambda n: "unsup" in n),
+            r"holds 0 positive and 0 negative reviews in train/",
+        ),
+        (
+            lambda t: _archive_of(t, lambda n: "test/pos" not in n),
+            r"holds 0 positive and 12 negative reviews in test/",
+        ),
+        (lambda t: t, r"holds 0 positive and 0 negative reviews in train/"),
+        (
+            lambda t: (t / "x.tar.gz").write_bytes(b"not a tar") and t / "x.tar.gz",
+            r"`data_path` .* is not a readable tar archive",
+        ),
+        (
+            lambda t: (
+                pack(t / "y.tar.gz", reviews()).write_bytes((t / "y.tar.gz").read_bytes()[:300])
+                and t / "y.tar.gz"
+            ),
             "is not a readable tar archive",
         ),
         (lambda t: (t / "z.parquet").write_bytes(b"no") and t, r"could not be loaded"),
@@ -189,12 +224,17 @@ def test_text_that_is_not_utf8(packed, folder, tmp_path):
         path = tmp_path / "reviews.tar"
         with tarfile.open(path, "w") as archive:
             archive.add(folder, "aclImdb")
-    with pytest.raises(ValueError, match=r"`data_path`: .*train/pos/3_10.txt is not UTF-8 text \(.* at byte 3\); convert or remove it"):
+    with pytest.raises(
+        ValueError,
+        match=r"`data_path`: .*train/pos/3_10.txt is not UTF-8 text \(.* at byte 3\); convert or remove it",
+    ):
         imdb.read(path, False)
 
 
 def test_too_few_rows_for_validation():
-    with pytest.raises(ValueError, match="`data_path` has too few rows to set 10% aside for validation, got 4"):
+    with pytest.raises(
+        ValueError, match="`data_path` has too few rows to set 10% aside for validation, got 4"
+    ):
         data.dataset.hold_out(Split(np.zeros((4, 2)), np.zeros(4, int)), 0.1, 0)
     with pytest.raises(ValueError, match="too few rows to set 10% aside for validation, got 8"):
         data.dataset.hold_out(Split(np.zeros((8, 2)), np.arange(8) % 2), 0.1, 0, neighbours=True)
@@ -215,7 +255,11 @@ def test_the_hub_not_installed(monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "labels", "message"),
     [
-        (np.array([[[1.0], [np.nan]]]), np.array([0]), r"`rows` must be finite, got nan at index \(0, 1, 0\); remove or repair that row"),
+        (
+            np.array([[[1.0], [np.nan]]]),
+            np.array([0]),
+            r"`rows` must be finite, got nan at index \(0, 1, 0\); remove or repair that row",
+        ),
         (np.array([[[1.0], [np.inf]]]), np.array([0]), r"`rows` must be finite, got inf"),
         (np.zeros((0, 2)), np.zeros(0, int), "`rows` and `labels` must be as many, and some; got 0 and 0"),
         (np.zeros((2, 2)), np.zeros(3, int), "got 2 and 3"),

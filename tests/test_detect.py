@@ -74,7 +74,9 @@ def test_frames_of_a_device_are_within_full_scale(name, n):
     rng = np.random.default_rng(0)
     slm = rng.random((20, 1, n)) * np.exp(2j * np.pi * rng.random((20, 1, n)))
     slm[0], slm[1] = 1, (-1.0) ** np.arange(n)
-    z = scipy.fft.fftshift(scipy.fft.fft(scipy.fft.ifftshift(slm, -1)), -1) / np.sum(np.abs(slm), -1, keepdims=True)
+    z = scipy.fft.fftshift(scipy.fft.fft(scipy.fft.ifftshift(slm, -1)), -1) / np.sum(
+        np.abs(slm), -1, keepdims=True
+    )
     frames = jax.jit(lambda z: ALL[name].frames(z))(jnp.asarray(z, jnp.complex64))
     assert np.max(frames) <= 1 + 1e-6
     assert np.min(frames) >= (-1 if ALL[name].signed else 0) - 1e-6
@@ -92,7 +94,10 @@ def test_no_nan_gradient_at_zero(name):
     assert np.isfinite(value) and np.all(np.isfinite(slope))
 
 
-@pytest.mark.parametrize("measurement", [detect.PhaseShifting(2), detect.Offset(1.0), detect.Offset(1.5), detect.Intensity(lambda a: a)])
+@pytest.mark.parametrize(
+    "measurement",
+    [detect.PhaseShifting(2), detect.Offset(1.0), detect.Offset(1.5), detect.Intensity(lambda a: a)],
+)
 def test_no_nan_gradient_where_noise_made_light_negative(measurement):
     dark = jnp.asarray([[[-0.1, 0, 0]]] * (1 if isinstance(measurement, detect.Intensity) else 2))
     for frames in (dark, dark[:1]) if isinstance(measurement, detect.Offset) else (dark,):
@@ -133,7 +138,9 @@ def test_two_frames_against_the_quadratic_equation():
     m = np.min(np.roots([2, -(2 * a + 2 * b + 4 * r**2), a**2 + b**2]).real)
     wanted = ((a - m) + 1j * (b - m)) / (2 * r)
     assert wanted == pytest.approx(z, abs=1e-5)
-    assert detect.PhaseShifting(2).field(jnp.asarray(frames, jnp.float32)[:, None, None] / (1 + r) ** 2)[0, 0] == pytest.approx(z, abs=1e-5)
+    assert detect.PhaseShifting(2).field(jnp.asarray(frames, jnp.float32)[:, None, None] / (1 + r) ** 2)[
+        0, 0
+    ] == pytest.approx(z, abs=1e-5)
 
 
 def test_unequal_steps_against_least_squares():
@@ -186,7 +193,10 @@ def test_off_axis_between_pixels():
         z = np.exp(-2j * np.pi * order * np.arange(n) / n)
         x = np.arange(s * n) / s
         carrier = n + (n - 1) // 2
-        wanted = np.abs(np.exp(-2j * np.pi * order * x / n) + r * np.exp(-2j * np.pi * carrier * x / n)) ** 2 / (1 + r) ** 2
+        wanted = (
+            np.abs(np.exp(-2j * np.pi * order * x / n) + r * np.exp(-2j * np.pi * carrier * x / n)) ** 2
+            / (1 + r) ** 2
+        )
         sharp = detect.OffAxis(s, reference=r, fill=1e-3).frames(jnp.asarray(z)[None])
         np.testing.assert_allclose(sharp[0, 0], wanted, atol=1e-5)
         # An open column of the camera lowers the contrast by the sinc of its share of a fringe.
@@ -249,19 +259,40 @@ def test_a_device_with_it_is_exact(name, key):
         (lambda: detect.PhaseShifting(1), "`steps` must be a whole number of at least 2, got 1"),
         (lambda: detect.PhaseShifting(4.0), "`steps` must be a whole number of at least 2, got 4.0"),
         (lambda: detect.PhaseShifting(4, reference=0.0), "`reference` must be finite and above 0"),
-        (lambda: detect.PhaseShifting(2, reference=1.4), "`reference` must be at least √2 ≈ 1.41421 with 2 steps, got 1.4"),
-        (lambda: detect.PhaseShifting(phases=(0.0, 1.0)), "`phases` must be at least 3 in one row, got shape \\(2,\\); two frames are"),
-        (lambda: detect.PhaseShifting(phases=1.0), "`phases` must be at least 3 in one row, got shape \\(\\)"),
+        (
+            lambda: detect.PhaseShifting(2, reference=1.4),
+            "`reference` must be at least √2 ≈ 1.41421 with 2 steps, got 1.4",
+        ),
+        (
+            lambda: detect.PhaseShifting(phases=(0.0, 1.0)),
+            "`phases` must be at least 3 in one row, got shape \\(2,\\); two frames are",
+        ),
+        (
+            lambda: detect.PhaseShifting(phases=1.0),
+            "`phases` must be at least 3 in one row, got shape \\(\\)",
+        ),
         (lambda: detect.PhaseShifting(phases=(0.0, np.inf, 1.0)), "`phases` must be finite rad"),
-        (lambda: detect.PhaseShifting(phases=(0.0, 2 * np.pi, 1.0, 1.0)), "`phases` must differ, three of them modulo 2π"),
-        (lambda: detect.PhaseShifting(3, phases=(0.0, 1.0, 2.0, 3.0)), "`steps` must be the number of `phases`, 4, or be left out, got 3"),
+        (
+            lambda: detect.PhaseShifting(phases=(0.0, 2 * np.pi, 1.0, 1.0)),
+            "`phases` must differ, three of them modulo 2π",
+        ),
+        (
+            lambda: detect.PhaseShifting(3, phases=(0.0, 1.0, 2.0, 3.0)),
+            "`steps` must be the number of `phases`, 4, or be left out, got 3",
+        ),
         (lambda: detect.Balanced(-1.0), "`reference` must be finite and above 0, got -1"),
         (lambda: detect.Offset(0.9), "`offset` must be finite and at least 1, got 0.9"),
-        (lambda: detect.Offset(1.2).frames(jnp.zeros((2, 2), complex)), "`offset` must be at least √2 ≈ 1.41421 for complex fields"),
+        (
+            lambda: detect.Offset(1.2).frames(jnp.zeros((2, 2), complex)),
+            "`offset` must be at least √2 ≈ 1.41421 for complex fields",
+        ),
         (lambda: detect.OffAxis(3), "`oversampling` must be a whole number of at least 4, got 3"),
         (lambda: detect.OffAxis(reference=np.nan), "`reference` must be finite and above 0"),
         (lambda: detect.OffAxis(fill=0.0), "`fill` must be finite and above 0 and at most 1, got 0"),
-        (lambda: detect.OffAxis().field(jnp.zeros((1, 2, 6))), "`frames` must have a multiple of 4 columns, got 6"),
+        (
+            lambda: detect.OffAxis().field(jnp.zeros((1, 2, 6))),
+            "`frames` must have a multiple of 4 columns, got 6",
+        ),
         (lambda: detect.Intensity(3), "`retrieve` must map amplitudes to a field, .* got 3"),
         (lambda: detect.Intensity(detect.Coherent), "`retrieve` must map amplitudes to a field"),
     ],

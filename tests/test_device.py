@@ -36,12 +36,18 @@ def named(request):
 
 def _uncalibrated_scale(device):
     """A lens without calibration dims: undo the common factor, so that errors are the optics' own."""
-    return optics.calibrate(device) if isinstance(getattr(device, "optics", None), optics.FourierLens) else device
+    return (
+        optics.calibrate(device)
+        if isinstance(getattr(device, "optics", None), optics.FourierLens)
+        else device
+    )
 
 
 def planes(device, key):
     """x with a leading axis that w does not have, and the other way round."""
-    return jax.random.normal(key, (3, 1, *device.shape)), jax.random.normal(jax.random.fold_in(key, 1), (2, *device.shape))
+    return jax.random.normal(key, (3, 1, *device.shape)), jax.random.normal(
+        jax.random.fold_in(key, 1), (2, *device.shape)
+    )
 
 
 def exact(x, w):
@@ -140,7 +146,9 @@ def test_full_scale_has_room_for_rounding_and_noise(key):
     device = load("engine11", level="ideal")
     uneven, constant = jnp.full((11, 11), 0.5).at[0, 0].set(1), jnp.ones((11, 11))
     for a in (uneven, constant):
-        shots = jax.jit(jax.vmap(lambda k: optics.transform(a, device, k)[0, 0].real))(jax.random.split(key, 2000))  # noqa: B023
+        shots = jax.jit(jax.vmap(lambda k: optics.transform(a, device, k)[0, 0].real))(
+            jax.random.split(key, 2000)
+        )
         expected = optics.transform(a, device)[0, 0].real
         wanted = jnp.sum(device.slm[0](a, None)) / 11
         assert abs(expected - wanted) <= 0.002 * wanted
@@ -162,7 +170,14 @@ def test_one_trace_for_a_sweep(key):
 
     for photons in (1e2, 1e3, 1e4):
         run(with_photons(jnp.float32(photons)))
-    run(optics.FourierProcessor(device.optics, device.measurement, device.slm, (*device.camera[:2], effects.Shot(5), *device.camera[3:])))
+    run(
+        optics.FourierProcessor(
+            device.optics,
+            device.measurement,
+            device.slm,
+            (*device.camera[:2], effects.Shot(5), *device.camera[3:]),
+        )
+    )
     assert traces == 1
     swept = jax.vmap(lambda p: run(with_photons(p)))(jnp.array([1e2, 1e4]))
     assert swept.shape == (2, 6, 6)
@@ -215,7 +230,10 @@ def test_every_effect_on_every_measurement_that_it_fits(effect, measurement, key
     parts = dict(optics=optics.dft(4), measurement=MEASUREMENTS[measurement], camera=(EFFECTS[effect],))
     unfit = EFFECTS[effect].signed not in (None, MEASUREMENTS[measurement].signed)
     if unfit or effect in MODULATIONS:
-        with pytest.raises(ValueError, match=f"`camera` cannot hold {type(EFFECTS[effect]).__name__}: (the frames of|it acts on light)"):
+        with pytest.raises(
+            ValueError,
+            match=f"`camera` cannot hold {type(EFFECTS[effect]).__name__}: (the frames of|it acts on light)",
+        ):
             optics.FourierProcessor(**parts)
         return
     device = optics.FourierProcessor(**parts)
@@ -266,7 +284,9 @@ def test_gradients_against_finite_differences(name):
     slope = jax.jit(jax.grad(loss, (0, 1)))(x, w, device)
     dx, dw = jax.random.normal(jax.random.key(1), x.shape), jax.random.normal(jax.random.key(2), w.shape)
     step = 1e-5
-    numeric = (loss(x + step * dx, w + step * dw, device) - loss(x - step * dx, w - step * dw, device)) / (2 * step)
+    numeric = (loss(x + step * dx, w + step * dw, device) - loss(x - step * dx, w - step * dw, device)) / (
+        2 * step
+    )
     assert np.isclose(jnp.vdot(slope[0], dx) + jnp.vdot(slope[1], dw), numeric, rtol=1e-6)
 
 
@@ -274,7 +294,10 @@ def test_gradient_through_noise_and_converters_is_near_the_exact_one(key):
     device = load("engine11")
     x, w = jax.random.normal(key, (64, 1, 11, 11)), jax.random.normal(key, (8, 11, 11))
     target = jax.random.normal(jax.random.fold_in(key, 3), (64, 8, 11, 11))
-    through, ideal = (jax.jit(jax.grad(lambda w: jnp.vdot(target, optics.convolve(x, w, d, key))))(w) for d in (device, None))  # noqa: B023
+    through, ideal = (
+        jax.jit(jax.grad(lambda w: jnp.vdot(target, optics.convolve(x, w, d, key))))(w)
+        for d in (device, None)
+    )
     assert relative(through, ideal) < 0.1
 
 
@@ -286,24 +309,51 @@ def test_gradient_through_noise_and_converters_is_near_the_exact_one(key):
             lambda d: optics.convolve(jnp.ones((11, 11)), jnp.ones((3, 3)), d),
             r"`x` and `w` must agree in their last two axes, got \(11, 11\) and \(3, 3\)",
         ),
-        (lambda d: optics.convolve(jnp.ones((8, 16)), jnp.ones((8, 16)), d), "`x` has planes of 8×16 but the device has 11×11 pixels"),
-        (lambda d: optics.transform(jnp.ones((2, 8, 8)), d), "`a` has planes of 8×8 but the device has 11×11"),
-        (lambda d: optics.FourierProcessor(d.optics, pre=jnp.ones((3, 3))), r"`pre` must be a scalar or have the shape \(11, 11\)"),
+        (
+            lambda d: optics.convolve(jnp.ones((8, 16)), jnp.ones((8, 16)), d),
+            "`x` has planes of 8×16 but the device has 11×11 pixels",
+        ),
+        (
+            lambda d: optics.transform(jnp.ones((2, 8, 8)), d),
+            "`a` has planes of 8×8 but the device has 11×11",
+        ),
+        (
+            lambda d: optics.FourierProcessor(d.optics, pre=jnp.ones((3, 3))),
+            r"`pre` must be a scalar or have the shape \(11, 11\)",
+        ),
         (lambda d: optics.FourierProcessor(d.optics, peak=0.0), "`peak` must be finite and above 0"),
-        (lambda d: optics.FourierProcessor(d.optics, camera=effects.Read(0.1)), r"`camera` must be a tuple of effects .*, got Read"),
-        (lambda d: optics.FourierProcessor(d.optics, slm=(effects.Quantize(8),)), "`slm` cannot hold Quantize: amplitudes are signed"),
+        (
+            lambda d: optics.FourierProcessor(d.optics, camera=effects.Read(0.1)),
+            r"`camera` must be a tuple of effects .*, got Read",
+        ),
+        (
+            lambda d: optics.FourierProcessor(d.optics, slm=(effects.Quantize(8),)),
+            "`slm` cannot hold Quantize: amplitudes are signed",
+        ),
         (lambda d: optics.FourierProcessor(d.optics, slm=(effects.Read(0.1),)), "`slm` cannot hold Read"),
         (lambda d: optics.FourierProcessor(d.optics, optics.Coherent), "`measurement` must be one, such as"),
-        (lambda d: optics.FourierProcessor(d.optics, headroom=0.9), "`headroom` must be finite and at least 1, got 0.9"),
+        (
+            lambda d: optics.FourierProcessor(d.optics, headroom=0.9),
+            "`headroom` must be finite and at least 1, got 0.9",
+        ),
         (lambda d: optics.FourierProcessor(d.optics, pre=jnp.nan), "`pre` must be finite, got nan"),
         (
             lambda d: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), "engine11"),
             "`device` must be None or a device, .*got 'engine11'",
         ),
-        (lambda d: optics.transform(jnp.ones((11, 11)), optics.FourierProcessor), "`device` must be None or a device"),
-        (lambda d: optics.convolve(jnp.ones((2, 11, 11)), jnp.ones((3, 11, 11)), d), "`x` and `w` must broadcast in their leading axes"),
+        (
+            lambda d: optics.transform(jnp.ones((11, 11)), optics.FourierProcessor),
+            "`device` must be None or a device",
+        ),
+        (
+            lambda d: optics.convolve(jnp.ones((2, 11, 11)), jnp.ones((3, 11, 11)), d),
+            "`x` and `w` must broadcast in their leading axes",
+        ),
         (lambda d: d.transform(jnp.ones((2, 8))), "`a` has planes of 2×8 but the device has 11×11"),
-        (lambda d: optics.FourierProcessor(d.optics, camera=(0.1,)), "`camera` must be a tuple of effects from `optics.effects`, got 0.1"),
+        (
+            lambda d: optics.FourierProcessor(d.optics, camera=(0.1,)),
+            "`camera` must be a tuple of effects from `optics.effects`, got 0.1",
+        ),
     ],
 )
 def test_refusals(call, message):

@@ -32,10 +32,19 @@ def lines(folder):
 
 def start(out, run, virtual=1, **more):
     values = run | {"out": out} | more
-    arguments = [part for n, v in values.items() for part in (f"--{n.replace('_', '-')}", *map(str, v if isinstance(v, tuple) else (v,)))]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": f"--xla_force_host_platform_device_count={virtual}"}
+    arguments = [
+        part
+        for n, v in values.items()
+        for part in (f"--{n.replace('_', '-')}", *map(str, v if isinstance(v, tuple) else (v,)))
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={virtual}",
+    }
     command = [sys.executable, "-m", "nets.train", *arguments, "--no-progress", "--cache", "None"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def together(out, run, virtual=1, **more):
@@ -63,7 +72,14 @@ def assert_same(folder, reference, count=2 * 11 + 3):
             assert one[name] == pytest.approx(other[name], abs=1e-5), (one, other)
     a, b = best(folder), best(reference)
     # Taps that lie off the image and a scale before a normalisation have no slope but rounding, which Adam makes large.
-    assert max(np.abs(a[name] - b[name]).max() for name in a if "relative" not in name and "value_norm.scale" not in name) <= 1e-4
+    assert (
+        max(
+            np.abs(a[name] - b[name]).max()
+            for name in a
+            if "relative" not in name and "value_norm.scale" not in name
+        )
+        <= 1e-4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +107,8 @@ def test_eight_devices_give_the_curve_of_one(single, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("run", "virtual"), [(LINEAR, 4), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((LINEAR, 1), (RESNET, 4)))]
+    ("run", "virtual"),
+    [(LINEAR, 4), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((LINEAR, 1), (RESNET, 4)))],
 )
 def test_two_processes_give_the_curve_of_one(run, virtual, single, tmp_path):
     for process in together(tmp_path / "run", run, virtual):
@@ -152,9 +169,14 @@ train.fit(Config(**LAMBDA | two, out=folder / "broken"))
 @pytest.mark.slow
 def test_two_devices_of_one_process(tmp_path):
     data_path = reviews.write(tmp_path / "aclImdb")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
     command = [sys.executable, "-c", ON_TWO, str(tmp_path)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     for run in (LAMBDA, BUCKETS):  # beside it
         train.fit(Config(**run, data_path=data_path, out=tmp_path / f"{run['model']}-1"))
     status, _, error = finish(process)

@@ -18,7 +18,11 @@ def test_statistics_of_the_histories(relaxation, key):
     draw = jax.jit(lambda key: effects.draw_drift(key, (100, 100), diffusion, duration, moments, relaxation))
     phase = np.asarray(draw(key), float)
     time = np.linspace(0, duration, moments)
-    wanted = diffusion * time if np.isinf(relaxation) else diffusion * relaxation / 2 * (1 - np.exp(-2 * time / relaxation))
+    wanted = (
+        diffusion * time
+        if np.isinf(relaxation)
+        else diffusion * relaxation / 2 * (1 - np.exp(-2 * time / relaxation))
+    )
     assert phase.shape == (moments, 100, 100) and not np.any(phase[0])
     # 10⁴ histories give a variance to √(2 / 10⁴).
     np.testing.assert_allclose(np.var(phase[1:], axis=(1, 2)), wanted[1:], rtol=5 * np.sqrt(2e-4))
@@ -35,7 +39,9 @@ def test_phase_and_amplitude_at_a_time():
         np.testing.assert_allclose(drift(LIGHT, None), wanted, atol=1e-6)
         # The history of the unit, not of the shot.
         np.testing.assert_array_equal(drift(LIGHT, jax.random.key(1)), drift(LIGHT, None))
-    assert drift.fading.shape == () and effects.Drift(phase, 20.0, fading=jnp.zeros((3, 4)))(LIGHT, None).shape == (3, 4)
+    assert drift.fading.shape == () and effects.Drift(phase, 20.0, fading=jnp.zeros((3, 4)))(
+        LIGHT, None
+    ).shape == (3, 4)
 
 
 def test_a_sweep_over_time_compiles_once(key):
@@ -57,7 +63,9 @@ def test_a_sweep_over_time_compiles_once(key):
 
 def drifting(key, n=4):
     history = effects.draw_drift(key, (n, n), 1e-3, 100.0)
-    return optics.FourierProcessor(optics.dft(n), slm=(effects.Drift(history, 100.0, fading=-1e-4),), camera=(effects.Read(1e-4),))
+    return optics.FourierProcessor(
+        optics.dft(n), slm=(effects.Drift(history, 100.0, fading=-1e-4),), camera=(effects.Read(1e-4),)
+    )
 
 
 def error_by_hand(device, time):
@@ -65,7 +73,9 @@ def error_by_hand(device, time):
     x, w = np.asarray(jax.random.normal(jax.random.split(jax.random.key(0))[0], (2, 8, 4, 4)), float)
     drift, axes = device.slm[0], (-2, -1)
     place = time / 100 * 256
-    phase = np.array([np.interp(place, np.arange(257), line) for line in np.asarray(drift.phase, float).reshape(257, 16).T]).reshape(4, 4)
+    phase = np.array(
+        [np.interp(place, np.arange(257), line) for line in np.asarray(drift.phase, float).reshape(257, 16).T]
+    ).reshape(4, 4)
     emitters = (1 - 1e-4 * time) * np.exp(1j * phase)
 
     def transform(a):
@@ -93,18 +103,39 @@ def test_the_error_grows_and_a_schedule_of_calibrations_holds_it_down(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: effects.Drift(jnp.zeros((1, 2, 2)), 1.0), r"`phase` must have the shape \(moments, rows, columns\)"),
+        (
+            lambda d: effects.Drift(jnp.zeros((1, 2, 2)), 1.0),
+            r"`phase` must have the shape \(moments, rows, columns\)",
+        ),
         (lambda d: effects.Drift(jnp.full((2, 2, 2), jnp.nan), 1.0), "`phase` must be finite"),
         (lambda d: effects.Drift(jnp.zeros((2, 2, 2)), 0.0), "`duration` must be finite and above 0 s"),
-        (lambda d: effects.Drift(jnp.zeros((2, 2, 2)), 1.0, 2.0), "`time` must be finite and at least 0 and at most 1 s, got 2"),
+        (
+            lambda d: effects.Drift(jnp.zeros((2, 2, 2)), 1.0, 2.0),
+            "`time` must be finite and at least 0 and at most 1 s, got 2",
+        ),
         (lambda d: effects.Drift(jnp.zeros((2, 2, 2)), 1.0, fading=jnp.inf), "`fading` must be finite"),
         (lambda d: effects.draw_drift(jax.random.key(0), (2, 2), -1.0, 1.0), "`diffusion` must be"),
         (lambda d: effects.draw_drift(jax.random.key(0), (2, 2), 1.0, 0.0), "`duration` must be"),
-        (lambda d: effects.draw_drift(jax.random.key(0), (2, 2), 1.0, 1.0, 1), "`moments` must be a whole number of at least 2"),
-        (lambda d: effects.draw_drift(jax.random.key(0), (2, 2), 1.0, 1.0, relaxation=0.0), "`relaxation` must be above 0 s"),
-        (lambda d: aging.aged(eqx.tree_at(lambda d: d.slm, d, ()), 1.0), "`device` must have an `effects.Drift`"),
-        (lambda d: aging.error_over_time(eqx.tree_at(lambda d: d.slm, d, ()), [0.0], 1.0), "`device` must have an `effects.Drift`"),
-        (lambda d: aging.error_over_time(d, [0.0, 101.0], 10.0), "`times` must be one row of times from 0 to 100 s"),
+        (
+            lambda d: effects.draw_drift(jax.random.key(0), (2, 2), 1.0, 1.0, 1),
+            "`moments` must be a whole number of at least 2",
+        ),
+        (
+            lambda d: effects.draw_drift(jax.random.key(0), (2, 2), 1.0, 1.0, relaxation=0.0),
+            "`relaxation` must be above 0 s",
+        ),
+        (
+            lambda d: aging.aged(eqx.tree_at(lambda d: d.slm, d, ()), 1.0),
+            "`device` must have an `effects.Drift`",
+        ),
+        (
+            lambda d: aging.error_over_time(eqx.tree_at(lambda d: d.slm, d, ()), [0.0], 1.0),
+            "`device` must have an `effects.Drift`",
+        ),
+        (
+            lambda d: aging.error_over_time(d, [0.0, 101.0], 10.0),
+            "`times` must be one row of times from 0 to 100 s",
+        ),
         (lambda d: aging.error_over_time(d, [0.0], 0.0), "`every` must be finite and above 0 s"),
         (lambda d: aging.error_over_time(d, [0.0], 1.0, planes=0), "`planes` must be a whole number"),
         (lambda d: aging.error_over_time(d, [0.0], 1.0, "phase"), "`compensation` must be one of"),

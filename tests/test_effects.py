@@ -16,7 +16,16 @@ from tests.parts import EFFECTS, LIMITS
 VALUE = jnp.linspace(0.05, 0.95, 30).reshape(5, 6)
 # Light has a phase too: all round the circle, and a little beyond the drive's seam at 0.
 LIGHT = VALUE * jnp.exp(2j * jnp.pi * jnp.linspace(-0.01, 0.97, 30).reshape(6, 5).T)
-RANDOM = ("shot", "exact shot", "balanced shot", "read", "flicker", "flicker out of step", "laser", "wandering laser")
+RANDOM = (
+    "shot",
+    "exact shot",
+    "balanced shot",
+    "read",
+    "flicker",
+    "flicker out of step",
+    "laser",
+    "wandering laser",
+)
 
 # Compiled once per kind of effect: one operation at a time would compile each of them.
 act = jax.jit(lambda effect, value, key: effect(value, key))
@@ -42,8 +51,14 @@ def value_of(effect):
 def test_every_effect_has_its_limit():
     assert EFFECTS.keys() == LIMITS.keys()
     kinds = (effects.Effect, effects.Noise, effects.Modulation)
-    exported = {name for name, thing in vars(effects).items() if isinstance(thing, type) and issubclass(thing, effects.Effect)}
-    assert exported - {kind.__name__ for kind in kinds} == {type(effect).__name__ for effect in EFFECTS.values()}
+    exported = {
+        name
+        for name, thing in vars(effects).items()
+        if isinstance(thing, type) and issubclass(thing, effects.Effect)
+    }
+    assert exported - {kind.__name__ for kind in kinds} == {
+        type(effect).__name__ for effect in EFFECTS.values()
+    }
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -111,7 +126,9 @@ def test_gradients_with_respect_to_the_noise_itself(key):
     (_, (_, of_shot)), more, less = (slopes(effects.Shot(p), VALUE, key) for p in (1e3, 1010.0, 990.0))
     assert of_shot.photons == pytest.approx(float(more[0] - less[0]) / 20, rel=0.05)
     for shot in (effects.Shot(1e3), effects.Shot(1e3, exact=True)):
-        without = jax.jit(jax.grad(lambda s: jnp.sum(effects.apply((shot, effects.Read(s)), VALUE, key))))(0.0)  # noqa: B023
+        without = jax.jit(jax.grad(lambda s: jnp.sum(effects.apply((shot, effects.Read(s)), VALUE, key))))(
+            0.0
+        )
         assert np.isfinite(without)
 
 
@@ -149,7 +166,11 @@ def test_neighbouring_gaussian_noise_is_drawn_once_with_the_sum_of_variances(key
 
 def test_an_effect_behind_leaves_the_draws_before_it_alone(key):
     chain = (effects.Read(0.1), effects.Gain(1.0), effects.Read(0.2))
-    np.testing.assert_allclose(effects.apply((*chain, effects.Dark(0.5)), VALUE, key), effects.apply(chain, VALUE, key) + 0.5, rtol=1e-6)
+    np.testing.assert_allclose(
+        effects.apply((*chain, effects.Dark(0.5)), VALUE, key),
+        effects.apply(chain, VALUE, key) + 0.5,
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("bits", [1, 2, 5, 8])
@@ -197,7 +218,10 @@ def test_gradients_within_and_beyond_the_range():
         (lambda: effects.Gain(float("nan")), "`gain` must be finite"),
         (lambda: effects.Bias(np.array([0.1, np.inf])), "`level` must be finite"),
         (lambda: effects.StuckPixels([[0.0, 1.5]]), "`mask` must be finite and at least 0 and at most 1"),
-        (lambda: effects.StuckPixels(1.0), r"`mask` must be a map of shape \(rows, columns\), got shape \(\)"),
+        (
+            lambda: effects.StuckPixels(1.0),
+            r"`mask` must be a map of shape \(rows, columns\), got shape \(\)",
+        ),
         (lambda: effects.StuckPixels([[1.0]], np.nan), "`stuck` must be finite"),
         (lambda: effects.Saturate(0.0), "`level` must be finite and above 0"),
         (lambda: effects.Quantize(0), "`bits` must be a whole number of at least 1 and at most 16, got 0"),
@@ -232,5 +256,7 @@ def test_bits_go_back_into_their_constructor_and_stay_whole():
     for bad in (7.5, 0, 17, "8", True, [8]):
         with pytest.raises(ValueError, match="`bits` must be a whole number"):
             effects.Quantize(bad)
-    swept = jax.vmap(lambda bits: optics.presets.load("engine11", pixels=2, dac_bits=bits).slm[0].bits)(jnp.array([4.0, 8.0]))
+    swept = jax.vmap(lambda bits: optics.presets.load("engine11", pixels=2, dac_bits=bits).slm[0].bits)(
+        jnp.array([4.0, 8.0])
+    )
     np.testing.assert_array_equal(swept, [4, 8])

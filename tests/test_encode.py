@@ -74,7 +74,9 @@ def test_what_is_encoded_comes_back(name, numbers):
     for one, wanted in zip(found, numbers, strict=True):
         assert relative(one, wanted) <= (1e-3 if isinstance(encoder, encode.BitPlanes) else 2e-6)
     # Scale is per example.
-    np.testing.assert_allclose(through(encoder, numbers * jnp.array([1, 0])[:, None, None])[2][0], found[0], atol=1e-6)
+    np.testing.assert_allclose(
+        through(encoder, numbers * jnp.array([1, 0])[:, None, None])[2][0], found[0], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -100,7 +102,9 @@ def test_amplitudes_are_not_negative(numbers):
     assert np.min(drive) >= 0 and np.max(drive) == 1
     np.testing.assert_allclose(scale[:, 0, 0], np.max(np.abs(numbers.real), (1, 2)), rtol=1e-6)
     assert relative(found, numbers.real) <= 1e-6
-    slope = jax.grad(lambda a: jnp.sum(encode.Amplitude(2).combine(encode.Amplitude(2).encode(a)[0])))(jnp.zeros((2, 2)))
+    slope = jax.grad(lambda a: jnp.sum(encode.Amplitude(2).combine(encode.Amplitude(2).encode(a)[0])))(
+        jnp.zeros((2, 2))
+    )
     np.testing.assert_array_equal(slope, 1)
     drive, scale, found = through(encode.Amplitude(1), numbers.real)
     np.testing.assert_allclose(found, np.maximum(numbers.real, 0), rtol=1e-6)
@@ -262,12 +266,18 @@ def test_double_precision_stays(x64):
     ("call", "message"),
     [
         (lambda: encode.Amplitude(5), "`frames` must be a whole number of at least 1 and at most 4, got 5"),
-        (lambda: encode.Amplitude(2).encode(jnp.ones((2, 2)) * 1j), "`a` must be real for 2 frames, got complex64; `Amplitude\\(3\\)`"),
+        (
+            lambda: encode.Amplitude(2).encode(jnp.ones((2, 2)) * 1j),
+            "`a` must be real for 2 frames, got complex64; `Amplitude\\(3\\)`",
+        ),
         (lambda: encode.BitPlanes(8, 1).encode(jnp.ones((2, 2)) * 1j), "`a` must be real for 1 frames"),
         (lambda: encode.DoublePhase("stripes"), '`layout` must be "pair" or "checkerboard", got \'stripes\''),
         (lambda: encode.DoublePhase(frames=3), "`frames` must be 1, or 2 to exchange the phases, got 3"),
         (lambda: encode.Blazed(2), "`period` must be a whole number of at least 3, got 2"),
-        (lambda: encode.Blazed(4, frames=2), "`frames` must be 1, or 4 to move the grating through its period, got 2"),
+        (
+            lambda: encode.Blazed(4, frames=2),
+            "`frames` must be 1, or 4 to move the grating through its period, got 2",
+        ),
         (lambda: encode.Superpixel(1), "`size` must be a whole number of at least 2, got 1"),
         (lambda: encode.BitPlanes(0), "`bits` must be a whole number of at least 1 and at most 16, got 0"),
         (lambda: encode.BitPlanes(8, 5), "`parts` must be a whole number of at least 1 and at most 4, got 5"),

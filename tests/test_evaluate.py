@@ -21,14 +21,20 @@ from tests.parts import load
 def run(tmp_path_factory):
     """A small network of 11×11 planes, trained exactly."""
     out = tmp_path_factory.mktemp("run") / "run"
-    train.fit(Config(device="none", heads=1, kernel=(3, 3), epochs=3, batch_size=128, patch=4, progress=False, out=out))
+    train.fit(
+        Config(
+            device="none", heads=1, kernel=(3, 3), epochs=3, batch_size=128, patch=4, progress=False, out=out
+        )
+    )
     return out
 
 
 def test_the_same_device_gives_what_training_gave(run):
     (row,) = evaluate.evaluate(run)
     final = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    assert row["accuracy"] == pytest.approx(final["test_accuracy"], abs=1e-9) and row["loss"] == pytest.approx(final["test_loss"], rel=1e-5)
+    assert row["accuracy"] == pytest.approx(final["test_accuracy"], abs=1e-9) and row[
+        "loss"
+    ] == pytest.approx(final["test_loss"], rel=1e-5)
     with np.load(run / "predictions.npz") as kept:
         assert np.array_equal(kept["predicted"], row["predicted"])
 
@@ -38,13 +44,17 @@ def test_a_sweep_is_traced_once_and_written(run, monkeypatch, capsys):
     monkeypatch.setattr(steps, "sums", lambda *arguments: traces.append(1) or sums(*arguments))
     photons = (1e1, 1e3, 1e5, 1e8)
     sweep = f"photons={','.join(map(str, photons))}"
-    assert evaluate.main([str(run), "--device", "engine11", "--sweep", sweep, "--no-progress"]) == 0, capsys.readouterr().err
+    assert evaluate.main([str(run), "--device", "engine11", "--sweep", sweep, "--no-progress"]) == 0, (
+        capsys.readouterr().err
+    )
     assert len(traces) == 1
     printed = capsys.readouterr().out.splitlines()
     written = json.loads((run / "evaluate.json").read_text())
     assert len(printed) == 5 and {"rows", "versions", "machine", "seed", "commit"} <= written.keys()
     rows = written["rows"]
-    assert [row["value"] for row in rows] == list(photons) and all(len(row["predicted"]) == len(written["labels"]) == 359 for row in rows)
+    assert [row["value"] for row in rows] == list(photons) and all(
+        len(row["predicted"]) == len(written["labels"]) == 359 for row in rows
+    )
     for row, line in zip(rows, printed[1:], strict=True):
         assert row["accuracy"] == pytest.approx(np.mean(np.equal(row["predicted"], written["labels"])))
         assert f"{row['accuracy']:.4f}" in line
@@ -60,7 +70,10 @@ def test_a_sweep_is_traced_once_and_written(run, monkeypatch, capsys):
     [
         (["--device", "engine12"], "`device` must be none or a preset"),
         (["--sweep", "photons=1,2"], "`sweep` photons needs a device; set `device` to a preset"),
-        (["--device", "engine11", "--sweep", "photons"], "`sweep` must be FIELD=V1,V2,… with numbers, got 'photons'"),
+        (
+            ["--device", "engine11", "--sweep", "photons"],
+            "`sweep` must be FIELD=V1,V2,… with numbers, got 'photons'",
+        ),
         (["--device", "engine11", "--sweep", "fotons=1"], "`fotons` is not a field of preset 'engine11'"),
         (["--device", "engine11", "--sweep", "photons=-1"], "`photons` must be"),
         (["--device", "jtc"], "has 1×21 pixels but model conv2d has an embedding of 11×11"),
@@ -89,7 +102,9 @@ def test_an_exported_network_computes_the_same(device, run, capsys):
     assert export.main([str(run), "--device", device]) == 0
     weights, program = map(Path, capsys.readouterr().out.split())
     arrays = safetensors.load(weights.read_bytes())
-    assert arrays.keys() == best(run).keys() and all(np.array_equal(arrays[name], array) for name, array in best(run).items())
+    assert arrays.keys() == best(run).keys() and all(
+        np.array_equal(arrays[name], array) for name, array in best(run).items()
+    )
     call = jax.export.deserialize(bytearray(program.read_bytes())).call
     config = evaluate.read_config(run)
     dataset = data.load(config)

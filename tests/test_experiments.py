@@ -58,7 +58,11 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr()
     assert told.out.count("recorded before") == 2 and "conv-seed0: the loss stopped being finite" in told.err
     kept = tmp_path / "results" / "tiny"
-    assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["conv-seed1", "linear-seed0", "linear-seed1"]
+    assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == [
+        "conv-seed1",
+        "linear-seed0",
+        "linear-seed1",
+    ]
     assert not list(kept.rglob("checkpoints"))
     for recorded in kept.rglob("*.json"):
         assert str(tmp_path) not in recorded.read_text()
@@ -72,7 +76,10 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--plan", "imdb-huge"], "`plan` must be one of imdb-cpu, imdb-full, imdb-studies, or a TOML file; got 'imdb-huge'."),
+        (
+            ["--plan", "imdb-huge"],
+            "`plan` must be one of imdb-cpu, imdb-full, imdb-studies, or a TOML file; got 'imdb-huge'.",
+        ),
         (["--arms", "cubic"], "`arms` must be of the plan, which has mean, linear, conv1d-128, "),
         (["--plan", "colour.toml"], "arm a has colour, which is no option of a run"),
         (["--plan", "empty.toml"], "has no arms"),

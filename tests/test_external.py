@@ -14,7 +14,10 @@ TWIN = optics.FourierProcessor(optics.dft(5), slm=(optics.effects.Quantize(8, si
 GAINS = 1 + 0.2 * jax.random.normal(jax.random.key(1), (5, 5))
 HARDWARE = optics.FourierProcessor(
     optics.dft(5),
-    slm=(optics.effects.Quantize(8, signed=True), optics.effects.Gain(1 + 0.1 * jax.random.normal(jax.random.key(2), (5, 5)))),
+    slm=(
+        optics.effects.Quantize(8, signed=True),
+        optics.effects.Gain(1 + 0.1 * jax.random.normal(jax.random.key(2), (5, 5))),
+    ),
     camera=(optics.effects.Gain(GAINS), optics.effects.Read(1e-3)),
 )
 
@@ -46,7 +49,9 @@ def test_a_perfect_twin_changes_nothing(key):
     assert relative(jax.jit(jax.grad(loss(device)))(x), jax.jit(jax.grad(loss(TWIN)))(x)) < 1e-5
     # In forward mode, and for a batch made by vmap.
     tangent = jax.jvp(loss(device), (x,), (w,))[1]
-    assert tangent == pytest.approx(float(jax.jit(lambda x, w: jax.jvp(loss(TWIN), (x,), (w,))[1])(x, w)), rel=1e-4)
+    assert tangent == pytest.approx(
+        float(jax.jit(lambda x, w: jax.jvp(loss(TWIN), (x,), (w,))[1])(x, w)), rel=1e-4
+    )
     calls = []
     mapped = optics.External(laboratory(TWIN, calls), TWIN)
     assert relative(jax.vmap(lambda x: optics.transform(x, mapped))(x), transform(x, TWIN)) < 1e-6
@@ -99,8 +104,12 @@ def test_shots_are_measured_one_by_one(key):
 def test_gradient_of_the_twin_itself(key):
     device = optics.External(laboratory(TWIN), TWIN)
     x = jax.random.normal(key, (5, 5))
-    slope = eqx.filter_grad(lambda device: jnp.sum(jnp.abs(optics.transform(x, device)) ** 2))(device).twin.optics.matrix
-    exact = eqx.filter_grad(lambda device: jnp.sum(jnp.abs(optics.transform(x, device)) ** 2))(TWIN).optics.matrix
+    slope = eqx.filter_grad(lambda device: jnp.sum(jnp.abs(optics.transform(x, device)) ** 2))(
+        device
+    ).twin.optics.matrix
+    exact = eqx.filter_grad(lambda device: jnp.sum(jnp.abs(optics.transform(x, device)) ** 2))(
+        TWIN
+    ).optics.matrix
     assert relative(slope, exact) < 1e-5
 
 
@@ -108,18 +117,30 @@ def test_gradient_of_the_twin_itself(key):
     ("call", "message"),
     [
         (lambda: optics.External(3, TWIN), "`forward` must be a function of drive and reach"),
-        (lambda: optics.External(laboratory(TWIN), optics.FourierProcessor(optics.dft(3), multiplier=())), "`twin` must be a"),
-        (lambda: optics.transform(jnp.ones((4, 4)), optics.External(laboratory(TWIN), TWIN)), "`a` has planes of 4×4"),
         (
-            lambda: optics.transform(jnp.ones((5, 5)), optics.External(lambda drive, reach: drive.real, TWIN)),
+            lambda: optics.External(laboratory(TWIN), optics.FourierProcessor(optics.dft(3), multiplier=())),
+            "`twin` must be a",
+        ),
+        (
+            lambda: optics.transform(jnp.ones((4, 4)), optics.External(laboratory(TWIN), TWIN)),
+            "`a` has planes of 4×4",
+        ),
+        (
+            lambda: optics.transform(
+                jnp.ones((5, 5)), optics.External(lambda drive, reach: drive.real, TWIN)
+            ),
             r"`forward` must return frames of shape \(1, 2, 5, 5\), got \(1, 5, 5\)",
         ),
         (
-            lambda: optics.transform(jnp.ones((5, 5)), optics.External(lambda drive, reach: np.full((1, 2, 5, 5), np.nan), TWIN)),
+            lambda: optics.transform(
+                jnp.ones((5, 5)), optics.External(lambda drive, reach: np.full((1, 2, 5, 5), np.nan), TWIN)
+            ),
             "frames that are not finite",
         ),
         (
-            lambda: optics.transform(jnp.ones((5, 5)), optics.External(lambda drive, reach: np.ones((1, 2, 5, 5), np.int16), TWIN)),
+            lambda: optics.transform(
+                jnp.ones((5, 5)), optics.External(lambda drive, reach: np.ones((1, 2, 5, 5), np.int16), TWIN)
+            ),
             "frames in units of full scale, got int16",
         ),
     ],

@@ -59,13 +59,19 @@ def test_exact_on_an_ideal_device_for_a_transform(key, complex_):
 def noisy():
     """gradients(name) on the 5×5 engine, of <target, x ⊛ w>, as a function of the key."""
     device, key = engine(), jax.random.key(5)
-    x, w, target = draw(key, (4, 1, 5, 5)), draw(jax.random.fold_in(key, 1), (3, 5, 5)), draw(jax.random.fold_in(key, 2), (4, 3, 5, 5))
+    x, w, target = (
+        draw(key, (4, 1, 5, 5)),
+        draw(jax.random.fold_in(key, 1), (3, 5, 5)),
+        draw(jax.random.fold_in(key, 2), (4, 3, 5, 5)),
+    )
 
     def gradients(convolve, device):
         return jit(jax.grad(lambda xw, key: jnp.vdot(target, convolve(*xw, device, key))))
 
     rules = {"simulator": optics.convolve, "ideal": optics.ideal_gradient(optics.convolve), "optical": rule}
-    compiled = {name: gradients(convolve, device) for name, convolve in rules.items()} | {"exact": gradients(optics.convolve, None)}
+    compiled = {name: gradients(convolve, device) for name, convolve in rules.items()} | {
+        "exact": gradients(optics.convolve, None)
+    }
     return lambda name, key: compiled[name]((x, w), key)
 
 
@@ -167,7 +173,9 @@ def test_single_precision_on_a_double_precision_device():
 
 
 def test_rules_have_names():
-    assert gradient_rule(None)(optics.convolve) is gradient_rule("simulator")(optics.convolve) is optics.convolve
+    assert (
+        gradient_rule(None)(optics.convolve) is gradient_rule("simulator")(optics.convolve) is optics.convolve
+    )
     assert gradient_rule("ideal") is gradient_rule(optics.ideal_gradient) is optics.ideal_gradient
     assert gradient_rule("optical") is optical_gradient
 
@@ -176,7 +184,10 @@ def test_rules_have_names():
     ("call", "message"),
     [
         (lambda: optical_gradient(jnp.sin), "`f` must be `optics.convolve` or `optics.transform`"),
-        (lambda: optical_gradient(lambda x, w, device, key: x * w), "`f` must be `optics.convolve` or `optics.transform`"),
+        (
+            lambda: optical_gradient(lambda x, w, device, key: x * w),
+            "`f` must be `optics.convolve` or `optics.transform`",
+        ),
         (lambda: gradient_rule("exact"), "`gradient` must be one of simulator, ideal, optical"),
         (lambda: gradient_rule(0.5), "`gradient` must be one of simulator, ideal, optical"),
     ],

@@ -6,7 +6,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Each module may import those in groups before its own, and its own group.
 ORDER = [
-    {"optics._check", "optics._fusion"},
+    {
+        "optics._typing",
+        "optics._check",
+        "optics._numerics",
+        "optics._chunks",
+        "optics._fusion",
+        "optics.metrics",
+    },
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.encode", "optics.detect", "optics.retrieve"},
     {"optics.device", "optics.records"},
@@ -21,7 +28,12 @@ ORDER = [
     {"bench"},
     {"notebooks"},
 ]
-FORBIDDEN = {"optics": {"flax", "matplotlib", "optax"}, "nets": {"ipywidgets"}, "bench": {"ipywidgets"}, "notebooks": set()}
+FORBIDDEN = {
+    "optics": {"flax", "matplotlib", "optax"},
+    "nets": {"ipywidgets"},
+    "bench": {"ipywidgets"},
+    "notebooks": set(),
+}
 
 
 def imports(path):
@@ -80,9 +92,16 @@ def test_files_are_small_and_not_named_after_what_the_package_exports():
     import optics
     from bench import plots
 
-    exported = {"optics": {name for name in dir(optics) if callable(getattr(optics, name))}, "nets": set(nets.__all__)}
-    assert not {path.stem for path in (ROOT / "bench/plots").glob("*.py")} & {name for name in dir(plots) if callable(getattr(plots, name))}
+    exported = {
+        "optics": {name for name in dir(optics) if callable(getattr(optics, name))},
+        "nets": set(nets.__all__),
+    }
+    assert not {path.stem for path in (ROOT / "bench/plots").glob("*.py")} & {
+        name for name in dir(plots) if callable(getattr(plots, name))
+    }
     for path, name in modules():
         # A notebook is read from its beginning to its end, text and all.
-        assert path.parent.name == "notebooks" or len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+        assert path.parent.name == "notebooks" or len(path.read_text(encoding="utf-8").splitlines()) <= 300, (
+            path
+        )
         assert path.stem not in exported.get(name.split(".")[0], ()), path

@@ -32,7 +32,9 @@ def layer(boundary="circular", scope=4, intra=1, normalization=None, method="fft
 def by_definition(layer, x, boundary):
     """λᵀ q in float64, position after position and pair after pair; space has one axis or two."""
     (depth, intra, width), space = layer.shape, x.shape[1:-1]
-    q, keys, v = (x @ np.asarray(part.kernel[...], np.float64) for part in (layer.query, layer.key, layer.value))
+    q, keys, v = (
+        x @ np.asarray(part.kernel[...], np.float64) for part in (layer.query, layer.key, layer.value)
+    )
     q, keys = q.reshape(*x.shape[:-1], layer.heads, depth), keys.reshape(*x.shape[:-1], depth, intra)
     v, relative_to = v.reshape(*x.shape[:-1], width, intra), np.asarray(layer.relative[...], np.float64)
     y = np.zeros((*x.shape[:-1], layer.heads, width))
@@ -44,7 +46,10 @@ def by_definition(layer, x, boundary):
             for m in np.ndindex(space):
                 for turn in np.ndindex((3,) * len(space) if boundary == "circular" else (1,) * len(space)):
                     # A pair on a circle is also the pairs that go around it.
-                    around = [size * (t - 1) if boundary == "circular" else 0 for size, t in zip(space, turn, strict=True)]
+                    around = [
+                        size * (t - 1) if boundary == "circular" else 0
+                        for size, t in zip(space, turn, strict=True)
+                    ]
                     first = [t - 1 if boundary == "causal" else t // 2 for t in layer.taps]
                     tap = tuple(i - j + a + f for i, j, a, f in zip(m, n, around, first, strict=True))
                     if all(0 <= t < size for t, size in zip(tap, layer.taps, strict=True)):
@@ -55,14 +60,20 @@ def by_definition(layer, x, boundary):
 
 def test_parameter_counts():
     for scope, wanted in ((23, 20_848), (512, 28_672), (1023, 36_848)):
-        assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, normalization=None, rngs=rngs())) == wanted
+        assert (
+            count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, normalization=None, rngs=rngs()))
+            == wanted
+        )
         assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, rngs=rngs())) == wanted + 288
     assert count(lambda: LambdaConv2d(128, 8, 16, 23, normalization=None, rngs=rngs())) == 28_944
-    assert count(lambda: LambdaLayer(128, 8, 16, 23, intra_depth=4, normalization=None, rngs=rngs())) == 16_384 + 4 * (4_096 + 368)
+    assert count(
+        lambda: LambdaLayer(128, 8, 16, 23, intra_depth=4, normalization=None, rngs=rngs())
+    ) == 16_384 + 4 * (4_096 + 368)
 
 
 @pytest.mark.parametrize(
-    ("boundary", "scope", "intra"), [("circular", 7, 1), ("circular", 4, 2), ("zero", 13, 1), ("zero", 4, 2), ("causal", 5, 2)]
+    ("boundary", "scope", "intra"),
+    [("circular", 7, 1), ("circular", 4, 2), ("zero", 13, 1), ("zero", 4, 2), ("causal", 5, 2)],
 )
 def test_sequences(boundary, scope, intra, key):
     x = np.asarray(jax.random.normal(key, (2, 7, 6)))
@@ -71,7 +82,9 @@ def test_sequences(boundary, scope, intra, key):
         assert relative(run(layer(boundary, scope, intra, None, method), x), wanted) <= 1e-5, method
     # On planes as long as the sequence, the sequences being rows; and on smaller ones, cut.
     for pixels in ((2, 7), (3, 5)):
-        assert relative(run(layer(boundary, scope, intra), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4, pixels
+        assert (
+            relative(run(layer(boundary, scope, intra), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4
+        ), pixels
 
 
 @pytest.mark.parametrize(("boundary", "scope"), [("circular", (3, 4)), ("zero", 3)])
@@ -93,7 +106,9 @@ def test_turning_a_circle_turns_the_result(key):
     assert relative(run(layer(), np.roll(x, 3, 1)), np.roll(run(layer(), x), 3, 1)) <= 1e-5
 
 
-@pytest.mark.parametrize(("boundary", "normalization"), [("circular", "batch"), ("zero", "layer"), ("causal", "layer")])
+@pytest.mark.parametrize(
+    ("boundary", "normalization"), [("circular", "batch"), ("zero", "layer"), ("causal", "layer")]
+)
 def test_padding_is_in_no_lambda(boundary, normalization, key):
     # A row is the same alone, beside a longer one, and further padded with what is no number of its own.
     x = np.asarray(jax.random.normal(key, (1, 7, 6)))
@@ -112,7 +127,9 @@ def test_padding_is_in_no_lambda(boundary, normalization, key):
     np.testing.assert_allclose(y[1, :5], run(one, x[:, :5])[0], atol=1e-5)
     device = load("ideal", pixels=(2, 6))
     np.testing.assert_allclose(run(one, rows, device, key, mask)[1, :5], y[1, :5], atol=1e-4)
-    slope = jax.jit(jax.grad(lambda rows: jnp.sum(nnx.merge(graph, state)(rows, None, None, mask) ** 2)))(rows)
+    slope = jax.jit(jax.grad(lambda rows: jnp.sum(nnx.merge(graph, state)(rows, None, None, mask) ** 2)))(
+        rows
+    )
     assert np.all(np.isfinite(slope)) and np.all(slope[1, 5:] == 0)
     nothing = found(state, rows, jnp.zeros((2, 7), bool))
     assert np.all(np.isfinite(nothing))
@@ -234,26 +251,59 @@ def test_memory_against_length(make, low, high):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: LambdaLayer(128, 6, rngs=rngs()), "`heads` must divide the 128 features, got 6; use one of 1, 2, 4, 8"),
-        (lambda: LambdaLayer(6, 2, 0, rngs=rngs()), "`key_depth` must be a whole number of at least 1, got 0"),
-        (lambda: LambdaLayer(6, 2, scope=0, rngs=rngs()), "`scope` must be a whole number of at least 1, got 0"),
+        (
+            lambda: LambdaLayer(128, 6, rngs=rngs()),
+            "`heads` must divide the 128 features, got 6; use one of 1, 2, 4, 8",
+        ),
+        (
+            lambda: LambdaLayer(6, 2, 0, rngs=rngs()),
+            "`key_depth` must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: LambdaLayer(6, 2, scope=0, rngs=rngs()),
+            "`scope` must be a whole number of at least 1, got 0",
+        ),
         (lambda: LambdaLayer(6, 2, intra_depth=0, rngs=rngs()), "`intra_depth` must be"),
-        (lambda: LambdaLayer(6, 2, boundary="wrap", rngs=rngs()), '`boundary` must be "circular", "zero" or "causal", got \'wrap\''),
-        (lambda: LambdaLayer(6, 2, normalization="group", rngs=rngs()), '`normalization` must be "batch", "layer" or None'),
-        (lambda: LambdaLayer(6, 2, boundary="causal", rngs=rngs()), "`normalization` cannot be batch when `boundary` is causal"),
-        (lambda: LambdaLayer(6, 2, method="sparse", rngs=rngs()), '`method` must be "fft", "direct" or "dense"'),
+        (
+            lambda: LambdaLayer(6, 2, boundary="wrap", rngs=rngs()),
+            '`boundary` must be "circular", "zero" or "causal", got \'wrap\'',
+        ),
+        (
+            lambda: LambdaLayer(6, 2, normalization="group", rngs=rngs()),
+            '`normalization` must be "batch", "layer" or None',
+        ),
+        (
+            lambda: LambdaLayer(6, 2, boundary="causal", rngs=rngs()),
+            "`normalization` cannot be batch when `boundary` is causal",
+        ),
+        (
+            lambda: LambdaLayer(6, 2, method="sparse", rngs=rngs()),
+            '`method` must be "fft", "direct" or "dense"',
+        ),
         (lambda: LambdaLayer(6, 2, gradient="exact", rngs=rngs()), "`gradient` must be one of"),
-        (lambda: layer(scope=8)(jnp.ones((1, 7, 6))), "`scope` must be at most the 7 tokens of a circular sequence, got 8"),
+        (
+            lambda: layer(scope=8)(jnp.ones((1, 7, 6))),
+            "`scope` must be at most the 7 tokens of a circular sequence, got 8",
+        ),
         (lambda: layer()(jnp.ones((1, 7, 5))), r"`x` must have shape \(batch, tokens, 6\)"),
         (lambda: layer()(jnp.ones((1, 7, 6)), "engine11"), "`device` must be"),
-        (lambda: LambdaConv2d(6, 2, scope=(3, 3, 3), rngs=rngs()), r"`scope` must be a number or \(rows, columns\)"),
+        (
+            lambda: LambdaConv2d(6, 2, scope=(3, 3, 3), rngs=rngs()),
+            r"`scope` must be a number or \(rows, columns\)",
+        ),
         (lambda: LambdaConv2d(6, 2, scope=(3, 0), rngs=rngs()), r"`scope\[1\]` must be"),
-        (lambda: LambdaConv2d(6, 2, boundary="causal", rngs=rngs()), '`boundary` must be "zero" or "circular"'),
+        (
+            lambda: LambdaConv2d(6, 2, boundary="causal", rngs=rngs()),
+            '`boundary` must be "zero" or "circular"',
+        ),
         (
             lambda: LambdaConv2d(6, 2, scope=4, boundary="circular", rngs=rngs())(jnp.ones((1, 3, 5, 6))),
             r"`scope` must be at most the \(3, 5\) pixels of a circular image, got \(4, 4\)",
         ),
-        (lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 6))), r"`x` must have shape \(batch, rows, columns, 6\)"),
+        (
+            lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 6))),
+            r"`x` must have shape \(batch, rows, columns, 6\)",
+        ),
     ],
 )
 def test_refusals(call, message):

@@ -10,8 +10,8 @@ import scipy.ndimage
 import scipy.signal
 
 import optics
+from optics import _chunks as turns
 from optics import effects
-from optics.mapping import _chunks as turns
 from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows
 from tests.conftest import relative
 from tests.test_mapping_tiles import Counter, ideal, truth
@@ -85,7 +85,11 @@ def test_a_row_is_a_period():
 def test_counts_are_those_of_a_device():
     for x_shape, w_shape, boundary in (((4, 1, 30, 3, 3), (2, 1, 3, 3), "same"), ((7, 3, 4), (3, 5), "full")):
         device = Counter((12, 17), [])
-        jax.eval_shape(functools.partial(convolve_packed, device=device, boundary=boundary), jnp.zeros(x_shape), jnp.zeros(w_shape))
+        jax.eval_shape(
+            functools.partial(convolve_packed, device=device, boundary=boundary),
+            jnp.zeros(x_shape),
+            jnp.zeros(w_shape),
+        )
         plan = plan_packed(x_shape, w_shape, (12, 17), boundary)
         assert device.calls == [[plan.x_planes, plan.w_planes, plan.products]]
 
@@ -93,7 +97,7 @@ def test_counts_are_those_of_a_device():
 def test_frames_in_turns_have_noise_of_their_own(monkeypatch, key):
     x = np.ones((20, 3, 3))
     device = optics.FourierProcessor(optics.dft(6), camera=(effects.Read(1e-3),))
-    monkeypatch.setattr(turns, "LARGEST", 2 * 36)
+    monkeypatch.setattr(turns, "MAX_ELEMENTS", 2 * 36)
     assert plan_packed(x.shape, (1, 1), (6, 6)).w_planes == 3
     fn = jax.jit(lambda key: convolve_packed(x, np.ones((1, 1)), device, key))
     found = np.asarray(fn(key))
@@ -107,13 +111,31 @@ def test_frames_in_turns_have_noise_of_their_own(monkeypatch, key):
     [
         (convolve_packed, np.ones(3), np.ones((1, 1)), {}, "`x` must have at least two axes"),
         (convolve_packed, np.ones((3, 3)), np.ones(3), {}, "`w` must have at least two axes"),
-        (convolve_packed, np.ones((3, 0)), np.ones((1, 1)), {}, "`x` must have at least 2 axes, none of them empty"),
+        (
+            convolve_packed,
+            np.ones((3, 0)),
+            np.ones((1, 1)),
+            {},
+            "`x` must have at least 2 axes, none of them empty",
+        ),
         (convolve_packed, np.ones((2, 3, 3)), np.ones((3, 1, 1)), {}, "`x` and `w` must broadcast"),
-        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"boundary": "wrap"}, "`boundary` must be one of"),
+        (
+            convolve_packed,
+            np.ones((3, 3)),
+            np.ones((1, 1)),
+            {"boundary": "wrap"},
+            "`boundary` must be one of",
+        ),
         (convolve_packed, np.ones((3, 3)), np.ones((4, 1)), {"boundary": "valid"}, "`w` must fit in `x`"),
         (convolve_packed, np.ones((9, 3)), np.ones((1, 1)), {}, "do not fit in a frame"),
         (convolve_packed, np.ones((3, 3)), np.ones((5, 1)), {"boundary": "full"}, "use `convolve_tiled`"),
-        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"device": "ideal"}, "`device` must be None or a device"),
+        (
+            convolve_packed,
+            np.ones((3, 3)),
+            np.ones((1, 1)),
+            {"device": "ideal"},
+            "`device` must be None or a device",
+        ),
         (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"convolve": 1}, "`convolve` must be a function"),
         (convolve_rows, 1.0, np.ones(1), {}, "`x` must have at least one axis"),
         (convolve_rows, np.ones(7), np.ones(1), {}, "do not fit in a frame"),

@@ -10,7 +10,14 @@ import scipy.signal
 from numpy.polynomial import polynomial
 
 import optics
-from optics.mapping import convolve_1d, convolve_coprime, convolve_negacyclic, convolve_tiled, plan_1d, plan_coprime
+from optics.mapping import (
+    convolve_1d,
+    convolve_coprime,
+    convolve_negacyclic,
+    convolve_tiled,
+    plan_1d,
+    plan_coprime,
+)
 from tests.conftest import relative
 from tests.test_mapping_tiles import Counter, ideal, truth
 
@@ -36,7 +43,9 @@ def test_sequences_of_any_length(length, taps, boundary, shape, layout):
     # Three sequences share frames for each of two kernels.
     x, w = rng.normal(size=(2, 3, length)), rng.normal(size=(2, 1, taps))
     plan = plan_1d(x.shape, w.shape, shape, boundary, layout)
-    wanted = np.stack([[truth(a[None], k[None], boundary)[0] for a in group] for group, k in zip(x, w[:, 0], strict=True)])
+    wanted = np.stack(
+        [[truth(a[None], k[None], boundary)[0] for a in group] for group, k in zip(x, w[:, 0], strict=True)]
+    )
     assert relative(line(x, w, ideal(shape), None, boundary, plan), wanted) <= 1e-6
     assert relative(line(x, w, boundary=boundary), wanted) <= 1e-6
 
@@ -55,7 +64,11 @@ def test_against_scipy_and_the_gradient():
 
 
 def test_counts_are_those_of_a_device():
-    for x_shape, w_shape, shape in (((4, 1, 90), (2, 40), (11, 11)), ((300,), (7,), (11, 11)), ((300,), (7,), (11, 12))):
+    for x_shape, w_shape, shape in (
+        ((4, 1, 90), (2, 40), (11, 11)),
+        ((300,), (7,), (11, 11)),
+        ((300,), (7,), (11, 12)),
+    ):
         device = Counter(shape, [])
         jax.eval_shape(functools.partial(convolve_1d, device=device), jnp.zeros(x_shape), jnp.zeros(w_shape))
         plan = plan_1d(x_shape, w_shape, shape)
@@ -91,9 +104,13 @@ def test_products_of_polynomials():
     wanted = modulo(x, w, 12)
     on_line = functools.partial(convolve_negacyclic, axes=(-1,), convolve=convolve_coprime)
     np.testing.assert_allclose(jax.jit(on_line)(x, w, ideal((3, 4))), wanted, atol=0.05)
-    np.testing.assert_allclose(jax.jit(convolve_negacyclic)(x[None], w[None], ideal((1, 12)))[0], wanted, atol=0.05)
+    np.testing.assert_allclose(
+        jax.jit(convolve_negacyclic)(x[None], w[None], ideal((1, 12)))[0], wanted, atol=0.05
+    )
     x, w = rng.integers(-3, 4, size=(2, 512))
-    np.testing.assert_array_equal(np.round(line(x, w, ideal((11, 11)), None, "negacyclic")), modulo(x, w, 512))
+    np.testing.assert_array_equal(
+        np.round(line(x, w, ideal((11, 11)), None, "negacyclic")), modulo(x, w, 512)
+    )
 
 
 def test_a_sign_on_one_axis_or_both():
@@ -133,7 +150,13 @@ ROW, PLANE = np.ones(12), np.ones((3, 4))
         (convolve_1d, ROW, ROW, {"plan": plan_1d((12,), (12,), (3, 5))}, "`plan` must be that of `plan_1d"),
         (convolve_1d, ROW, ROW, {"plan": 1}, "`plan` must be that of `plan_1d"),
         (convolve_coprime, 1.0, ROW, {}, "`x` must have at least one axis"),
-        (convolve_coprime, ROW, ROW, {"device": 6}, "`device` must have coprime sides, got 6×4, which share the divisor 2"),
+        (
+            convolve_coprime,
+            ROW,
+            ROW,
+            {"device": 6},
+            "`device` must have coprime sides, got 6×4, which share the divisor 2",
+        ),
         (convolve_coprime, ROW[:11], ROW, {}, "`x` must have 12 samples"),
         (convolve_coprime, ROW, ROW, {"device": "ideal"}, "`device` must be None or a device"),
         (convolve_coprime, ROW, ROW, {"convolve": 2}, "`convolve` must be a function"),
@@ -149,7 +172,13 @@ ROW, PLANE = np.ones(12), np.ones((3, 4))
 )
 def test_refusals(fn, x, w, options, message):
     device = options.get("device", (3, 4))
-    device = ideal((device, 4)) if isinstance(device, int) else ideal(device) if isinstance(device, tuple) else device
+    device = (
+        ideal((device, 4))
+        if isinstance(device, int)
+        else ideal(device)
+        if isinstance(device, tuple)
+        else device
+    )
     with pytest.raises(ValueError, match=message):
         fn(x, w, **(options | {"device": device}))
 

@@ -17,7 +17,9 @@ from tests.conftest import relative
 
 def engine(dac, adc=None, shape=8):
     camera = () if adc is None else (effects.Quantize(adc, signed=True),)
-    return optics.FourierProcessor(optics.dft(shape), slm=(effects.Quantize(dac, signed=True),), camera=camera)
+    return optics.FourierProcessor(
+        optics.dft(shape), slm=(effects.Quantize(dac, signed=True),), camera=camera
+    )
 
 
 class Kernel(eqx.Module):

@@ -12,10 +12,10 @@ import scipy.signal
 from hypothesis import given, settings
 
 import optics
+from optics import _chunks as turns
 from optics import effects
 from optics.mapping import Plan, convolve_tiled, plan_tiles
 from optics.mapping import _boundary as boundary
-from optics.mapping import _chunks as turns
 from tests.conftest import relative
 
 
@@ -81,7 +81,10 @@ def test_a_large_image_on_a_small_device(boundary):
 
 def test_channels_against_jax():
     rng = np.random.default_rng(3)
-    x, w = rng.normal(size=(2, 3, 13, 9)).astype(np.float32), rng.normal(size=(4, 1, 3, 4, 3)).astype(np.float32)
+    x, w = (
+        rng.normal(size=(2, 3, 13, 9)).astype(np.float32),
+        rng.normal(size=(4, 1, 3, 4, 3)).astype(np.float32),
+    )
     found = np.moveaxis(np.sum(tiled(x, w, ideal(6), None, "valid"), axis=2), 0, 1)
     assert relative(found, jax.lax.conv(x, w[:, 0, :, ::-1, ::-1], (1, 1), "VALID")) <= 1e-6
 
@@ -122,7 +125,11 @@ def test_counts_are_those_of_a_device(x_shape, w_shape, boundary, counts):
     plan = plan_tiles(x_shape, w_shape, (11, 11), boundary)
     assert (plan.x_planes, plan.w_planes, plan.products) == counts
     device = Counter((11, 11), [])
-    jax.eval_shape(functools.partial(convolve_tiled, device=device, boundary=boundary), jnp.zeros(x_shape), jnp.zeros(w_shape))
+    jax.eval_shape(
+        functools.partial(convolve_tiled, device=device, boundary=boundary),
+        jnp.zeros(x_shape),
+        jnp.zeros(w_shape),
+    )
     assert device.calls == [list(counts)]
 
 
@@ -146,19 +153,24 @@ def test_no_other_division_is_better(sizes, boundary):
     for n, (step, block) in zip(shape, zip(best.step, best.block, strict=True), strict=True):
         assert step + block - 1 == n or (boundary == "circular" and step == n)
     assert isinstance(best, Plan) and best.transforms == best.x_planes + best.w_planes + best.products
-    space = [min(k, n) if boundary in ("circular", "negacyclic") else k for n, k in zip(x_shape, w_shape, strict=True)]
+    space = [
+        min(k, n) if boundary in ("circular", "negacyclic") else k
+        for n, k in zip(x_shape, w_shape, strict=True)
+    ]
     for down in range(1, min(space[0], shape[0]) + 1):
         for across in range(1, min(space[1], shape[1]) + 1):
             assert best.transforms <= plan_tiles(x_shape, w_shape, shape, boundary, (down, across)).transforms
     if boundary in ("full", "same", "valid"):
-        add, save = (plan_tiles(x_shape, w_shape, shape, boundary, method=m).transforms for m in ("add", "save"))
+        add, save = (
+            plan_tiles(x_shape, w_shape, shape, boundary, method=m).transforms for m in ("add", "save")
+        )
         assert save <= add if boundary == "valid" else add <= save
 
 
 def test_turns_change_nothing_but_memory(monkeypatch):
     rng = np.random.default_rng(4)
     x, w = rng.normal(size=(9, 14)), rng.normal(size=(3, 4, 5))
-    monkeypatch.setattr(turns, "LARGEST", 500)
+    monkeypatch.setattr(turns, "MAX_ELEMENTS", 500)
     plan, device = plan_tiles(x.shape, w.shape, (5, 5), "full"), Counter((5, 5), [])
     jax.eval_shape(functools.partial(convolve_tiled, device=device), x, w)
     planes, kernels, products = device.calls[0]
@@ -167,7 +179,12 @@ def test_turns_change_nothing_but_memory(monkeypatch):
     y, slope = jax.jit(lambda x: loss(x, w, ideal(5), wanted, "full"))(x)
     assert relative(y, wanted) <= 1e-6
     # The transpose of a convolution is a correlation.
-    assert relative(slope, sum(scipy.signal.correlate2d(y, k, mode="valid") for y, k in zip(wanted, w, strict=True))) <= 1e-5
+    assert (
+        relative(
+            slope, sum(scipy.signal.correlate2d(y, k, mode="valid") for y, k in zip(wanted, w, strict=True))
+        )
+        <= 1e-5
+    )
 
 
 def loss(x, w, device, target, boundary, key=None, convolve=optics.convolve, of=0):
@@ -183,8 +200,10 @@ def loss(x, w, device, target, boundary, key=None, convolve=optics.convolve, of=
 
 @pytest.mark.parametrize("largest", [2**22, 200])
 def test_noise_of_every_tile(largest, monkeypatch, key):
-    monkeypatch.setattr(turns, "LARGEST", largest)
-    fn = jax.jit(lambda key: convolve_tiled(np.ones((20, 20)), np.ones((1, 1)), noisy(), key, boundary="same"))
+    monkeypatch.setattr(turns, "MAX_ELEMENTS", largest)
+    fn = jax.jit(
+        lambda key: convolve_tiled(np.ones((20, 20)), np.ones((1, 1)), noisy(), key, boundary="same")
+    )
     found = fn(key)
     np.testing.assert_array_equal(found, fn(key))
     assert not np.array_equal(found, fn(jax.random.key(8)))
@@ -206,17 +225,27 @@ def test_a_dark_tile_is_not_exposed_but_has_a_gradient(key):
 def test_gradients(rule, key):
     rng = np.random.default_rng(5)
     x, w, target = rng.normal(size=(9, 12)), rng.normal(size=(6, 4)), rng.normal(size=(4, 9))
-    convolve, device = (optics.convolve, ideal(5)) if rule == "simulator" else (optics.ideal_gradient(optics.convolve), noisy())
+    convolve, device = (
+        (optics.convolve, ideal(5))
+        if rule == "simulator"
+        else (optics.ideal_gradient(optics.convolve), noisy())
+    )
     y, found = jax.jit(lambda x, w: loss(x, w, device, target, "valid", key, convolve, (0, 1)))(x, w)
     assert (relative(y, scipy.signal.convolve2d(x, w, mode="valid")) <= 1e-6) == (rule == "simulator")
-    wanted = scipy.signal.correlate2d(target, w, mode="full"), scipy.signal.correlate2d(x, target, mode="valid")[::-1, ::-1]
+    wanted = (
+        scipy.signal.correlate2d(target, w, mode="full"),
+        scipy.signal.correlate2d(x, target, mode="valid")[::-1, ::-1],
+    )
     assert relative(found[0], wanted[0]) <= 1e-5 and relative(found[1], wanted[1]) <= 1e-5
 
 
 def test_vmap_is_a_batch():
     x, w = np.random.default_rng(6).normal(size=(2, 3, 7, 7))
     found = jax.jit(jax.vmap(lambda x, w: convolve_tiled(x, w, ideal(5), boundary="same")))(x, w)
-    assert relative(found, np.stack([scipy.signal.convolve2d(a, b, "same") for a, b in zip(x, w, strict=True)])) <= 1e-6
+    assert (
+        relative(found, np.stack([scipy.signal.convolve2d(a, b, "same") for a, b in zip(x, w, strict=True)]))
+        <= 1e-6
+    )
 
 
 X, W = np.ones((6, 6)), np.ones((3, 3))
@@ -230,7 +259,10 @@ X, W = np.ones((6, 6)), np.ones((3, 3))
         ({"x": X[:0]}, "`x` must have at least 2 axes, none of them empty"),
         ({"w": W[:, :0]}, "`w` must have at least 2 axes, none of them empty"),
         ({"x": np.ones((2, 6, 6)), "w": np.ones((3, 3, 3))}, "`x` and `w` must broadcast"),
-        ({"boundary": "wrap"}, "`boundary` must be one of full, same, valid, circular, negacyclic; got 'wrap'"),
+        (
+            {"boundary": "wrap"},
+            "`boundary` must be one of full, same, valid, circular, negacyclic; got 'wrap'",
+        ),
         ({"w": np.ones((7, 2)), "boundary": "valid"}, "`w` must fit in `x`"),
         ({"device": "engine11"}, "`device` must be None or a device"),
         ({"convolve": None}, "`convolve` must be a function"),

@@ -57,7 +57,9 @@ def test_table_against_numpy():
     value = 0.3 * turns(200)
     u = (np.arange(200) + 0.25) / 200
     wanted = np.interp(u, np.linspace(0, 1, 6), table)
-    np.testing.assert_allclose(act(effects.PhaseLUT(table), value, None)[0], 0.3 * np.exp(1j * wanted), atol=1e-6)
+    np.testing.assert_allclose(
+        act(effects.PhaseLUT(table), value, None)[0], 0.3 * np.exp(1j * wanted), atol=1e-6
+    )
     gain = np.linspace(0.9, 1.1, 200)[None, :]
     residue = effects.PhaseLUT(a2=0.03, a3=-0.01, stretch=0.02, gain=gain)
     wanted = gain[0] * 2 * np.pi * 1.02 * (u + 0.03 * np.sin(2 * np.pi * u) - 0.01 * np.sin(4 * np.pi * u))
@@ -94,7 +96,9 @@ def smooth_phase(drive, width, order, subpixels, fine=32):
     stairs = np.repeat(np.pad(drive, pad, mode="edge"), fine)
     f = np.fft.fftfreq(stairs.size * 4, 1 / fine)
     spread = np.pad(stairs, (stairs.size, 2 * stairs.size), mode="edge")
-    blurred = np.fft.ifft(np.fft.fft(spread) * np.exp(-(np.abs(f / width) ** order))).real[stairs.size :][: stairs.size]
+    blurred = np.fft.ifft(np.fft.fft(spread) * np.exp(-(np.abs(f / width) ** order))).real[stairs.size :][
+        : stairs.size
+    ]
     at = (np.arange(n * subpixels) + 0.5) / subpixels + pad - 0.5 / fine
     return np.interp(at * fine, np.arange(stairs.size), blurred)
 
@@ -123,7 +127,9 @@ def test_crosstalk_acts_on_phase_and_pays_for_flyback():
     amplitude = np.random.default_rng(1).uniform(0.1, 1, (6, 14))
     flat = jnp.asarray(amplitude * np.exp(2.5j), jnp.complex64)
     np.testing.assert_allclose(act(crosstalk, flat, None), flat, atol=1e-6)
-    stretched = effects.Crosstalk(effects.SuperGaussian(), subpixels=8, response=effects.PhaseLUT(stretch=2.0))
+    stretched = effects.Crosstalk(
+        effects.SuperGaussian(), subpixels=8, response=effects.PhaseLUT(stretch=2.0)
+    )
     np.testing.assert_allclose(act(stretched, flat, None), amplitude * np.exp(7.5j), atol=2e-6)
     # A linear ramp within one turn stays as it is away from the ends.
     ramp = jnp.tile(jnp.exp(0.4j * jnp.arange(14)).astype(jnp.complex64), (6, 1))
@@ -180,7 +186,9 @@ def far(light):
 
 def test_flicker_loses_the_same_light_alone_and_in_step(key):
     sigma, shape = 0.195, (64, 64)
-    value = jnp.asarray(np.fft.ifft2(np.eye(1, 64 * 64, 5 * 64 + 9).reshape(shape) * 64 * 64), jnp.complex64)  # one spot, at (5, 9)
+    value = jnp.asarray(
+        np.fft.ifft2(np.eye(1, 64 * 64, 5 * 64 + 9).reshape(shape) * 64 * 64), jnp.complex64
+    )  # one spot, at (5, 9)
     spot = lambda light: abs(far(light)[5, 9]) ** 2  # noqa: E731
     independent, common = effects.Flicker(sigma), effects.Flicker(sigma, common=True)
     whole = spot(value)
@@ -194,7 +202,9 @@ def test_flicker_loses_the_same_light_alone_and_in_step(key):
     speckle = abs(far(act(independent, value, key))) ** 2
     speckle[5, 9] = 0
     assert speckle.sum() / whole == pytest.approx(1 - np.exp(-(sigma**2)), rel=0.05)
-    assert speckle.std() / speckle.mean() == pytest.approx(1, abs=0.1)  # fully developed: exponential intensities
+    assert speckle.std() / speckle.mean() == pytest.approx(
+        1, abs=0.1
+    )  # fully developed: exponential intensities
 
 
 def test_ripple_against_its_average_over_time(key):
@@ -221,8 +231,14 @@ def test_ripple_that_grows_with_the_drive_makes_a_zero_order():
     effect = effects.Flicker(0.5, common=True, proportional=True)
     found = np.asarray(act(effect, value, None))[0]
     u = (np.arange(256) + 0.25) / 256
-    np.testing.assert_allclose(found, scipy.special.j0(np.sqrt(2) * 0.5 * u) * np.asarray(value)[0], atol=1e-6)
-    assert abs(np.fft.fft(found)[0]) / 256 > 0.01 > abs(np.fft.fft(act(effects.Flicker(0.5, common=True), value, None)[0])[0]) / 256
+    np.testing.assert_allclose(
+        found, scipy.special.j0(np.sqrt(2) * 0.5 * u) * np.asarray(value)[0], atol=1e-6
+    )
+    assert (
+        abs(np.fft.fft(found)[0]) / 256
+        > 0.01
+        > abs(np.fft.fft(act(effects.Flicker(0.5, common=True), value, None)[0])[0]) / 256
+    )
 
 
 def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
@@ -232,7 +248,9 @@ def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
     assert power.mean() == pytest.approx(1, abs=5 * 0.05 / np.sqrt(n))
     assert power.std() == pytest.approx(0.05, rel=5 / np.sqrt(2 * n))
     # One power for all pixels; the wander turns them in proportion to their place, about pixel n//2.
-    np.testing.assert_allclose(np.abs(found), np.broadcast_to(np.abs(found[:, :1, :1]), found.shape), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.abs(found), np.broadcast_to(np.abs(found[:, :1, :1]), found.shape), rtol=1e-5
+    )
     np.testing.assert_allclose(np.angle(found[:, 1, 1]), 0, atol=1e-6)
     across, down = np.angle(found[:, 1, 2]), np.angle(found[:, 2, 1])
     assert across.std() == pytest.approx(0.1, rel=5 / np.sqrt(2 * n)) == pytest.approx(down.std(), rel=0.05)
@@ -267,15 +285,26 @@ def test_gradients_against_finite_differences(effect):
     _, (of_effect, of_phi) = both(effect, phi)
     numeric = (both(effect, phi + 1e-6 * direction)[0] - both(effect, phi - 1e-6 * direction)[0]) / 2e-6
     assert np.vdot(of_phi, direction) == pytest.approx(float(numeric), rel=1e-5)
-    more, less = (both(jax.tree.map(lambda leaf: leaf * (1 + step), effect), phi)[0] for step in (1e-6, -1e-6))  # noqa: B023
-    found = sum(np.vdot(a, b) for a, b in zip(jax.tree.leaves(of_effect), jax.tree.leaves(effect), strict=True))
+    more, less = (
+        both(jax.tree.map(lambda leaf: leaf * (1 + step), effect), phi)[0] for step in (1e-6, -1e-6)
+    )
+    found = sum(
+        np.vdot(a, b) for a, b in zip(jax.tree.leaves(of_effect), jax.tree.leaves(effect), strict=True)
+    )
     assert found == pytest.approx(float(more - less) / 2e-6, rel=1e-4, abs=1e-7)
 
 
 def test_double_precision_stays(x64, key):
     value = (jnp.ones((3, 3)) * np.exp(1.1j)).astype(jnp.complex128)
-    chain = effects.PhaseQuantize(5), effects.PhaseLUT(a2=0.01), effects.Flicker(0.1), effects.LaserNoise(0.1, 0.1)
-    found = jax.jit(lambda e, v: [effect(v, key) for effect in e])((*chain, effects.Crosstalk(effects.SuperGaussian())), value)
+    chain = (
+        effects.PhaseQuantize(5),
+        effects.PhaseLUT(a2=0.01),
+        effects.Flicker(0.1),
+        effects.LaserNoise(0.1, 0.1),
+    )
+    found = jax.jit(lambda e, v: [effect(v, key) for effect in e])(
+        (*chain, effects.Crosstalk(effects.SuperGaussian())), value
+    )
     assert all(v.dtype == jnp.complex128 for v in found)
 
 
@@ -292,7 +321,9 @@ def test_one_trace_for_a_sweep(key):
         for a2 in (0.0, 0.01):
             run(effects.Crosstalk(effects.SuperGaussian(width), response=effects.PhaseLUT(a2=a2)))
     assert traces == 1
-    swept = jax.vmap(lambda w: run(effects.Crosstalk(effects.SuperGaussian(w), response=effects.PhaseLUT())))(jnp.array([1.0, 3.0]))
+    swept = jax.vmap(lambda w: run(effects.Crosstalk(effects.SuperGaussian(w), response=effects.PhaseLUT())))(
+        jnp.array([1.0, 3.0])
+    )
     assert swept.shape == (2, 1, 8)
 
 
@@ -319,11 +350,15 @@ def test_units_have_the_statistics_they_are_drawn_with(key):
     assert np.mean(dsnu) == pytest.approx(1.0, abs=0.2)
     assert dsnu[dsnu < 10].std() == pytest.approx(2.0, rel=0.02)
     assert stuck.mean() == pytest.approx(0.02, rel=0.1) and set(np.unique(stuck)) == {0, 1}
-    assert np.median(read) == pytest.approx(1.0, rel=0.01) and np.sqrt(np.mean(read**2)) == pytest.approx(1.6, rel=0.03)
+    assert np.median(read) == pytest.approx(1.0, rel=0.01) and np.sqrt(np.mean(read**2)) == pytest.approx(
+        1.6, rel=0.03
+    )
     np.testing.assert_array_equal(even, 1.5)
     u = np.linspace(0, 1, 32, endpoint=False)[:, None]
     some = [a.ravel()[:10_000] for a in (a2, a3)]
-    assert np.std(some[0] * np.sin(2 * np.pi * u) + some[1] * np.sin(4 * np.pi * u)) == pytest.approx(0.02, rel=0.02)
+    assert np.std(some[0] * np.sin(2 * np.pi * u) + some[1] * np.sin(4 * np.pi * u)) == pytest.approx(
+        0.02, rel=0.02
+    )
 
 
 def test_a_population_of_units_is_a_vmap(key):
@@ -342,9 +377,15 @@ KEY = jax.random.key(0)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: effects.PhaseQuantize(0), "`bits` must be a whole number of at least 1 and at most 16, got 0"),
+        (
+            lambda: effects.PhaseQuantize(0),
+            "`bits` must be a whole number of at least 1 and at most 16, got 0",
+        ),
         (lambda: effects.PhaseLUT([0.0, 2.0, 1.0, 6.0]), "`table` must be sorted.*entry 2 is below entry 1"),
-        (lambda: effects.PhaseLUT([1.0]), r"`table` must be a line of at least 2 phases in rad, got shape \(1,\)"),
+        (
+            lambda: effects.PhaseLUT([1.0]),
+            r"`table` must be a line of at least 2 phases in rad, got shape \(1,\)",
+        ),
         (lambda: effects.PhaseLUT(np.ones((2, 2))), "`table` must be a line"),
         (lambda: effects.PhaseLUT([0.0, np.nan]), "`table` must be finite"),
         (lambda: effects.PhaseLUT(a2=np.inf), "`a2` must be finite"),
@@ -352,18 +393,33 @@ KEY = jax.random.key(0)
         (lambda: effects.PhaseLUT(stretch=-1.0), "`stretch` must be finite and above -1, got -1"),
         (lambda: effects.PhaseLUT(gain=0.0), "`gain` must be finite and above 0"),
         (lambda: effects.SuperGaussian(0.0), "`width` must be finite and above 0 cycles per pixel"),
-        (lambda: effects.SuperGaussian(2.0, 0.5), "`order` must be finite and at least 1 and at most 4, got 0.5"),
+        (
+            lambda: effects.SuperGaussian(2.0, 0.5),
+            "`order` must be finite and at least 1 and at most 4, got 0.5",
+        ),
         (lambda: effects.Exponential(-0.1), "`reach` must be finite and above 0 pixels"),
         (lambda: effects.Exponential(0.1, 0.0), "`power` must be finite and at least 0.5"),
-        (lambda: effects.Exponential((0.1, 0.2, 0.3)), r"`reach` must be one number or a pair \(before, after\)"),
-        (lambda: effects.Crosstalk(effects.SuperGaussian(), subpixels=0), "`subpixels` must be a whole number of at least 1"),
-        (lambda: effects.Crosstalk(effects.SuperGaussian(), neighbours=0), "`neighbours` must be a whole number"),
+        (
+            lambda: effects.Exponential((0.1, 0.2, 0.3)),
+            r"`reach` must be one number or a pair \(before, after\)",
+        ),
+        (
+            lambda: effects.Crosstalk(effects.SuperGaussian(), subpixels=0),
+            "`subpixels` must be a whole number of at least 1",
+        ),
+        (
+            lambda: effects.Crosstalk(effects.SuperGaussian(), neighbours=0),
+            "`neighbours` must be a whole number",
+        ),
         (lambda: effects.Extinction(0.5), "`ratio` must be finite and at least 1, got 0.5"),
         (lambda: effects.DeadSpace(0.0), "`fill` must be finite and above 0 and at most 1, got 0"),
         (lambda: effects.DeadSpace(0.9, 1.5), "`reflectance` must be finite and at least 0 and at most 1"),
         (lambda: effects.DeadSpace(0.9, phase=np.nan), "`phase` must be finite"),
         (lambda: effects.Flicker(-0.1), "`sigma` must be finite and at least 0"),
-        (lambda: effects.Flicker(1.2, common=True), "`sigma` must be finite and at least 0 and at most 1 rad, got 1.2"),
+        (
+            lambda: effects.Flicker(1.2, common=True),
+            "`sigma` must be finite and at least 0 and at most 1 rad, got 1.2",
+        ),
         (lambda: effects.Flicker(0.1, common=True, cycles=-1.0), "`cycles` must be finite and at least 0"),
         (lambda: effects.Flicker(0.1, proportional=True), "`proportional` ripple must be common"),
         (lambda: effects.LaserNoise(-0.1), "`rin` must be finite and at least 0"),
@@ -371,11 +427,17 @@ KEY = jax.random.key(0)
         (lambda: effects.draw_prnu(KEY, (2, 2), -0.1), "`sigma` must be finite and at least 0"),
         (lambda: effects.draw_prnu(KEY, (2, 2), 0.1, row=-1.0), "`row` must be finite"),
         (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, column=-1.0), "`column` must be finite"),
-        (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, hot=2.0), "`hot` must be finite and at least 0 and at most 1"),
+        (
+            lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, hot=2.0),
+            "`hot` must be finite and at least 0 and at most 1",
+        ),
         (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, heat=-2.0), "`heat` must be finite and at least 0"),
         (lambda: effects.draw_stuck(KEY, (2, 2), -0.1), "`share` must be finite"),
         (lambda: effects.draw_read_noise(KEY, (2, 2), 0.0, 1.0), "`median` must be finite and above 0"),
-        (lambda: effects.draw_read_noise(KEY, (2, 2), 2.0, 1.0), "`rms` must be at least `median`, got 1.0 and 2.0"),
+        (
+            lambda: effects.draw_read_noise(KEY, (2, 2), 2.0, 1.0),
+            "`rms` must be at least `median`, got 1.0 and 2.0",
+        ),
         (lambda: effects.draw_residue(KEY, -0.1), "`rms` must be finite and at least 0"),
     ],
 )

@@ -33,7 +33,9 @@ def test_runs(source, tmp_path, monkeypatch):
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = jupytext.read(source)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     assert drawn(notebook) and not errors(notebook)
 
 
@@ -41,7 +43,9 @@ def test_runs(source, tmp_path, monkeypatch):
 def test_pair(source):
     """The notebook has the cells of its source and holds what they gave; `jupytext --to ipynb --execute` makes it."""
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    assert code(notebook) == code(jupytext.read(source)), f"run `jupytext --to ipynb --execute {source.relative_to(ROOT)}`"
+    assert code(notebook) == code(jupytext.read(source)), (
+        f"run `jupytext --to ipynb --execute {source.relative_to(ROOT)}`"
+    )
     assert drawn(notebook) and not errors(notebook)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
@@ -52,11 +56,18 @@ def test_pair(source):
 
 
 def drawn(notebook):
-    return any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    return any(
+        "image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+    )
 
 
 def errors(notebook):
-    return [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+    return [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
 
 
 @functools.cache
@@ -72,13 +83,17 @@ def test_one_line_names_the_effect():
     assert len(LINE.findall(nonideality())) == 1
 
 
-@pytest.mark.parametrize("name", [n if n == "saturate" else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS])
+@pytest.mark.parametrize(
+    "name", [n if n == "saturate" else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS]
+)
 def test_any_effect(name, monkeypatch, capsys):
     """Whoever changes that one line studies another effect."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     matplotlib.use("Agg")
     values = {"replacement": parts.EFFECTS[name]}
-    exec(compile(ast.parse(LINE.sub("effect = replacement", nonideality())), NONIDEALITY.name, "exec"), values)
+    exec(
+        compile(ast.parse(LINE.sub("effect = replacement", nonideality())), NONIDEALITY.name, "exec"), values
+    )
     assert values["effect"] is parts.EFFECTS[name]
     assert values["one"] >= 0 and values["compared"]
     assert "d(mean square error)" in capsys.readouterr().out

@@ -28,21 +28,40 @@ TEXT = Dataset(ROWS, ROWS, ROWS, 2, vocabulary=20)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("first") / "run"
-    train.fit(Config(device="none", heads=1, kernel=(3, 3), epochs=2, batch_size=128, patch=4, test=False, progress=False, out=out))
+    train.fit(
+        Config(
+            device="none",
+            heads=1,
+            kernel=(3, 3),
+            epochs=2,
+            batch_size=128,
+            patch=4,
+            test=False,
+            progress=False,
+            out=out,
+        )
+    )
     return out
 
 
 def test_a_run_without_a_test_ends_with_its_validation(run):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1].keys() == {"validation_accuracy", "validation_loss", "best_epoch", "seconds"}
-    assert lines[-1]["validation_loss"] == next(line for line in lines if line.get("epoch") == lines[-1]["best_epoch"])["validation_loss"]
+    assert (
+        lines[-1]["validation_loss"]
+        == next(line for line in lines if line.get("epoch") == lines[-1]["best_epoch"])["validation_loss"]
+    )
     assert (run / "curves.png").exists() and not (run / "predictions.npz").exists()
     # It is finished, and is not trained again.
-    assert train.fit(evaluate.read_config(run)) == {name: value for name, value in lines[-1].items() if name != "seconds"}
+    assert train.fit(evaluate.read_config(run)) == {
+        name: value for name, value in lines[-1].items() if name != "seconds"
+    }
 
 
 def test_a_run_starts_from_another(run, tmp_path):
-    config = dataclasses.replace(evaluate.read_config(run), out=tmp_path / "next", start=run, epochs=1, learning_rate=1e-12)
+    config = dataclasses.replace(
+        evaluate.read_config(run), out=tmp_path / "next", start=run, epochs=1, learning_rate=1e-12
+    )
     train.fit(config)
     for name, array in best(run).items():
         np.testing.assert_allclose(best(tmp_path / "next")[name], array, atol=1e-6)
@@ -58,7 +77,18 @@ def test_a_run_starts_from_another(run, tmp_path):
 
 
 def test_fixed_mixers_stay_as_they_were_drawn(tmp_path):
-    config = resolve(Config(device="none", heads=1, patch=4, epochs=1, batch_size=128, fixed=True, progress=False, out=tmp_path / "run"))
+    config = resolve(
+        Config(
+            device="none",
+            heads=1,
+            patch=4,
+            epochs=1,
+            batch_size=128,
+            fixed=True,
+            progress=False,
+            out=tmp_path / "run",
+        )
+    )
     train.fit(config)
     from nets.data import load
 
@@ -67,7 +97,9 @@ def test_fixed_mixers_stay_as_they_were_drawn(tmp_path):
     before = {name: value for name, value in nnx.to_flat_state(nnx.state(model.blocks[0].attention))}
     after = best(config.out)
     for path, value in before.items():
-        np.testing.assert_array_equal(after[".".join(map(str, ("blocks", 0, "attention", *path)))], value[...])
+        np.testing.assert_array_equal(
+            after[".".join(map(str, ("blocks", 0, "attention", *path)))], value[...]
+        )
     first = nnx.state(model.blocks[0].feed_forward)
     widen = after["blocks.0.feed_forward.widen.kernel"]
     assert not np.array_equal(widen, first["widen"]["kernel"][...])
@@ -79,7 +111,10 @@ def test_the_mean_of_the_embeddings_is_one_linear_layer_of_them():
     model.eval()
     vectors = model.embedding.tokens.embedding[...] @ model.classes.kernel[...]
     places = model.embedding.positions.embedding[...] @ model.classes.kernel[...]
-    expected = np.stack([(vectors[row[row != 0]] + places[: (row != 0).sum()]).mean(0) for row in ROWS.rows]) + model.classes.bias[...]
+    expected = (
+        np.stack([(vectors[row[row != 0]] + places[: (row != 0).sum()]).mean(0) for row in ROWS.rows])
+        + model.classes.bias[...]
+    )
     np.testing.assert_allclose(model(jnp.asarray(ROWS.rows)), expected, atol=1e-6)
     assert parameters(model)["mixers"] == 0
 
@@ -123,11 +158,19 @@ def test_weights_of_pairs_are_those_of_naive_bayes(tmp_path):
 
     chance = np.random.default_rng(0)
     labels = chance.integers(0, 3, 2500)
-    rows = np.where(np.arange(9) < chance.integers(1, 10, (2500, 1)), chance.integers(1, 30, (2500, 9)), 0).astype(np.int32)
+    rows = np.where(
+        np.arange(9) < chance.integers(1, 10, (2500, 1)), chance.integers(1, 30, (2500, 9)), 0
+    ).astype(np.int32)
     rows[labels == 1, :2] = [3, 4]
     shown = np.zeros((2500, 512))
     for row, of_row in zip(rows, shown, strict=True):
-        of_row[[numbers(a, b, 512) for a, b in zip(row[:-1, None], row[1:, None], strict=True) if a != 0 and b != 0]] = 1
+        of_row[
+            [
+                numbers(a, b, 512)
+                for a, b in zip(row[:-1, None], row[1:, None], strict=True)
+                if a != 0 and b != 0
+            ]
+        ] = 1
     logarithms = MultinomialNB(alpha=1).fit(shown, labels).feature_log_prob_
     weights = class_weights(rows, labels, 3, 512)
     np.testing.assert_allclose(weights, np.ptp(logarithms, axis=0), rtol=1e-5, atol=1e-6)
@@ -135,8 +178,12 @@ def test_weights_of_pairs_are_those_of_naive_bayes(tmp_path):
 
 
 def test_weighted_pairs_are_factors_that_training_leaves_alone(tmp_path):
-    config = Config(data="imdb", data_path=reviews.write(tmp_path / "data"), model="mean", shape=(6,), length=8, pairs=64)
-    config = dataclasses.replace(config, weighted_pairs=True, batch_size=32, test=False, progress=False, out=tmp_path / "run")
+    config = Config(
+        data="imdb", data_path=reviews.write(tmp_path / "data"), model="mean", shape=(6,), length=8, pairs=64
+    )
+    config = dataclasses.replace(
+        config, weighted_pairs=True, batch_size=32, test=False, progress=False, out=tmp_path / "run"
+    )
     train.fit(config)
     from nets.data import load
 
@@ -150,8 +197,14 @@ def test_weighted_pairs_are_factors_that_training_leaves_alone(tmp_path):
         pairs.vectors.embedding = nnx.Param(jnp.ones((64, 16)))
     x = dataset.train.rows[:5]
     factors = np.where((x[:, :-1] != 0) & (x[:, 1:] != 0), weights[numbers(x[:, :-1], x[:, 1:], 64)], 0)
-    np.testing.assert_allclose(weighted(jnp.asarray(x))[:, 1:], factors[..., None] * np.asarray(one(jnp.asarray(x)))[:, 1:], atol=1e-6)
-    with pytest.raises(ValueError, match=r"`weights` must be one for each of the 64 vectors, got the shape \(3,\)"):
+    np.testing.assert_allclose(
+        weighted(jnp.asarray(x))[:, 1:],
+        factors[..., None] * np.asarray(one(jnp.asarray(x)))[:, 1:],
+        atol=1e-6,
+    )
+    with pytest.raises(
+        ValueError, match=r"`weights` must be one for each of the 64 vectors, got the shape \(3,\)"
+    ):
         PairEmbedding(64, 8, weights=np.ones(3, np.float32), rngs=nnx.Rngs(0))
 
 
@@ -166,7 +219,9 @@ def test_neighbours_are_held_out_together(tmp_path):
     neighbours = resolve(dataclasses.replace(config, held_out="neighbours"))
     dataset = load(neighbours)
     read = Tokenizer.from_str(dataset.files["tokenizer.json"]).decode_batch
-    found = [sorted(read([row[row != 0] for row in split.rows])) for split in (dataset.validation, dataset.train)]
+    found = [
+        sorted(read([row[row != 0] for row in split.rows])) for split in (dataset.validation, dataset.train)
+    ]
     assert found[0] == sorted(f"{side} {i}" for side in ("pos", "neg") for i in range(16, 20))
     assert len(found[1]) == 72 and not set(found[0]) & set(found[1])
     # Both classes from the first rows on, and the default as it was.
@@ -178,7 +233,9 @@ def test_numbers_and_units_are_those_of_the_device():
     config = resolve(Config(numbers=("photons=100", "adc_bits=6"), unit=3))
     device = build_device(config)
     same = optics.presets.load("engine11", unit=jax.random.key(3), photons=100, adc_bits=6)
-    assert all(bool(jnp.all(a == b)) for a, b in zip(jax.tree.leaves(device), jax.tree.leaves(same), strict=True))
+    assert all(
+        bool(jnp.all(a == b)) for a, b in zip(jax.tree.leaves(device), jax.tree.leaves(same), strict=True)
+    )
     assert named_numbers("assume", ["a=1e-3", "b=2"], "a=1") == {"a": 1e-3, "b": 2}
 
 
@@ -187,7 +244,10 @@ def test_a_network_is_tested_on_units_and_on_what_was_held_out(run):
     assert [row["unit"] for row in rows] == [5, 6, 7] and len({row["loss"] for row in rows}) == 3
     (exact,) = evaluate.evaluate(run, split="validation")
     final = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    assert exact["accuracy"] == pytest.approx(final["validation_accuracy"], abs=1e-9) and exact["split"] == "validation"
+    assert (
+        exact["accuracy"] == pytest.approx(final["validation_accuracy"], abs=1e-9)
+        and exact["split"] == "validation"
+    )
     with pytest.raises(ValueError, match="`units` must be at least 1, of a device"):
         evaluate.evaluate(run, units=2)
     with pytest.raises(ValueError, match="`split` must be test or validation, got 'train'"):
@@ -216,7 +276,10 @@ def test_reviews_are_read_once_by_the_runs_of_a_process(tmp_path, monkeypatch):
     [
         (dict(model="mean", device="engine11"), "`model` mean has no convolutions"),
         (dict(model="mean", fixed=True), "`fixed` says nothing to model mean"),
-        (dict(numbers=("photons",)), "`numbers` must be of the form name=number, such as photons=1000; got 'photons'"),
+        (
+            dict(numbers=("photons",)),
+            "`numbers` must be of the form name=number, such as photons=1000; got 'photons'",
+        ),
         (dict(numbers=("photons=1", "photons=2")), "`numbers` must set a number once, got photons twice"),
         (dict(device="none", unit=1), "`unit` is of a device, and `device` is none"),
         (dict(unit=-1), "`unit` must be a whole number of at least 0"),

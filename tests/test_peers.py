@@ -28,7 +28,9 @@ def test_focus_against_prysm():
     propagation = pytest.importorskip("prysm.propagation")
     n, dx, f, m, dx_out = 64, 20e-6, 0.1, 50, 3e-6
     u = noise((n, n))
-    wanted = propagation.focus_fixed_sampling(u.astype(complex), dx * 1e3, f * 1e3, WAVELENGTH * 1e6, dx_out * 1e6, (m, m))
+    wanted = propagation.focus_fixed_sampling(
+        u.astype(complex), dx * 1e3, f * 1e3, WAVELENGTH * 1e6, dx_out * 1e6, (m, m)
+    )
     found = np.asarray(wave.zoom(u * wave.lens((n, n), dx, WAVELENGTH, f), dx, WAVELENGTH, f, dx_out, (m, m)))
     # prysm leaves out the curvature at the focal plane, and scales the sum to the grid.
     x = (np.arange(m) - m // 2) * dx_out
@@ -43,7 +45,9 @@ def test_zernike_against_prysm():
     rho, theta = np.meshgrid(np.linspace(0, 1, 20), np.linspace(-3, 3, 15))
     for index in (*range(1, 37), 66, 105):
         n, m = polynomials.noll_to_nm(index)
-        np.testing.assert_allclose(wave.zernike(index, rho, theta), polynomials.zernike_nm(n, m, rho, theta), atol=2e-5)
+        np.testing.assert_allclose(
+            wave.zernike(index, rho, theta), polynomials.zernike_nm(n, m, rho, theta), atol=2e-5
+        )
 
 
 def torch_field(u, dx):
@@ -51,7 +55,11 @@ def torch_field(u, dx):
     import torch
     from torchoptics import Field
 
-    return Field(torch.tensor(u, dtype=torch.complex128), wavelength=WAVELENGTH, spacing=torch.tensor([dx, dx], dtype=torch.float64))
+    return Field(
+        torch.tensor(u, dtype=torch.complex128),
+        wavelength=WAVELENGTH,
+        spacing=torch.tensor([dx, dx], dtype=torch.float64),
+    )
 
 
 @pytest.mark.parametrize("method", ["ASM", "ASM_FRESNEL"])
@@ -73,7 +81,9 @@ def test_direct_integration_against_torchoptics():
     # Without the approximation, for light that stays where the grid can carry it.
     beam = np.asarray(wave.gaussian((64, 64), dx, 120e-6))
     exact = torch_field(beam, dx).propagate_to_z(0.05, propagation_method="DIM").data.numpy()
-    found = wave.band_limited_angular_spectrum(beam, dx, WAVELENGTH, 0.05) * np.exp(2j * math.pi * 0.05 / WAVELENGTH)
+    found = wave.band_limited_angular_spectrum(beam, dx, WAVELENGTH, 0.05) * np.exp(
+        2j * math.pi * 0.05 / WAVELENGTH
+    )
     assert relative(found, exact) <= 1e-3
 
 

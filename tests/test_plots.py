@@ -54,7 +54,9 @@ def test_measurements(name):
 
 
 # Its lens takes seconds to compile; the rest of it is in "engine11, exact transform".
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.notebooks) if n == "engine11" else n for n in parts.DEVICES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.notebooks) if n == "engine11" else n for n in parts.DEVICES]
+)
 def test_devices(name):
     labelled(plots.show(parts.DEVICES[name]()))
 
@@ -65,7 +67,9 @@ def test_encoders(encoder):
 
 
 def test_other_kinds(tmp_path):
-    external = optics.External(lambda drive, reach: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32), parts.DEVICES["wave 5×5"]())
+    external = optics.External(
+        lambda drive, reach: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32), parts.DEVICES["wave 5×5"]()
+    )
     resolved = optics.effects.Crosstalk(optics.effects.SuperGaussian(), subpixels=2, resolve=True)
     intensity = optics.Intensity(lambda amplitude: amplitude)
     run = "bench/results/digits-conv2d-engine11"
@@ -75,8 +79,13 @@ def test_other_kinds(tmp_path):
 
 def test_drawn_without_complaint():
     """Layouts are computed when a figure is drawn: a title that does not fit or a sign without a glyph warns there."""
-    one_dimensional = optics.FourierLens((1, 8), 10e-6, 1e-6, aberrations=(0.0, 0.1), defocus=1e-5, plane=520, tilt=(0.0, 0.01))
-    rows = [{"condition": "optics alone", "relative_rms_error": 1e-3}, {"condition": "Shot", "relative_rms_error": 2e-2, "without": 1e-2}]
+    one_dimensional = optics.FourierLens(
+        (1, 8), 10e-6, 1e-6, aberrations=(0.0, 0.1), defocus=1e-5, plane=520, tilt=(0.0, 0.01)
+    )
+    rows = [
+        {"condition": "optics alone", "relative_rms_error": 1e-3},
+        {"condition": "Shot", "relative_rms_error": 2e-2, "without": 1e-2},
+    ]
     figures = [
         plots.show(parts.EFFECTS["crosstalk"]),
         plots.show(parts.EFFECTS["shot"]),
@@ -89,7 +98,9 @@ def test_drawn_without_complaint():
         plots.attention_map(np.eye(4)),
         plots.frames(np.random.default_rng(0).random((9, 6, 8)), 5e-6),
         plots.frames(-np.ones((2, 2))),
-        plots.training_curves("bench/results/digits-conv2d-engine11", "bench/results/fashion-mnist-lambda-resnet-none"),
+        plots.training_curves(
+            "bench/results/digits-conv2d-engine11", "bench/results/fashion-mnist-lambda-resnet-none"
+        ),
     ]
     for figure in figures:
         labelled(figure).draw_without_rendering()
@@ -98,18 +109,31 @@ def test_drawn_without_complaint():
 def test_layout_is_to_scale():
     """Lens and detector are drawn where the numbers put them: each read off the axes, in the unit of their label."""
     lens = optics.FourierLens(
-        5, pitch=127e-6, wavelength=1.55e-6, focal_length=0.052, defocus=1e-3, decentre=(0.0, 1e-4), pupil_radius=1e-3, plane=340
+        5,
+        pitch=127e-6,
+        wavelength=1.55e-6,
+        focal_length=0.052,
+        defocus=1e-3,
+        decentre=(0.0, 1e-4),
+        pupil_radius=1e-3,
+        plane=340,
     )
     device = optics.Correlator(lens)
     axes = plots.layout(device).axes[0]
     along, across = unit_of(axes.get_xlabel()), unit_of(axes.get_ylabel())
 
     def drawn(gid):
-        return [(line.get_xdata()[0] * along, np.asarray(line.get_ydata()) * across) for line in axes.lines if line.get_gid() == gid]
+        return [
+            (line.get_xdata()[0] * along, np.asarray(line.get_ydata()) * across)
+            for line in axes.lines
+            if line.get_gid() == gid
+        ]
 
     focal_length, leg = 0.052, 2 * 0.052 + 1e-3
     assert [z for z, _ in drawn("lens")] == pytest.approx([focal_length, leg + focal_length], rel=1e-5)
-    assert [z for z, _ in drawn("modulator") + drawn("filter") + drawn("detector")] == pytest.approx([0, leg, 2 * leg], rel=1e-5)
+    assert [z for z, _ in drawn("modulator") + drawn("filter") + drawn("detector")] == pytest.approx(
+        [0, leg, 2 * leg], rel=1e-5
+    )
     np.testing.assert_allclose(drawn("lens")[0][1], [-0.9e-3, 1.1e-3], rtol=1e-5)
     np.testing.assert_allclose(drawn("detector")[0][1], [-2.5 * 127e-6, 2.5 * 127e-6], rtol=1e-5)
 
@@ -127,16 +151,26 @@ def test_rays_of_one_direction_meet_at_the_detector():
 
 def test_rays_end_at_the_pupil():
     lens = eqx.tree_at(lambda s: s.pupil_radius, parts._lens, jnp.asarray(1e-4))
-    assert all(len(line.get_xdata()) == 2 for line in plots.layout(lens).axes[0].lines[:3] if abs(line.get_ydata()[0]) > 0.11)
+    assert all(
+        len(line.get_xdata()) == 2
+        for line in plots.layout(lens).axes[0].lines[:3]
+        if abs(line.get_ydata()[0]) > 0.11
+    )
 
 
-@pytest.mark.parametrize(("dx", "samples", "length"), [(1e-6, 100, 20e-6), (8e-6, 64, 100e-6), (1e-3, 16, 5e-3), (0.4e-9, 50, 5e-9)])
+@pytest.mark.parametrize(
+    ("dx", "samples", "length"),
+    [(1e-6, 100, 20e-6), (8e-6, 64, 100e-6), (1e-3, 16, 5e-3), (0.4e-9, 50, 5e-9)],
+)
 def test_scale_bar(dx, samples, length):
     """The bar is a round length, drawn as long as it says."""
     u = np.exp(1j * np.linspace(0, 6, samples * samples)).reshape(samples, samples)
     axes = labelled(plots.field(u, dx)).axes[0]
     bar = next(patch for patch in axes.patches if patch.get_gid() == "scale bar")
-    (left, right), text = axes.get_xlim(), next(t.get_text() for t in axes.texts if t.get_gid() == "scale bar length")
+    (left, right), text = (
+        axes.get_xlim(),
+        next(t.get_text() for t in axes.texts if t.get_gid() == "scale bar length"),
+    )
     assert bar.get_width() / (right - left) * samples * dx == pytest.approx(length, rel=1e-9)
     assert text == quantity(length, "m")
 
@@ -162,7 +196,12 @@ def test_transfer_matrix_of_the_exact_transform_deviates_by_nothing():
 
 
 def test_prefixes():
-    assert [prefixed(v, "m") for v in (0.1145, 127e-6, 1e-3, 0.0)] == [(1e3, "mm"), (1e6, "µm"), (1e3, "mm"), (1.0, "m")]
+    assert [prefixed(v, "m") for v in (0.1145, 127e-6, 1e-3, 0.0)] == [
+        (1e3, "mm"),
+        (1e6, "µm"),
+        (1e3, "mm"),
+        (1.0, "m"),
+    ]
     assert quantity(1.55e-6, "m") == "1.55 µm"
     assert [round_length(v) for v in (0.9, 1, 4.9, 7e-6)] == pytest.approx([0.5, 1, 2, 5e-6])
 
@@ -196,6 +235,8 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 def test_keys_choose_the_shot():
     shot = parts.EFFECTS["shot"]
-    one, same, other = (plots.show(shot, key=jax.random.key(k)).axes[3].images[0].get_array() for k in (1, 1, 2))
+    one, same, other = (
+        plots.show(shot, key=jax.random.key(k)).axes[3].images[0].get_array() for k in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, same)
     assert np.any(one != other)

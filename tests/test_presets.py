@@ -15,7 +15,11 @@ from optics import presets
 def test_every_field_is_documented(name):
     data = tomllib.loads((presets.FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     text = presets.describe(name)
-    assert data.pop("about") in text and data.pop("kind") and data.pop("hardware") in optics.accounting.hardware_names()
+    assert (
+        data.pop("about") in text
+        and data.pop("kind")
+        and data.pop("hardware") in optics.accounting.hardware_names()
+    )
     for key, field in data.items():
         assert {"value", "unit", "source", "low", "high"} <= field.keys(), key
         assert field["low"] <= field["value"] <= field["high"], key
@@ -49,9 +53,13 @@ def test_units_differ_within_their_ranges_and_a_population_is_a_vmap():
     np.testing.assert_array_equal(seen[1], seen[2])
     assert np.linalg.norm(seen[1] - seen[0]) > 1e-3 and np.linalg.norm(seen[1] - seen[3]) > 1e-3
     keys = jax.random.split(jax.random.key(3), 4)
-    population = jax.jit(jax.vmap(lambda k: optics.transform(x, presets.load("engine11", unit=k, level="ideal", pixels=3))))(keys)
+    population = jax.jit(
+        jax.vmap(lambda k: optics.transform(x, presets.load("engine11", unit=k, level="ideal", pixels=3)))
+    )(keys)
     assert population.shape == (4, 3, 3) and np.all(np.std(np.asarray(population), axis=0) > 0)
-    gains = np.abs(jax.jit(jax.vmap(lambda k: presets.load("engine11", unit=k, level="ideal").slm[1].gain))(keys))
+    gains = np.abs(
+        jax.jit(jax.vmap(lambda k: presets.load("engine11", unit=k, level="ideal").slm[1].gain))(keys)
+    )
     assert abs(np.std(gains) - 0.03) < 5 * 0.03 / np.sqrt(2 * gains.size)
 
     def stretch(key):
@@ -82,14 +90,29 @@ def test_overrides():
         ),
         (lambda: presets.describe("engine12"), "`name` must be a preset"),
         (lambda: presets.load("../engine11"), "`name` must be a preset"),
-        (lambda: presets.load("engine11", photon=3), "`photon` is not a field of preset 'engine11'; it has pixels, wavelength"),
+        (
+            lambda: presets.load("engine11", photon=3),
+            "`photon` is not a field of preset 'engine11'; it has pixels, wavelength",
+        ),
         (lambda: presets.load("engine11", photons=jnp.nan), "`photons` must be finite and at least 1"),
-        (lambda: presets.load("engine11", pitch=-1e-6), "`pitch` must be finite and at least 2e-05 and at most 0.0005 m, got -1e-06"),
+        (
+            lambda: presets.load("engine11", pitch=-1e-6),
+            "`pitch` must be finite and at least 2e-05 and at most 0.0005 m, got -1e-06",
+        ),
         (lambda: presets.load("engine11", dac_bits=0), "`dac_bits` must be finite and at least 2"),
-        (lambda: presets.load("engine11", level="full"), '`level` must be "ideal", "compiled" or "wave", got \'full\''),
-        (lambda: presets.load("engine11", photons=[1e3, 1e4]), r"`photons` must be one number, got \[1000.0, 10000.0\]"),
+        (
+            lambda: presets.load("engine11", level="full"),
+            '`level` must be "ideal", "compiled" or "wave", got \'full\'',
+        ),
+        (
+            lambda: presets.load("engine11", photons=[1e3, 1e4]),
+            r"`photons` must be one number, got \[1000.0, 10000.0\]",
+        ),
         (lambda: presets.load("engine11", pixels=(3, 4)), r"`pixels` must be one number, got \(3, 4\)"),
-        (lambda: presets.load("engine11", unit=3), "`unit` must be a key, such as `jax.random.key\\(3\\)`, got 3"),
+        (
+            lambda: presets.load("engine11", unit=3),
+            "`unit` must be a key, such as `jax.random.key\\(3\\)`, got 3",
+        ),
         (lambda: presets.load("engine11", adc_bits=8.5), "`adc_bits` must be a whole number"),
         (lambda: presets.load("ideal", pixels=(2, 3, 4)), "`pixels` must be one whole number or a pair"),
     ],

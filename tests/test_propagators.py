@@ -32,7 +32,10 @@ def turn(turns):
 
 
 def frequencies(shape, dx):
-    return (np.expand_dims(np.fft.fftfreq(n).astype(np.longdouble) / np.longdouble(dx), 1 - axis) for axis, n in enumerate(shape))
+    return (
+        np.expand_dims(np.fft.fftfreq(n).astype(np.longdouble) / np.longdouble(dx), 1 - axis)
+        for axis, n in enumerate(shape)
+    )
 
 
 def plane_waves(u, dx, z):
@@ -97,10 +100,16 @@ def spaced(dx, z):
 # Each: what spacing suits a distance, what is called, and what it should give.
 PROPAGATORS = {
     "angular spectrum": (spacing, lambda u, dx, z: wave.angular_spectrum(u, dx, WAVELENGTH, z), plane_waves),
-    "band limited": (spacing, lambda u, dx, z: wave.band_limited_angular_spectrum(u, dx, WAVELENGTH, z), band_limited),
+    "band limited": (
+        spacing,
+        lambda u, dx, z: wave.band_limited_angular_spectrum(u, dx, WAVELENGTH, z),
+        band_limited,
+    ),
     "band limited, shifted": (
         lambda z: spacing(z, 0.6),
-        lambda u, dx, z: wave.band_limited_angular_spectrum(u, dx, WAVELENGTH, z, (SHIFT[0] * 40 * dx, SHIFT[1] * 32 * dx)),
+        lambda u, dx, z: wave.band_limited_angular_spectrum(
+            u, dx, WAVELENGTH, z, (SHIFT[0] * 40 * dx, SHIFT[1] * 32 * dx)
+        ),
         lambda u, dx, z: band_limited(u, dx, z, (SHIFT[0] * 40 * dx, SHIFT[1] * 32 * dx)),
     ),
     "fresnel": (spacing, lambda u, dx, z: wave.fresnel(u, dx, WAVELENGTH, z), paraxial_waves),
@@ -161,7 +170,9 @@ def test_traced_numbers(name):
     z = float(np.float32(0.05))
     dx = float(np.float32(suited(z)))
     found = jitted(name)(noise().astype(np.complex64), jnp.float32(dx), jnp.float32(z))
-    assert relative(found, wanted(noise(), dx, z)) <= (1e-6 if name in ("impulse response", "fraunhofer") else 1e-5)
+    assert relative(found, wanted(noise(), dx, z)) <= (
+        1e-6 if name in ("impulse response", "fraunhofer") else 1e-5
+    )
 
 
 @pytest.mark.usefixtures("x64")
@@ -179,7 +190,9 @@ def test_adjoint(name):
         return found, jnp.conj(back(jnp.conj(v))[0])
 
     found, adjoint = both(u, v)
-    assert abs(jnp.vdot(v, found) - jnp.vdot(adjoint, u)) <= 1e-12 * jnp.linalg.norm(v) * jnp.linalg.norm(found)
+    assert abs(jnp.vdot(v, found) - jnp.vdot(adjoint, u)) <= 1e-12 * jnp.linalg.norm(v) * jnp.linalg.norm(
+        found
+    )
     # Light is reversible: the adjoint is propagation back, from the same points to the same points.
     backward = {
         "band limited, shifted": lambda v: wave.band_limited_angular_spectrum(
@@ -196,9 +209,12 @@ def test_adjoint(name):
 @pytest.mark.usefixtures("x64")
 def test_zoom_back_is_its_adjoint():
     u, v, dx, dx_out, z = noise(), noise(OUT, 1), 5e-6, 8e-6, 0.1
-    there, back = jax.jit(lambda u, v: (wave.zoom(u, dx, WAVELENGTH, z, dx_out, OUT), wave.zoom(v, dx_out, WAVELENGTH, -z, dx, SHAPE)))(
-        u, v
-    )
+    there, back = jax.jit(
+        lambda u, v: (
+            wave.zoom(u, dx, WAVELENGTH, z, dx_out, OUT),
+            wave.zoom(v, dx_out, WAVELENGTH, -z, dx, SHAPE),
+        )
+    )(u, v)
     np.testing.assert_allclose(np.vdot(v, there) * dx_out**2, np.vdot(back, u) * dx**2, rtol=1e-12)
 
 
@@ -207,8 +223,12 @@ def test_energy(name):
     z = 0.1
     suited, call, _ = PROPAGATORS[name]
     dx = suited(z)
-    dy_out, dx_out = wave.fraunhofer_spacing(SHAPE, dx, WAVELENGTH, z) if name in ("focus", "fraunhofer") else (dx, dx)
-    there = np.sum(np.abs(np.asarray(call(noise().astype(np.complex64), dx, z), complex)) ** 2) * dy_out * dx_out
+    dy_out, dx_out = (
+        wave.fraunhofer_spacing(SHAPE, dx, WAVELENGTH, z) if name in ("focus", "fraunhofer") else (dx, dx)
+    )
+    there = (
+        np.sum(np.abs(np.asarray(call(noise().astype(np.complex64), dx, z), complex)) ** 2) * dy_out * dx_out
+    )
     assert there == pytest.approx(np.sum(np.abs(noise()) ** 2) * dx**2, rel=1e-6)
 
 
@@ -221,7 +241,11 @@ def test_transfer_and_impulse_response_meet():
     def three(dx, z):
         beam = wave.gaussian((n, n), dx, 90e-6, (20e-6, -40e-6))
         numbers = dx, WAVELENGTH, z
-        return wave.fresnel(beam, *numbers), wave.fresnel_impulse_response(beam, *numbers), wave.zoom(beam, *numbers, dx, (100, 90))
+        return (
+            wave.fresnel(beam, *numbers),
+            wave.fresnel_impulse_response(beam, *numbers),
+            wave.zoom(beam, *numbers, dx, (100, 90)),
+        )
 
     found, same, inner = three(dx, z)
     assert relative(same, found) <= 1e-5
@@ -232,7 +256,11 @@ def test_one_dimensional_optics():
     # A line is light that is uniform along the other axis.
     dx, z = (float(np.float32(p)) for p in (8e-6, 0.03))
     line = noise((1, 64)).astype(np.complex64)
-    kernel = turn((grid(64, dx)[:, None] - grid(64, dx)) ** 2 / (2 * np.longdouble(WAVELENGTH) * z)) * dx / np.sqrt(1j * WAVELENGTH * z)
+    kernel = (
+        turn((grid(64, dx)[:, None] - grid(64, dx)) ** 2 / (2 * np.longdouble(WAVELENGTH) * z))
+        * dx
+        / np.sqrt(1j * WAVELENGTH * z)
+    )
     wanted = line @ kernel.T
 
     @jax.jit
@@ -258,7 +286,9 @@ def test_one_dimensional_optics():
 
 
 def power(call):
-    return lambda u, dx, wavelength, z: jnp.sum(jnp.abs(call(u, dx, wavelength, z)) ** 2 * jnp.linspace(0, 1, 32))
+    return lambda u, dx, wavelength, z: jnp.sum(
+        jnp.abs(call(u, dx, wavelength, z)) ** 2 * jnp.linspace(0, 1, 32)
+    )
 
 
 CALLS = {
@@ -315,7 +345,9 @@ def test_4f_gradient():
         out = step(lens * step(jnp.exp(1j * phi) * step(lens * step(u.astype(np.complex64)))))
         return jnp.sum(weight * jnp.abs(out) ** 2)
 
-    at_mask = plane_waves(thin * plane_waves(u.astype(complex), dx, f), dx, f) * np.exp(1j * phi.astype(float))
+    at_mask = plane_waves(thin * plane_waves(u.astype(complex), dx, f), dx, f) * np.exp(
+        1j * phi.astype(float)
+    )
     out = plane_waves(thin * plane_waves(at_mask, dx, f), dx, f)
     back = plane_waves(np.conj(thin) * plane_waves(2 * weight * out, dx, -f), dx, -f)
     wanted = np.imag(back * np.conj(at_mask))

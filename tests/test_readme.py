@@ -30,5 +30,7 @@ def test_links_lead_somewhere():
 
 @pytest.mark.skipif(not CONTRACT.exists(), reason="the contract of public names is not on this machine")
 def test_contract():
-    found = subprocess.run([sys.executable, str(CONTRACT), "1"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    found = subprocess.run(
+        [sys.executable, str(CONTRACT), "1"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert found.returncode == 0, found.stdout + found.stderr

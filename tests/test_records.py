@@ -67,7 +67,9 @@ def test_a_dead_pixel_is_not_saturation():
 
 
 def test_recorded_files_lead_to_a_twin(tmp_path):
-    device = optics.FourierProcessor(optics.dft(4), optics.PhaseShifting(4), (optics.effects.Gain(1.0),), (optics.effects.Quantize(12),))
+    device = optics.FourierProcessor(
+        optics.dft(4), optics.PhaseShifting(4), (optics.effects.Gain(1.0),), (optics.effects.Quantize(12),)
+    )
     numbers = RNG.standard_normal((10, 4, 4)) + 1j * RNG.standard_normal((10, 4, 4))
     drive, reach, _ = device.shown(jnp.asarray(numbers))
     seen = 0.8**2 * np.asarray(device.frames(drive, reach)).reshape(-1, 4, 4)
@@ -98,7 +100,9 @@ def test_tables(tmp_path):
         np.testing.assert_allclose(table.curve(jnp.asarray(drive)), phase, atol=1e-5)
     # Every 15th level: between them a straight line.
     table = records.read_table(put(tmp_path, "\n".join(f"{k}\t{phase[k]:.9f}" for k in level[::15])))
-    np.testing.assert_allclose(table.curve(jnp.asarray(drive)), np.interp(level, level[::15], phase[::15]), atol=1e-5)
+    np.testing.assert_allclose(
+        table.curve(jnp.asarray(drive)), np.interp(level, level[::15], phase[::15]), atol=1e-5
+    )
     # A vendor's table of a driver undoes the panel's: 256 lines of level.
     want = np.interp(2 * np.pi * level / 256, phase, level).round().astype(int)
     driver = records.read_table(put(tmp_path, "\n".join(map(str, want))), unit="level")
@@ -149,7 +153,10 @@ def set_(value, *place):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: records.check_frames(COUNTS), "`frames` must be in units of full scale, got uint16; `optics.records.full_scale"),
+        (
+            lambda: records.check_frames(COUNTS),
+            "`frames` must be in units of full scale, got uint16; `optics.records.full_scale",
+        ),
         (
             lambda: records.check_frames(np.ones(3)),
             r"`frames` must be real and have the shape \(..., rows, columns\), got float64 of shape \(3,\)",
@@ -160,16 +167,34 @@ def set_(value, *place):
         (spoilt(set_(np.nan, 1, 2, 3)), "`frames` must be finite, but frame 1 has nan at row 2, column 3"),
         (spoilt(set_(2.0, 4, 5, 6)), "at most 1, but frame 4 has 2 at row 5, column 6"),
         (lambda: records.full_scale(COUNTS), "`bits` must be given for uint16 counts, such as 12"),
-        (lambda: records.full_scale(COUNTS, 10), "`bits=10` ends at 1023, but frame 0 has .*; give the bits of the camera"),
-        (lambda: records.full_scale(COUNTS * 16, 12), '`bits=12` ends at 4095, but frame 0 has .*; .* try `aligned="high"`'),
-        (lambda: records.full_scale(COUNTS, 12, "high"), '`aligned="high"` must give multiples of 16 at 12 bits, but frame 0'),
+        (
+            lambda: records.full_scale(COUNTS, 10),
+            "`bits=10` ends at 1023, but frame 0 has .*; give the bits of the camera",
+        ),
+        (
+            lambda: records.full_scale(COUNTS * 16, 12),
+            '`bits=12` ends at 4095, but frame 0 has .*; .* try `aligned="high"`',
+        ),
+        (
+            lambda: records.full_scale(COUNTS, 12, "high"),
+            '`aligned="high"` must give multiples of 16 at 12 bits, but frame 0',
+        ),
         (lambda: records.full_scale(COUNTS, 12, "middle"), '`aligned` must be "low" or "high"'),
         (lambda: records.full_scale(COUNTS, 17), "`bits` must be a whole number"),
-        (lambda: records.full_scale(COUNTS.astype(np.int16) - 100, 12), "`counts` must not be negative, but frame"),
+        (
+            lambda: records.full_scale(COUNTS.astype(np.int16) - 100, 12),
+            "`counts` must not be negative, but frame",
+        ),
         (lambda: records.full_scale(COUNTS / 4095, 12), "`bits` must be left out for float64 frames"),
         (lambda: records.full_scale(COUNTS * 1.0), "must be in units of full scale, at most 1, but frame 0"),
-        (lambda: records.full_scale(np.full((1, 2, 2), np.inf)), "must be finite, but frame 0 has inf at row 0, column 0"),
-        (lambda: records.full_scale(np.ones((2, 2), bool)), "`counts` must be whole or floating-point numbers, got bool"),
+        (
+            lambda: records.full_scale(np.full((1, 2, 2), np.inf)),
+            "must be finite, but frame 0 has inf at row 0, column 0",
+        ),
+        (
+            lambda: records.full_scale(np.ones((2, 2), bool)),
+            "`counts` must be whole or floating-point numbers, got bool",
+        ),
     ],
 )
 def test_refused_frames(call, message):
@@ -187,26 +212,47 @@ def test_refused_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.tif does not exist"):
         read(tmp_path / "nowhere.tif")
     (tmp_path / "frames.txt").write_text("1")
-    refuses(tmp_path / "frames.txt", r"`path` must be a folder of pictures, .tif, .png, .h5 or .npy, got frames.txt")
+    refuses(
+        tmp_path / "frames.txt",
+        r"`path` must be a folder of pictures, .tif, .png, .h5 or .npy, got frames.txt",
+    )
     (tmp_path / "nothing").mkdir()
     refuses(tmp_path / "nothing", "holds no frames: no file in it ends in .png, .tif, .tiff")
-    refuses(folder(tmp_path / "gap", COUNTS[:3], ["f1.png", "f2.png", "f4.png"]), "frame 3 is missing in .*: f2.png is followed by f4.png")
-    refuses(folder(tmp_path / "twice", COUNTS[:2], ["f1.png", "f01.png"]), "frame 1 is there twice in .*: f01.png and f1.png")
-    refuses(folder(tmp_path / "dark", COUNTS[:2], ["f1.png", "dark.png"]), "a number at the end of their names, got dark.png")
-    refuses(folder(tmp_path / "sizes", [COUNTS[0], COUNTS[1, 1:]]), r"frame 1 \(img_0001.png\) has the shape \(5, 7\)")
+    refuses(
+        folder(tmp_path / "gap", COUNTS[:3], ["f1.png", "f2.png", "f4.png"]),
+        "frame 3 is missing in .*: f2.png is followed by f4.png",
+    )
+    refuses(
+        folder(tmp_path / "twice", COUNTS[:2], ["f1.png", "f01.png"]),
+        "frame 1 is there twice in .*: f01.png and f1.png",
+    )
+    refuses(
+        folder(tmp_path / "dark", COUNTS[:2], ["f1.png", "dark.png"]),
+        "a number at the end of their names, got dark.png",
+    )
+    refuses(
+        folder(tmp_path / "sizes", [COUNTS[0], COUNTS[1, 1:]]),
+        r"frame 1 \(img_0001.png\) has the shape \(5, 7\)",
+    )
     refuses(
         folder(tmp_path / "colour", [np.zeros((4, 4, 3), np.uint8)]),
         r"frame 0 \(img_0000.png\) has the shape \(4, 4, 3\).*all must be grey",
     )
     np.save(tmp_path / "colours.npy", np.zeros((2, 4, 4, 3), np.uint8))
-    refuses(tmp_path / "colours.npy", r"must hold frames of shape \(count, rows, columns\), got \(2, 4, 4, 3\)")
+    refuses(
+        tmp_path / "colours.npy", r"must hold frames of shape \(count, rows, columns\), got \(2, 4, 4, 3\)"
+    )
     np.save(tmp_path / "none.npy", np.zeros((0, 4, 4), np.uint16))
     refuses(tmp_path / "none.npy", "holds no frames")
     refuses(tmp_path / "none.npy", "`dataset` names a data set of an HDF5 file", dataset="a")
     with h5py.File(tmp_path / "two.h5", "w") as file:
         file["dark"], file["run/frames"] = COUNTS, COUNTS
     refuses(tmp_path / "two.h5", "`dataset` must be one of dark, run/frames in two.h5; name it")
-    refuses(tmp_path / "two.h5", "`dataset` must be one of dark, run/frames in two.h5, got 'light'", dataset="light")
+    refuses(
+        tmp_path / "two.h5",
+        "`dataset` must be one of dark, run/frames in two.h5, got 'light'",
+        dataset="light",
+    )
     assert read(tmp_path / "two.h5", 12, "run/frames").shape == (5, 6, 7)
 
 

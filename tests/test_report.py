@@ -19,7 +19,13 @@ from bench.report import build as report
 from nets.run._curves import drawn
 
 RECORDED = Path(__file__).parents[1] / "bench" / "results"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell")
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chromium-headless-shell",
+)
 VOID = {"meta", "link", "img"}
 
 
@@ -71,7 +77,9 @@ def write(folder, command, rows, device="engine11"):
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
     folder.mkdir(parents=True, exist_ok=True)
-    results.write(folder, command, rows, {"device": device, "quick": True, "seed": 20260101, "out": folder}, figure)
+    results.write(
+        folder, command, rows, {"device": device, "quick": True, "seed": 20260101, "out": folder}, figure
+    )
 
 
 @pytest.fixture
@@ -83,20 +91,57 @@ def recorded(tmp_path):
         folder,
         "fidelity",
         [
-            common | {"condition": "optics alone", "relative_rms_error": 0.0026986078, "effective_bits": -1.5},
-            common | {"condition": 'one <b>shot</b> & "more"', "relative_rms_error": 1 / 14, "systematic": 8.140118e-7},
-            common | {"condition": "one shot", "sweep": "photons", "value": 316.2277, "relative_rms_error": 0.91576},
+            common
+            | {"condition": "optics alone", "relative_rms_error": 0.0026986078, "effective_bits": -1.5},
+            common
+            | {
+                "condition": 'one <b>shot</b> & "more"',
+                "relative_rms_error": 1 / 14,
+                "systematic": 8.140118e-7,
+            },
+            common
+            | {"condition": "one shot", "sweep": "photons", "value": 316.2277, "relative_rms_error": 0.91576},
             common | {"condition": "one shot", "sweep": "photons", "value": 1e9, "relative_rms_error": None},
         ],
     )
     long = [{"what": f"row {i}", "bytes": 9_717_904 + i, "length": 16384, "exact": i > 0} for i in range(21)]
-    nested = [{"table": "terms", "unit": "J", "source": 30 * "x", "joules": {"dac": [1e-12, 2.5], "adc": 0.25}, "none": None}]
+    nested = [
+        {
+            "table": "terms",
+            "unit": "J",
+            "source": 30 * "x",
+            "joules": {"dac": [1e-12, 2.5], "adc": 0.25},
+            "none": None,
+        }
+    ]
     other = [{"table": "frames", "unit": "J", "source": "y"}]
     write(folder / "jtc", "ledger", long + nested + other, "jtc")
-    about = {"data": "digits", "model": "conv2d", "device": "engine11", "gradient": "simulator", "epochs": 15, "batch_size": 32}
-    about |= {"learning_rate": 0.005, "seed": 4, "shape": [11, 11], "kernel": None, "out": "x", "progress": True, "commit": "0123abcd"}
-    step, epoch = {"step": 12, "train_loss": 2.6, "train_accuracy": 0.1}, {"epoch": 1, "validation_loss": 1.9, "validation_accuracy": 0.3}
-    train(folder / "ended", about, [step, step | epoch, {"test_loss": 0.067494, "test_accuracy": 0.972145, "seconds": 95.942}])
+    about = {
+        "data": "digits",
+        "model": "conv2d",
+        "device": "engine11",
+        "gradient": "simulator",
+        "epochs": 15,
+        "batch_size": 32,
+    }
+    about |= {
+        "learning_rate": 0.005,
+        "seed": 4,
+        "shape": [11, 11],
+        "kernel": None,
+        "out": "x",
+        "progress": True,
+        "commit": "0123abcd",
+    }
+    step, epoch = (
+        {"step": 12, "train_loss": 2.6, "train_accuracy": 0.1},
+        {"epoch": 1, "validation_loss": 1.9, "validation_accuracy": 0.3},
+    )
+    train(
+        folder / "ended",
+        about,
+        [step, step | epoch, {"test_loss": 0.067494, "test_accuracy": 0.972145, "seconds": 95.942}],
+    )
     train(folder / "running", about | {"device": "none"}, [step])
     # What is no record is no section.
     (folder / "ended" / "tokenizer.json").write_text('{"model": {"vocab": {}}}')
@@ -114,7 +159,11 @@ def test_records_of_one_title_are_told_apart(recorded, tmp_path):
     shutil.copy(recorded / "fidelity.png", recorded / "plan" / "fidelity.png")
     titles = [row["section"] for row in make(recorded, tmp_path / "out")[0]]
     assert len(set(titles)) == len(titles) == 6
-    assert {"Fidelity of engine11", "Fidelity of engine11 (plan)", "digits, conv2d, engine11 (plan/again)"} <= set(titles)
+    assert {
+        "Fidelity of engine11",
+        "Fidelity of engine11 (plan)",
+        "digits, conv2d, engine11 (plan/again)",
+    } <= set(titles)
 
 
 def test_page(recorded, tmp_path, capsys):
@@ -137,15 +186,28 @@ def test_page(recorded, tmp_path, capsys):
         assert said.count(row["section"]) == 2 and row["file"] in said
     # What was asked for, and how, where and with what it was measured.
     written = json.loads((recorded / "fidelity.json").read_text())
-    for fact in ("engine11", "20260101", written["machine"], written["python"], f"jax {written['versions']['jax']}", "quickyes"):
+    for fact in (
+        "engine11",
+        "20260101",
+        written["machine"],
+        written["python"],
+        f"jax {written['versions']['jax']}",
+        "quickyes",
+    ):
         assert fact in said
-    assert "Test accuracy 0.9721, test loss 0.06749, seconds 95.94." in said and "learning rate0.005" in said and "0123abcd" in said
+    assert (
+        "Test accuracy 0.9721, test loss 0.06749, seconds 95.94." in said
+        and "learning rate0.005" in said
+        and "0123abcd" in said
+    )
     assert "The run has not ended." in said and "There is no curves.png beside it." in said
     assert "shape11, 11" in said and "kernel" not in said
     # Long tables open on request: that of 21 rows, and the options of the two runs.
     assert len(page.all("details")) == 3 and "Table of 21 rows" in said
     # Written again, it is the same page, and nothing else is left.
-    assert make(recorded, tmp_path / "out")[1] == text and [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+    assert make(recorded, tmp_path / "out")[1] == text and [
+        path.name for path in (tmp_path / "out").iterdir()
+    ] == ["report.html"]
 
 
 def test_tables(recorded, tmp_path):
@@ -165,8 +227,13 @@ def test_tables(recorded, tmp_path):
     assert sweep == [row("value>", "relative rms error>"), row("316.2>", "0.9158>"), row("1e9>", ">")]
     assert "device engine11, operation convolution, condition one shot, sweep photons</figcaption>" in text
     assert long[0] == row("what", "bytes>", "length>", "exact") and len(long) == 22
-    assert long[1] == row("row 0", "9.718e6>", "16,384>", "no") and long[2] == row("row 1", "9.718e6>", "16,384>", "yes")
-    assert nested == [row("table", "unit", "source", "joules dac>", "joules adc>"), row("terms", "J", 30 * "x", "1e-12, 2.5>", "0.25>")]
+    assert long[1] == row("row 0", "9.718e6>", "16,384>", "no") and long[2] == row(
+        "row 1", "9.718e6>", "16,384>", "yes"
+    )
+    assert nested == [
+        row("table", "unit", "source", "joules dac>", "joules adc>"),
+        row("terms", "J", 30 * "x", "1e-12, 2.5>", "0.25>"),
+    ]
     assert other == [row("table", "unit", "source"), row("frames", "J", "y")]
     assert [cell for cell, _ in runs[1]] == ["engine11", "4", "0.9721", "0.06749", "95.94"]
 
@@ -182,9 +249,10 @@ def test_nothing_comes_from_elsewhere(folder, request, tmp_path):
             assert attributes[name].startswith(("data:", "#"))
         assert "url(" not in attributes.get("style", "")
     assert "url(" not in text and "@import" not in text
-    assert page.all("html") == [{"lang": "en"}] and {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all(
-        "meta"
-    )
+    assert page.all("html") == [{"lang": "en"}] and {
+        "name": "viewport",
+        "content": "width=device-width, initial-scale=1",
+    } in page.all("meta")
     pictures = page.all("img")
     assert pictures and all(len(picture["alt"]) > 20 for picture in pictures)
     assert len(rows) == len(page.all("h3")) == len(pictures) + text.count("There is no ")
@@ -198,16 +266,28 @@ def spoil(name, content):
     ("change", "message"),
     [
         (shutil.rmtree, "is not a folder; name one that"),
-        (lambda folder: [path.unlink() for path in folder.rglob("*.json")], "holds no COMMAND.json of `python -m bench` and no run"),
-        (spoil("fidelity.json", b'{"command": '), "fidelity.json, which cannot be read (Expecting value: line 1 column 13"),
+        (
+            lambda folder: [path.unlink() for path in folder.rglob("*.json")],
+            "holds no COMMAND.json of `python -m bench` and no run",
+        ),
+        (
+            spoil("fidelity.json", b'{"command": '),
+            "fidelity.json, which cannot be read (Expecting value: line 1 column 13",
+        ),
         (spoil("fidelity.json", b"\xff"), "fidelity.json, which cannot be read ('utf-8' codec"),
-        (spoil("fidelity.json", b'{"command": "fidelity", "rows": [1]}'), "fidelity.json, in which something is not the JSON object"),
+        (
+            spoil("fidelity.json", b'{"command": "fidelity", "rows": [1]}'),
+            "fidelity.json, in which something is not the JSON object",
+        ),
         (
             spoil("fidelity.json", b'{"command": "fidelity", "rows": [], "config": 1}'),
             "fidelity.json, in which something is not the JSON object",
         ),
         (spoil("ended/config.json", b"[]"), "config.json, in which something is not the JSON object"),
-        (spoil("ended/metrics.jsonl", b'{"step": 1}\n{"step"'), "metrics.jsonl, which cannot be read (Expecting ':' delimiter: line 2"),
+        (
+            spoil("ended/metrics.jsonl", b'{"step": 1}\n{"step"'),
+            "metrics.jsonl, which cannot be read (Expecting ':' delimiter: line 2",
+        ),
         (spoil("fidelity.png", b"\x89PNG\r\n\x1a\n"), "fidelity.png, which is not a whole PNG"),
     ],
 )
@@ -249,15 +329,25 @@ def test_in_a_browser(tmp_path):
     policy = next(line for line in text.splitlines() if "Content-Security-Policy" in line)
     # Without the policy what the page asks for is seen, not stopped. The last page shows that all of this is noticed.
     watched = text.replace(policy, "").replace("</body>", TELL)
-    broken = watched.replace("<main>", '<main><img src="http://absent.invalid/a.png" alt=""><p style="width: 400px">wide</p>')
+    broken = watched.replace(
+        "<main>", '<main><img src="http://absent.invalid/a.png" alt=""><p style="width: 400px">wide</p>'
+    )
     frames = ""
     for name, width, page in (("phone", 360, watched), ("desktop", 1280, watched), ("broken", 360, broken)):
         (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
         frames += f'<iframe name="{name}" src="{name}.html" style="width: {width}px; height: 800px; border: 0"></iframe>'
     (tmp_path / "frames.html").write_text(FRAMES + frames, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=10000",
+    ]
     options += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--dump-dom"]
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/frames.html"
         done = subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=120)
@@ -265,7 +355,13 @@ def test_in_a_browser(tmp_path):
     lines = done.stdout.partition("<pre>")[2].partition("</pre>")[0].splitlines()
     told = {name: figures for name, *figures in map(json.loads, lines)}
     pictures = text.count("<img ")
-    assert pictures > 0 and told["broken"] == [360, 416, pictures + 1, pictures, ["http://absent.invalid/a.png"]]
+    assert pictures > 0 and told["broken"] == [
+        360,
+        416,
+        pictures + 1,
+        pictures,
+        ["http://absent.invalid/a.png"],
+    ]
     for name, width in (("phone", 360), ("desktop", 1280)):
         inner, content, count, shown, requests = told[name]
         assert (inner, count, shown, requests) == (width, pictures, pictures, []) and content <= width

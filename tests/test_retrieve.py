@@ -50,9 +50,13 @@ def test_recovers_95_of_100_random_objects(algorithm, options):
     found = algorithm(amplitude, support, key=KEY, **options)
     # A full square support leaves two ambiguities, none of shift: an object and the same turned by 180° within the square.
     x, w = (np.asarray(a)[:, 16:48, 16:48].reshape(100, -1) for a in (found.object, wanted))
-    errors = np.minimum(*(np.linalg.norm(x[:, ::turn] - w, axis=1) for turn in (1, -1))) / np.linalg.norm(w, axis=1)
+    errors = np.minimum(*(np.linalg.norm(x[:, ::turn] - w, axis=1) for turn in (1, -1))) / np.linalg.norm(
+        w, axis=1
+    )
     assert np.sum(errors <= 1e-2) >= 95
-    np.testing.assert_allclose(jax.jit(retrieve.error)(found.object, wanted.astype(np.float32)), errors, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(retrieve.error)(found.object, wanted.astype(np.float32)), errors, atol=1e-5
+    )
     assert not np.any(np.asarray(found.object)[:, ~support]) and np.min(found.object) >= 0
     # What is returned with an object is its field, and how far from the measurement that is.
     field = spectrum(found.object)
@@ -85,7 +89,11 @@ def test_one_step_against_the_papers(algorithm):
     x, a = rng.normal(size=(8, 8, 2)) @ [1, 1j], rng.random((8, 8))
 
     def fit(x):
-        return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(a) * np.exp(1j * np.angle(np.fft.fft2(np.fft.ifftshift(x)))), norm="ortho"))
+        return np.fft.fftshift(
+            np.fft.ifft2(
+                np.fft.ifftshift(a) * np.exp(1j * np.angle(np.fft.fft2(np.fft.ifftshift(x)))), norm="ortho"
+            )
+        )
 
     y = fit(x)
     if algorithm is retrieve.hio:
@@ -93,7 +101,9 @@ def test_one_step_against_the_papers(algorithm):
     else:
         reflected = 2 * y - x
         wanted = beta / 2 * ((2 * support - 1) * reflected + x) + (1 - beta) * y
-    found = algorithm(a.astype(np.float32), support, beta, 1, polish=0, nonnegative=False, start=x.astype(np.complex64))
+    found = algorithm(
+        a.astype(np.float32), support, beta, 1, polish=0, nonnegative=False, start=x.astype(np.complex64)
+    )
     assert relative(found.object, wanted) <= 1e-5
 
 
@@ -105,7 +115,9 @@ def test_complex_objects_of_a_support_without_a_twin():
     found = retrieve.hio(amplitude, support, iterations=500, restarts=8, nonnegative=False, key=KEY).object
     # A factor of modulus 1 is all that the amplitude leaves open.
     inner = np.sum(np.conj(found) * wanted, axis=(1, 2), keepdims=True)
-    errors = np.linalg.norm(found * inner / np.abs(inner) - wanted, axis=(1, 2)) / np.linalg.norm(wanted, axis=(1, 2))
+    errors = np.linalg.norm(found * inner / np.abs(inner) - wanted, axis=(1, 2)) / np.linalg.norm(
+        wanted, axis=(1, 2)
+    )
     assert np.sum(errors <= 1e-2) >= 9
 
 
@@ -129,13 +141,21 @@ def test_gerchberg_saxton_finds_the_phase_between_two_amplitudes():
     source = (rng.random((3, 12, 12)) + 0.2) * corner(6)
     phase = 2 * np.pi * rng.random(source.shape)
     target = np.abs(spectrum(source * np.exp(1j * phase)))
-    source, target, near = (a.astype(np.float32) for a in (source, target, phase + 0.3 * rng.normal(size=phase.shape)))
+    source, target, near = (
+        a.astype(np.float32) for a in (source, target, phase + 0.3 * rng.normal(size=phase.shape))
+    )
     run = jax.jit(lambda count: retrieve.gerchberg_saxton(source, target, count, start=near))
     residuals = np.stack([run(count).residual for count in (1, 2, 5, 20, 100, 500, 2000)])
     assert np.all(np.diff(residuals, axis=0) <= 1e-6)
     found = run(2000)
     np.testing.assert_allclose(np.abs(found.object), source, rtol=1e-5)
-    assert relative(retrieve.align(found.object, (source * np.exp(1j * phase)).astype(np.complex64)), source * np.exp(1j * phase)) <= 1e-2
+    assert (
+        relative(
+            retrieve.align(found.object, (source * np.exp(1j * phase)).astype(np.complex64)),
+            source * np.exp(1j * phase),
+        )
+        <= 1e-2
+    )
 
 
 @jax.jit
@@ -154,9 +174,13 @@ def spots():
 def test_spots_against_the_published_uniformity():
     # Di Leonardo (2007), table 1: Gerchberg–Saxton has efficiency 0.94 and poor uniformity, the weighted one 0.93 and 0.99.
     source, target = spots()
-    uniformity, efficiency = figures(retrieve.gerchberg_saxton(source, target, 30, key=jax.random.key(3)).field, target)
+    uniformity, efficiency = figures(
+        retrieve.gerchberg_saxton(source, target, 30, key=jax.random.key(3)).field, target
+    )
     assert efficiency == pytest.approx(0.94, abs=0.02) and uniformity < 0.75
-    weighted = jax.jit(lambda count: retrieve.weighted_gerchberg_saxton(source, target, count, key=jax.random.key(3)))
+    weighted = jax.jit(
+        lambda count: retrieve.weighted_gerchberg_saxton(source, target, count, key=jax.random.key(3))
+    )
     assert figures(weighted(30).field, target)[0] >= 0.95
     uniformity, efficiency = figures(weighted(100).field, target)
     assert efficiency == pytest.approx(0.93, abs=0.02) and uniformity >= 0.99
@@ -193,7 +217,9 @@ class Masked(eqx.Module):
 
 def masked(shape):
     rng = np.random.default_rng(2)
-    return Masked(*(jnp.asarray((0.6 + 0.4 * rng.random(shape)) * np.exp(1j * rng.random(shape))) for _ in range(2)))
+    return Masked(
+        *(jnp.asarray((0.6 + 0.4 * rng.random(shape)) * np.exp(1j * rng.random(shape))) for _ in range(2))
+    )
 
 
 def test_any_linear_transform_serves():
@@ -201,13 +227,19 @@ def test_any_linear_transform_serves():
     x, amplitude = objects(support, 2)
     start = np.roll(x, 1, 0).astype(np.float32)
     # The optics of an ideal device is the default transform.
-    ours, device = (retrieve.hio(amplitude, support, iterations=5, start=start, forward=f) for f in (None, optics.dft(8)))
+    ours, device = (
+        retrieve.hio(amplitude, support, iterations=5, start=start, forward=f) for f in (None, optics.dft(8))
+    )
     assert relative(device.object, ours.object) <= 1e-4
     # One that is not unitary: the residual still never grows, and the object is found from near it.
     forward = masked((8, 8))
     amplitude = np.abs(forward.after * spectrum(forward.before * x)).astype(np.float32)
     near = (x * (1 + 0.2 * np.random.default_rng(0).normal(size=x.shape))).astype(np.float32)
-    run = jax.jit(lambda count, forward: retrieve.error_reduction(amplitude, support, count, start=near, forward=forward).residual)
+    run = jax.jit(
+        lambda count, forward: (
+            retrieve.error_reduction(amplitude, support, count, start=near, forward=forward).residual
+        )
+    )
     residuals = np.stack([run(count, forward) for count in (1, 2, 3, 10, 100)])
     assert np.all(np.diff(residuals, axis=0) <= 1e-6)
     found = retrieve.amplitude_flow(amplitude, support, 500, start=near, forward=forward)
@@ -234,7 +266,12 @@ def test_the_best_of_several_starts_is_returned():
     _, amplitude = objects(support, 5)
     run = functools.partial(retrieve.error_reduction, amplitude, support, 30, key=KEY)
     # The same tries: with one restart more nothing is lost; each example has its own best.
-    tries = np.stack([retrieve.error_reduction(amplitude, support, 30, start=s).residual for s in _starts(amplitude, support, 4)])
+    tries = np.stack(
+        [
+            retrieve.error_reduction(amplitude, support, 30, start=s).residual
+            for s in _starts(amplitude, support, 4)
+        ]
+    )
     found = run(restarts=4)
     np.testing.assert_allclose(found.residual, tries.min(0), rtol=1e-3)
     assert len(set(tries.argmin(0))) > 1
@@ -243,7 +280,9 @@ def test_the_best_of_several_starts_is_returned():
 def _starts(amplitude, support, restarts):
     """The random starts, as bright as the amplitudes, drawn from the key in one array."""
     noise = np.asarray(jax.random.uniform(KEY, (restarts, *amplitude.shape))) * support
-    scale = np.linalg.norm(amplitude, axis=(1, 2), keepdims=True) / np.linalg.norm(noise, axis=(2, 3), keepdims=True)
+    scale = np.linalg.norm(amplitude, axis=(1, 2), keepdims=True) / np.linalg.norm(
+        noise, axis=(2, 3), keepdims=True
+    )
     return (noise * scale).astype(np.float32)
 
 
@@ -279,10 +318,14 @@ def test_gradients_unrolled_implicit_and_by_finite_differences(nonnegative):
     for a, b in zip(gradient, unrolled(*at)[1], strict=True):
         assert relative(a, b) <= 1e-6
     h = 1e-6
-    plus, minus = (unrolled(*(a + sign * h * d for a, d in zip(at, move, strict=True)))[0] for sign in (1, -1))
+    plus, minus = (
+        unrolled(*(a + sign * h * d for a, d in zip(at, move, strict=True)))[0] for sign in (1, -1)
+    )
     assert float(slope) == pytest.approx(float(plus - minus) / (2 * h), rel=1e-5)
     # JAX gives the conjugate of what pairs with a complex direction.
-    assert float(sum(jnp.sum(g * d).real for g, d in zip(gradient, move, strict=True))) == pytest.approx(float(slope), rel=1e-6)
+    assert float(sum(jnp.sum(g * d).real for g, d in zip(gradient, move, strict=True))) == pytest.approx(
+        float(slope), rel=1e-6
+    )
 
 
 def test_the_implicit_gradient_does_not_ask_for_the_iterations():
@@ -291,7 +334,12 @@ def test_the_implicit_gradient_does_not_ask_for_the_iterations():
     x, amplitude = objects(support, 1)
     find = retrieve.implicit_gradient(retrieve.hio, damping=1e-6)
     run = jax.jit(
-        jax.vmap(jax.grad(lambda a, s, count: jnp.sum(find(a, support, iterations=count, polish=count, start=s).object)), (0, 0, None))
+        jax.vmap(
+            jax.grad(
+                lambda a, s, count: jnp.sum(find(a, support, iterations=count, polish=count, start=s).object)
+            ),
+            (0, 0, None),
+        )
     )
     near = (x * 1.01).astype(np.float32)
     slope = run(amplitude, near, 300)
@@ -301,7 +349,12 @@ def test_the_implicit_gradient_does_not_ask_for_the_iterations():
 
 @pytest.mark.parametrize(
     "algorithm, nonnegative",
-    [(retrieve.hio, True), (retrieve.raar, False), (retrieve.amplitude_flow, True), (retrieve.implicit_gradient(retrieve.hio), False)],
+    [
+        (retrieve.hio, True),
+        (retrieve.raar, False),
+        (retrieve.amplitude_flow, True),
+        (retrieve.implicit_gradient(retrieve.hio), False),
+    ],
 )
 def test_no_nan_gradient_in_the_dark(algorithm, nonnegative):
     support = square(2)
@@ -347,7 +400,10 @@ WITH_A_SUPPORT = [retrieve.error_reduction, retrieve.hio, retrieve.raar, retriev
         (dict(amplitude=A[0]), "`amplitude` must have at least two axes"),
         (dict(support=S[:3]), "`support` must have the planes of `amplitude`, \\(4, 4\\), got \\(3, 4\\)"),
         (dict(support=S & False), "`support` must be open somewhere"),
-        (dict(support=S.astype(float)), "`support` must be a boolean mask \\(rows, columns\\), got float32 of shape"),
+        (
+            dict(support=S.astype(float)),
+            "`support` must be a boolean mask \\(rows, columns\\), got float32 of shape",
+        ),
         (dict(support=S[None]), "`support` must be a boolean mask \\(rows, columns\\), got bool of shape"),
         (dict(iterations=0), "`iterations` must be a whole number of at least 1, got 0"),
         (dict(iterations=2.5), "`iterations` must be a whole number of at least 1, got 2.5"),
@@ -355,7 +411,10 @@ WITH_A_SUPPORT = [retrieve.error_reduction, retrieve.hio, retrieve.raar, retriev
         (dict(start=A), "`key` or `start` must be given, one of them"),
         (dict(key=None, start=A, restarts=2), "`restarts` must be 1 with a `start`, got 2"),
         (dict(restarts=0), "`restarts` must be a whole number of at least 1, got 0"),
-        (dict(key=None, start=A[:2]), "`start` must have the shape of the objects, \\(4, 4\\), got \\(2, 4\\)"),
+        (
+            dict(key=None, start=A[:2]),
+            "`start` must have the shape of the objects, \\(4, 4\\), got \\(2, 4\\)",
+        ),
         (dict(key=None, start=A * 1j), "`start` must be real, as the objects are, got complex64"),
         (
             dict(forward=lambda a: a[..., 1:]),
@@ -373,29 +432,89 @@ def test_refusals(algorithm, changes, message):
     "call, message",
     [
         (lambda: retrieve.hio(A, S, 0.0, key=KEY), "`beta` must be finite and above 0 and at most 2, got 0"),
-        (lambda: retrieve.hio(A, S, 2.1, key=KEY), "`beta` must be finite and above 0 and at most 2, got 2.1"),
-        (lambda: retrieve.raar(A, S, 0.4, key=KEY), "`beta` must be finite and at least 0.5 and at most 1, got 0.4"),
-        (lambda: retrieve.raar(A, S, 1.1, key=KEY), "`beta` must be finite and at least 0.5 and at most 1, got 1.1"),
-        (lambda: retrieve.hio(A, S, polish=-1, key=KEY), "`polish` must be a whole number of at least 0, got -1"),
-        (lambda: retrieve.amplitude_flow(A, S, rate=0.0, key=KEY), "`rate` must be finite and above 0 and at most 2"),
-        (lambda: retrieve.amplitude_flow(A, S, momentum=1.0, key=KEY), "`momentum` must be finite and at least 0 and at most 0.999"),
-        (lambda: retrieve.implicit_gradient(retrieve.gerchberg_saxton), "`f` must be a retrieval with a support"),
+        (
+            lambda: retrieve.hio(A, S, 2.1, key=KEY),
+            "`beta` must be finite and above 0 and at most 2, got 2.1",
+        ),
+        (
+            lambda: retrieve.raar(A, S, 0.4, key=KEY),
+            "`beta` must be finite and at least 0.5 and at most 1, got 0.4",
+        ),
+        (
+            lambda: retrieve.raar(A, S, 1.1, key=KEY),
+            "`beta` must be finite and at least 0.5 and at most 1, got 1.1",
+        ),
+        (
+            lambda: retrieve.hio(A, S, polish=-1, key=KEY),
+            "`polish` must be a whole number of at least 0, got -1",
+        ),
+        (
+            lambda: retrieve.amplitude_flow(A, S, rate=0.0, key=KEY),
+            "`rate` must be finite and above 0 and at most 2",
+        ),
+        (
+            lambda: retrieve.amplitude_flow(A, S, momentum=1.0, key=KEY),
+            "`momentum` must be finite and at least 0 and at most 0.999",
+        ),
+        (
+            lambda: retrieve.implicit_gradient(retrieve.gerchberg_saxton),
+            "`f` must be a retrieval with a support",
+        ),
         (lambda: retrieve.implicit_gradient(3), "`f` must be a retrieval with a support"),
-        (lambda: retrieve.implicit_gradient(retrieve.hio, steps=0), "`steps` must be a whole number of at least 1, got 0"),
-        (lambda: retrieve.implicit_gradient(retrieve.hio, damping=-1.0), "`damping` must be finite and at least 0, got -1"),
-        (lambda: retrieve.gerchberg_saxton(-A, A, key=KEY), "`source_amplitude` must be finite and at least 0"),
-        (lambda: retrieve.gerchberg_saxton(A, -A, key=KEY), "`target_amplitude` must be finite and at least 0"),
-        (lambda: retrieve.gerchberg_saxton(A, A[:3], key=KEY), "`source_amplitude` must have the planes of `target_amplitude`"),
-        (lambda: retrieve.gerchberg_saxton(np.stack([A] * 2), np.stack([A] * 3), key=KEY), "must broadcast in their leading axes"),
-        (lambda: retrieve.gerchberg_saxton(A, A, 1.0, key=KEY), "`iterations` must be a whole number of at least 1, got 1.0"),
+        (
+            lambda: retrieve.implicit_gradient(retrieve.hio, steps=0),
+            "`steps` must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: retrieve.implicit_gradient(retrieve.hio, damping=-1.0),
+            "`damping` must be finite and at least 0, got -1",
+        ),
+        (
+            lambda: retrieve.gerchberg_saxton(-A, A, key=KEY),
+            "`source_amplitude` must be finite and at least 0",
+        ),
+        (
+            lambda: retrieve.gerchberg_saxton(A, -A, key=KEY),
+            "`target_amplitude` must be finite and at least 0",
+        ),
+        (
+            lambda: retrieve.gerchberg_saxton(A, A[:3], key=KEY),
+            "`source_amplitude` must have the planes of `target_amplitude`",
+        ),
+        (
+            lambda: retrieve.gerchberg_saxton(np.stack([A] * 2), np.stack([A] * 3), key=KEY),
+            "must broadcast in their leading axes",
+        ),
+        (
+            lambda: retrieve.gerchberg_saxton(A, A, 1.0, key=KEY),
+            "`iterations` must be a whole number of at least 1, got 1.0",
+        ),
         (lambda: retrieve.gerchberg_saxton(A, A), "`key` or `start` must be given"),
-        (lambda: retrieve.gerchberg_saxton(A, A, start=A[:2]), "`start` must be phases of the shape \\(4, 4\\), got \\(2, 4\\)"),
+        (
+            lambda: retrieve.gerchberg_saxton(A, A, start=A[:2]),
+            "`start` must be phases of the shape \\(4, 4\\), got \\(2, 4\\)",
+        ),
         (lambda: retrieve.gerchberg_saxton(A, A, start=A * np.inf), "`start` must be finite rad"),
-        (lambda: retrieve.weighted_gerchberg_saxton(A, A * 0, key=KEY), "`target_amplitude` must be above 0 in at least one spot"),
-        (lambda: retrieve.weighted_gerchberg_saxton(A, A, exponent=0.0, key=KEY), "`exponent` must be finite and above 0 and at most 1"),
-        (lambda: retrieve.weighted_gerchberg_saxton(A, A, fixed_after=0, key=KEY), "`fixed_after` must be a whole number of at least 1"),
-        (lambda: retrieve.uniformity(jnp.asarray(A), A * 0), "`target_amplitude` must be above 0 in at least one spot"),
-        (lambda: retrieve.align(A, A[:2]), "`found` must have the shape of `wanted`, \\(2, 4\\), got \\(4, 4\\)"),
+        (
+            lambda: retrieve.weighted_gerchberg_saxton(A, A * 0, key=KEY),
+            "`target_amplitude` must be above 0 in at least one spot",
+        ),
+        (
+            lambda: retrieve.weighted_gerchberg_saxton(A, A, exponent=0.0, key=KEY),
+            "`exponent` must be finite and above 0 and at most 1",
+        ),
+        (
+            lambda: retrieve.weighted_gerchberg_saxton(A, A, fixed_after=0, key=KEY),
+            "`fixed_after` must be a whole number of at least 1",
+        ),
+        (
+            lambda: retrieve.uniformity(jnp.asarray(A), A * 0),
+            "`target_amplitude` must be above 0 in at least one spot",
+        ),
+        (
+            lambda: retrieve.align(A, A[:2]),
+            "`found` must have the shape of `wanted`, \\(2, 4\\), got \\(4, 4\\)",
+        ),
         (lambda: retrieve.error(A[0], A[0]), "`wanted` must have at least two axes"),
     ],
 )

@@ -39,7 +39,10 @@ def made(**changes):
     return model, batch, step
 
 
-@pytest.mark.parametrize("changes", [dict(model="conv2d", shape=(3, 4)), dict(model="lambda", shape=(8,), normalization="layer", depth=2)])
+@pytest.mark.parametrize(
+    "changes",
+    [dict(model="conv2d", shape=(3, 4)), dict(model="lambda", shape=(8,), normalization="layer", depth=2)],
+)
 def test_parts_of_a_batch_add_up_to_it(changes):
     model, _, step = made(**changes)
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)
@@ -59,13 +62,18 @@ def test_statistics_of_batches_are_those_of_the_parts_in_turn():
         q = np.asarray(model.blocks[0].attention.query(model.embedding(part)[0]), np.float64)
         mean, var = 0.9 * mean + 0.1 * q.mean((0, 1)), 0.9 * var + 0.1 * q.var((0, 1))
     path = "blocks.0.attention.query_norm"
-    assert relative(-changed[f"{path}.mean"], mean) <= 1e-5 and relative(1 - changed[f"{path}.var"], var) <= 1e-5
+    assert (
+        relative(-changed[f"{path}.mean"], mean) <= 1e-5 and relative(1 - changed[f"{path}.var"], var) <= 1e-5
+    )
 
 
 def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
     single, batch, step = made(shape=(3, 4), precision="float32")
     mixed = made(shape=(3, 4), precision="mixed")[0]
-    assert all(np.array_equal(a, b) for a, b in zip(*(jax.tree.leaves(nnx.state(m)) for m in (single, mixed)), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(*(jax.tree.leaves(nnx.state(m)) for m in (single, mixed)), strict=True)
+    )
     for a, b in zip(*(step(m)[0].values() for m in (single, mixed)), strict=True):
         assert a.dtype == b.dtype == np.float32
         # Eight bits of each number, and of the sums over 256 tokens: 1.6 % by the emitters of jax 0.12.
@@ -85,7 +93,13 @@ def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
     def loss(model):
         return steps.sums(model, (rows, *batch[1:]), None, jax.random.key(0))[0][0]
 
-    used = list(equations(jax.make_jaxpr(lambda state: nnx.grad(loss)(nnx.merge(nnx.graphdef(mixed), state)))(nnx.state(mixed)).jaxpr))
+    used = list(
+        equations(
+            jax.make_jaxpr(lambda state: nnx.grad(loss)(nnx.merge(nnx.graphdef(mixed), state)))(
+                nnx.state(mixed)
+            ).jaxpr
+        )
+    )
     assert seen and all(dtype == jnp.float32 for dtype in seen)
     low = [name for name, types in used if jnp.dtype(jnp.bfloat16) in types]
     # The product with the patches and two in the block, and backwards two for each, save that no slope of the pixels is asked for.
@@ -104,11 +118,17 @@ def equations(jaxpr):
     """Name of each operation and the types of what goes in and comes out, those within others too."""
     for equation in jaxpr.eqns:
         inner = [
-            leaf for leaf in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr"))
+            leaf
+            for leaf in jax.tree.leaves(
+                list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr")
+            )
         ]
         inner = [getattr(p, "jaxpr", p) for p in inner if hasattr(p, "eqns") or hasattr(p, "jaxpr")]
         if inner:
             for one in inner:
                 yield from equations(one)
         else:
-            yield equation.primitive.name, {getattr(v.aval, "dtype", None) for v in (*equation.invars, *equation.outvars)}
+            yield (
+                equation.primitive.name,
+                {getattr(v.aval, "dtype", None) for v in (*equation.invars, *equation.outvars)},
+            )

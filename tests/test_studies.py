@@ -45,7 +45,15 @@ def runs(tmp_path_factory):
     """A plan that was trained, its arms b and c from seed 4 on."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "tiny.toml").write_text(PLAN)
-    command = ["experiments", "--plan", str(folder / "tiny.toml"), "--out", str(folder / "runs"), "--results", str(folder / "results")]
+    command = [
+        "experiments",
+        "--plan",
+        str(folder / "tiny.toml"),
+        "--out",
+        str(folder / "runs"),
+        "--results",
+        str(folder / "results"),
+    ]
     assert main([*command, "--cache", "None"]) == 0
     return folder
 
@@ -57,16 +65,30 @@ def test_plans_have_seeds_likeness_and_starts(runs):
     assert about["b"]["kernel"] == [1, 1] and about["c"]["kernel"] == [3, 3] and about["c"]["patch"] == 4
     # It went on from where a had come to, whose folder is named without its place.
     assert about["c"]["start"] == "a" and about["a"]["start"] is None
-    first, last = (json.loads((kept / f"{name}-seed4" / "metrics.jsonl").read_text().splitlines()[0])["train_loss"] for name in "ac")
+    first, last = (
+        json.loads((kept / f"{name}-seed4" / "metrics.jsonl").read_text().splitlines()[0])["train_loss"]
+        for name in "ac"
+    )
     assert last < first
 
 
 def test_a_plan_is_tried_in_a_few_steps(runs, tmp_path, capsys):
-    command = ["experiments", "--plan", str(runs / "tiny.toml"), "--arms", "b", "--quick", "--out", str(tmp_path / "runs")]
+    command = [
+        "experiments",
+        "--plan",
+        str(runs / "tiny.toml"),
+        "--arms",
+        "b",
+        "--quick",
+        "--out",
+        str(tmp_path / "runs"),
+    ]
     assert main([*command, "--results", str(tmp_path / "results"), "--cache", "None"]) == 0
     line = capsys.readouterr().out.splitlines()[-1].split()
     # All 1,294 rows in 6 batches are one epoch, and so the whole.
-    assert line[:2] == ["b", "6"] and float(line[4]) == pytest.approx(float(line[3]) / 3600, abs=5e-4, rel=0.2)
+    assert line[:2] == ["b", "6"] and float(line[4]) == pytest.approx(
+        float(line[3]) / 3600, abs=5e-4, rel=0.2
+    )
     assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
 
 
@@ -91,11 +113,18 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
     assert main(command) == 0
     assert all(not config.test and config.seed == 0 for config in trained)
     rows = json.loads((runs / "results" / "tiny" / "tuning.json").read_text())["rows"]
-    assert [(row["arm"], row["learning_rate"]) for row in rows] == [("a", 1e-3), ("a", 1e-2), ("b", 1e-3), ("b", 1e-2)]
+    assert [(row["arm"], row["learning_rate"]) for row in rows] == [
+        ("a", 1e-3),
+        ("a", 1e-2),
+        ("b", 1e-3),
+        ("b", 1e-2),
+    ]
     assert not any("test" in name for row in rows for name in row)
     for arm in "ab":
         own = [row for row in rows if row["arm"] == arm]
-        assert [row["validation_loss"] for row in own if row["chosen"]] == [min(row["validation_loss"] for row in own)]
+        assert [row["validation_loss"] for row in own if row["chosen"]] == [
+            min(row["validation_loss"] for row in own)
+        ]
     assert not list((runs / "tuning").rglob("predictions.npz")) and "chosen" in capsys.readouterr().out
 
 
@@ -112,7 +141,10 @@ def test_a_stopped_measurement_goes_on(tmp_path):
     # Killed in the middle of a line: that case is measured again, and the line before it stands.
     file.write_text(file.read_text() + '{"case": {"unit": 1}, "fou')
     assert measured({"unit": 1}, {"out": tmp_path})[1] == {"unit": 1, "accuracy": 0.5}
-    assert measured({"unit": 0}, {"out": tmp_path})[1] == first and measured({"unit": 1}, {"out": tmp_path})[1]["unit"] == 1
+    assert (
+        measured({"unit": 0}, {"out": tmp_path})[1] == first
+        and measured({"unit": 1}, {"out": tmp_path})[1]["unit"] == 1
+    )
     assert asked == [{"unit": 0}, {"unit": 1}]
     # Of other options nothing is known, and what is known of these is not lost to them.
     measured({"unit": 0}, {"out": "elsewhere"})
@@ -125,7 +157,15 @@ def test_a_stopped_measurement_goes_on(tmp_path):
 def test_studies_of_two_networks(runs, tmp_path, capsys):
     folder = tmp_path / "through"
     train.fit(Config(heads=1, patch=4, kernel=(3, 3), epochs=2, batch_size=128, progress=False, out=folder))
-    command = ["studies", "--exact", str(runs / "runs" / "tiny" / "a-seed4"), "--through", str(folder), "--out", str(tmp_path / "out")]
+    command = [
+        "studies",
+        "--exact",
+        str(runs / "runs" / "tiny" / "a-seed4"),
+        "--through",
+        str(folder),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--recorded", str(runs / "results" / "tiny"), "--quick"]) == 0
     found = json.loads((tmp_path / "out" / "studies.json").read_text())
     assert not list((tmp_path / "out").glob("*.part.jsonl"))
@@ -139,7 +179,9 @@ def test_studies_of_two_networks(runs, tmp_path, capsys):
     assert photons[1] > photons[max(photons)]
     units = [row for row in rows if row["study"] == "population" and row["network"] == "trained exactly"]
     assert len(units) == 2 and len({row["loss"] for row in units}) == 2
-    cosines = {(row["stage"], row["rule"], row["part"]): row["cosine"] for row in rows if row["study"] == "gradient"}
+    cosines = {
+        (row["stage"], row["rule"], row["part"]): row["cosine"] for row in rows if row["study"] == "gradient"
+    }
     assert len(cosines) == 12 and all(-1 <= cosine <= 1.000001 for cosine in cosines.values())
     # With the gradient of the exact convolution the noise of the forward pass is all that is left.
     assert cosines["after training", "ideal", "rest"] > 0.9
@@ -148,27 +190,46 @@ def test_studies_of_two_networks(runs, tmp_path, capsys):
 
 
 def test_passes_until_80_percent_and_what_a_run_differs_in(tmp_path):
-    lines = [{"step": 10 * i, "train_loss": 0.5, "train_accuracy": accuracy} for i, accuracy in enumerate([0.6, 0.7, 0.79, 0.82, 0.9], 1)]
-    lines += [{"epoch": 1, "step": 100, "train_accuracy": 0.8, "validation_accuracy": 0.8}, {"test_accuracy": 0.9, "best_epoch": 1}]
+    lines = [
+        {"step": 10 * i, "train_loss": 0.5, "train_accuracy": accuracy}
+        for i, accuracy in enumerate([0.6, 0.7, 0.79, 0.82, 0.9], 1)
+    ]
+    lines += [
+        {"epoch": 1, "step": 100, "train_accuracy": 0.8, "validation_accuracy": 0.8},
+        {"test_accuracy": 0.9, "best_epoch": 1},
+    ]
     common = {"data": "digits", "model": "conv2d", "device": "none", "shape": [11, 11]}
-    for name, own in {"a-seed0": {"seed": 0}, "b-seed1": {"seed": 1, "kernel": [5, 5], "device": "engine11"}}.items():
+    for name, own in {
+        "a-seed0": {"seed": 0},
+        "b-seed1": {"seed": 1, "kernel": [5, 5], "device": "engine11"},
+    }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(common | own))
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     exact, other = studies.curves([tmp_path], tmp_path / "a-seed0")
     # (0.79 + 0.82 + 0.9) / 3 is the first average past 0.8, and ends at step 50 of 100.
-    assert exact["epochs_to_80"] == pytest.approx(0.5) and exact["kernel"] is None and exact["differs_in"] == []
-    assert set(other["differs_in"]) == {"device", "kernel"} and (other["kernel"], other["seed"]) == ([5, 5], 1)
+    assert (
+        exact["epochs_to_80"] == pytest.approx(0.5) and exact["kernel"] is None and exact["differs_in"] == []
+    )
+    assert set(other["differs_in"]) == {"device", "kernel"} and (other["kernel"], other["seed"]) == (
+        [5, 5],
+        1,
+    )
     figure = picture([exact, other])
     kernels = {line.get_label(): line.get_xdata() for line in figure.axes[6].lines}
-    assert kernels["exact"] == pytest.approx([11], abs=0.2) and kernels["engine11"] == pytest.approx([5], abs=0.2)
+    assert kernels["exact"] == pytest.approx([11], abs=0.2) and kernels["engine11"] == pytest.approx(
+        [5], abs=0.2
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["tuning", "--arms", "cubic"], "`arms` must be of the plan, which has mean, linear"),
-        (["tuning", "--plan", "imdb-full"], "`plan` imdb-full must have a table [tune] with one list of values"),
+        (
+            ["tuning", "--plan", "imdb-full"],
+            "`plan` imdb-full must have a table [tune] with one list of values",
+        ),
         (["studies", "--exact", "nowhere"], "nowhere holds no finished run; train it first"),
         (["experiments", "--plan", "first.toml"], "arm a must `start` from an arm before it, got 'b'"),
         (["experiments", "--plan", "like.toml"], "arm a must be `like` an arm before it, got 'b'"),

@@ -21,7 +21,9 @@ from nets.run._loop import Loop
 from tests import reviews
 
 ROOT = Path(__file__).parents[1]
-SMALL = dict(model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False)
+SMALL = dict(
+    model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False
+)
 COMMAND = [
     "--model",
     "linear",
@@ -65,10 +67,15 @@ def assert_same(one, other):
 
 
 def start(out, cache, *more):
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     environment |= {"PYTHONPATH": str(ROOT), "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
     command = [sys.executable, "-m", "nets.train", *COMMAND, "--cache", "None", "--out", str(out), *more]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process):
@@ -124,7 +131,9 @@ def test_told_to_stop_a_run_saves_leaves_and_goes_on(undisturbed, tmp_path):
         time.sleep(0.3)
         process.send_signal(number)
         status, _, error = finish(process)
-        assert status == 130 and error.endswith(f"is saved; the same command with --out {broken} continues\n"), error
+        assert status == 130 and error.endswith(
+            f"is saved; the same command with --out {broken} continues\n"
+        ), error
     status, _, error = finish(start(broken, cache))
     assert status == 0 and f"continuing {broken} at step" in error
     assert_same(whole, broken)
@@ -156,7 +165,11 @@ def main(out, **changes):
     arguments = []
     for name, value in (SMALL | changes | {"out": out}).items():
         name = f"--{name.replace('_', '-')}"
-        arguments += ["--no-progress"] if name == "--progress" else [name, *map(str, value if isinstance(value, tuple) else (value,))]
+        arguments += (
+            ["--no-progress"]
+            if name == "--progress"
+            else [name, *map(str, value if isinstance(value, tuple) else (value,))]
+        )
     return train.main([*arguments, "--cache", "None"])
 
 
@@ -170,7 +183,10 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped,
         file.write('{"step": 12, "tra')  # a line that was cut off
     assert main(stopped) == 0
     error = capsys.readouterr().err
-    assert f"checkpoints/{numbers[-1]} cannot be read" in error and "going back to the checkpoint before it" in error
+    assert (
+        f"checkpoints/{numbers[-1]} cannot be read" in error
+        and "going back to the checkpoint before it" in error
+    )
     assert (stopped / "unreadable" / str(numbers[-1])).is_dir()
     assert_same(runs / "whole", stopped)
     assert main(stopped) == 0
@@ -192,11 +208,16 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1, error
 
-    refused(f"`out` {stopped} holds a run of other options: `learning_rate` 0.005, now 0.1; give the same ones", learning_rate=0.1)
+    refused(
+        f"`out` {stopped} holds a run of other options: `learning_rate` 0.005, now 0.1; give the same ones",
+        learning_rate=0.1,
+    )
     refused("`epochs` 2, now 3, `seed` 0, now 1", epochs=3, seed=1)
     with monkeypatch.context() as patch:
         hold_out = data.dataset.hold_out
-        patch.setattr("nets.data._digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1))
+        patch.setattr(
+            "nets.data._digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1)
+        )
         refused("`data_path` holds other data than the run")
     with open(stopped / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -209,12 +230,22 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
 
 
 def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
-    run = dict(data="imdb", data_path=reviews.write(tmp_path / "aclImdb", 16), model="fourier", shape=(4,), length=8, vocabulary=60)
+    run = dict(
+        data="imdb",
+        data_path=reviews.write(tmp_path / "aclImdb", 16),
+        model="fourier",
+        shape=(4,),
+        length=8,
+        vocabulary=60,
+    )
     train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
     finished = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     # As it was before the last line.
     (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
-    assert train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run")).keys() <= json.loads(finished[-1]).keys()
+    assert (
+        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run")).keys()
+        <= json.loads(finished[-1]).keys()
+    )
     (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
     tokenizer = tmp_path / "run" / "tokenizer.json"
     content = tokenizer.read_text()
@@ -229,12 +260,20 @@ def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
 def test_a_disk_that_is_full(tmp_path, capsys):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+    ):
         pytest.skip("no small disk can be mounted here")
     try:
         assert main(disk / "run", shape=(32,)) == 2
         error = capsys.readouterr().err.splitlines()[-1]
-        assert "No space left on device" in error and "put that right, then continue with the same command: checkpoint" in error, error
+        assert (
+            "No space left on device" in error
+            and "put that right, then continue with the same command: checkpoint" in error
+        ), error
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
         assert main(disk / "run", shape=(32,)) == 0
         assert main(tmp_path / "whole", shape=(32,)) == 0

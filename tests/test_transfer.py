@@ -26,8 +26,11 @@ LENSES = {
     "small pupil": ENGINE | dict(pixels=7, pupil_radius=0.9e-3),
     "plane of odd size": ENGINE | dict(pixels=5, plane=333),
     "spherical lens, aberrations": ENGINE
-    | dict(pixels=6, profile=optics.wave.spherical_lens, aberrations=[0, 0, 0, 0.1, 0, 0, 0.05, 0, 0, 0, 0.08]),
-    "decentre, tilt, beam": ENGINE | dict(pixels=6, decentre=(50e-6, -80e-6), tilt=(1e-3, -2e-3), waist=0.6e-3),
+    | dict(
+        pixels=6, profile=optics.wave.spherical_lens, aberrations=[0, 0, 0, 0.1, 0, 0, 0.05, 0, 0, 0, 0.08]
+    ),
+    "decentre, tilt, beam": ENGINE
+    | dict(pixels=6, decentre=(50e-6, -80e-6), tilt=(1e-3, -2e-3), waist=0.6e-3),
     "defocus": ENGINE | dict(pixels=6, plane=400, defocus=2e-3),
     "3 sub-pixels": ENGINE | dict(pixels=5, fill=0.9, subpixels=3, oversampling=9),
     "2 sub-pixels, even": ENGINE | dict(pixels=4, fill=1.0, subpixels=2),
@@ -61,8 +64,15 @@ def test_against_the_paraxial_integral():
     nodes, weights = np.polynomial.legendre.leggauss(40)
     centres = 127e-6 * (np.arange(5) - 2)
     x = centres[:, None] + open_ / 2 * nodes
-    kernel = np.exp(-2j * np.pi * x[:, :, None, None] * x[None, None] / float(lens.wavelength * lens.focal_length))
-    line = np.einsum("minj,i,j->mn", kernel, weights, weights) * open_ / 4 / np.sqrt(float(lens.wavelength * lens.focal_length))
+    kernel = np.exp(
+        -2j * np.pi * x[:, :, None, None] * x[None, None] / float(lens.wavelength * lens.focal_length)
+    )
+    line = (
+        np.einsum("minj,i,j->mn", kernel, weights, weights)
+        * open_
+        / 4
+        / np.sqrt(float(lens.wavelength * lens.focal_length))
+    )
     assert relative(compile_transfer(lens).matrix, np.kron(line, line)) <= 5e-3
 
 
@@ -82,10 +92,16 @@ def test_dft_is_the_unitary_transform(key):
 
 def test_separable_equals_wave(key):
     # Coma, spherical aberration and a round pupil that cuts: what does not separate.
-    lens = FourierLens(**ENGINE | dict(pixels=18, oversampling=4, pupil_radius=1.2 * 18 * 127e-6, aberrations=ABERRATIONS))
+    lens = FourierLens(
+        **ENGINE | dict(pixels=18, oversampling=4, pupil_radius=1.2 * 18 * 127e-6, aberrations=ABERRATIONS)
+    )
     transfer = compile_transfer(lens, tolerance=5e-5)
-    assert isinstance(transfer, optics.Separable) and transfer.shape == (18, 18) and transfer.rows.shape[0] < 60
-    light = jax.random.normal(key, (2, 18, 18)) + 1j * jax.random.normal(jax.random.fold_in(key, 1), (2, 18, 18))
+    assert (
+        isinstance(transfer, optics.Separable) and transfer.shape == (18, 18) and transfer.rows.shape[0] < 60
+    )
+    light = jax.random.normal(key, (2, 18, 18)) + 1j * jax.random.normal(
+        jax.random.fold_in(key, 1), (2, 18, 18)
+    )
     wanted = jax.jit(_call)(lens, light)
     assert relative(transfer(light), wanted) <= 1e-4
     assert relative(transfer(light, in_phase=True), wanted.real) <= 1e-4
@@ -98,7 +114,10 @@ def test_separable_equals_wave(key):
 
 
 def test_separable_on_subpixels_and_with_a_tilted_beam(key):
-    lens = FourierLens(**ENGINE | dict(pixels=6, subpixels=2, oversampling=4, pupil_radius=1e-3, tilt=(1e-3, -2e-3), waist=0.6e-3))
+    lens = FourierLens(
+        **ENGINE
+        | dict(pixels=6, subpixels=2, oversampling=4, pupil_radius=1e-3, tilt=(1e-3, -2e-3), waist=0.6e-3)
+    )
     transfer = kronecker.decompose(lens, lens.plane // 2, None, 3e-5)
     light = jax.random.normal(key, (12, 12))
     assert relative(transfer(light), jax.jit(_call)(lens, light)) <= 1e-4
@@ -106,13 +125,17 @@ def test_separable_on_subpixels_and_with_a_tilted_beam(key):
 
 @pytest.mark.usefixtures("x64")
 def test_separable_has_the_gradients_of_the_full_matrix():
-    lens = FourierLens(**ENGINE | dict(pixels=4, oversampling=4, pupil_radius=0.8e-3, aberrations=[0, 0, 0, 0.1, 0, 0, 0.05]))
+    lens = FourierLens(
+        **ENGINE | dict(pixels=4, oversampling=4, pupil_radius=0.8e-3, aberrations=[0, 0, 0, 0.1, 0, 0, 0.05])
+    )
     light = jax.random.normal(jax.random.key(0), (4, 4))
 
     def power(lens, compile_):
         return jnp.sum(jnp.abs(compile_(lens)(light)[1]) ** 2)
 
-    found = jax.jit(jax.grad(lambda lens: power(lens, lambda d: kronecker.decompose(d, d.plane // 2, 12, 0.0))))(lens)
+    found = jax.jit(
+        jax.grad(lambda lens: power(lens, lambda d: kronecker.decompose(d, d.plane // 2, 12, 0.0)))
+    )(lens)
     wanted = jax.jit(jax.grad(lambda lens: power(lens, compile_transfer)))(lens)
     for name in ("pitch", "wavelength", "focal_length", "defocus", "pupil_radius"):
         assert np.isclose(getattr(found, name), getattr(wanted, name), rtol=1e-3), name
@@ -131,11 +154,17 @@ def test_errors_of_the_lens_do_what_they_are_called(key):
     lens = FourierLens(**parts)
     moved = intensity(tilt=(0.0, float(lens.pitch / lens.focal_length)))
     even = intensity()
-    assert np.corrcoef(moved[:, 1:].ravel(), even[:, :-1].ravel())[0, 1] > 0.95 > np.corrcoef(moved.ravel(), even.ravel())[0, 1]
+    assert (
+        np.corrcoef(moved[:, 1:].ravel(), even[:, :-1].ravel())[0, 1]
+        > 0.95
+        > np.corrcoef(moved.ravel(), even.ravel())[0, 1]
+    )
     # A narrow beam lights the middle of the modulator alone.
     narrow = compile_transfer(FourierLens(**parts | dict(waist=60e-6)))
     strength = np.linalg.norm(narrow.matrix, axis=0).reshape(6, 6)
-    assert strength[3, 3] == strength.max() and np.isclose(strength[3, 4] / strength[3, 3], np.exp(-((127 / 60) ** 2)), rtol=2e-2)
+    assert strength[3, 3] == strength.max() and np.isclose(
+        strength[3, 4] / strength[3, 3], np.exp(-((127 / 60) ** 2)), rtol=2e-2
+    )
     # Defocus of the detector and defocus of the lens are one thing to first order.
     wider = FourierLens(**parts | dict(plane=500, defocus=1e-3))
     assert relative(compile_transfer(wider).matrix, compile_transfer(lens).matrix) > 0.01
@@ -155,7 +184,9 @@ def test_one_dimensional_optics_is_the_transform_of_a_line():
 
 @pytest.mark.usefixtures("x64")
 def test_compilation_has_gradients():
-    lens = FourierLens(4, pitch=100e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.7, pupil_radius=0.7e-3, oversampling=4)
+    lens = FourierLens(
+        4, pitch=100e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.7, pupil_radius=0.7e-3, oversampling=4
+    )
     light = jax.random.normal(jax.random.key(0), (4, 4))
 
     @jax.jit
@@ -165,7 +196,9 @@ def test_compilation_has_gradients():
     slope = jax.jit(jax.grad(power))(lens)
     for name in ("pitch", "wavelength", "focal_length", "fill", "detector_fill", "pupil_radius"):
         value = getattr(lens, name)
-        up, down = (power(eqx.tree_at(lambda d: getattr(d, name), lens, value * (1 + e))) for e in (1e-6, -1e-6))  # noqa: B023
+        up, down = (
+            power(eqx.tree_at(lambda d: getattr(d, name), lens, value * (1 + e))) for e in (1e-6, -1e-6)
+        )
         # The pupil's edge is linear over a sample and has kinks.
         assert np.isclose(getattr(slope, name), (up - down) / (2e-6 * value), rtol=1e-3), name
 
@@ -181,9 +214,15 @@ def test_compilation_has_gradients():
         (dict(detector_fill=1.2), "`detector_fill` must be"),
         (dict(focal_length=-0.1), "`focal_length` must be finite and above 0 m"),
         (dict(focal_length=0.2), r"`plane` of 704 samples is too small .* set `plane=1231`"),
-        (dict(pupil_radius=0.1), "`pupil_radius` 0.1 m is larger than the radius where the lens phase is sampled well"),
+        (
+            dict(pupil_radius=0.1),
+            "`pupil_radius` 0.1 m is larger than the radius where the lens phase is sampled well",
+        ),
         (dict(plane=640, pupil_radius=5.3e-3), "larger than the computed plane's half width"),
-        (dict(focal_length=0.02, pupil_radius=2e-3), "is larger than the radius where the lens phase is sampled well"),
+        (
+            dict(focal_length=0.02, pupil_radius=2e-3),
+            "is larger than the radius where the lens phase is sampled well",
+        ),
         (dict(oversampling=1), "`oversampling` must be a whole number of at least 2"),
         (dict(plane=40), "`plane` must be a whole number of at least 88"),
         (dict(pixels=(3, 4)), r"`pixels` must be one number, \(1, N\) or \(N, 1\), got \(3, 4\)"),
@@ -211,7 +250,10 @@ def test_refusals_of_maps():
     with pytest.raises(ValueError, match="must take 4×4 pixels of light to 4×4 of the detector, got 8×4"):
         optics.Separable(jnp.ones((2, 4, 8), complex), jnp.ones((2, 4, 4), complex), 1.0)
     lens = FourierLens(**ENGINE | dict(pixels=18, oversampling=4, pupil_radius=2e-3))
-    for changes, message in ((dict(tolerance=0.0), "`tolerance` must be"), (dict(terms=0), "`terms` must be a whole number")):
+    for changes, message in (
+        (dict(tolerance=0.0), "`tolerance` must be"),
+        (dict(terms=0), "`terms` must be a whole number"),
+    ):
         with pytest.raises(ValueError, match=message):
             compile_transfer(lens, **changes)
     with pytest.raises(ValueError, match="`terms` must be given under jit or grad"):

@@ -24,7 +24,9 @@ def classifier(make, depth=1, dropout=0.0, order="post", feed_forward=lambda rng
     rngs = nnx.Rngs(0)
 
     def block():
-        return nets.Block(make(rngs), dropout=dropout, order=order, feed_forward=feed_forward(rngs), rngs=rngs)
+        return nets.Block(
+            make(rngs), dropout=dropout, order=order, feed_forward=feed_forward(rngs), rngs=rngs
+        )
 
     blocks = [block() for _ in range(depth)]
     embedding = nets.TokenEmbedding(50, 8, blocks[0].attention.features, rngs=rngs)
@@ -53,7 +55,9 @@ def test_the_block(order, layer_scale, key):
     block = nets.Block(attention(nnx.Rngs(0)), order=order, layer_scale=layer_scale, rngs=nnx.Rngs(0))
     first = second = 1
     if layer_scale is not None:
-        assert np.all(block.scale1[...] == np.float32(layer_scale)) and np.all(block.scale2[...] == np.float32(layer_scale))
+        assert np.all(block.scale1[...] == np.float32(layer_scale)) and np.all(
+            block.scale2[...] == np.float32(layer_scale)
+        )
         first, second = np.linspace(-1, 2, 18, dtype=np.float32).reshape(2, 9)
         block.scale1[...], block.scale2[...] = first, second
     x = np.asarray(jax.random.normal(key, (1, 3, 9)))
@@ -81,7 +85,12 @@ def test_parameters_of_the_article():
         def build():
             rngs = nnx.Rngs(0)
             blocks = [nets.Block(make(rngs), rngs=rngs) for _ in range(6)]
-            return nets.Classifier(nets.TokenEmbedding(50_000, 512, blocks[0].attention.features, rngs=rngs), blocks, 2, rngs=rngs)
+            return nets.Classifier(
+                nets.TokenEmbedding(50_000, 512, blocks[0].attention.features, rngs=rngs),
+                blocks,
+                2,
+                rngs=rngs,
+            )
 
         return count(build)
 
@@ -101,7 +110,9 @@ def test_the_convolutional_feed_forward_has_matrices_of_circulant_blocks(key):
     layer.narrow_bias[...] = jnp.arange(6.0)[None]
     x = np.asarray(jax.random.normal(key, (1, 4, 6)), np.float64)
     wide = np.concatenate([scipy.linalg.circulant(w) for w in np.asarray(layer.widen[...], np.float64)[:, 0]])
-    narrow = np.concatenate([scipy.linalg.circulant(u) for u in np.asarray(layer.narrow[...], np.float64)[:, 0]], axis=1)
+    narrow = np.concatenate(
+        [scipy.linalg.circulant(u) for u in np.asarray(layer.narrow[...], np.float64)[:, 0]], axis=1
+    )
     wanted = np.maximum(x @ wide.T + np.asarray(layer.widen_bias[...]).ravel(), 0) @ narrow.T + np.arange(6)
     found = run(layer, jnp.asarray(x, jnp.float32))
     assert relative(found, wanted) <= 1e-5
@@ -117,7 +128,9 @@ def test_fourier_mixing(key):
     assert relative(run(FourierMixing(6, (2, 3)), x), in_planes) <= 1e-5
     mask = jnp.array([[True] * 4, [True] * 3 + [False]])
     masked = np.where(np.asarray(mask)[..., None], x, 0)
-    assert relative(run(FourierMixing(6), x, None, None, mask), np.fft.fft2(masked, norm="ortho").real) <= 1e-5
+    assert (
+        relative(run(FourierMixing(6), x, None, None, mask), np.fft.fft2(masked, norm="ortho").real) <= 1e-5
+    )
     model = classifier(lambda rngs: FourierMixing(9, (3, 3)))
     slope = jax.jit(nnx.grad(lambda model: jnp.sum(model(tokens(key), noisy(3), key) ** 2)))(model)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slope))
@@ -127,10 +140,13 @@ def test_fourier_mixing(key):
     "model",
     [
         lambda: two_blocks(),
-        lambda: classifier(lambda rngs: nets.ConvSelfAttention((3, 3), 2, spectral=True, rngs=rngs), order="pre"),
+        lambda: classifier(
+            lambda rngs: nets.ConvSelfAttention((3, 3), 2, spectral=True, rngs=rngs), order="pre"
+        ),
         lambda: classifier(lambda rngs: LambdaLayer(9, 3, 4, scope=5, rngs=rngs)),
         lambda: classifier(
-            lambda rngs: LambdaLayer(9, 3, 4, 5, "zero", rngs=rngs), feed_forward=lambda rngs: ConvFeedForward((9,), rngs=rngs)
+            lambda rngs: LambdaLayer(9, 3, 4, 5, "zero", rngs=rngs),
+            feed_forward=lambda rngs: ConvFeedForward((9,), rngs=rngs),
         ),
     ],
     ids=["literal", "spectral, pre-norm", "circular lambdas", "zero lambdas, convolutional feed-forward"],
@@ -152,7 +168,9 @@ def test_padded_rows_give_the_same_logits(model, key):
 def test_pre_norm_blocks_end_with_a_norm_unless_it_is_left_out(final_norm, key):
     rngs, x = nnx.Rngs(0), tokens(key)
     blocks = [nets.Block(attention(rngs), order="pre", layer_scale=0.1, rngs=rngs)]
-    model = nets.Classifier(nets.TokenEmbedding(50, 8, 9, rngs=rngs), blocks, 3, final_norm=final_norm, rngs=rngs)
+    model = nets.Classifier(
+        nets.TokenEmbedding(50, 8, 9, rngs=rngs), blocks, 3, final_norm=final_norm, rngs=rngs
+    )
     assert (model.norm is not None) == final_norm
     vectors = np.asarray(run(blocks[0], model.embedding(x)[0]))
     vectors = norm(vectors) if final_norm else vectors
@@ -192,7 +210,10 @@ def test_dropout(key):
     model.eval()
     np.testing.assert_array_equal(run(model, x), run(model, x, None, key))
     kept = Dropout(0.25)(jnp.ones((100_000,)), key)
-    assert np.mean(kept) == pytest.approx(1, abs=0.01) and set(np.unique(kept).round(5)) == {0, np.float32(1.33333)}
+    assert np.mean(kept) == pytest.approx(1, abs=0.01) and set(np.unique(kept).round(5)) == {
+        0,
+        np.float32(1.33333),
+    }
 
 
 def block(**options):
@@ -205,17 +226,32 @@ def block(**options):
         (lambda: block(dropout=1.0), "`dropout` must be at least 0 and below 1"),
         (lambda: block(hidden=0), "`hidden` must be"),
         (lambda: block(order="middle"), '`order` must be "post" or "pre", got \'middle\''),
-        (lambda: block(layer_scale=0.1), "`layer_scale` must be above 0 and finite, in a block of order pre; got 0.1 and order post"),
+        (
+            lambda: block(layer_scale=0.1),
+            "`layer_scale` must be above 0 and finite, in a block of order pre; got 0.1 and order post",
+        ),
         (lambda: block(layer_scale=0.0, order="pre"), "`layer_scale` must be above 0 and finite"),
-        (lambda: block(hidden=7, feed_forward=FeedForward(5, rngs=nnx.Rngs(0))), "`hidden` is the width of the linear feed-forward"),
+        (
+            lambda: block(hidden=7, feed_forward=FeedForward(5, rngs=nnx.Rngs(0))),
+            "`hidden` is the width of the linear feed-forward",
+        ),
         (
             lambda: block(feed_forward=ConvFeedForward((2, 3), rngs=nnx.Rngs(0))),
             "`feed_forward` must have the 5 features of `attention`, got 6",
         ),
-        (lambda: ConvFeedForward((5,), 0, rngs=nnx.Rngs(0)), "`maps` must be a whole number of at least 1, got 0"),
+        (
+            lambda: ConvFeedForward((5,), 0, rngs=nnx.Rngs(0)),
+            "`maps` must be a whole number of at least 1, got 0",
+        ),
         (lambda: ConvFeedForward((5,), kernel=6, rngs=nnx.Rngs(0)), "`kernel` must have between 1 and"),
         (
-            lambda: nets.Classifier(nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)), [block()], 2, final_norm=False, rngs=nnx.Rngs(0)),
+            lambda: nets.Classifier(
+                nets.PatchEmbedding(4, 4, 5, rngs=nnx.Rngs(0)),
+                [block()],
+                2,
+                final_norm=False,
+                rngs=nnx.Rngs(0),
+            ),
             "`final_norm` is of blocks of order pre",
         ),
         (
@@ -230,7 +266,10 @@ def block(**options):
         (lambda: FourierMixing(0), "`features` must be"),
         (lambda: FourierMixing(6, (2, 2)), r"`shape` must hold the 6 features, got \(2, 2\) with 4"),
         (lambda: FourierMixing(6)(jnp.ones((1, 4, 5))), r"`x` must have shape \(batch, tokens, 6\)"),
-        (lambda: FourierMixing(6)(jnp.ones((1, 4, 6)), noisy(3)), "`device` has 3×3 pixels but the plane of tokens and features is 4×6"),
+        (
+            lambda: FourierMixing(6)(jnp.ones((1, 4, 6)), noisy(3)),
+            "`device` has 3×3 pixels but the plane of tokens and features is 4×6",
+        ),
         (lambda: FourierMixing(6, (2, 3))(jnp.ones((1, 4, 6)), noisy(3)), "the plane of a token is 2×3"),
         (
             lambda: FourierMixing(6, (2, 3))(jnp.ones((1, 4, 6)), optics.Correlator(optics.dft((2, 3)))),

@@ -47,7 +47,13 @@ def hidden():
     u = np.linspace(0, 1, NODES)
     aberrations = np.array([0, 0, 0, 0, 0.04, -0.05, 0.03, 0.04, -0.03, 0.05])
     gain = 1 + 0.1 * rng.standard_normal((N, N))
-    return bench(4e-3, aberrations, (6e-6, -9e-6), TURN * (1.05 * u + 0.03 * np.sin(TURN * u)), jnp.asarray(gain, float))
+    return bench(
+        4e-3,
+        aberrations,
+        (6e-6, -9e-6),
+        TURN * (1.05 * u + 0.03 * np.sin(TURN * u)),
+        jnp.asarray(gain, float),
+    )
 
 
 def picked(d):
@@ -66,7 +72,9 @@ def record(truth, nominal, key, count=50):
     of_numbers, of_shots = jax.random.split(key)
     parts = jax.random.normal(of_numbers, (2, count, *nominal.shape))
     drive, reach, _ = shown(compiled(nominal), jax.lax.complex(*parts))
-    return optics.Recording(drive, reach, photograph(compiled(truth), drive, reach, of_shots), shots_of(nominal))
+    return optics.Recording(
+        drive, reach, photograph(compiled(truth), drive, reach, of_shots), shots_of(nominal)
+    )
 
 
 def flat(tree):
@@ -83,7 +91,9 @@ def fitted():
 
 def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     truth, nominal, fit = fitted
-    error, found, wanted, start = (flat(tree) for tree in (fit.errors, fit.values, picked(truth), picked(nominal)))
+    error, found, wanted, start = (
+        flat(tree) for tree in (fit.errors, fit.values, picked(truth), picked(nominal))
+    )
     moved = error > 0
     assert np.sum(moved) == 1 + 6 + 2 + 16 + 64 == len(fit.names)
     off = (found - wanted)[moved] / error[moved]
@@ -102,7 +112,9 @@ def test_the_twin_corrects_the_bench(fitted):
     x, w = jax.random.normal(jax.random.key(5), (2, 8, N, N))
     exact = optics.convolve(x, w)
     convolve = jax.jit(optics.convolve)
-    before, after = (relative(convolve(x, w, optics.compensate(truth, twin)), exact) for twin in (nominal, fit.device))
+    before, after = (
+        relative(convolve(x, w, optics.compensate(truth, twin)), exact) for twin in (nominal, fit.device)
+    )
     assert before > 0.1 and after < before / 10
 
 
@@ -110,7 +122,10 @@ def small(gain=1.0, reference=1.0, photons=None, sigma=0.01, bits=None, n=4):
     shot = () if photons is None else (effects.Shot(photons),)
     converter = () if bits is None else (effects.Quantize(bits),)
     return optics.FourierProcessor(
-        optics.dft(n), optics.PhaseShifting(4, reference), (effects.Gain(gain),), (*shot, effects.Read(sigma), *converter)
+        optics.dft(n),
+        optics.PhaseShifting(4, reference),
+        (effects.Gain(gain),),
+        (*shot, effects.Read(sigma), *converter),
     )
 
 
@@ -122,7 +137,9 @@ def test_standard_errors_against_scipy(noise, key):
     fit = optics.fit_twin(believed, recording, lambda d: (d.slm[0].gain, d.measurement.reference))
     # The same frames by hand: a unitary Fourier transform around pixel 2, and a reference of four phases.
     shown = np.asarray(recording.drive[:, 0], complex)
-    field = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(shown, (-2, -1)), norm="ortho"), (-2, -1)) / np.asarray(recording.reach[:, 0])
+    field = np.fft.fftshift(
+        np.fft.fft2(np.fft.ifftshift(shown, (-2, -1)), norm="ortho"), (-2, -1)
+    ) / np.asarray(recording.reach[:, 0])
 
     def model(_, gain, reference):
         steps = reference * np.exp(2j * np.pi * np.arange(4) / 4)[:, None, None]
@@ -130,10 +147,14 @@ def test_standard_errors_against_scipy(noise, key):
 
     seen = np.asarray(recording.frames, float).ravel()
     sigma = np.full(seen.size, 0.01) if noise == "known" else None
-    values, covariance = scipy.optimize.curve_fit(model, None, seen, (1, 1), sigma, absolute_sigma=noise == "known")
+    values, covariance = scipy.optimize.curve_fit(
+        model, None, seen, (1, 1), sigma, absolute_sigma=noise == "known"
+    )
     np.testing.assert_allclose(fit.numbers, values, rtol=1e-5)
     np.testing.assert_allclose(fit.deviations, np.sqrt(np.diag(covariance)), rtol=1e-3)
-    np.testing.assert_allclose(fit.correlation[0, 1], covariance[0, 1] / np.sqrt(np.prod(np.diag(covariance))), rtol=1e-3)
+    np.testing.assert_allclose(
+        fit.correlation[0, 1], covariance[0, 1] / np.sqrt(np.prod(np.diag(covariance))), rtol=1e-3
+    )
 
 
 def gain_of(d):
@@ -145,7 +166,10 @@ def noise_of(d):
 
 
 def test_noise_levels_are_found_with_their_errors(key):
-    truth, start = small(0.9, photons=300.0, sigma=0.02, bits=8), small(1.0, photons=1000.0, sigma=0.05, bits=8)
+    truth, start = (
+        small(0.9, photons=300.0, sigma=0.02, bits=8),
+        small(1.0, photons=1000.0, sigma=0.05, bits=8),
+    )
     fit = optics.fit_twin(start, record(truth, start, key, 100), noise_of)
     off = (flat(fit.values) - flat(noise_of(truth))) / flat(fit.errors)
     assert np.max(np.abs(off)) < 3
@@ -157,13 +181,22 @@ def test_noise_levels_are_found_with_their_errors(key):
 
 def test_what_cannot_be_told_apart_has_no_error_bar(key):
     twice = optics.FourierProcessor(
-        optics.dft(4), optics.Coherent(), (effects.Gain(jnp.ones((4, 4))), effects.Gain(1.0)), (effects.Read(0.01),)
+        optics.dft(4),
+        optics.Coherent(),
+        (effects.Gain(jnp.ones((4, 4))), effects.Gain(1.0)),
+        (effects.Read(0.01),),
     )
     fit = optics.fit_twin(twice, record(twice, twice, key, 20), lambda d: (d.slm[0].gain, d.slm[1].gain))
     # A gain of all against the gains of each.
     assert fit.undetermined == fit.names and len(fit.names) == 17
-    assert not np.any(np.isnan(fit.correlation)) and np.all(np.isfinite(fit.numbers)) and np.all(np.isinf(fit.errors[0]))
-    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.2) and "not determined: slm[0].gain[0, 0]" in str(fit)
+    assert (
+        not np.any(np.isnan(fit.correlation))
+        and np.all(np.isfinite(fit.numbers))
+        and np.all(np.isinf(fit.errors[0]))
+    )
+    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.2) and "not determined: slm[0].gain[0, 0]" in str(
+        fit
+    )
 
 
 def test_information_by_hand():
@@ -178,18 +211,27 @@ def test_information_by_hand():
 
 
 def test_complex_gains_of_a_coherent_engine_and_calibration_by_frames(key):
-    plain = optics.FourierProcessor(optics.dft(4), slm=(effects.Gain(jnp.ones((4, 4), complex)),), camera=(effects.Read(2e-3),))
-    turns = jnp.exp(0.5j * jax.random.normal(key, (4, 4))) * (1 + 0.1 * jax.random.normal(jax.random.key(3), (4, 4)))
+    plain = optics.FourierProcessor(
+        optics.dft(4), slm=(effects.Gain(jnp.ones((4, 4), complex)),), camera=(effects.Read(2e-3),)
+    )
+    turns = jnp.exp(0.5j * jax.random.normal(key, (4, 4))) * (
+        1 + 0.1 * jax.random.normal(jax.random.key(3), (4, 4))
+    )
     truth = eqx.tree_at(lambda d: d.slm[0].gain, plain, turns)
     recording = record(truth, plain, key, 100)
     fit = optics.fit_twin(plain, recording, gain_of)
     off = (fit.values - turns) / fit.errors.real
-    assert fit.errors.dtype == turns.dtype and np.max(np.abs(off.real)) < 3.5 and np.max(np.abs(off.imag)) < 3.5
+    assert (
+        fit.errors.dtype == turns.dtype and np.max(np.abs(off.real)) < 3.5 and np.max(np.abs(off.imag)) < 3.5
+    )
     # The name of the contract leads to the same twin.
     calibrated = optics.calibrate(plain, frames=recording, where=gain_of, compensation="complex")
     np.testing.assert_allclose(calibrated.slm[0].gain, fit.values, atol=1e-5)
     x = jax.random.normal(key, (5, 4, 4))
-    assert relative(optics.transform(x, optics.compensate(truth, calibrated, "complex")), optics.transform(x)) < 0.02
+    assert (
+        relative(optics.transform(x, optics.compensate(truth, calibrated, "complex")), optics.transform(x))
+        < 0.02
+    )
     assert relative(optics.transform(x, truth), optics.transform(x)) > 0.3
 
 
@@ -197,7 +239,9 @@ def test_complex_gains_of_a_coherent_engine_and_calibration_by_frames(key):
 def test_hardware_in_the_loop_with_a_fitted_twin(key):
     maps = 1 + 0.2 * jax.random.normal(key, (2, 5, 5))
     twin = optics.FourierProcessor(
-        optics.dft(5), slm=(effects.Gain(jnp.ones((5, 5))),), camera=(effects.Gain(jnp.ones((5, 5))), effects.Read(1e-3))
+        optics.dft(5),
+        slm=(effects.Gain(jnp.ones((5, 5))),),
+        camera=(effects.Gain(jnp.ones((5, 5))), effects.Read(1e-3)),
     )
     # The hardware has an emitter law that the twin does not know: it is wrong whatever is fitted.
     hardware = eqx.tree_at(lambda d: (d.slm[0].gain, d.camera[0].gain), twin, tuple(maps))
@@ -211,7 +255,9 @@ def test_hardware_in_the_loop_with_a_fitted_twin(key):
     drive, reach, _ = twin.shown(numbers)
     recording = optics.Recording.of(twin, numbers, forward(drive, reach))
     # The mean of all emitters against that of all receivers: one of them is held.
-    fit = optics.fit_twin(twin, recording, lambda d: (d.slm[0].gain, d.camera[0].gain), (np.arange(25).reshape(5, 5) > 0, True))
+    fit = optics.fit_twin(
+        twin, recording, lambda d: (d.slm[0].gain, d.camera[0].gain), (np.arange(25).reshape(5, 5) > 0, True)
+    )
     assert not fit.undetermined and fit.chi2 / fit.freedom > 1.2
     x = jax.random.normal(jax.random.key(2), (8, 5, 5))
     seen = optics.transform(x, optics.External(forward, twin))
@@ -228,8 +274,12 @@ def test_the_inverse_table_drives_a_panel_right():
         np.testing.assert_allclose(act(panel, act(inverse_table(panel), wanted)), wanted, atol=2e-3)
     # A panel that reaches 80 % of a turn gives the nearer of its ends for the rest.
     short = effects.PhaseLUT(0.8 * TURN * u)
-    given = act(short, act(inverse_table(short), jnp.exp(1j * jnp.asarray(TURN * np.linspace(0.5, 0.95, 200)))))
-    np.testing.assert_allclose(np.angle(np.asarray(given)[[0, 155, -1]]) / TURN % 1, [0.5, 0.8, 0.0], atol=2e-3)
+    given = act(
+        short, act(inverse_table(short), jnp.exp(1j * jnp.asarray(TURN * np.linspace(0.5, 0.95, 200))))
+    )
+    np.testing.assert_allclose(
+        np.angle(np.asarray(given)[[0, 155, -1]]) / TURN % 1, [0.5, 0.8, 0.0], atol=2e-3
+    )
     with pytest.raises(ValueError, match="`table` must rise somewhere"):
         inverse_table(effects.PhaseLUT([0.0, 0.0]))
     with pytest.raises(ValueError, match="`table` must be a `PhaseLUT`"):
@@ -240,27 +290,58 @@ def test_the_inverse_table_drives_a_panel_right():
 def test_errors_are_honest_over_repetitions():
     # The spread of 20 fits of other noise is known to 1 / √(2 · 19) = 16 % a number.
     truth, nominal = hidden(), bench()
-    fits = [optics.fit_twin(nominal, record(truth, nominal, jax.random.key(seed)), picked, FREE) for seed in range(20)]
-    spread = np.std([fit.numbers for fit in fits], axis=0, ddof=1) / np.mean([fit.deviations for fit in fits], axis=0)
+    fits = [
+        optics.fit_twin(nominal, record(truth, nominal, jax.random.key(seed)), picked, FREE)
+        for seed in range(20)
+    ]
+    spread = np.std([fit.numbers for fit in fits], axis=0, ddof=1) / np.mean(
+        [fit.deviations for fit in fits], axis=0
+    )
     assert np.sqrt(np.mean(spread**2)) == pytest.approx(1, abs=0.05)
     assert np.all(spread[:9] > 0.55) and np.all(spread[:9] < 1.5)
-    off = np.array([(fit.numbers - flat(picked(truth))[flat(fit.errors) > 0]) / fit.deviations for fit in fits])
+    off = np.array(
+        [(fit.numbers - flat(picked(truth))[flat(fit.errors) > 0]) / fit.deviations for fit in fits]
+    )
     assert np.sqrt(np.mean(off**2)) == pytest.approx(1, abs=0.05) and np.max(np.abs(off)) < 4.5
-    truth, start = small(0.9, photons=300.0, sigma=0.02, bits=8), small(1.0, photons=1000.0, sigma=0.05, bits=8)
-    fits = [optics.fit_twin(start, record(truth, start, jax.random.key(seed), 100), noise_of) for seed in range(40)]
-    spread = np.std([fit.numbers for fit in fits], axis=0, ddof=1) / np.mean([fit.deviations for fit in fits], axis=0)
+    truth, start = (
+        small(0.9, photons=300.0, sigma=0.02, bits=8),
+        small(1.0, photons=1000.0, sigma=0.05, bits=8),
+    )
+    fits = [
+        optics.fit_twin(start, record(truth, start, jax.random.key(seed), 100), noise_of)
+        for seed in range(40)
+    ]
+    spread = np.std([fit.numbers for fit in fits], axis=0, ddof=1) / np.mean(
+        [fit.deviations for fit in fits], axis=0
+    )
     assert np.all(np.abs(spread - 1) < 0.35)
 
 
 @pytest.mark.slow
 def test_a_device_of_more_than_16_pixels():
     lens = optics.FourierLens(
-        18, 127e-6, 1.55e-6, fill=0.5, detector_fill=0.5, oversampling=2, plane=80, pupil_radius=0.95 * 18 * 127e-6, aberrations=(0.0,) * 8
+        18,
+        127e-6,
+        1.55e-6,
+        fill=0.5,
+        detector_fill=0.5,
+        oversampling=2,
+        plane=80,
+        pupil_radius=0.95 * 18 * 127e-6,
+        aberrations=(0.0,) * 8,
     )
-    nominal = optics.FourierProcessor(lens, optics.PhaseShifting(4), camera=(effects.Shot(1e4), effects.Read(1e-3)))
-    start = eqx.tree_at(lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.02, 0.02, 0.02, 0.02]))
-    truth = eqx.tree_at(lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.05, 0.03, -0.02, 0.04]))
-    fit = optics.fit_twin(start, record(truth, start, jax.random.key(0), 20), lambda d: d.optics.aberrations, np.arange(8) > 3)
+    nominal = optics.FourierProcessor(
+        lens, optics.PhaseShifting(4), camera=(effects.Shot(1e4), effects.Read(1e-3))
+    )
+    start = eqx.tree_at(
+        lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.02, 0.02, 0.02, 0.02])
+    )
+    truth = eqx.tree_at(
+        lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.05, 0.03, -0.02, 0.04])
+    )
+    fit = optics.fit_twin(
+        start, record(truth, start, jax.random.key(0), 20), lambda d: d.optics.aberrations, np.arange(8) > 3
+    )
     off = (fit.values - truth.optics.aberrations)[4:] / fit.errors[4:]
     assert np.max(np.abs(off)) < 3.5
 
@@ -268,7 +349,9 @@ def test_a_device_of_more_than_16_pixels():
 def recorded(change=None, nominal=None):
     nominal = small() if nominal is None else nominal
     recording = record(nominal, nominal, jax.random.key(0), 10)
-    return nominal, recording if change is None else optics.Recording(recording.drive, recording.reach, change(recording.frames), 4)
+    return nominal, recording if change is None else optics.Recording(
+        recording.drive, recording.reach, change(recording.frames), 4
+    )
 
 
 def with_frames(change):
@@ -278,53 +361,98 @@ def with_frames(change):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (with_frames(lambda f: np.rot90(f, axes=(-2, -1))), r"`frames` are turned .* as `numpy.rot90\(frames, 3, axes=\(-2, -1\)\)`"),
-        (with_frames(lambda f: f[..., ::-1]), r"`frames` are turned or mirrored .* `numpy.flip\(numpy.rot90\(frames, 0"),
+        (
+            with_frames(lambda f: np.rot90(f, axes=(-2, -1))),
+            r"`frames` are turned .* as `numpy.rot90\(frames, 3, axes=\(-2, -1\)\)`",
+        ),
+        (
+            with_frames(lambda f: f[..., ::-1]),
+            r"`frames` are turned or mirrored .* `numpy.flip\(numpy.rot90\(frames, 0",
+        ),
         (with_frames(lambda f: f[::-1]), "`frames` do not belong to the drives: .* Look at their order"),
-        (with_frames(lambda f: np.pad(f, [(0, 0)] * 3 + [(0, 1), (0, 0)], "edge")), "4 shots of 4×4 pixels a drive.*got 4 of 5×4. Crop"),
-        (lambda: optics.fit_twin(optics.dft(3), recorded()[1], gain_of), "`device` must be a `FourierProcessor`"),
+        (
+            with_frames(lambda f: np.pad(f, [(0, 0)] * 3 + [(0, 1), (0, 0)], "edge")),
+            "4 shots of 4×4 pixels a drive.*got 4 of 5×4. Crop",
+        ),
+        (
+            lambda: optics.fit_twin(optics.dft(3), recorded()[1], gain_of),
+            "`device` must be a `FourierProcessor`",
+        ),
         (lambda: optics.fit_twin(small(), jnp.ones(3), gain_of), "`recording` must be an `optics.Recording`"),
         (lambda: optics.fit_twin(*recorded(), "gain"), "`where` must be a function of the device"),
-        (lambda: optics.fit_twin(*recorded(), lambda d: d.optics.defocus), "must be a `FourierLens` to have defocus"),
+        (
+            lambda: optics.fit_twin(*recorded(), lambda d: d.optics.defocus),
+            "must be a `FourierLens` to have defocus",
+        ),
         (
             lambda: optics.fit_twin(*recorded(), lambda d: d.measurement.phases),
             "`where` must pick arrays of floating-point numbers, got None",
         ),
-        (lambda: optics.fit_twin(*recorded(), lambda d: d.post), "`where` picks `post`, which the expected frames do not depend on"),
-        (lambda: optics.fit_twin(*recorded(), gain_of, np.ones(3, bool)), "`free` must be booleans like what `where` picks"),
+        (
+            lambda: optics.fit_twin(*recorded(), lambda d: d.post),
+            "`where` picks `post`, which the expected frames do not depend on",
+        ),
+        (
+            lambda: optics.fit_twin(*recorded(), gain_of, np.ones(3, bool)),
+            "`free` must be booleans like what `where` picks",
+        ),
         (lambda: optics.fit_twin(*recorded(), gain_of, False), "`free` must leave at least one number free"),
-        (lambda: optics.fit_twin(*recorded(), lambda d: (gain_of(d), gain_of(d))), "`where` must pick each leaf once"),
+        (
+            lambda: optics.fit_twin(*recorded(), lambda d: (gain_of(d), gain_of(d))),
+            "`where` must pick each leaf once",
+        ),
         (lambda: optics.fit_twin(*recorded(), gain_of, steps=0), "`steps` must be a whole number"),
         (
             lambda: optics.fit_twin(*recorded(nominal=small(sigma=0.0)), lambda d: d.camera[0].sigma),
             "`device` must start with noise above 0 where it is fitted",
         ),
         (
-            lambda: optics.fit_twin(eqx.tree_at(gain_of, small(), jnp.asarray(jnp.nan)), recorded()[1], gain_of),
+            lambda: optics.fit_twin(
+                eqx.tree_at(gain_of, small(), jnp.asarray(jnp.nan)), recorded()[1], gain_of
+            ),
             "must pick numbers that are finite to start from, but `slm.0..gain`",
         ),
         (
-            lambda: optics.fit_twin(*recorded(nominal=small(1e-4, sigma=1e-5)), lambda d: d.measurement.reference, steps=1),
+            lambda: optics.fit_twin(
+                *recorded(nominal=small(1e-4, sigma=1e-5)), lambda d: d.measurement.reference, steps=1
+            ),
             "did not come to an end in 1 steps",
         ),
         (
             lambda: optics.fit_twin(
-                *(lambda d, r: (eqx.tree_at(lambda d: d.camera[0].sigma, d, jnp.ones(())), r))(*recorded(nominal=small(bits=8))), gain_of
+                *(lambda d, r: (eqx.tree_at(lambda d: d.camera[0].sigma, d, jnp.ones(())), r))(
+                    *recorded(nominal=small(bits=8))
+                ),
+                gain_of,
             ),
             "more numbers that count than the 1 that are fitted, but 0 do",
         ),
-        (lambda: optics.Recording(jnp.ones((3, 3)), 1.0, np.ones((1, 3, 3))), r"`drive` must have the shape \(count, exposures"),
-        (lambda: optics.Recording(jnp.full((2, 3, 3), jnp.nan), 1.0, np.full((2, 3, 3), 0.5)), "`drive` must be finite; drive 0 is not"),
+        (
+            lambda: optics.Recording(jnp.ones((3, 3)), 1.0, np.ones((1, 3, 3))),
+            r"`drive` must have the shape \(count, exposures",
+        ),
+        (
+            lambda: optics.Recording(jnp.full((2, 3, 3), jnp.nan), 1.0, np.full((2, 3, 3), 0.5)),
+            "`drive` must be finite; drive 0 is not",
+        ),
         (
             lambda: optics.Recording(jnp.ones((2, 3, 3)), 1.0, np.full((7, 3, 3), 0.5), 4),
             "`frames` must be 8: 2 drives of 1 exposures, 4 frames",
         ),
-        (lambda: optics.Recording.of(small(), jnp.ones((2, 3, 3)), np.ones((8, 4, 4))), "`numbers` has planes of 3×3"),
+        (
+            lambda: optics.Recording.of(small(), jnp.ones((2, 3, 3)), np.ones((8, 4, 4))),
+            "`numbers` has planes of 3×3",
+        ),
         (lambda: optics.calibrate(small(), frames=recorded()[1]), "`frames` must come with `where`"),
-        (lambda: optics.calibrate(small(), jnp.ones((2, 4, 4)), frames=recorded()[1], where=gain_of), "`frames` must come with `where`"),
+        (
+            lambda: optics.calibrate(small(), jnp.ones((2, 4, 4)), frames=recorded()[1], where=gain_of),
+            "`frames` must come with `where`",
+        ),
         (lambda: optics.compensate(small(), small(n=3)), r"`twin` must have the shape \(4, 4\) of `device`"),
         (
-            lambda: optics.compensate(small(), optics.FourierProcessor(optics.dft(4), slm=(effects.PhaseLUT(), effects.PhaseLUT()))),
+            lambda: optics.compensate(
+                small(), optics.FourierProcessor(optics.dft(4), slm=(effects.PhaseLUT(), effects.PhaseLUT()))
+            ),
             "`twin` must have one `PhaseLUT` in `slm`, got 2",
         ),
     ],
@@ -335,7 +463,9 @@ def test_refusals(call, message):
 
 
 def test_frames_of_a_device_that_is_not_square_look_turned():
-    device = optics.FourierProcessor(optics.dft((3, 5)), camera=(effects.Read(0.01),), slm=(effects.Gain(1.0),))
+    device = optics.FourierProcessor(
+        optics.dft((3, 5)), camera=(effects.Read(0.01),), slm=(effects.Gain(1.0),)
+    )
     recording = record(device, device, jax.random.key(0), 10)
     turned = optics.Recording(recording.drive, recording.reach, np.rot90(recording.frames, axes=(-2, -1)), 2)
     with pytest.raises(ValueError, match=r"got 2 of 5×3\. They look turned by 90°"):

@@ -24,7 +24,9 @@ def vit(**options):
 
 
 def resnet(**options):
-    return LambdaResNet((8, 8), 10, **dict(stem=(8, 16), depth=1, heads=4, key_depth=4, scope=3, rngs=rngs()) | options)
+    return LambdaResNet(
+        (8, 8), 10, **dict(stem=(8, 16), depth=1, heads=4, key_depth=4, scope=3, rngs=rngs()) | options
+    )
 
 
 def learn(model, steps, rate=5e-3):
@@ -39,7 +41,9 @@ def learn(model, steps, rate=5e-3):
         model, optimizer = nnx.merge(graph, state)
 
         def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(images[rows]), jnp.asarray(labels)[rows]).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(
+                model(images[rows]), jnp.asarray(labels)[rows]
+            ).mean()
 
         optimizer.update(model, nnx.grad(loss)(model))
         return nnx.state((model, optimizer)), None
@@ -56,7 +60,11 @@ def test_patches_are_cut_row_by_row(key):
     tokens, mask = run(layer, x)
     weights, bias = layer.embed.project.kernel[...], layer.embed.project.bias[...]
     cut = [x[:, i : i + 2, j : j + 3].reshape(2, -1) for i in (0, 2) for j in (0, 3)]
-    wanted = np.stack(cut, 1) @ np.asarray(weights) + np.asarray(bias) + np.asarray(layer.embed.positions.embedding[...])
+    wanted = (
+        np.stack(cut, 1) @ np.asarray(weights)
+        + np.asarray(bias)
+        + np.asarray(layer.embed.positions.embedding[...])
+    )
     assert mask is None and relative(tokens, wanted) <= 1e-5
 
 
@@ -65,7 +73,9 @@ def test_learns_digits(model):
     assert learn(model(), 60) > 0.75
 
 
-@pytest.mark.parametrize(("model", "pixels"), [(vit, (5, 5)), (lambda: resnet(scope=(2, 2)), (3, 3))], ids=["vit", "resnet"])
+@pytest.mark.parametrize(
+    ("model", "pixels"), [(vit, (5, 5)), (lambda: resnet(scope=(2, 2)), (3, 3))], ids=["vit", "resnet"]
+)
 def test_devices(model, pixels, key):
     model, x = model(), jax.random.normal(key, (2, 8, 8))
     model.eval()

@@ -37,7 +37,12 @@ def test_single_precision_agrees_with_double(z):
     assert relative(found, reference(u, DX, WAVELENGTH, z)) <= 1e-6
     # The same with the numbers traced: they are float32 then, and so are those of the reference.
     traced = jax.jit(wave.angular_spectrum)(u, jnp.float32(DX), jnp.float32(WAVELENGTH), jnp.float32(z))
-    assert relative(traced, reference(u, float(np.float32(DX)), float(np.float32(WAVELENGTH)), float(np.float32(z)))) <= 1e-6
+    assert (
+        relative(
+            traced, reference(u, float(np.float32(DX)), float(np.float32(WAVELENGTH)), float(np.float32(z)))
+        )
+        <= 1e-6
+    )
 
 
 def test_the_usual_formula_fails_this_test():
@@ -136,11 +141,26 @@ def test_a_sweep_is_one_trace():
     ("call", "message"),
     [
         (lambda: wave.angular_spectrum(jnp.ones(8), DX, WAVELENGTH, 0.1), r"`u` must have at least two axes"),
-        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), -DX, WAVELENGTH, 0.1), r"`dx` must be finite and above 0 m, got -8e-06"),
-        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, 0.0, 0.1), r"`wavelength` must be finite and above 0"),
-        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, float("nan"), 0.1), r"`wavelength` must be finite"),
-        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, WAVELENGTH, "far"), r"`z` must be a number in m, got 'far'"),
-        (lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, WAVELENGTH, np.inf), r"`z` must be finite m, got inf"),
+        (
+            lambda: wave.angular_spectrum(jnp.ones((8, 8)), -DX, WAVELENGTH, 0.1),
+            r"`dx` must be finite and above 0 m, got -8e-06",
+        ),
+        (
+            lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, 0.0, 0.1),
+            r"`wavelength` must be finite and above 0",
+        ),
+        (
+            lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, float("nan"), 0.1),
+            r"`wavelength` must be finite",
+        ),
+        (
+            lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, WAVELENGTH, "far"),
+            r"`z` must be a number in m, got 'far'",
+        ),
+        (
+            lambda: wave.angular_spectrum(jnp.ones((8, 8)), DX, WAVELENGTH, np.inf),
+            r"`z` must be finite m, got inf",
+        ),
     ],
 )
 def test_refusals(call, message):

@@ -41,14 +41,19 @@ def spherical(y, x, f):
 def surface(y, x, f):
     """A plano-convex lens of index 1.5 as ISO 10110-12 gives its sag: vertex radius, conic constant −0.6, and two more terms."""
     r2, radius = x**2 + y**2, np.longdouble(0.5 * f)
-    sag = r2 / radius / (1 + np.sqrt(1 - (1 - np.longdouble(0.6)) * r2 / radius**2)) + 3e3 * r2**2 - 4e8 * r2**3
+    sag = (
+        r2 / radius / (1 + np.sqrt(1 - (1 - np.longdouble(0.6)) * r2 / radius**2)) + 3e3 * r2**2 - 4e8 * r2**3
+    )
     return -0.5 * sag
 
 
 ASPHERE = (4 * (1 - 0.6) - 1, (1.5e3, -2e8))
 # Each: what is called with a focal length, and the optical path in extended precision.
 LENSES = {
-    "quadratic": (lambda f, c: wave.lens(SHAPE, DX, WAVELENGTH, f, c), lambda y, x, f: -(x**2 + y**2) / (2 * np.longdouble(f))),
+    "quadratic": (
+        lambda f, c: wave.lens(SHAPE, DX, WAVELENGTH, f, c),
+        lambda y, x, f: -(x**2 + y**2) / (2 * np.longdouble(f)),
+    ),
     "spherical": (lambda f, c: wave.spherical_lens(SHAPE, DX, WAVELENGTH, f, c), spherical),
     "aspheric": (lambda f, c: wave.aspheric_lens(SHAPE, DX, WAVELENGTH, f, *ASPHERE, c), surface),
     "cylindrical": (
@@ -99,7 +104,10 @@ def test_a_spherical_lens_focuses_without_aberration():
 
 
 def test_a_conic_of_its_own_name_is_the_other_lens():
-    assert relative(wave.aspheric_lens(SHAPE, DX, WAVELENGTH, 0.02), wave.lens(SHAPE, DX, WAVELENGTH, 0.02)) <= 1e-6
+    assert (
+        relative(wave.aspheric_lens(SHAPE, DX, WAVELENGTH, 0.02), wave.lens(SHAPE, DX, WAVELENGTH, 0.02))
+        <= 1e-6
+    )
     # Beyond the edge of a steep surface there is still a number.
     steep = np.asarray(wave.aspheric_lens(SHAPE, DX, WAVELENGTH, 2e-4, 0.0))
     np.testing.assert_allclose(np.abs(steep), 1, rtol=1e-5)
@@ -162,12 +170,18 @@ def test_rectangle():
 def test_pixels_cover_their_fill():
     line = wave.pixels(40, 5, 8, 0.55)
     np.testing.assert_allclose(line.sum(axis=0), 0.55 * 8, rtol=1e-6)
-    np.testing.assert_allclose((line * (np.arange(40) - 20)[:, None]).sum(axis=0) / line.sum(axis=0), 8.0 * (np.arange(5) - 2), atol=1e-5)
+    np.testing.assert_allclose(
+        (line * (np.arange(40) - 20)[:, None]).sum(axis=0) / line.sum(axis=0),
+        8.0 * (np.arange(5) - 2),
+        atol=1e-5,
+    )
 
 
 def test_gaussian():
     y, x = (np.asarray(a, float) for a in axes(centre=CENTRE))
-    np.testing.assert_allclose(wave.gaussian(SHAPE, DX, 90e-6, CENTRE), np.exp(-(x**2 + y**2) / 90e-6**2), rtol=2e-5, atol=1e-30)
+    np.testing.assert_allclose(
+        wave.gaussian(SHAPE, DX, 90e-6, CENTRE), np.exp(-(x**2 + y**2) / 90e-6**2), rtol=2e-5, atol=1e-30
+    )
 
 
 def test_tilt_moves_the_focus():
@@ -179,7 +193,14 @@ def test_tilt_moves_the_focus():
     middle = [np.sum(spot * a) / np.sum(spot) * d for a, d in zip(axes(dx=1.0), (dy, dx), strict=True)]
     np.testing.assert_allclose(np.asarray(middle, float), f * np.sin(angles), rtol=1e-5)
     y, x = axes()
-    assert np.max(np.abs(wave.tilt(SHAPE, DX, WAVELENGTH, angles) - turn(x * np.sin(angles[1]) + y * np.sin(angles[0])))) <= 1e-6
+    assert (
+        np.max(
+            np.abs(
+                wave.tilt(SHAPE, DX, WAVELENGTH, angles) - turn(x * np.sin(angles[1]) + y * np.sin(angles[0]))
+            )
+        )
+        <= 1e-6
+    )
 
 
 def everything(p):
@@ -187,9 +208,15 @@ def everything(p):
     centre = p["centre"]
     numbers = (24, 24), p["dx"], p["wavelength"]
     t = wave.lens(*numbers, p["f"], centre) * wave.tilt(*numbers, p["angles"])
-    t *= wave.aspheric_lens(*numbers, p["f"], p["conic"], p["terms"], centre) * wave.cylindrical_lens(*numbers, p["f"], p["angle"], centre)
-    t *= wave.defocus(*numbers, p["f"], p["distance"], centre) * wave.gaussian((24, 24), p["dx"], p["waist"], centre)
-    t *= wave.aperture((24, 24), p["dx"], p["radius"], centre) * wave.rectangle((24, 24), p["dx"], p["size"], centre)
+    t *= wave.aspheric_lens(*numbers, p["f"], p["conic"], p["terms"], centre) * wave.cylindrical_lens(
+        *numbers, p["f"], p["angle"], centre
+    )
+    t *= wave.defocus(*numbers, p["f"], p["distance"], centre) * wave.gaussian(
+        (24, 24), p["dx"], p["waist"], centre
+    )
+    t *= wave.aperture((24, 24), p["dx"], p["radius"], centre) * wave.rectangle(
+        (24, 24), p["dx"], p["size"], centre
+    )
     t *= wave.aberration((24, 24), p["dx"], p["radius"], p["waves"], centre)
     return jnp.abs(jnp.sum(t * jnp.exp(0.1j * jnp.arange(24)))) ** 2
 
@@ -211,17 +238,35 @@ def test_every_number_has_a_gradient():
         assert float(value) == pytest.approx(float(loss(jax.tree.unflatten(structure, leaves))), rel=1e-5)
         for i, (leaf, slope) in enumerate(zip(leaves, jax.tree.leaves(slopes), strict=True)):
             step = [1e-6 * leaf * (i == j) for j in range(len(leaves))]
-            up, down = (float(loss(jax.tree.unflatten(structure, [a + s * b for a, b in zip(leaves, step, strict=True)]))) for s in (1, -1))
-            assert abs(float(slope) * leaf - (up - down) / 2e-6) <= 1e-4 * float(value), jax.tree.flatten_with_path(point)[0][i]
+            up, down = (
+                float(
+                    loss(
+                        jax.tree.unflatten(structure, [a + s * b for a, b in zip(leaves, step, strict=True)])
+                    )
+                )
+                for s in (1, -1)
+            )
+            assert abs(float(slope) * leaf - (up - down) / 2e-6) <= 1e-4 * float(value), (
+                jax.tree.flatten_with_path(point)[0][i]
+            )
     in_the_middle = single(point | dict(centre=[np.float32(0)] * 2))[1]
     assert all(np.isfinite(slope) for slope in jax.tree.leaves(in_the_middle))
 
 
 def test_numbers_as_arrays_and_under_vmap():
     centres = jnp.float32([[0, 0], [1e-4, -2e-4]])
-    swept = jax.jit(jax.vmap(lambda c: wave.aperture(SHAPE, DX, 2e-4, c) * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, c)))(centres)
+    swept = jax.jit(
+        jax.vmap(lambda c: wave.aperture(SHAPE, DX, 2e-4, c) * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, c))
+    )(centres)
     for c, found in zip(np.asarray(centres), swept, strict=True):
-        assert relative(found, wave.aperture(SHAPE, DX, 2e-4, c) * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, tuple(map(float, c)))) <= 1e-5
+        assert (
+            relative(
+                found,
+                wave.aperture(SHAPE, DX, 2e-4, c)
+                * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, tuple(map(float, c))),
+            )
+            <= 1e-5
+        )
 
 
 A = (SHAPE, DX, WAVELENGTH)

@@ -27,7 +27,9 @@ def airy(r, radius, distance):
 
 def test_airy_pattern_in_the_far_field():
     n, (dx, radius, z) = 512, single(0.5e-6, 100.2e-6, 0.3)
-    found = jax.jit(lambda dx, radius, *p: abs(wave.fraunhofer(wave.aperture((n, n), dx, radius), dx, *p)) ** 2)(dx, radius, WAVELENGTH, z)
+    found = jax.jit(
+        lambda dx, radius, *p: abs(wave.fraunhofer(wave.aperture((n, n), dx, radius), dx, *p)) ** 2
+    )(dx, radius, WAVELENGTH, z)
     spacing, _ = wave.fraunhofer_spacing((n, n), dx, WAVELENGTH, z)
     x = axis(n, spacing)
     # The peak itself is π R² / λz.
@@ -66,12 +68,18 @@ def test_airy_pattern_by_the_angular_spectrum():
 
 
 def test_sinc_pattern_of_a_rectangle():
-    n, (dx, z, *size), (dx_out, *shift) = 512, single(0.5e-6, 0.2, 200e-6, 150.25e-6), single(31e-6, 3e-4, -1e-4)
+    n, (dx, z, *size), (dx_out, *shift) = (
+        512,
+        single(0.5e-6, 0.2, 200e-6, 150.25e-6),
+        single(31e-6, 3e-4, -1e-4),
+    )
 
     @jax.jit
     def both(dx, z, size, dx_out, shift):
         u = wave.rectangle((n, n), dx, size)
-        focused = wave.zoom(u * wave.lens((n, n), dx, WAVELENGTH, z), dx, WAVELENGTH, z, dx_out, (40, 50), shift)
+        focused = wave.zoom(
+            u * wave.lens((n, n), dx, WAVELENGTH, z), dx, WAVELENGTH, z, dx_out, (40, 50), shift
+        )
         return wave.fraunhofer(u, dx, WAVELENGTH, z), focused
 
     far, focused = both(dx, z, size, dx_out, shift)
@@ -103,7 +111,9 @@ def test_square_aperture_against_fresnel_integrals():
     square = wave.rectangle((n, n), dx, (2 * half, 2 * half))
     zoom = jax.jit(lambda z: wave.zoom(square, dx, WAVELENGTH, z, 20e-6, (48, 64), (2e-4, 0.0)))
     for z in (0.05, 0.1, 0.5):
-        wanted = fresnel_slit(axis(48, 20e-6) + 2e-4, half, z)[:, None] * fresnel_slit(axis(64, 20e-6), half, z)
+        wanted = fresnel_slit(axis(48, 20e-6) + 2e-4, half, z)[:, None] * fresnel_slit(
+            axis(64, 20e-6), half, z
+        )
         assert np.max(np.abs(zoom(z) - wanted)) <= 1e-3 * np.max(np.abs(wanted))
 
 
@@ -141,7 +151,9 @@ def test_gaussian_beam(name):
         "impulse response": wave.fresnel_impulse_response,
         "zoom": lambda *p: wave.zoom(*p, out, (n, n)),
     }[name]
-    found = jax.jit(lambda waist, dx, *p: propagate(wave.gaussian((n, n), dx, waist), dx, *p))(waist, dx, WAVELENGTH, z)
+    found = jax.jit(lambda waist, dx, *p: propagate(wave.gaussian((n, n), dx, waist), dx, *p))(
+        waist, dx, WAVELENGTH, z
+    )
     # 1/q(z) = 1/(q(0) + z): Siegman (1986), eqs. 17.3 to 17.5.
     rayleigh = np.pi * waist**2 / WAVELENGTH
     wanted = waist * np.sqrt(1 + (z / rayleigh) ** 2), z * (1 + (rayleigh / z) ** 2)

@@ -21,7 +21,12 @@ def rayleigh_sommerfeld(u, dx, z, points):
     k = 2 * np.pi / WAVELENGTH
     across = (points[:, 0, None, None] - x[:, None]) ** 2 + (points[:, 1, None, None] - x) ** 2
     r = np.sqrt(across + z**2)
-    return np.sum(u * z / r * (1 / r - 1j * k) * np.exp(1j * k * across / (r + z)) / (2 * np.pi * r), axis=(1, 2)) * dx**2
+    return (
+        np.sum(
+            u * z / r * (1 / r - 1j * k) * np.exp(1j * k * across / (r + z)) / (2 * np.pi * r), axis=(1, 2)
+        )
+        * dx**2
+    )
 
 
 def row(shift=(0.0, 0.0)):
@@ -44,7 +49,10 @@ def test_the_band_limit_removes_what_comes_back():
     z = 5 * CRITICAL
     for u, close in ((np.asarray(BEAM, float), 1e-4), (np.asarray(SQUARE, float), 2e-2)):
         wanted = rayleigh_sommerfeld(u, DX, z, row())
-        plain, limited = (off(f(u, DX, WAVELENGTH, z), wanted) for f in (wave.angular_spectrum, wave.band_limited_angular_spectrum))
+        plain, limited = (
+            off(f(u, DX, WAVELENGTH, z), wanted)
+            for f in (wave.angular_spectrum, wave.band_limited_angular_spectrum)
+        )
         assert limited <= close
         assert plain > 10 * limited
 
@@ -98,7 +106,10 @@ BROKEN = {
     "fresnel": (
         lambda: wave.fresnel(SQUARE, DX, WAVELENGTH, 0.004),
         "pad `u` to 133 samples a side at this `dx`, or use `fresnel_impulse_response`",
-        lambda: (wave.fresnel(padded(SQUARE, 133), DX, WAVELENGTH, 0.004), wave.fresnel_impulse_response(SQUARE, DX, WAVELENGTH, 0.004)),
+        lambda: (
+            wave.fresnel(padded(SQUARE, 133), DX, WAVELENGTH, 0.004),
+            wave.fresnel_impulse_response(SQUARE, DX, WAVELENGTH, 0.004),
+        ),
     ),
     "impulse response": (
         lambda: wave.fresnel_impulse_response(SQUARE, DX, WAVELENGTH, 0.001),
@@ -119,12 +130,17 @@ BROKEN = {
     "band limited, off the axis": (
         lambda: wave.band_limited_angular_spectrum(SQUARE, DX, WAVELENGTH, 0.004, (0.0, 0.001)),
         r"`shift` of 0.001 m at `z` of 0.004 m needs waves of 455\d+ cycles/m, but `dx` of 4e-06 m holds 125000 cycles/m.*`dx` of at most 1.09\d+e-06 m",
-        lambda: wave.band_limited_angular_spectrum(jnp.ones((256, 256)), 1.09e-6, WAVELENGTH, 0.004, (0.0, 0.001)),
+        lambda: wave.band_limited_angular_spectrum(
+            jnp.ones((256, 256)), 1.09e-6, WAVELENGTH, 0.004, (0.0, 0.001)
+        ),
     ),
     "fraunhofer": (
         lambda: wave.fraunhofer(SQUARE, DX, WAVELENGTH, 0.05),
         r"`z` of 0.05 m is not in the far field of light 0.00013\d* m wide, which begins at 2 D² / λ = 0.06.* use `zoom`.* or `focus`",
-        lambda: (wave.zoom(SQUARE, DX, WAVELENGTH, 0.05, 30e-6, (N, N)), wave.focus(SQUARE, DX, WAVELENGTH, 0.05)),
+        lambda: (
+            wave.zoom(SQUARE, DX, WAVELENGTH, 0.05, 30e-6, (N, N)),
+            wave.focus(SQUARE, DX, WAVELENGTH, 0.05),
+        ),
     ),
     "zoom": (
         lambda: wave.zoom(SQUARE, DX, WAVELENGTH, 0.005, 8e-6, (N, 2 * N), (0.0, 1e-5)),
@@ -190,7 +206,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("f", [wave.band_limited_angular_spectrum, wave.fresnel, wave.fresnel_impulse_response, wave.fraunhofer])
+@pytest.mark.parametrize(
+    "f", [wave.band_limited_angular_spectrum, wave.fresnel, wave.fresnel_impulse_response, wave.fraunhofer]
+)
 @pytest.mark.parametrize(("changes", "message"), BAD)
 def test_refusals_of_all(f, changes, message):
     with pytest.raises(ValueError, match=message):
@@ -200,21 +218,45 @@ def test_refusals_of_all(f, changes, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: wave.fresnel_impulse_response(**GOOD | dict(z=0.0)), r"`z` must not be zero, got 0 m; over short distances use"),
+        (
+            lambda: wave.fresnel_impulse_response(**GOOD | dict(z=0.0)),
+            r"`z` must not be zero, got 0 m; over short distances use",
+        ),
         (lambda: wave.zoom(**GOOD | dict(z=0), dx_out=DX, shape=(8, 8)), r"`z` must not be zero"),
-        (lambda: wave.zoom(**GOOD | dict(z="far"), dx_out=DX, shape=(8, 8)), r"`z` must be a number in m, got 'far'"),
+        (
+            lambda: wave.zoom(**GOOD | dict(z="far"), dx_out=DX, shape=(8, 8)),
+            r"`z` must be a number in m, got 'far'",
+        ),
         (lambda: wave.zoom(**GOOD, dx_out=0.0, shape=(8, 8)), r"`dx_out` must be finite and above 0 m"),
-        (lambda: wave.zoom(**GOOD, dx_out=DX, shape=(8, 0)), r"`shape` must be a whole number of at least 1, got 0"),
-        (lambda: wave.zoom(**GOOD, dx_out=DX, shape=[8.5, 8]), r"`shape` must be a whole number of at least 1, got 8.5"),
-        (lambda: wave.zoom(**GOOD, dx_out=DX, shape=[8]), r"`shape` must be a pair \(rows, columns\), got \[8\]"),
-        (lambda: wave.zoom(**GOOD, dx_out=DX, shape=(8, 8), shift=1e-3), r"`shift` must be a pair \(y, x\) in m, got 0.001"),
-        (lambda: wave.band_limited_angular_spectrum(**GOOD, shift=(0.0, np.inf)), r"`shift` must be finite m, got inf"),
+        (
+            lambda: wave.zoom(**GOOD, dx_out=DX, shape=(8, 0)),
+            r"`shape` must be a whole number of at least 1, got 0",
+        ),
+        (
+            lambda: wave.zoom(**GOOD, dx_out=DX, shape=[8.5, 8]),
+            r"`shape` must be a whole number of at least 1, got 8.5",
+        ),
+        (
+            lambda: wave.zoom(**GOOD, dx_out=DX, shape=[8]),
+            r"`shape` must be a pair \(rows, columns\), got \[8\]",
+        ),
+        (
+            lambda: wave.zoom(**GOOD, dx_out=DX, shape=(8, 8), shift=1e-3),
+            r"`shift` must be a pair \(y, x\) in m, got 0.001",
+        ),
+        (
+            lambda: wave.band_limited_angular_spectrum(**GOOD, shift=(0.0, np.inf)),
+            r"`shift` must be finite m, got inf",
+        ),
         (lambda: wave.band_limited_angular_spectrum(**GOOD, shift=np.zeros(3)), r"`shift` must be a pair"),
         (lambda: wave.fraunhofer(**GOOD | dict(z=-0.1)), r"`z` must be finite and above 0 m, got -0.1"),
         (lambda: wave.focus(SQUARE, DX, WAVELENGTH, 0.0), r"`focal_length` must be finite and above 0 m"),
         (lambda: wave.focus(SQUARE, DX, -1.0, 0.1), r"`wavelength` must be finite and above 0 m"),
         (lambda: wave.fraunhofer_spacing((8, 8), DX, WAVELENGTH, 0.0), r"`z` must be finite and above 0 m"),
-        (lambda: wave.fraunhofer_spacing((8, -8), DX, WAVELENGTH, 0.1), r"`shape` must be a whole number of at least 1"),
+        (
+            lambda: wave.fraunhofer_spacing((8, -8), DX, WAVELENGTH, 0.1),
+            r"`shape` must be a whole number of at least 1",
+        ),
         (lambda: wave.critical_distance((8, 8), 0.0, WAVELENGTH), r"`dx` must be finite and above 0 m"),
         (lambda: wave.critical_distance([8, True], DX, WAVELENGTH), r"`shape` must be a whole number"),
     ],

@@ -32,7 +32,9 @@ RADII, ANGLES = np.meshgrid(np.linspace(0, 1, 9), np.linspace(-3, 3, 7), indexin
 def test_noll_table(index):
     wanted = TABLE[index](RADII, ANGLES)
     np.testing.assert_allclose(wave.zernike(index, RADII, ANGLES), wanted, atol=1e-14)
-    np.testing.assert_allclose(wave.zernike_xy(index, RADII * np.cos(ANGLES), RADII * np.sin(ANGLES)), wanted, atol=1e-14)
+    np.testing.assert_allclose(
+        wave.zernike_xy(index, RADII * np.cos(ANGLES), RADII * np.sin(ANGLES)), wanted, atol=1e-14
+    )
 
 
 def test_noll_order():
@@ -60,7 +62,9 @@ def factorials(n, m, rho):
     """Noll (1976), eq. 2, in extended precision."""
     total = np.zeros_like(rho, dtype=np.longdouble)
     for s in range((n - m) // 2 + 1):
-        term = math.factorial(n - s) // (math.factorial(s) * math.factorial((n + m) // 2 - s) * math.factorial((n - m) // 2 - s))
+        term = math.factorial(n - s) // (
+            math.factorial(s) * math.factorial((n + m) // 2 - s) * math.factorial((n - m) // 2 - s)
+        )
         total += (-1) ** s * term * rho.astype(np.longdouble) ** (n - 2 * s)
     return total
 
@@ -70,12 +74,16 @@ def test_high_orders_in_single_precision(index):
     n, m = wave.noll(index)
     rho = np.linspace(0, 1, 200, dtype=np.float32)
     theta = np.float32(0.3)
-    norm = math.sqrt((n + 1) * (1 if m == 0 else 2)) * (np.cos(m * float(theta)) if m >= 0 else np.sin(-m * float(theta)))
+    norm = math.sqrt((n + 1) * (1 if m == 0 else 2)) * (
+        np.cos(m * float(theta)) if m >= 0 else np.sin(-m * float(theta))
+    )
     wanted = norm * factorials(n, abs(m), rho)
     found = np.asarray(wave.zernike(index, rho, theta))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted.astype(float), atol=5e-5)
-    np.testing.assert_allclose(wave.zernike_xy(index, rho * np.cos(theta), rho * np.sin(theta)), wanted.astype(float), atol=1e-4)
+    np.testing.assert_allclose(
+        wave.zernike_xy(index, rho * np.cos(theta), rho * np.sin(theta)), wanted.astype(float), atol=1e-4
+    )
 
 
 def test_derivatives_in_the_middle():
@@ -83,7 +91,10 @@ def test_derivatives_in_the_middle():
     def all_of(p):
         return jnp.stack([wave.zernike_xy(j, p[0], p[1]) for j in (*range(1, 12), 22, 36)])
 
-    slopes, curves = map(np.asarray, jax.jit(lambda p: (jax.jacfwd(all_of)(p), jax.jacfwd(jax.jacfwd(all_of))(p)))(jnp.zeros(2)))
+    slopes, curves = map(
+        np.asarray,
+        jax.jit(lambda p: (jax.jacfwd(all_of)(p), jax.jacfwd(jax.jacfwd(all_of))(p)))(jnp.zeros(2)),
+    )
     assert np.all(np.isfinite(slopes)) and np.all(np.isfinite(curves))
     np.testing.assert_allclose(slopes[1:3], 2 * np.eye(2), rtol=1e-6)
     np.testing.assert_allclose(slopes[6:8], -2 * math.sqrt(8) * np.eye(2)[::-1], rtol=1e-6)
@@ -111,9 +122,16 @@ def test_aberration():
     # Tens of waves, and still single precision.
     assert np.max(np.abs(found - wanted)[inside]) <= 1e-6
     np.testing.assert_allclose(np.abs(found), 1, rtol=1e-6)
-    named = wave.aberration(SHAPE, DX, RADIUS, {j + 1: c for j, c in reversed(list(enumerate(waves)))}, CENTRE)
+    named = wave.aberration(
+        SHAPE, DX, RADIUS, {j + 1: c for j, c in reversed(list(enumerate(waves)))}, CENTRE
+    )
     assert np.max(np.abs(named - wanted)[inside]) <= 1e-6
-    assert relative(wave.aberration(SHAPE, DX, RADIUS, {4: 0.2}), wave.aberration(SHAPE, DX, RADIUS, [0, 0, 0, 0.2])) <= 1e-6
+    assert (
+        relative(
+            wave.aberration(SHAPE, DX, RADIUS, {4: 0.2}), wave.aberration(SHAPE, DX, RADIUS, [0, 0, 0, 0.2])
+        )
+        <= 1e-6
+    )
     np.testing.assert_array_equal(wave.aberration(SHAPE, DX, RADIUS, ()), np.ones(SHAPE))
 
 
@@ -153,7 +171,9 @@ def test_gradients_of_aberrations():
         wanted = jax.jit(jax.grad(overlap, (0, 1, 2, 3)))(*(np.asarray(p, float) for p in point))
     for found, exact in zip(slopes, wanted, strict=True):
         assert relative(found, exact) <= 1e-4
-    far = jax.jit(jax.grad(lambda c, radius: overlap({66: c}, radius, (0.0, 0.0), DX), (0, 1)))(0.1, 1e-9 * RADIUS)
+    far = jax.jit(jax.grad(lambda c, radius: overlap({66: c}, radius, (0.0, 0.0), DX), (0, 1)))(
+        0.1, 1e-9 * RADIUS
+    )
     assert all(np.all(np.isfinite(slope)) for slope in far)
 
 
@@ -162,15 +182,24 @@ def test_gradients_of_aberrations():
     [
         (lambda: wave.zernike(0, 0.5, 0.0), r"`index` must be a whole number of at least 1, got 0"),
         (lambda: wave.zernike_xy(-3, 0.5, 0.0), r"`index` must be a whole number of at least 1, got -3"),
-        (lambda: wave.aberration(SHAPE, DX, RADIUS, {0: 0.1}), r"`index` must be a whole number of at least 1, got 0"),
+        (
+            lambda: wave.aberration(SHAPE, DX, RADIUS, {0: 0.1}),
+            r"`index` must be a whole number of at least 1, got 0",
+        ),
         (lambda: wave.aberration(SHAPE, DX, RADIUS, {2.5: 0.1}), r"`index` must be a whole number"),
         (
             lambda: wave.aberration(SHAPE, DX, RADIUS, 0.1),
             r"`coefficients` must be a vector of waves in Noll's order or a mapping .* got float",
         ),
-        (lambda: wave.aberration(SHAPE, DX, RADIUS, np.ones((2, 2))), r"`coefficients` must be a vector .* of shape \(2, 2\)"),
+        (
+            lambda: wave.aberration(SHAPE, DX, RADIUS, np.ones((2, 2))),
+            r"`coefficients` must be a vector .* of shape \(2, 2\)",
+        ),
         (lambda: wave.aberration(SHAPE, DX, RADIUS, [0.1, np.nan]), r"`coefficients` must be finite waves"),
-        (lambda: wave.aberration(SHAPE, DX, RADIUS, {4: np.inf}), r"`coefficients` must be finite waves, got inf"),
+        (
+            lambda: wave.aberration(SHAPE, DX, RADIUS, {4: np.inf}),
+            r"`coefficients` must be finite waves, got inf",
+        ),
         (lambda: wave.aberration(SHAPE, DX, 0.0, [0.1]), r"`radius` must be finite and above 0 m"),
         (lambda: wave.aberration(SHAPE, 0.0, RADIUS, [0.1]), r"`dx` must be finite and above 0 m"),
         (lambda: wave.aberration(SHAPE, DX, RADIUS, [0.1], (1.0,)), r"`centre` must be a pair"),

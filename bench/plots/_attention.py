@@ -27,7 +27,9 @@ def attention_map(weights: Any, tokens: Sequence[Any] | None = None, title: str 
     maps = np.asarray(weights)
     maps = maps[None] if maps.ndim == 2 else maps
     if maps.ndim != 3 or maps.shape[1] != maps.shape[2] or not maps.size:
-        raise ValueError(f"`weights` must have shape (heads, tokens, tokens) or (tokens, tokens), got {np.shape(weights)}.")
+        raise ValueError(
+            f"`weights` must have shape (heads, tokens, tokens) or (tokens, tokens), got {np.shape(weights)}."
+        )
     count = maps.shape[1]
     if tokens is not None and len(tokens) != count:
         raise ValueError(f"`tokens` must name the {count} tokens of `weights`, got {len(tokens)} names.")

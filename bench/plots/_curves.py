@@ -46,4 +46,8 @@ def caption(folder: Path) -> str:
     if not path.exists():
         return folder.name
     about = json.loads(path.read_text(encoding="utf-8"))
-    return ", ".join(f"{name} {about[name]}" for name in ("data", "model", "device", "gradient") if about.get(name) is not None)
+    return ", ".join(
+        f"{name} {about[name]}"
+        for name in ("data", "model", "device", "gradient")
+        if about.get(name) is not None
+    )

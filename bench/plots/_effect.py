@@ -68,17 +68,28 @@ def _light(panels: Any, effect: Effect, shape: tuple[int, int], key: Any) -> Non
     found = seen(effect, np.concatenate([flat, grating(shape)[None]]), key)
     turned, dimmed, given = found[:, :STEPS], found[:, STEPS : 2 * STEPS], found[0, -1]
     # Relative to what was asked, so that nothing wraps.
-    curve(panels[0], phases, np.angle(turned * np.exp(-1j * phases)[:, None, None]), BLUE, "error of the phase")
+    curve(
+        panels[0], phases, np.angle(turned * np.exp(-1j * phases)[:, None, None]), BLUE, "error of the phase"
+    )
     panels[0].set(xlabel="phase asked for (rad)", ylabel="phase given − asked for (rad)")
     curve(panels[1], amplitudes, np.abs(dimmed), BLUE, "amplitude")
     panels[1].plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1)
     panels[1].set(xlabel="amplitude asked for (1)", ylabel="amplitude given (1)")
     # Sub-pixels, where an effect gives them, are compared with their pixel.
-    light = np.kron(grating(shape), np.ones([have // want for have, want in zip(given.shape, shape, strict=True)]))
+    light = np.kron(
+        grating(shape), np.ones([have // want for have, want in zip(given.shape, shape, strict=True)])
+    )
     image(panels[2], np.abs(given), "amplitude (1)", title="a grating | a checkerboard", limits=(0, None))
     turn = np.angle(given * light.conj())
     largest = max(float(np.abs(turn).max()), 1e-3)
-    image(panels[3], turn, "phase given − asked for (rad)", cmap=SIGNED, limits=(-largest, largest), title="their phases, changed")
+    image(
+        panels[3],
+        turn,
+        "phase given − asked for (rad)",
+        cmap=SIGNED,
+        limits=(-largest, largest),
+        title="their phases, changed",
+    )
     for axes in panels[:2]:
         axes.grid(alpha=0.3)
     # A hair's breadth of rounding is no curve.
@@ -100,9 +111,22 @@ def _frames(panels: Any, effect: Effect, shape: tuple[int, int], key: Any) -> No
     curve(panels[1], x, found - x[:, None, None], ORANGE, "error")
     panels[1].axhline(0, color="0.5", linestyle="--", linewidth=1)
     panels[1].set(xlabel="value (full scale)", ylabel="change (full scale)")
-    image(panels[2], given, "full scale (1)", cmap=SIGNED if effect.signed else MAGNITUDE, title="a picture, after")
+    image(
+        panels[2],
+        given,
+        "full scale (1)",
+        cmap=SIGNED if effect.signed else MAGNITUDE,
+        title="a picture, after",
+    )
     largest = max(float(np.abs(given - asked).max()), 1e-6)
-    image(panels[3], given - asked, "full scale (1)", cmap=SIGNED, limits=(-largest, largest), title="its change")
+    image(
+        panels[3],
+        given - asked,
+        "full scale (1)",
+        cmap=SIGNED,
+        limits=(-largest, largest),
+        title="its change",
+    )
     for axes in panels[:2]:
         axes.grid(alpha=0.3)
 
@@ -118,5 +142,7 @@ def picture(shape: tuple[int, int]) -> np.ndarray:
     """A smooth picture in [0, 1] without symmetry: two spots on a slope."""
     y, x = (np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in shape)
     y, x = y[:, None], x[None, :]
-    spots = np.exp(-8 * ((x + 0.4) ** 2 + (y + 0.3) ** 2)) + 0.6 * np.exp(-12 * ((x - 0.5) ** 2 + (y - 0.4) ** 2))
+    spots = np.exp(-8 * ((x + 0.4) ** 2 + (y + 0.3) ** 2)) + 0.6 * np.exp(
+        -12 * ((x - 0.5) ** 2 + (y - 0.4) ** 2)
+    )
     return np.clip(0.15 + 0.1 * x + 0.75 * spots, 0, 1)

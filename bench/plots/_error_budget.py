@@ -23,16 +23,32 @@ def error_budget(rows: list[dict[str, Any]], title: str = "") -> Figure:
         ValueError: no rows, or rows that lack those keys.
     """
     if not rows or not all({"condition", "relative_rms_error"} <= set(row) for row in rows):
-        raise ValueError("`rows` must be rows with `condition` and `relative_rms_error`, as `bench.simulator.budget.budget` gives them.")
+        raise ValueError(
+            "`rows` must be rows with `condition` and `relative_rms_error`, as `bench.simulator.budget.budget` gives them."
+        )
     figure = Figure(figsize=(8, 1.4 + 0.38 * len(rows)), layout="constrained")
     axes = figure.subplots()
     errors = [max(float(row["relative_rms_error"]), 1e-12) for row in rows]
     axes.barh(range(len(rows)), errors, color=BLUE, height=0.6, label="alone, with the optics")
     for i, error in enumerate(errors):
-        axes.annotate(f"{error:.1e}", (1.01, i), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False)
+        axes.annotate(
+            f"{error:.1e}",
+            (1.01, i),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
+        )
     without = [(i, float(row["without"])) for i, row in enumerate(rows) if row.get("without") is not None]
     if without:
-        axes.plot([max(v, 1e-12) for _, v in without], [i for i, _ in without], "D", color=ORANGE, markersize=6, label="all but this one")
+        axes.plot(
+            [max(v, 1e-12) for _, v in without],
+            [i for i, _ in without],
+            "D",
+            color=ORANGE,
+            markersize=6,
+            label="all but this one",
+        )
     axes.set(xscale="log", xlabel="relative RMS error of the result (1)", ylabel="effect")
     every = errors + [v for _, v in without]
     axes.set_xlim(min(every) / 3, 3 * max(every))

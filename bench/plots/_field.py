@@ -37,5 +37,7 @@ def one_plane(name: str, value: Any) -> np.ndarray:
     """
     array = np.asarray(value)
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"`{name}` must be one plane of shape (rows, columns), got shape {array.shape}; pick one, such as `{name}[0]`.")
+        raise ValueError(
+            f"`{name}` must be one plane of shape (rows, columns), got shape {array.shape}; pick one, such as `{name}[0]`."
+        )
     return array

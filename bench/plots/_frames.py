@@ -26,7 +26,9 @@ def frames(frames: Any, dx: Any = None, title: str = "") -> Figure:
     """
     planes = np.asarray(frames)
     if planes.ndim < 2 or not planes.size or np.iscomplexobj(planes):
-        raise ValueError(f"`frames` must be real, of shape (..., rows, columns), got {planes.dtype} of shape {planes.shape}.")
+        raise ValueError(
+            f"`frames` must be real, of shape (..., rows, columns), got {planes.dtype} of shape {planes.shape}."
+        )
     planes = planes.reshape(-1, *planes.shape[-2:])
     shown = planes[:MOST]
     columns = min(4, len(shown))

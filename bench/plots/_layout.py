@@ -35,7 +35,11 @@ def lenses(part: Any) -> list[optics.FourierLens]:
     """The lenses of a part in the order that light meets them; none where it has been compiled."""
     if isinstance(part, optics.External):
         part = part.twin
-    fields = [part] if isinstance(part, optics.FourierLens) else [getattr(part, name, None) for name in ("optics", "first", "second")]
+    fields = (
+        [part]
+        if isinstance(part, optics.FourierLens)
+        else [getattr(part, name, None) for name in ("optics", "first", "second")]
+    )
     return [one for one in fields if isinstance(one, optics.FourierLens)]
 
 
@@ -65,7 +69,14 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
             axes.plot(np.array(z) * along, np.array(y) * across, color=colour, linewidth=1.1)
     names = ["modulator", *["filter"] * (len(chain) - 1), "detector"]
     for z, name in zip(planes, names, strict=True):
-        axes.plot([z * along] * 2, [low * across, high * across], color="black", linewidth=5, solid_capstyle="butt", gid=name)
+        axes.plot(
+            [z * along] * 2,
+            [low * across, high * across],
+            color="black",
+            linewidth=5,
+            solid_capstyle="butt",
+            gid=name,
+        )
         axes.annotate(
             f"{name}\n{first.pixels[0]}×{first.pixels[1]} × {quantity(pitch, 'm')}",
             (z * along, high * across),
@@ -80,7 +91,13 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
         edges = np.array([centre - radius, centre + radius]) * across
         axes.plot([z * along] * 2, edges, color="0.35", linewidth=2, marker="d", markersize=5, gid="lens")
         for edge, sign in zip(edges, (-1, 1), strict=True):
-            axes.plot([z * along] * 2, [edge, edge + sign * 0.25 * radius * across], color="black", linewidth=4, solid_capstyle="butt")
+            axes.plot(
+                [z * along] * 2,
+                [edge, edge + sign * 0.25 * radius * across],
+                color="black",
+                linewidth=4,
+                solid_capstyle="butt",
+            )
         where = (z * along, edges[1] + 0.25 * radius * across)
         text = f"lens, pupil radius {quantity(radius, 'm')}"
         axes.annotate(text, where, (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=9)
@@ -90,7 +107,11 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
     axes.set_ylim(-1.85 * pupil * across, 1.55 * pupil * across)
     margin = 0.06 * planes[-1] * along
     axes.set_xlim(-margin, planes[-1] * along + margin)
-    figure.suptitle(title or f"λ = {quantity(float(first.wavelength), 'm')}, each axis to its own scale; {matched(first)}", fontsize=11)
+    figure.suptitle(
+        title
+        or f"λ = {quantity(float(first.wavelength), 'm')}, each axis to its own scale; {matched(first)}",
+        fontsize=11,
+    )
 
 
 def trace(chain: list[optics.FourierLens], height: float, angle: float) -> tuple[list[float], list[float]]:
@@ -123,4 +144,6 @@ def _across(lens: optics.FourierLens) -> int:
 def _distance(axes: Any, start: float, stop: float, y: float, metres: float, defocus: float) -> None:
     axes.annotate("", (start, y), (stop, y), arrowprops={"arrowstyle": "<->", "color": "0.3", "linewidth": 1})
     text = f"f = {quantity(metres, 'm', 4)}" if not defocus else f"f + defocus = {quantity(metres, 'm', 4)}"
-    axes.annotate(text, ((start + stop) / 2, y), (0, -3), textcoords="offset points", ha="center", va="top", fontsize=9)
+    axes.annotate(
+        text, ((start + stop) / 2, y), (0, -3), textcoords="offset points", ha="center", va="top", fontsize=9
+    )

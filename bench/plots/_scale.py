@@ -50,7 +50,15 @@ def scale_bar(axes: Any, width: float | int) -> None:
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     factor = (right - left) / width
     x, y = left + 0.05 * (right - left), bottom + 0.06 * (top - bottom)
-    bar = Rectangle((x, y), length * factor, 0.025 * (top - bottom), facecolor="white", edgecolor="black", linewidth=0.8, gid="scale bar")
+    bar = Rectangle(
+        (x, y),
+        length * factor,
+        0.025 * (top - bottom),
+        facecolor="white",
+        edgecolor="black",
+        linewidth=0.8,
+        gid="scale bar",
+    )
     axes.add_patch(bar)
     axes.text(
         x,
@@ -66,7 +74,13 @@ def scale_bar(axes: Any, width: float | int) -> None:
 
 
 def image(
-    axes: Any, values: Any, label: str, dx: Any = None, cmap: str = MAGNITUDE, limits: tuple[Any, Any] = (None, None), title: str = ""
+    axes: Any,
+    values: Any,
+    label: str,
+    dx: Any = None,
+    cmap: str = MAGNITUDE,
+    limits: tuple[Any, Any] = (None, None),
+    title: str = "",
 ) -> Any:
     """Show one plane with its axis at pixel n//2, its colour bar, and a scale bar where it has lengths.
 
@@ -92,7 +106,9 @@ def image(
     left, top = (-(n // 2) - 0.5 for n in (cols, rows))
     scaled = spacing * factor
     extent = (left * scaled, (left + cols) * scaled, (top + rows) * scaled, top * scaled)
-    shown = axes.imshow(values, extent=extent, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    shown = axes.imshow(
+        values, extent=extent, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest"
+    )
     # A line of pixels would be no more than a hair.
     axes.set_aspect("auto" if max(rows, cols) > 3 * min(rows, cols) else "equal")
     if dx is None:
@@ -108,7 +124,9 @@ def image(
     return shown
 
 
-def amplitude_and_phase(left: Any, right: Any, u: Any, dx: Any = None, title: str = "", unit: str = "1") -> None:
+def amplitude_and_phase(
+    left: Any, right: Any, u: Any, dx: Any = None, title: str = "", unit: str = "1"
+) -> None:
     """A complex plane on two axes; the phase is left out, grey, where the amplitude is below a thousandth of the largest."""
     u = np.asarray(u)
     amplitude = np.abs(u)

@@ -58,7 +58,10 @@ def _(part: optics.Dense | optics.Separable, **options: Any) -> Figure:
 
 
 @show.register
-def _(part: optics.FourierProcessor | optics.Correlator | optics.JointTransform | optics.External, **options: Any) -> Figure:
+def _(
+    part: optics.FourierProcessor | optics.Correlator | optics.JointTransform | optics.External,
+    **options: Any,
+) -> Figure:
     return signal.device(part, **options)
 
 
@@ -83,7 +86,9 @@ def _(part: str, **options: Any) -> Figure:
         return preset(part, **options)
     if Path(part).is_dir():
         return curves.training_curves(part, **options)
-    raise ValueError(f"`part` must be a preset, one of {', '.join(optics.presets.names())}, or a run folder, got {part!r}.")
+    raise ValueError(
+        f"`part` must be a preset, one of {', '.join(optics.presets.names())}, or a run folder, got {part!r}."
+    )
 
 
 def preset(name: str, key: Any = None, title: str = "") -> Figure:

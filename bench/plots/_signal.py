@@ -46,7 +46,9 @@ def encoder(encoder: Any, numbers_: Any = None, title: str = "") -> Figure:
     axes = figure.subplots(2, 2 + len(shown), squeeze=False)
     amplitude_and_phase(axes[0, 0], axes[1, 0], a, title="numbers")
     for i, plane in enumerate(shown):
-        amplitude_and_phase(axes[0, i + 1], axes[1, i + 1], plane, title=f"modulator, {i + 1} of {len(drive)}")
+        amplitude_and_phase(
+            axes[0, i + 1], axes[1, i + 1], plane, title=f"modulator, {i + 1} of {len(drive)}"
+        )
     amplitude_and_phase(axes[0, -1], axes[1, -1], found, title=f"found, off by {relative(found, a):.1e}")
     figure.suptitle(title or type(encoder).__name__)
     return figure
@@ -70,11 +72,24 @@ def measurement(measurement: Any, field: Any = None, title: str = "") -> Figure:
     axes = figure.subplots(2, max(3, len(shown)))
     amplitude_and_phase(axes[0, 0], axes[0, 1], field, title="field")
     error = np.abs(found - np.asarray(field))
-    image(axes[0, 2], error, "|found − field| (1)", limits=(0, max(error.max(), 1e-9)), title=f"found, off by {relative(found, field):.1e}")
+    image(
+        axes[0, 2],
+        error,
+        "|found − field| (1)",
+        limits=(0, max(error.max(), 1e-9)),
+        title=f"found, off by {relative(found, field):.1e}",
+    )
     largest = max(float(np.abs(shown).max()), 1e-30)
     for i, plane in enumerate(shown):
         cmap, limits = (SIGNED, (-largest, largest)) if measurement.signed else (GREY, (0, largest))
-        image(axes[1, i], plane, "of full scale (1)", cmap=cmap, limits=limits, title=f"frame {i + 1} of {len(taken)}")
+        image(
+            axes[1, i],
+            plane,
+            "of full scale (1)",
+            cmap=cmap,
+            limits=limits,
+            title=f"frame {i + 1} of {len(taken)}",
+        )
     for unused in (*axes[0, 3:], *axes[1, len(shown) :]):
         unused.set_axis_off()
     figure.suptitle(title or type(measurement).__name__)
@@ -149,12 +164,25 @@ def _transform(figure: Any, device: Any, key: Any) -> None:
     largest = max(float(np.abs(frames[0, 0]).max()), 1e-30)
     signed = engine.measurement.signed
     cmap, limits = (SIGNED, (-largest, largest)) if signed else (GREY, (0, largest))
-    image(axes[0, 3], frames[0, 0], "of full scale (1)", cmap=cmap, limits=limits, title=f"frame 1 of {frames[..., 0, 0].size}")
+    image(
+        axes[0, 3],
+        frames[0, 0],
+        "of full scale (1)",
+        cmap=cmap,
+        limits=limits,
+        title=f"frame 1 of {frames[..., 0, 0].size}",
+    )
     amplitude_and_phase(axes[1, 0], axes[1, 1], found, title="transform found")
     largest = float(np.abs(exact).max())
     image(axes[1, 2], np.abs(exact), "amplitude (1)", limits=(0, largest), title="exact")
     error = np.abs(found - exact)
-    image(axes[1, 3], error, "|found − exact| (1)", limits=(0, max(error.max(), 1e-9)), title=f"off by {relative(found, exact):.1e}")
+    image(
+        axes[1, 3],
+        error,
+        "|found − exact| (1)",
+        limits=(0, max(error.max(), 1e-9)),
+        title=f"off by {relative(found, exact):.1e}",
+    )
 
 
 def _convolution(figure: Any, device: Any, key: Any) -> None:
@@ -169,7 +197,14 @@ def _convolution(figure: Any, device: Any, key: Any) -> None:
     image(axes[0, 2], exact, "y (1)", cmap=SIGNED, limits=(-largest, largest), title="exact convolution")
     image(axes[1, 0], found, "y (1)", cmap=SIGNED, limits=(-largest, largest), title="found")
     worst = max(float(np.abs(found - exact).max()), 1e-9)
-    image(axes[1, 1], found - exact, "y (1)", cmap=SIGNED, limits=(-worst, worst), title=f"off by {relative(found, exact):.1e}")
+    image(
+        axes[1, 1],
+        found - exact,
+        "y (1)",
+        cmap=SIGNED,
+        limits=(-worst, worst),
+        title=f"off by {relative(found, exact):.1e}",
+    )
     axes[1, 2].plot(exact.ravel(), found.ravel(), ".")
     axes[1, 2].plot([-largest, largest], [-largest, largest], color="0.5", linestyle="--", linewidth=1)
     axes[1, 2].set(xlabel="exact (1)", ylabel="found (1)")

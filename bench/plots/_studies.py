@@ -33,12 +33,28 @@ def picture(rows: list[dict[str, Any]]) -> Figure:
 
 def _swept(axes: Any, rows: list[dict[str, Any]], field: str) -> None:
     for name, colour in COLOURS.items():
-        own = [row for row in rows if row["study"] == "deployed" and row["network"] == name and row["field"] == field]
-        axes.plot([row["value"] for row in own], [100 * row["accuracy"] for row in own], "o-", color=colour, label=f"{name}, on the device")
+        own = [
+            row
+            for row in rows
+            if row["study"] == "deployed" and row["network"] == name and row["field"] == field
+        ]
+        axes.plot(
+            [row["value"] for row in own],
+            [100 * row["accuracy"] for row in own],
+            "o-",
+            color=colour,
+            label=f"{name}, on the device",
+        )
         alone = [row["accuracy"] for row in rows if row["study"] == "alone" and row["network"] == name]
         if name == "trained exactly" and alone:
-            axes.axhline(100 * alone[0], color=colour, linestyle=":", label="the same network without a device")
-    axes.set(xlabel=UNITS[field], ylabel="accuracy, reviews held out (%)", xscale="log" if field == "photons" else "linear")
+            axes.axhline(
+                100 * alone[0], color=colour, linestyle=":", label="the same network without a device"
+            )
+    axes.set(
+        xlabel=UNITS[field],
+        ylabel="accuracy, reviews held out (%)",
+        xscale="log" if field == "photons" else "linear",
+    )
     _legend(axes)
 
 
@@ -47,7 +63,9 @@ def _population(axes: Any, rows: list[dict[str, Any]]) -> None:
         found = np.sort([100 * row["accuracy"] for row in rows if row["network"] == name])
         if len(found):
             label = f"{name}: mean {found.mean():.2f} %, 5th percentile {np.percentile(found, 5):.2f} %"
-            axes.step(found, np.arange(1, len(found) + 1) / len(found), where="post", color=colour, label=label)
+            axes.step(
+                found, np.arange(1, len(found) + 1) / len(found), where="post", color=colour, label=label
+            )
     axes.set(xlabel="accuracy, reviews held out (%)", ylabel="share of units at or below", ylim=(0, 1.3))
     _legend(axes)
 
@@ -59,7 +77,9 @@ def _gradients(axes: Any, rows: list[dict[str, Any]]) -> None:
         own = {(row["stage"], row["part"]): row for row in rows if row["rule"] == rule}
         at = np.arange(len(places)) + 0.25 * (i - 1)
         values = [own[place]["cosine"] for place in places]
-        axes.bar(at, values, 0.22, yerr=[own[place]["cosine_deviation"] for place in places], label=rule, capsize=2)
+        axes.bar(
+            at, values, 0.22, yerr=[own[place]["cosine_deviation"] for place in places], label=rule, capsize=2
+        )
     axes.set_xticks(range(len(places)), [f"{part},\n{stage}" for stage, part in places])
     axes.set(ylabel="cosine with the exact gradient", ylim=(0, 1.15))
     _legend(axes, ncols=3, loc="upper center")
@@ -87,8 +107,17 @@ def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
     of_light = [row for row in rows if all(number.startswith("photons=") for number in row["numbers"])]
     through = [row for row in of_light if set(row["differs_in"]) in ({"device"}, {"device", "numbers"})]
     tuned = [row for row in of_light if "start" in row["differs_in"]]
-    for own, style, label in ((through, "C1s-", "trained through the device"), (tuned, "C2*", "trained exactly, fine-tuned on the device")):
-        points = [(float(row["numbers"][0].removeprefix("photons=")) if row["numbers"] else NOMINAL, 100 * row["accuracy"]) for row in own]
+    for own, style, label in (
+        (through, "C1s-", "trained through the device"),
+        (tuned, "C2*", "trained exactly, fine-tuned on the device"),
+    ):
+        points = [
+            (
+                float(row["numbers"][0].removeprefix("photons=")) if row["numbers"] else NOMINAL,
+                100 * row["accuracy"],
+            )
+            for row in own
+        ]
         photons = sorted({number for number, _ in points})
         means = [np.mean([accuracy for number, accuracy in points if number == one]) for one in photons]
         if points:

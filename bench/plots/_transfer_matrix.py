@@ -42,7 +42,9 @@ def transfer_matrix(transfer: Any, title: str = "") -> Figure:
         (deviation, "relative deviation (1)", "magma", (0, None), f"deviation from the DFT, rms {rms:.1e}"),
     )
     for axes, (values, label, cmap, limits, name) in zip(figure.subplots(1, 3), panels, strict=True):
-        shown = axes.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest", aspect="auto")
+        shown = axes.imshow(
+            values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest", aspect="auto"
+        )
         axes.set(xlabel=f"modulator pixel n {what}", ylabel=f"detector pixel m {what}")
         axes.set_title(name, fontsize=10)
         bar = figure.colorbar(shown, ax=axes, label=label)
@@ -59,11 +61,17 @@ def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
         ValueError: what is no transfer.
     """
     if not isinstance(transfer, optics.Dense | optics.Separable | optics.FourierLens):
-        raise ValueError(f"`transfer` must be a `Dense`, `Separable` or `FourierLens`, got {type(transfer).__name__}.")
+        raise ValueError(
+            f"`transfer` must be a `Dense`, `Separable` or `FourierLens`, got {type(transfer).__name__}."
+        )
     rows, cols = transfer.shape
     middle = rows // 2
     whole = rows * cols <= LARGEST
-    lit = np.eye(rows * cols).reshape(-1, rows, cols) if whole else np.eye(cols)[:, None] * (np.arange(rows) == middle)[:, None]
+    lit = (
+        np.eye(rows * cols).reshape(-1, rows, cols)
+        if whole
+        else np.eye(cols)[:, None] * (np.arange(rows) == middle)[:, None]
+    )
     subpixels = light_shape(transfer.shape, transfer.subpixels)
     divided = [np.repeat(lit, subpixels[0] // rows, axis=1)]
     divided = np.repeat(divided[0], subpixels[1] // cols, axis=2)
@@ -71,4 +79,8 @@ def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
     n = np.arange(cols) - cols // 2
     if whole:
         return seen.reshape(rows * cols, -1).T, np.asarray(optics.dft(transfer.shape).matrix), "(row by row)"
-    return seen[:, middle].T, np.exp(-2j * np.pi * np.outer(n, n) / cols) / math.sqrt(rows * cols), "of the middle row"
+    return (
+        seen[:, middle].T,
+        np.exp(-2j * np.pi * np.outer(n, n) / cols) / math.sqrt(rows * cols),
+        "of the middle row",
+    )

@@ -49,10 +49,23 @@ def exporting(*roots: str) -> Iterator[None]:
     before: list[tuple[ModuleType, Any]] = []
     try:
         for root in roots:
-            names = [root, *(m.name for m in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}.") if m.ispkg)]
+            names = [
+                root,
+                *(
+                    m.name
+                    for m in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}.")
+                    if m.ispkg
+                ),
+            ]
             for package in map(importlib.import_module, names):
-                inside = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
-                shown = [name for name in getattr(package, "__all__", sorted(vars(package))) if _exported(package, name)]
+                inside = [
+                    m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")
+                ]
+                shown = [
+                    name
+                    for name in getattr(package, "__all__", sorted(vars(package)))
+                    if _exported(package, name)
+                ]
                 before.append((package, vars(package).get("__all__")))
                 package.__all__ = list(dict.fromkeys([*shown, *inside]))
         yield

@@ -39,7 +39,9 @@ def main(options: Report) -> results.Rows:
     try:
         write(target, text)
     except OSError as error:
-        raise ValueError(f"`out` {target} cannot be written ({error.strerror}); name another folder.") from None
+        raise ValueError(
+            f"`out` {target} cannot be written ({error.strerror}); name another folder."
+        ) from None
     print(f"wrote {target}")
     return [{"section": section.title, "file": section.file, "rows": section.rows} for section in sections]
 
@@ -51,24 +53,42 @@ def page(folder: Path) -> tuple[str, list[Section]]:
         ValueError: no such folder, nothing to gather in it, or a file that cannot be read.
     """
     if not folder.is_dir():
-        raise ValueError(f"`results` {folder} is not a folder; name one that `python -m bench` or `python -m nets.train` wrote to.")
+        raise ValueError(
+            f"`results` {folder} is not a folder; name one that `python -m bench` or `python -m nets.train` wrote to."
+        )
     measurements, runs, finals = [], [], []
     for path in sorted(folder.rglob("*.json"), key=lambda path: (len(path.parts), path)):
-        found, file, metrics = read(path), path.relative_to(folder).as_posix(), path.with_name("metrics.jsonl")
+        found, file, metrics = (
+            read(path),
+            path.relative_to(folder).as_posix(),
+            path.with_name("metrics.jsonl"),
+        )
         if path.name == "config.json" and metrics.exists():
             about, lines = objects(path, [found])[0], objects(metrics, read(metrics))
             # The last line of a run that has ended is its test.
-            final = {"test_accuracy": lines[-1]["test_accuracy"]} | lines[-1] if lines and "test_accuracy" in lines[-1] else {}
+            final = (
+                {"test_accuracy": lines[-1]["test_accuracy"]} | lines[-1]
+                if lines and "test_accuracy" in lines[-1]
+                else {}
+            )
             runs.append(training(path, file, about, len(lines), final))
-            finals.append({key: about[key] for key in ("data", "model", "device", "gradient", "seed") if key in about} | final)
+            finals.append(
+                {key: about[key] for key in ("data", "model", "device", "gradient", "seed") if key in about}
+                | final
+            )
         elif isinstance(found, dict) and {"command", "rows"} <= found.keys():
             measurements.append(measurement(path, file, found))
     measurements, runs = told_apart(measurements), told_apart(runs)
     sections = measurements + runs
     if not sections:
-        raise ValueError(f"`results` {folder} holds no COMMAND.json of `python -m bench` and no run of `python -m nets.train`.")
+        raise ValueError(
+            f"`results` {folder} holds no COMMAND.json of `python -m bench` and no run of `python -m nets.train`."
+        )
     contents, body = [], []
-    for title, some, overview in (("Measurements", measurements, []), ("Training runs", runs, tables(finals))):
+    for title, some, overview in (
+        ("Measurements", measurements, []),
+        ("Training runs", runs, tables(finals)),
+    ):
         if some:
             named = [(f"{title.split()[0].lower()}-{i}", section) for i, section in enumerate(some, 1)]
             contents += [f"<li>{title}", "<ul>"]
@@ -76,11 +96,17 @@ def page(folder: Path) -> tuple[str, list[Section]]:
             contents += ["</ul>", "</li>"]
             body += ["<section>", f"<h2>{title}</h2>", *overview]
             for name, section in named:
-                body += [f'<section aria-labelledby="{name}">', f'<h3 id="{name}">{escape(section.title)}</h3>', section.body]
+                body += [
+                    f'<section aria-labelledby="{name}">',
+                    f'<h3 id="{name}">{escape(section.title)}</h3>',
+                    section.body,
+                ]
                 body += ['<p><a href="#contents">Contents</a></p>', "</section>"]
             body.append("</section>")
     summary = f"measurements: {len(measurements)}, training runs: {len(runs)}"
-    text = PAGE.substitute(folder=escape(str(folder)), summary=summary, contents="\n".join(contents), body="\n".join(body))
+    text = PAGE.substitute(
+        folder=escape(str(folder)), summary=summary, contents="\n".join(contents), body="\n".join(body)
+    )
     return text, sections
 
 
@@ -106,7 +132,9 @@ def read(path: Path) -> Any:
         # Lines are read as one list, so that an error tells which.
         return json.loads("[" + ",\n".join(text.splitlines()) + "]" if path.suffix == ".jsonl" else text)
     except (OSError, ValueError) as error:
-        raise ValueError(f"`results` holds {path}, which cannot be read ({error}); mend or remove it.") from None
+        raise ValueError(
+            f"`results` holds {path}, which cannot be read ({error}); mend or remove it."
+        ) from None
 
 
 def objects(path: Path, rows: Any) -> results.Rows:
@@ -116,7 +144,9 @@ def objects(path: Path, rows: Any) -> results.Rows:
         ValueError: anything but a list of objects.
     """
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"`results` holds {path}, in which something is not the JSON object that it should be; mend or remove it.")
+        raise ValueError(
+            f"`results` holds {path}, in which something is not the JSON object that it should be; mend or remove it."
+        )
     return rows
 
 
@@ -138,13 +168,20 @@ def measurement(path: Path, file: str, about: dict[str, Any]) -> Section:
 
 def training(path: Path, file: str, about: dict[str, Any], lines: int, final: dict[str, Any]) -> Section:
     """What `nets.run._folder.Run` left: how it ended, the options, how and where, the curves."""
-    title = ", ".join(str(about[key]) for key in ("data", "model", "device") if key in about) or path.parent.name
-    ending = ", ".join(f"{words(key)} {shown(value)}" for key, value in final.items()) or "the run has not ended"
+    title = (
+        ", ".join(str(about[key]) for key in ("data", "model", "device") if key in about) or path.parent.name
+    )
+    ending = (
+        ", ".join(f"{words(key)} {shown(value)}" for key, value in final.items()) or "the run has not ended"
+    )
     rest = {key: value for key, value in about.items() if key not in {*BRIEF, *RECORD, "out", "progress"}}
     body = [
         f"<p>{escape(ending[0].upper() + ending[1:])}.</p>",
         listing({"file": file} | {key: about[key] for key in (*BRIEF, *RECORD) if key in about}),
         f"<details><summary>All other options</summary>\n{listing(rest)}\n</details>" if rest else "",
-        plot(path.with_name("curves.png"), f"Loss and accuracy against the step of training, {title}: {ending}."),
+        plot(
+            path.with_name("curves.png"),
+            f"Loss and accuracy against the step of training, {title}: {ending}.",
+        ),
     ]
     return Section(title, file, lines, "\n".join(filter(None, body)))

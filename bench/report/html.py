@@ -97,7 +97,9 @@ def plot(path: Path, alt: str) -> str:
     # Labels are hard to read below half of the size, and blurred above the whole.
     sizes = f"min-width: {width // 2}px; max-width: {width}px"
     image = f'<img src="{source}" width="{width}" height="{height}" style="{sizes}" alt="{escape(alt)}">'
-    return f'<figure>\n<div class="scroll" role="group" aria-label="plot" tabindex="0">{image}</div>\n</figure>'
+    return (
+        f'<figure>\n<div class="scroll" role="group" aria-label="plot" tabindex="0">{image}</div>\n</figure>'
+    )
 
 
 def tables(rows: results.Rows) -> list[str]:
@@ -118,7 +120,11 @@ def table(rows: results.Rows) -> str:
     """One table: words that all its rows share stand above it, numbers to the right; a long one opens on request."""
     rows = [flat(row) for row in rows]
     found = {key: [row[key] for row in rows if row.get(key) is not None] for row in rows for key in row}
-    shared = [key for key, some in found.items() if 1 < len(rows) == len(some) == some.count(some[0]) and isinstance(some[0], str)]
+    shared = [
+        key
+        for key, some in found.items()
+        if 1 < len(rows) == len(some) == some.count(some[0]) and isinstance(some[0], str)
+    ]
     columns = [key for key, some in found.items() if some and key not in shared] or [*found]
     kind = {key: style(found[key]) for key in columns}
     head = "".join(f'<th scope="col"{kind[key]}>{escape(words(key))}</th>' for key in columns)
@@ -140,7 +146,8 @@ def table(rows: results.Rows) -> str:
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """The row with a column for each entry of what has entries of its own."""
     parts = [
-        {f"{key} {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value} for key, value in row.items()
+        {f"{key} {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+        for key, value in row.items()
     ]
     return {key: value for part in parts for key, value in part.items()}
 

@@ -46,7 +46,9 @@ def switched(device: Any, on: Array) -> Any:
         if chain:
             some = tuple(Switched(effect, on[place + i]) for i, effect in enumerate(chain))
             place += len(chain)
-            device = eqx.tree_at(lambda d, stage=stage: getattr(d, stage), device, some, is_leaf=lambda leaf: leaf is None)
+            device = eqx.tree_at(
+                lambda d, stage=stage: getattr(d, stage), device, some, is_leaf=lambda leaf: leaf is None
+            )
     # What nothing modulates is another light with other effects.
     return optics.subtract_background(device) if hasattr(device, "background") else device
 
@@ -55,7 +57,9 @@ def without_effects(device: Any) -> Any:
     """The device with its optics alone."""
     for stage in STAGES:
         if getattr(device, stage, None):
-            device = eqx.tree_at(lambda d, stage=stage: getattr(d, stage), device, (), is_leaf=lambda leaf: leaf is None)
+            device = eqx.tree_at(
+                lambda d, stage=stage: getattr(d, stage), device, (), is_leaf=lambda leaf: leaf is None
+            )
     return optics.subtract_background(device) if hasattr(device, "background") else device
 
 
@@ -95,5 +99,7 @@ def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> 
         alone, without = error([(stage, i)]), error([part for part in every if part != (stage, i)])
         rows.append({"condition": name, "relative_rms_error": alone, "without": without})
         squares += max(alone**2 - bare**2, 0.0)
-    rows.append({"condition": "all", "relative_rms_error": error(every), "explained": float(np.sqrt(squares))})
+    rows.append(
+        {"condition": "all", "relative_rms_error": error(every), "explained": float(np.sqrt(squares))}
+    )
     return [{"sweep": "budget", **row} for row in rows]

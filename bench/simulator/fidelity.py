@@ -53,7 +53,9 @@ def main(options: Fidelity) -> results.Rows:
             ("with converters", np.asarray(call(device, None)) - exact),
             ("one shot", np.stack(noisy) - exact),
         ):
-            rows.append({"device": options.device, "operation": name, "condition": what, **figures(error, exact)})
+            rows.append(
+                {"device": options.device, "operation": name, "condition": what, **figures(error, exact)}
+            )
         # The mean over the shots still holds 1/repeats of their variance.
         random = np.sqrt(np.mean(np.var(noisy, axis=0, ddof=1))) / rms(exact)
         systematic = np.sqrt(max((rms(mean - exact) / rms(exact)) ** 2 - random**2 / repeats, 0.0))
@@ -62,9 +64,15 @@ def main(options: Fidelity) -> results.Rows:
     about = {"device": options.device, "operation": "convolution", "condition": "one shot"}
     # A quarter of the planes is enough for what is compared with itself.
     part = slice(0, max(8, inputs // 4))
-    sweep = [about | row for row in sweeps(options.device, device, convolved, x[part], w[part], few[:4], options.quick)]
+    sweep = [
+        about | row
+        for row in sweeps(options.device, device, convolved, x[part], w[part], few[:4], options.quick)
+    ]
     # `exact` and `run` are those of the convolution, the last of the two.
-    costs = [{"device": options.device, "operation": "convolution", **row} for row in budget(run, device, exact, few[:2])]
+    costs = [
+        {"device": options.device, "operation": "convolution", **row}
+        for row in budget(run, device, exact, few[:2])
+    ]
     print(
         results.table(
             rows,
@@ -80,8 +88,18 @@ def main(options: Fidelity) -> results.Rows:
             },
         )
     )
-    print(results.table(costs, {"condition": "", "relative_rms_error": ".3e", "without": ".3e", "explained": ".3e"}))
-    results.write(options.out, "fidelity", rows + sweep + costs, asdict(options), picture(options.device, rows, sweep, costs))
+    print(
+        results.table(
+            costs, {"condition": "", "relative_rms_error": ".3e", "without": ".3e", "explained": ".3e"}
+        )
+    )
+    results.write(
+        options.out,
+        "fidelity",
+        rows + sweep + costs,
+        asdict(options),
+        picture(options.device, rows, sweep, costs),
+    )
     return rows + sweep + costs
 
 
@@ -101,7 +119,8 @@ def figures(error: np.ndarray, exact: np.ndarray) -> dict[str, float]:
         "effective_bits": optics.accounting.effective_bits(relative),
         "bias": float(np.abs(np.mean(error)) / rms(exact)),
         "gain_error": float(
-            np.vdot(exact, error if error.shape == exact.shape else np.mean(error, axis=0)).real / np.vdot(exact, exact).real
+            np.vdot(exact, error if error.shape == exact.shape else np.mean(error, axis=0)).real
+            / np.vdot(exact, exact).real
         ),
     }
 
@@ -126,7 +145,11 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows, costs: results.R
     kinds = list(dict.fromkeys((row["sweep"], row["unit"]) for row in sweep))
     optical = [kind for kind in kinds if kind[1] in ("waves rms", "pixels")]
     panels = [[kind] for kind in kinds if kind[1] not in ("waves rms", "pixels", "bits")]
-    panels += [group for group in ([k for k in kinds if k[1] == "bits"], [k for k in optical if k[1] == "waves rms"]) if group]
+    panels += [
+        group
+        for group in ([k for k in kinds if k[1] == "bits"], [k for k in optical if k[1] == "waves rms"])
+        if group
+    ]
     panels += [[kind] for kind in optical if kind[1] == "pixels"]
     columns = max(3, -(-(len(panels) + 2) // 2))
     figure = Figure(figsize=(4.6 * columns, 8), layout="constrained")
@@ -134,11 +157,15 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows, costs: results.R
     operations = list(dict.fromkeys(row["operation"] for row in rows))
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     # Bars of one condition stand side by side around its mark.
-    for shift, operation in zip(0.4 * np.arange(len(operations)) - 0.2 * (len(operations) - 1), operations, strict=True):
+    for shift, operation in zip(
+        0.4 * np.arange(len(operations)) - 0.2 * (len(operations) - 1), operations, strict=True
+    ):
         errors = [row["relative_rms_error"] for row in rows if row["operation"] == operation]
         bars = axes[0].bar(np.arange(len(errors)) + shift, errors, width=0.38, label=operation)
         axes[0].bar_label(bars, [f"{e:.1e}" for e in errors], fontsize=7)
-    axes[0].set(yscale="log", ylabel="relative RMS error (1)", xticks=range(len(conditions)), xticklabels=conditions)
+    axes[0].set(
+        yscale="log", ylabel="relative RMS error (1)", xticks=range(len(conditions)), xticklabels=conditions
+    )
     # Room for the legend above the bars.
     low, high = (pick(row["relative_rms_error"] for row in rows) for pick in (min, max))
     axes[0].set_ylim(low / 2, high * (high / low) ** 0.25 * 2)
@@ -157,14 +184,25 @@ def picture(name: str, rows: results.Rows, sweep: results.Rows, costs: results.R
     for panel, group in zip(axes[2:], panels, strict=False):
         for what, unit in group:
             some = [row for row in sweep if row["sweep"] == what]
-            panel.plot([row["value"] for row in some], [row["relative_rms_error"] for row in some], marker=".", label=what)
+            panel.plot(
+                [row["value"] for row in some],
+                [row["relative_rms_error"] for row in some],
+                marker=".",
+                label=what,
+            )
             panel.set(
-                yscale="log", xlabel=f"{what if len(group) == 1 else 'all'} ({unit})", ylabel="relative RMS error of one convolution (1)"
+                yscale="log",
+                xlabel=f"{what if len(group) == 1 else 'all'} ({unit})",
+                ylabel="relative RMS error of one convolution (1)",
             )
         if group[0][0] == "photons":
             panel.set(xscale="log", xlabel="photons of a full-scale pixel in a frame (1)")
         if len(group) > 1 or group[0][1] == "bits":
-            panel.set_xlabel({"bits": "bits of a converter (1)", "waves rms": "aberration (waves rms over the pupil)"}[group[0][1]])
+            panel.set_xlabel(
+                {"bits": "bits of a converter (1)", "waves rms": "aberration (waves rms over the pupil)"}[
+                    group[0][1]
+                ]
+            )
             panel.legend(frameon=False, fontsize=8)
         panel.grid(which="major", alpha=0.3)
     for unused in axes[2 + len(panels) :]:

@@ -35,17 +35,45 @@ def main(options: Ledger) -> results.Rows:
     rows = computations(options, device, costs)
     crossings, planes = break_even(), one_frame(device)
     figures = [{"table": "assumptions", "name": key, **asdict(figure)} for key, figure in costs.items()]
-    figures += [{"table": "assumptions", "name": f"electronics, {k}", **asdict(figure)} for k, figure in accounting.electronics().items()]
+    figures += [
+        {"table": "assumptions", "name": f"electronics, {k}", **asdict(figure)}
+        for k, figure in accounting.electronics().items()
+    ]
     print(f"{options.device} on {name} hardware; electronics: H100, BF16 (of the transforms alone)")
-    shown = {"computation": "", "frames": ",", "seconds": ".3g", "dac": ",", "adc": ",", "bits": ".1f", "joules": ".3g", "low": ".2g"}
-    shown |= {"high": ".2g", "conversion": ".0%", "electronic_joules": ".3g", "ratio": ".3g", "share_of_arithmetic": ".0%"}
+    shown = {
+        "computation": "",
+        "frames": ",",
+        "seconds": ".3g",
+        "dac": ",",
+        "adc": ",",
+        "bits": ".1f",
+        "joules": ".3g",
+        "low": ".2g",
+    }
+    shown |= {
+        "high": ".2g",
+        "conversion": ".0%",
+        "electronic_joules": ".3g",
+        "ratio": ".3g",
+        "share_of_arithmetic": ".0%",
+    }
     print(results.table(rows, shown))
     print("\nlight costs less from this many on, by the converters and the electronics")
-    print(results.table(crossings, {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"}))
-    print(f"\nexposures for one kernel; planes of {SMALL}×{SMALL} in the frames of a {LARGE}×{LARGE} correlator, or one at a time")
+    print(
+        results.table(
+            crossings, {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"}
+        )
+    )
+    print(
+        f"\nexposures for one kernel; planes of {SMALL}×{SMALL} in the frames of a {LARGE}×{LARGE} correlator, or one at a time"
+    )
     print(results.table(planes, {"tokens": ",", "correlator_frames": ",", "device_frames": ","}))
     print("\nassumed")
-    print(results.table(figures, {"name": "", "value": ".3g", "low": ".3g", "high": ".3g", "unit": "", "source": ""}))
+    print(
+        results.table(
+            figures, {"name": "", "value": ".3g", "low": ".3g", "high": ".3g", "unit": "", "source": ""}
+        )
+    )
     every = rows + crossings + planes + figures
     results.write(options.out, "ledger", every, asdict(options), picture(options.device, rows, planes))
     return every
@@ -69,7 +97,15 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
     ]
     for spectral in (False, True) if hasattr(device, "transform") else (False,):
         what = "spectral" if spectral else "literal"
-        base = Config(data="imdb", model="conv2d", shape=shape, depth=depth, heads=heads, length=length, batch_size=tokens // length)
+        base = Config(
+            data="imdb",
+            model="conv2d",
+            shape=shape,
+            depth=depth,
+            heads=heads,
+            length=length,
+            batch_size=tokens // length,
+        )
         for gradient in ("ideal", "optical"):
             config = Config(**{**vars(base), "spectral": spectral, "gradient": gradient, "dropout": 0.0})
             step, evaluate = step_of(config, options.seed)
@@ -88,7 +124,10 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
             {
                 "table": "computations",
                 "computation": name,
-                **{key: getattr(found, key) for key in ("frames", "seconds", "dac", "adc", "joules", "low", "high", "conversion")},
+                **{
+                    key: getattr(found, key)
+                    for key in ("frames", "seconds", "dac", "adc", "joules", "low", "high", "conversion")
+                },
                 "bits": bits if "convolution" in name else None,
                 "transforms": transforms,
                 "electronic_flops": flops,
@@ -127,12 +166,21 @@ def one_frame(device: Any) -> results.Rows:
     small, side = (SMALL, SMALL), (LARGE, LARGE)
     full = math.prod(mapping.plan_packed((1, *small), small, side).grid)
     one = accounting.count(lambda d, k: optics.convolve(jnp.zeros(d.shape), jnp.zeros(d.shape), d, k), device)
-    two = accounting.count(lambda d, k: optics.convolve(jnp.zeros((2, *d.shape)), jnp.zeros(d.shape), d, k), device)
+    two = accounting.count(
+        lambda d, k: optics.convolve(jnp.zeros((2, *d.shape)), jnp.zeros(d.shape), d, k), device
+    )
     rows = []
     for tokens in (1, 16, 256, full, full + 1, 4 * full, 16 * full):
         packed = mapping.plan_packed((tokens, *small), small, side)
         frames = one.frames + (tokens - 1) * (two.frames - one.frames)
-        rows.append({"table": "one frame", "tokens": tokens, "correlator_frames": packed.frames, "device_frames": frames})
+        rows.append(
+            {
+                "table": "one frame",
+                "tokens": tokens,
+                "correlator_frames": packed.frames,
+                "device_frames": frames,
+            }
+        )
     return rows
 
 
@@ -149,7 +197,10 @@ def picture(name: str, rows: results.Rows, planes: results.Rows) -> Figure:
             left.barh(places, share, left=bottom, label=term, height=0.6)
             bottom += share
     left.set(yticks=places, xlabel="share of the energy (%)", title=f"{name}: where the energy goes")
-    left.set_yticklabels([row["computation"].replace(" attention, ", "\n").replace("heads, ", "heads,\n") for row in shown], fontsize=7)
+    left.set_yticklabels(
+        [row["computation"].replace(" attention, ", "\n").replace("heads, ", "heads,\n") for row in shown],
+        fontsize=7,
+    )
     left.invert_yaxis()
     left.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
     numbers = np.logspace(0.31, 9, 100)
@@ -160,17 +211,31 @@ def picture(name: str, rows: results.Rows, planes: results.Rows) -> Figure:
         middle.axhline(energy, color="0.4", linewidth=0.8, linestyle="--")
         # Two sets lie close together.
         below = set_.startswith("Albireo")
-        middle.text(numbers[-1], energy * (0.94 if below else 1.04), set_, ha="right", va="top" if below else "bottom", fontsize=7)
+        middle.text(
+            numbers[-1],
+            energy * (0.94 if below else 1.04),
+            set_,
+            ha="right",
+            va="top" if below else "bottom",
+            fontsize=7,
+        )
     middle.set(
-        xlabel="numbers in a transform (1)", ylabel="energy of a complex number (pJ)", title="electronics (lines) and converters (dashed)"
+        xlabel="numbers in a transform (1)",
+        ylabel="energy of a complex number (pJ)",
+        title="electronics (lines) and converters (dashed)",
     )
     middle.legend(frameon=False, fontsize=7, loc="upper left")
     tokens = [row["tokens"] for row in planes]
     right.loglog(
-        tokens, [row["correlator_frames"] for row in planes], "o-", label=f"{SMALL}×{SMALL} planes on a {LARGE}×{LARGE} correlator"
+        tokens,
+        [row["correlator_frames"] for row in planes],
+        "o-",
+        label=f"{SMALL}×{SMALL} planes on a {LARGE}×{LARGE} correlator",
     )
     right.loglog(tokens, [row["device_frames"] for row in planes], "s-", label=f"one at a time on {name}")
-    right.set(xlabel="tokens that meet one kernel (1)", ylabel="exposures (1)", title="flat until the frame is full")
+    right.set(
+        xlabel="tokens that meet one kernel (1)", ylabel="exposures (1)", title="flat until the frame is full"
+    )
     right.grid(which="major", alpha=0.3)
     right.legend(frameon=False, fontsize=7)
     return figure

@@ -42,8 +42,18 @@ def main(options: Memory) -> results.Rows:
     device = results.load(options.device)
     results.prepare(options.out)
     rows = convolutions(options, device) + compiled(options) + processes(options)
-    print(results.table([row for row in rows if "ratio" in row], {"operation": "", "what": "", "MiB": ".4g", "ratio": ".3g"}))
-    print(results.table([row for row in rows if "length" in row], {"operation": "", "what": "", "length": ",", "MiB": ".4g"}))
+    print(
+        results.table(
+            [row for row in rows if "ratio" in row],
+            {"operation": "", "what": "", "MiB": ".4g", "ratio": ".3g"},
+        )
+    )
+    print(
+        results.table(
+            [row for row in rows if "length" in row],
+            {"operation": "", "what": "", "length": ",", "MiB": ".4g"},
+        )
+    )
     for what, slope in slopes(rows).items():
         print(f"{what}: memory goes with the length to the power of {slope:.2f}")
     results.write(options.out, "memory", rows, asdict(options), picture(options.device, rows))
@@ -53,7 +63,10 @@ def main(options: Memory) -> results.Rows:
 def convolutions(options: Memory, device: Any) -> results.Rows:
     """Temporary memory of a batch of convolutions and their gradient, by XLA's account, and as a ratio to the exact FFT's."""
     tokens, kernels = (64, 24) if options.quick else (1024, 24)
-    x, w = jax.ShapeDtypeStruct((tokens, 1, *device.shape), jnp.float32), jax.ShapeDtypeStruct((kernels, *device.shape), jnp.float32)
+    x, w = (
+        jax.ShapeDtypeStruct((tokens, 1, *device.shape), jnp.float32),
+        jax.ShapeDtypeStruct((kernels, *device.shape), jnp.float32),
+    )
 
     def gradient(convolve: Callable, device: Any) -> int:
         def loss(x, w, device, key):
@@ -62,8 +75,14 @@ def convolutions(options: Memory, device: Any) -> results.Rows:
         return _temporary(jax.jit(jax.grad(loss, (0, 1))).lower(x, w, device, jax.random.key(0)))
 
     exact = gradient(optics.convolve, None)
-    rules = {"noisy device": optics.convolve, "noisy device, ideal gradient": optics.ideal_gradient(optics.convolve)}
-    found = {name: gradient(f, device) for name, f in tqdm(rules.items(), desc="convolutions", unit=" rules", leave=False)}
+    rules = {
+        "noisy device": optics.convolve,
+        "noisy device, ideal gradient": optics.ideal_gradient(optics.convolve),
+    }
+    found = {
+        name: gradient(f, device)
+        for name, f in tqdm(rules.items(), desc="convolutions", unit=" rules", leave=False)
+    }
     return [
         {
             "operation": f"convolution and gradient, {tokens:,} tokens × {kernels} kernels",
@@ -93,13 +112,19 @@ def compiled(options: Memory) -> results.Rows:
 
 def processes(options: Memory) -> results.Rows:
     """The most memory that a process held which took two training steps, each network and length in one of its own."""
-    cases = [("lambdas", 256)] if options.quick else [(what, length) for what in NETWORKS for length in (256, 1024)] + [("lambdas", 2**14)]
+    cases = (
+        [("lambdas", 256)]
+        if options.quick
+        else [(what, length) for what in NETWORKS for length in (256, 1024)] + [("lambdas", 2**14)]
+    )
     fresh = multiprocessing.get_context("spawn")
     rows = []
     for what, length in tqdm(cases, desc="training", unit=" processes", leave=False):
         with fresh.Pool(1) as pool:
             peak = pool.apply(peak_of_process, (NETWORKS[what], length))
-        rows.append({"operation": "two training steps, process", "what": what, "length": length, "MiB": peak / 2**20})
+        rows.append(
+            {"operation": "two training steps, process", "what": what, "length": length, "MiB": peak / 2**20}
+        )
     return rows
 
 
@@ -117,7 +142,11 @@ def most_held() -> int:
     """The most bytes that this process ever held. What `getrusage` says is also the peak of the process that started it."""
     status = Path("/proc/self/status")
     if status.exists():
-        return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return next(
+            1024 * int(line.split()[1])
+            for line in status.read_text().splitlines()
+            if line.startswith("VmHWM")
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -143,7 +172,9 @@ def slopes(rows: results.Rows) -> dict[str, float]:
     found = {}
     for what in dict.fromkeys(row["what"] for row in rows if row["operation"] == "training step, compiled"):
         some = _of(rows, "training step, compiled", what)
-        found[what] = float(np.polyfit(np.log([row["length"] for row in some]), np.log([row["MiB"] for row in some]), 1)[0])
+        found[what] = float(
+            np.polyfit(np.log([row["length"] for row in some]), np.log([row["MiB"] for row in some]), 1)[0]
+        )
     return found
 
 
@@ -156,7 +187,9 @@ def picture(name: str, rows: results.Rows) -> Figure:
     figure = Figure(figsize=(12, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     convolved = [row for row in rows if "ratio" in row]
-    bars = left.barh([row["what"].replace(", ", ",\n") for row in convolved], [row["MiB"] for row in convolved])
+    bars = left.barh(
+        [row["what"].replace(", ", ",\n") for row in convolved], [row["MiB"] for row in convolved]
+    )
     left.bar_label(bars, [f"{row['ratio']:.2f}×" for row in convolved], padding=3, fontsize=8)
     title = convolved[0]["operation"].replace(", ", ",\n")
     left.set(xlabel="temporary memory (MiB)", title=f"{title}, {name}")
@@ -164,9 +197,24 @@ def picture(name: str, rows: results.Rows) -> Figure:
     left.margins(x=0.15)
     left.invert_yaxis()
     for i, (what, slope) in enumerate(slopes(rows).items()):
-        some, whole = _of(rows, "training step, compiled", what), _of(rows, "two training steps, process", what)
-        right.loglog([r["length"] for r in some], [r["MiB"] for r in some], ".-", color=f"C{i}", label=f"{what}: power {slope:.2f}")
-        right.loglog([r["length"] for r in whole], [r["MiB"] for r in whole], "s", color=f"C{i}", markerfacecolor="none")
+        some, whole = (
+            _of(rows, "training step, compiled", what),
+            _of(rows, "two training steps, process", what),
+        )
+        right.loglog(
+            [r["length"] for r in some],
+            [r["MiB"] for r in some],
+            ".-",
+            color=f"C{i}",
+            label=f"{what}: power {slope:.2f}",
+        )
+        right.loglog(
+            [r["length"] for r in whole],
+            [r["MiB"] for r in whole],
+            "s",
+            color=f"C{i}",
+            markerfacecolor="none",
+        )
     right.set(
         xlabel="length of the sequence (tokens)",
         ylabel="memory of a training step (MiB)",

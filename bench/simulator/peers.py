@@ -27,7 +27,9 @@ def peers(device: Any, quick: bool, seed: int) -> results.Rows:
     """
     installed = [name for name in LIBRARIES if _installed(name)]
     if not installed:
-        raise ValueError(f"`peers` needs one of {', '.join(LIBRARIES)}; install them by pip install -e .[peers].")
+        raise ValueError(
+            f"`peers` needs one of {', '.join(LIBRARIES)}; install them by pip install -e .[peers]."
+        )
     rows = []
     for batch, n in [(2, 64)] if quick else [(16, 128), (16, 256)]:
         given = chain.work(batch, n, seed)
@@ -83,7 +85,9 @@ def _lenses(device: Any, installed: list[str], quick: bool, seed: int) -> result
     return rows
 
 
-def _torchoptics(given: Work, half: bool = False, single: bool = False) -> tuple[Callable, Callable, dict[str, Any]]:
+def _torchoptics(
+    given: Work, half: bool = False, single: bool = False
+) -> tuple[Callable, Callable, dict[str, Any]]:
     import torch
     import torchoptics
     from torchoptics import Field, System
@@ -115,14 +119,21 @@ def _svetlanna(given: Work, half: bool = False) -> tuple[Callable, Callable, dic
     n, f = given.phase.shape[0], given.focal_length
     places = (torch.arange(n) - n // 2) * DX
     simulation = SimulationParameters(x=places, y=places, wavelength=WAVELENGTH)
-    amplitude, target = Wavefront(torch.tensor(given.amplitude, dtype=torch.complex64)), torch.tensor(given.target)
+    amplitude, target = (
+        Wavefront(torch.tensor(given.amplitude, dtype=torch.complex64)),
+        torch.tensor(given.target),
+    )
     phase = torch.nn.Parameter(torch.tensor(given.phase))
 
     def space():
         return FreeSpace(simulation, f, "ASM")
 
     first = [space(), ThinLens(simulation, f), space()]
-    setup = LinearOpticalSetup(first if half else [*first, DiffractiveLayer(simulation, phase), space(), ThinLens(simulation, f), space()])
+    setup = LinearOpticalSetup(
+        first
+        if half
+        else [*first, DiffractiveLayer(simulation, phase), space(), ThinLens(simulation, f), space()]
+    )
     return *_in_torch(lambda: setup(amplitude), phase, target), {}
 
 

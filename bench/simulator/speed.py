@@ -29,12 +29,24 @@ def main(options: Speed) -> results.Rows:
         from bench.simulator.peers import peers
 
         rows += peers(device, options.quick, options.seed)
-    rows = chains(options.quick, options.seed) + rows + propagations(options, key) + convolutions(options, device, key)
+    rows = (
+        chains(options.quick, options.seed)
+        + rows
+        + propagations(options, key)
+        + convolutions(options, device, key)
+    )
     if hasattr(device, "transform") and min(device.shape) > 1:
         from bench.simulator.steps import training_steps
 
         rows += training_steps(options, device)
-    columns = {"operation": "", "what": "", "against": "", "milliseconds": ".3g", "against_milliseconds": ".3g", "ratio": ".3g"}
+    columns = {
+        "operation": "",
+        "what": "",
+        "against": "",
+        "milliseconds": ".3g",
+        "against_milliseconds": ".3g",
+        "ratio": ".3g",
+    }
     columns |= {"spread": ".2f", "relative_difference": ".1e", "field_error": ".1e", "gradient_error": ".1e"}
     print(results.table(rows, columns))
     results.write(options.out, "speed", rows, asdict(options), picture(options.device, rows))
@@ -46,10 +58,15 @@ def convolutions(options: Speed, device: Any, key: jax.Array) -> results.Rows:
     kernels, repeats = 24, 3 if options.quick else 15
 
     def gradient_of(convolve):
-        return jax.jit(lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w))
+        return jax.jit(
+            lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w)
+        )
 
     plain, exact = jax.jit(optics.convolve), gradient_of(optics.convolve)
-    rules = {"noisy device": exact, "noisy device, ideal gradient": gradient_of(optics.ideal_gradient(optics.convolve))}
+    rules = {
+        "noisy device": exact,
+        "noisy device, ideal gradient": gradient_of(optics.ideal_gradient(optics.convolve)),
+    }
     # Where a preset can be built with other numbers of pixels, the middle batch is measured on them too.
     sizes = [] if options.quick else [(64, n) for n in (5, 16) if _resized(options.device, n) is not None]
     cases = [*((tokens, None) for tokens in ((64,) if options.quick else (64, 256, 1024))), *sizes]
@@ -117,7 +134,9 @@ def propagations(options: Speed, key: jax.Array) -> results.Rows:
                 "what": "full wave propagation",
                 "against": f"compiled, {type(compiled).__name__}",
                 **compared(through, (described, light), through, (compiled, light), count),
-                "relative_difference": float(jnp.linalg.norm(through(compiled, light) - wanted) / jnp.linalg.norm(wanted)),
+                "relative_difference": float(
+                    jnp.linalg.norm(through(compiled, light) - wanted) / jnp.linalg.norm(wanted)
+                ),
             }
         )
     return rows
@@ -130,12 +149,18 @@ def picture(name: str, rows: results.Rows) -> Figure:
     for axes, some in zip(figure.subplots(1, 2, sharex=True), (rows[:half], rows[half:]), strict=True):
         # By place, not by name: a label may occur twice. What is faster goes to the left, what is slower to the right.
         bars = axes.barh(range(len(some)), [row["ratio"] - 1 for row in some], left=1)
-        axes.set_yticks(range(len(some)), [f"{row['operation']}\n{row['what']} / {row['against']}" for row in some], fontsize=7)
+        axes.set_yticks(
+            range(len(some)),
+            [f"{row['operation']}\n{row['what']} / {row['against']}" for row in some],
+            fontsize=7,
+        )
         for bar, row in zip(bars, some, strict=True):
             slower = row["ratio"] >= 1
             place = (row["ratio"], bar.get_y() + bar.get_height() / 2)
             side = {"ha": "left" if slower else "right", "va": "center", "fontsize": 8}
-            axes.annotate(f"{row['ratio']:.3g}", place, (3 if slower else -3, 0), textcoords="offset points", **side)
+            axes.annotate(
+                f"{row['ratio']:.3g}", place, (3 if slower else -3, 0), textcoords="offset points", **side
+            )
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set(xscale="log", xlabel="ratio of times (1)")
         axes.margins(x=0.15, y=0.02)

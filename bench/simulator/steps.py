@@ -25,10 +25,13 @@ def training_steps(options: Options, device: Any) -> results.Rows:
     depth, heads, tokens, repeats = (1, 2, 32, 2) if options.quick else (6, 8, 1024, 7)
     key, cases = jax.random.key(options.seed), []
     for length in (16,) if options.quick else (32, 128):
-        base = Config(data="imdb", depth=depth, heads=heads, length=length, batch_size=tokens // length, dropout=0.0)
+        base = Config(
+            data="imdb", depth=depth, heads=heads, length=length, batch_size=tokens // length, dropout=0.0
+        )
         linear, _ = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
         (literal, _), (spectral, _) = (
-            step_of(replace(base, model="conv2d", shape=device.shape, spectral=flag), options.seed) for flag in (False, True)
+            step_of(replace(base, model="conv2d", shape=device.shape, spectral=flag), options.seed)
+            for flag in (False, True)
         )
         lambdas, _ = step_of(replace(base, model="lambda"), options.seed)
         fourier, _ = step_of(replace(base, model="fourier", shape=device.shape), options.seed)
@@ -47,9 +50,18 @@ def training_steps(options: Options, device: Any) -> results.Rows:
     if options.quick:
         cases = cases[:1]
     rows = []
-    for length, what, f, f_arguments, against, g, g_arguments in tqdm(cases, desc="training steps", unit=" cases", leave=False):
+    for length, what, f, f_arguments, against, g, g_arguments in tqdm(
+        cases, desc="training steps", unit=" cases", leave=False
+    ):
         operation = f"training step, {depth} blocks, {heads} heads, {tokens // length} × {length} tokens"
-        rows.append({"operation": operation, "what": what, "against": against, **compared(f, f_arguments, g, g_arguments, repeats)})
+        rows.append(
+            {
+                "operation": operation,
+                "what": what,
+                "against": against,
+                **compared(f, f_arguments, g, g_arguments, repeats),
+            }
+        )
     return rows
 
 
@@ -66,7 +78,9 @@ def step_of(config: Config, seed: int) -> tuple[Callable, Callable]:
     state = nnx.state(both)
 
     def called(function):
-        return lambda device, key: function(state, batch, device, jax.random.key(seed) if key is None else key)
+        return lambda device, key: function(
+            state, batch, device, jax.random.key(seed) if key is None else key
+        )
 
     return called(step), called(evaluate)
 
@@ -74,12 +88,17 @@ def step_of(config: Config, seed: int) -> tuple[Callable, Callable]:
 def full_batch(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rows of random tokens without padding, random labels, and weights of 1."""
     rng = np.random.default_rng(config.seed)
-    rows, labels = rng.integers(1, 1000, (config.batch_size, config.length)), rng.integers(0, 2, config.batch_size)
+    rows, labels = (
+        rng.integers(1, 1000, (config.batch_size, config.length)),
+        rng.integers(0, 2, config.batch_size),
+    )
     return jnp.asarray(rows), jnp.asarray(labels), jnp.ones(config.batch_size)
 
 
 def new_classifier(config: Config, batch: tuple) -> tuple[nnx.Module, nnx.Optimizer]:
     """The classifier of a vocabulary of 1,000 tokens, and its optimizer."""
     split = Split(np.asarray(batch[0]), np.asarray(batch[1]))
-    model = build_model(config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(config.seed))
+    model = build_model(
+        config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(config.seed)
+    )
     return model, nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)

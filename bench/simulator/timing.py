@@ -18,10 +18,17 @@ def compared(f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repea
     ratios = [slow / fast for slow, fast in zip(*times, strict=True)]
     slow, fast = (statistics.median(kept) for kept in times)
     first, middle, third = statistics.quantiles(ratios, n=4)
-    return {"milliseconds": slow, "against_milliseconds": fast, "ratio": slow / fast, "spread": (third - first) / middle}
+    return {
+        "milliseconds": slow,
+        "against_milliseconds": fast,
+        "ratio": slow / fast,
+        "spread": (third - first) / middle,
+    }
 
 
-def interleaved(f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int) -> tuple[list[float], list[float]]:
+def interleaved(
+    f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int
+) -> tuple[list[float], list[float]]:
     """Times of two functions, called in turn, ms; the first calls, which compile, are left out."""
     times: tuple[list[float], list[float]] = ([], [])
     for i in range(repeats + 1):

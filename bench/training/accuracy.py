@@ -26,7 +26,11 @@ def main(options: Accuracy) -> results.Rows:
     Raises:
         ValueError: no run, a file that cannot be read, runs that contradict one another, an unknown reference, or no folder to write.
     """
-    folders = sorted(path.parent for path in options.results.rglob("config.json") if (path.parent / "metrics.jsonl").is_file())
+    folders = sorted(
+        path.parent
+        for path in options.results.rglob("config.json")
+        if (path.parent / "metrics.jsonl").is_file()
+    )
     runs = [run for run in (read(folder, options.results) for folder in folders) if run is not None]
     if not runs:
         raise ValueError(
@@ -64,7 +68,10 @@ def reference_of(arm: Arm, arms: list[Arm], named: str) -> Arm | None:
 
 def rows_of(arms: list[Arm], runs: Arm) -> int | None:
     """Rows of the test set that these runs had; None if it is not known, or an accuracy is not a share of so many rows."""
-    known = next((len(run.labels) for arm in arms for run in arm if run.labels is not None), ROWS.get(runs[0].settings["data"]))
+    known = next(
+        (len(run.labels) for arm in arms for run in arm if run.labels is not None),
+        ROWS.get(runs[0].settings["data"]),
+    )
     counts = [run.final["test_accuracy"] * known for run in runs] if known else []
     # Sums of float32 weights are exact, and their ratio is rounded once.
     return known if all(abs(count - round(count)) < 0.01 for count in counts) else None
@@ -95,8 +102,13 @@ def compare(arms: list[Arm], named: str, rng: np.random.Generator) -> results.Ro
         }
         reference = reference_of(arm, arms, named)
         if reference is not None and reference is not arm:
-            difference, seeds = between(arm, reference, size if size == rows_of(arms, reference) else None, rng)
-            points = [None if value is None else 100 * value for value in (difference.value, difference.low, difference.high)]
+            difference, seeds = between(
+                arm, reference, size if size == rows_of(arms, reference) else None, rng
+            )
+            points = [
+                None if value is None else 100 * value
+                for value in (difference.value, difference.low, difference.high)
+            ]
             row |= {
                 "against": reference[0].name,
                 "differs_in": ", ".join(differing(arm[0], reference[0])),
@@ -110,13 +122,19 @@ def compare(arms: list[Arm], named: str, rng: np.random.Generator) -> results.Ro
     return rows
 
 
-def between(arm: Arm, reference: Arm, size: int | None, rng: np.random.Generator) -> tuple[proportions.Difference, list[int]]:
+def between(
+    arm: Arm, reference: Arm, size: int | None, rng: np.random.Generator
+) -> tuple[proportions.Difference, list[int]]:
     """The difference of two arms and the seeds it is of: paired where both kept predictions of every seed that they share."""
     ours, theirs = ({run.seed: run for run in runs} for runs in (arm, reference))
     seeds = [seed for seed in ours if seed in theirs]
     if seeds and all(run.right is not None for seed in seeds for run in (ours[seed], theirs[seed])):
-        return proportions.paired(*(np.stack([runs[seed].right for seed in seeds]) for runs in (ours, theirs)), rng), seeds
-    return proportions.unpaired(*([run.final["test_accuracy"] for run in runs] for runs in (arm, reference)), size), list(ours)
+        return proportions.paired(
+            *(np.stack([runs[seed].right for seed in seeds]) for runs in (ours, theirs)), rng
+        ), seeds
+    return proportions.unpaired(
+        *([run.final["test_accuracy"] for run in runs] for runs in (arm, reference)), size
+    ), list(ours)
 
 
 def table(rows: results.Rows) -> str:
@@ -149,7 +167,10 @@ def table(rows: results.Rows) -> str:
     }
     columns |= {"accuracy_interval": "", "over": "", "bag_of_words": ".2%", "seconds": ",.0f", "against": ""}
     columns |= {"difference": "+.2f", "interval": "", "p": ".2g", "within_1": "", "compared": ""}
-    return results.table(lines, {key: spec for key, spec in columns.items() if any(line.get(key) is not None for line in lines)})
+    return results.table(
+        lines,
+        {key: spec for key, spec in columns.items() if any(line.get(key) is not None for line in lines)},
+    )
 
 
 def picture(rows: results.Rows) -> Figure:
@@ -162,23 +183,44 @@ def picture(rows: results.Rows) -> Figure:
         baselines = sorted({row["bag_of_words_accuracy"] for row in arms} - {None})
         references = {row.get("against") for row in arms}
         for place, row in enumerate(arms):
-            whiskers(left, place, 100 * row["accuracy"], [row[side] and 100 * row[side] for side in ("low", "high")])
+            whiskers(
+                left,
+                place,
+                100 * row["accuracy"],
+                [row[side] and 100 * row[side] for side in ("low", "high")],
+            )
             # What a line behind a label would make hard to read.
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
             at = (100 * row["accuracy"], place)
-            left.annotate(f"{row['accuracy']:.2%}", at, (0, 7), textcoords="offset points", ha="center", fontsize=7, bbox=box)
+            left.annotate(
+                f"{row['accuracy']:.2%}",
+                at,
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+                bbox=box,
+            )
             note = "the reference" if row["name"] in references else "nothing to be compared with"
             if "against" in row:
-                whiskers(right, place, row["difference_points"], [row["difference_low"], row["difference_high"]])
+                whiskers(
+                    right, place, row["difference_points"], [row["difference_low"], row["difference_high"]]
+                )
                 note = f"{row['difference_points']:+.2f} against {row['against']}, {row['compared']}".replace(
                     "-", "−", row["difference_points"] < 0
                 )
             # Above the whole row, where a long name meets no axis.
             whole = right.get_yaxis_transform()
-            right.annotate(note, (0.5, place), (0, 6), whole, "offset points", ha="center", fontsize=7, bbox=box)
+            right.annotate(
+                note, (0.5, place), (0, 6), whole, "offset points", ha="center", fontsize=7, bbox=box
+            )
         for value in baselines:
             left.axvline(100 * value, color="0.3", linestyle=":")
-        words = f", dotted: bag of words {' and '.join(f'{value:.2%}' for value in baselines)}" if baselines else ""
+        words = (
+            f", dotted: bag of words {' and '.join(f'{value:.2%}' for value in baselines)}"
+            if baselines
+            else ""
+        )
         left.set(yticks=range(len(arms)), title=f"{data}{words}", xlabel="test accuracy (%)")
         left.set_yticklabels([row["name"] for row in arms])
         right.axvspan(-MARGIN, MARGIN, color="0.9", zorder=0)

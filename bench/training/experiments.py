@@ -20,7 +20,11 @@ from nets.train import fit
 PLANS = Path(__file__).parents[1] / "configs"
 # What is kept of a run; weights and checkpoints stay where they were written.
 SEEDS = (0, 1, 2)
-ROWS = {"digits": 1294, "imdb": 22_500, "fashion-mnist": 54_000}  # of the training sets, without what is held out
+ROWS = {
+    "digits": 1294,
+    "imdb": 22_500,
+    "fashion-mnist": 54_000,
+}  # of the training sets, without what is held out
 KEPT = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
 
 
@@ -34,7 +38,9 @@ def main(options: Experiments) -> results.Rows:
     plan = arms_of(options.plan, file)
     unknown = [arm for arm in options.arms if arm not in plan]
     if unknown:
-        raise ValueError(f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}.")
+        raise ValueError(
+            f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}."
+        )
     if options.quick:
         return smoke(plan, options)
     kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
@@ -54,7 +60,9 @@ def main(options: Experiments) -> results.Rows:
                 where = {"data_path": options.data_path, "out": runs / name, "cache": options.cache}
                 if "start" in plan[arm]:
                     # Of this plan, or of another one: plan/arm.
-                    where["start"] = (runs.parent if "/" in plan[arm]["start"] else runs) / f"{plan[arm]['start']}-seed{seed}"
+                    where["start"] = (
+                        runs.parent if "/" in plan[arm]["start"] else runs
+                    ) / f"{plan[arm]['start']}-seed{seed}"
                 fit(Config(**{**plan[arm], "seed": seed, **where}))
             except FloatingPointError as error:
                 # The other arms are not to be lost with it.
@@ -75,7 +83,12 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
     rows = []
     for arm in options.arms or plan:
         config = resolve(Config(**{name: value for name, value in plan[arm].items() if name != "start"}))
-        short = {"epochs": 1, "examples": min(STEPS * config.batch_size, ROWS[config.data]), "test": False, "cache": options.cache}
+        short = {
+            "epochs": 1,
+            "examples": min(STEPS * config.batch_size, ROWS[config.data]),
+            "test": False,
+            "cache": options.cache,
+        }
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             last = fit(replace(config, **short, data_path=options.data_path, out=Path(folder) / arm))
@@ -90,7 +103,18 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
                 "hours_of_the_whole_at_most": hours,
             }
         )
-    print(results.table(rows, {"arm": "", "steps": "", "validation_loss": ".4f", "seconds": ".0f", "hours_of_the_whole_at_most": ".2g"}))
+    print(
+        results.table(
+            rows,
+            {
+                "arm": "",
+                "steps": "",
+                "validation_loss": ".4f",
+                "seconds": ".0f",
+                "hours_of_the_whole_at_most": ".2g",
+            },
+        )
+    )
     return rows
 
 
@@ -98,9 +122,15 @@ def _same(folder: Path, arm: dict[str, Any]) -> None:
     """Refuse a recorded run of other options than the plan has now."""
     recorded = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wanted = {name: value for name, value in json.loads(json.dumps(arm)).items() if name not in FREE}
-    changed = [f"`{name}` {recorded.get(name)!r}, now {value!r}" for name, value in wanted.items() if recorded.get(name) != value]
+    changed = [
+        f"`{name}` {recorded.get(name)!r}, now {value!r}"
+        for name, value in wanted.items()
+        if recorded.get(name) != value
+    ]
     if changed:
-        raise ValueError(f"`plan`: {folder} was recorded with other options: {', '.join(changed)}; move it away, or name other --results.")
+        raise ValueError(
+            f"`plan`: {folder} was recorded with other options: {', '.join(changed)}; move it away, or name other --results."
+        )
 
 
 def read(plan: str) -> dict[str, dict[str, Any]]:
@@ -119,7 +149,9 @@ def read_table(plan: str) -> dict[str, Any]:
     """What stands in the file of a plan."""
     path = PLANS / f"{plan}.toml" if not Path(plan).suffix else Path(plan)
     if not path.is_file():
-        raise ValueError(f"`plan` must be one of {', '.join(sorted(p.stem for p in PLANS.glob('*.toml')))}, or a TOML file; got {plan!r}.")
+        raise ValueError(
+            f"`plan` must be one of {', '.join(sorted(p.stem for p in PLANS.glob('*.toml')))}, or a TOML file; got {plan!r}."
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -138,12 +170,20 @@ def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
         like = arms.get(own.get("like"), table.get("common", {}))
         merged = like | {key: value for key, value in own.items() if key != "like"}
         if "like" in own and own["like"] not in arms:
-            raise ValueError(f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}.")
+            raise ValueError(
+                f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}."
+            )
         if "start" in own and own["start"] not in arms and "/" not in own["start"]:
-            raise ValueError(f"`plan` {plan}: arm {name} must `start` from an arm before it, got {own['start']!r}.")
+            raise ValueError(
+                f"`plan` {plan}: arm {name} must `start` from an arm before it, got {own['start']!r}."
+            )
         if set(merged) - known:
-            raise ValueError(f"`plan` {plan}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run.")
-        arms[name] = {key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()}
+            raise ValueError(
+                f"`plan` {plan}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run."
+            )
+        arms[name] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()
+        }
     if not arms:
         raise ValueError(f"`plan` {plan} has no arms; it needs tables of the form [arms.NAME].")
     return arms

@@ -11,7 +11,9 @@ from nets.run._folder import read_lines, write
 Case = dict[str, Any]
 
 
-def remember(folder: Path, command: str, about: Case) -> tuple[Path, Callable[[Case, Callable[[], Case]], Case]]:
+def remember(
+    folder: Path, command: str, about: Case
+) -> tuple[Path, Callable[[Case, Callable[[], Case]], Case]]:
     """The file where figures are kept, and (case, measure) -> the case with its figures, measured now or by an earlier start.
 
     Each measurement has a file of its own, so that one of other options neither reads nor loses what this one found.

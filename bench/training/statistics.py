@@ -80,7 +80,9 @@ def newcombe(right: tuple[int, int], rows: tuple[int, int], correlation: float =
     """
     shares = [k / n for k, n in zip(right, rows, strict=True)]
     limits = [wilson(k, n) for k, n in zip(right, rows, strict=True)]
-    below, above = ([abs(p - limit[side]) for p, limit in zip(shares, limits, strict=True)] for side in (0, 1))
+    below, above = (
+        [abs(p - limit[side]) for p, limit in zip(shares, limits, strict=True)] for side in (0, 1)
+    )
 
     def add(a: float, b: float) -> float:
         return float(np.sqrt(max(a**2 - 2 * correlation * a * b + b**2, 0.0)))
@@ -100,10 +102,14 @@ def newcombe_paired(both: int, first: int, second: int, neither: int) -> tuple[f
     # Towards no correlation by half a row, and never past it.
     excess = max(excess - rows / 2, 0.0) if excess > 0 else excess
     product = float(both + first) * (second + neither) * (both + second) * (first + neither)
-    return newcombe((both + first, both + second), (rows, rows), excess / np.sqrt(product) if product else 0.0)
+    return newcombe(
+        (both + first, both + second), (rows, rows), excess / np.sqrt(product) if product else 0.0
+    )
 
 
-def bootstrap(gain: np.ndarray, rng: np.random.Generator, resamples: int = 2000) -> tuple[float, float, float]:
+def bootstrap(
+    gain: np.ndarray, rng: np.random.Generator, resamples: int = 2000
+) -> tuple[float, float, float]:
     """Percentile interval and p value of the mean of `gain`, rows and seeds drawn anew, independently of one another.
 
     p = 2 min over both sides of (1 + resamples on the other side of 0, or at it) / (1 + resamples)
@@ -140,7 +146,10 @@ def paired(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> D
     gain = first.astype(np.int8) - second.astype(np.int8)
     value = float(gain.mean())
     if len(gain) == 1:
-        table = [int(np.sum(one & other)) for one, other in ((first, second), (first, ~second), (~first, second), (~first, ~second))]
+        table = [
+            int(np.sum(one & other))
+            for one, other in ((first, second), (first, ~second), (~first, second), (~first, ~second))
+        ]
         return Difference(value, *newcombe_paired(*table), mcnemar(table[1], table[2]), "paired rows")
     low, high, p = bootstrap(gain, rng)
     values = gain.mean(axis=1)
@@ -170,7 +179,9 @@ def unpaired(first: Sequence[float], second: Sequence[float], rows: int | None) 
         welch = stats.ttest_ind(first, second, equal_var=False)
         low, high = welch.confidence_interval(LEVEL)
         found.append(Difference(value, float(low), float(high), float(welch.pvalue), "unpaired seeds"))
-    return max(found, key=lambda one: one.high - one.low, default=Difference(value, None, None, None, "unpaired"))
+    return max(
+        found, key=lambda one: one.high - one.low, default=Difference(value, None, None, None, "unpaired")
+    )
 
 
 def equivalent(difference: Difference, margin: float) -> str | None:

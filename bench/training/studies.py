@@ -45,7 +45,11 @@ def main(options: Studies) -> results.Rows:
     """
     exact, through = (_trained(folder) for folder in (options.exact, options.through))
     results.prepare(options.out)
-    part, row = remember(options.out, "studies", {**asdict(options), "results": [result(options.exact), result(options.through)]})
+    part, row = remember(
+        options.out,
+        "studies",
+        {**asdict(options), "results": [result(options.exact), result(options.through)]},
+    )
     rows = []
     networks = {"trained exactly": exact, "trained through the device": through}
     for name, trained in networks.items():
@@ -54,7 +58,9 @@ def main(options: Studies) -> results.Rows:
     rows += gradients(through, options)
     rows += curves(options.recorded, options.exact)
     figure = picture(rows)
-    print(results.table([row for row in rows if row["study"] in ("population", "gradient", "curve")], COLUMNS))
+    print(
+        results.table([row for row in rows if row["study"] in ("population", "gradient", "curve")], COLUMNS)
+    )
     results.write(options.out, "studies", rows, asdict(options), figure)
     part.unlink()
     return rows
@@ -102,8 +108,12 @@ def deployed(name: str, trained: Trained, options: Studies, row: Callable) -> re
         units = range(4) if field == "aberration" else (None,)
         case = {"study": "deployed", "network": name, "field": field, "value": value}
         rows.append(row(case, partial(mean_over, units, {field: value})))
-    for unit in tqdm(range(2 if options.quick else options.units), desc=f"{name}: units", unit=" units", leave=False):
-        rows.append(row({"study": "population", "network": name, "unit": unit}, partial(mean_over, (unit,), {})))
+    for unit in tqdm(
+        range(2 if options.quick else options.units), desc=f"{name}: units", unit=" units", leave=False
+    ):
+        rows.append(
+            row({"study": "population", "network": name, "unit": unit}, partial(mean_over, (unit,), {}))
+        )
     return rows
 
 
@@ -119,20 +129,34 @@ def gradients(trained: Trained, options: Studies) -> results.Rows:
     ]
     device = build_device(replace(trained.config, device=options.device))
     config = replace(trained.config, dropout=0.0, token_dropout=0.0)
-    new = {rule: build_model(replace(config, gradient=rule), dataset, nnx.Rngs(config.seed)) for rule in RULES}
+    new = {
+        rule: build_model(replace(config, gradient=rule), dataset, nnx.Rngs(config.seed)) for rule in RULES
+    }
     weights = {
         "before training": nnx.state(new["simulator"], nnx.Param),
         "after training": nnx.state(trained.model, nnx.Param),
     }
     by_rule = {rule: _gradient(model) for rule, model in new.items()}
     for stage, at in weights.items():
-        exact = [by_rule["simulator"](at, _batch(dataset.train, chosen, config), None, jax.random.key(0)) for chosen in batches]
+        exact = [
+            by_rule["simulator"](at, _batch(dataset.train, chosen, config), None, jax.random.key(0))
+            for chosen in batches
+        ]
         for rule, gradient in by_rule.items():
-            found = [gradient(at, _batch(dataset.train, chosen, config), device, jax.random.key(i)) for i, chosen in enumerate(batches)]
+            found = [
+                gradient(at, _batch(dataset.train, chosen, config), device, jax.random.key(i))
+                for i, chosen in enumerate(batches)
+            ]
             for part in ("mixers", "rest"):
-                cosines = [_cosine(_part(ours, part), _part(theirs, part)) for ours, theirs in zip(found, exact, strict=True)]
+                cosines = [
+                    _cosine(_part(ours, part), _part(theirs, part))
+                    for ours, theirs in zip(found, exact, strict=True)
+                ]
                 row = {"study": "gradient", "stage": stage, "rule": rule, "part": part}
-                rows.append(row | {"cosine": float(np.mean(cosines)), "cosine_deviation": float(np.std(cosines, ddof=1))})
+                rows.append(
+                    row
+                    | {"cosine": float(np.mean(cosines)), "cosine_deviation": float(np.std(cosines, ddof=1))}
+                )
     return rows
 
 
@@ -160,7 +184,9 @@ def _gradient(model: nnx.Module) -> Callable:
 
 def _part(gradient: dict[tuple, np.ndarray], part: str) -> np.ndarray:
     mixing = {"attention", "lambdas"}
-    return np.concatenate([leaf.ravel() for path, leaf in gradient.items() if bool(mixing & set(path)) == (part == "mixers")])
+    return np.concatenate(
+        [leaf.ravel() for path, leaf in gradient.items() if bool(mixing & set(path)) == (part == "mixers")]
+    )
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -24,7 +24,9 @@ def main(options: Tuning) -> results.Rows:
     arms = arms_of(options.plan, table)
     unknown = [arm for arm in options.arms if arm not in arms]
     if unknown:
-        raise ValueError(f"`arms` must be of the plan, which has {', '.join(arms)}; got {', '.join(unknown)}.")
+        raise ValueError(
+            f"`arms` must be of the plan, which has {', '.join(arms)}; got {', '.join(unknown)}."
+        )
     name, values, shorter = _grid(options.plan, table)
     kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
     results.prepare(kept, "results")
@@ -37,9 +39,15 @@ def main(options: Tuning) -> results.Rows:
             fit(Config(**config | {"data_path": options.data_path, "out": out, "cache": options.cache}))
     # Also what other starts of this command trained.
     found = {(arm, value): result(_folder(runs, arm, name, value)) for arm in arms for value in values}
-    rows = [{"arm": arm, name: value, **shorter, **final} for (arm, value), final in found.items() if final is not None]
+    rows = [
+        {"arm": arm, name: value, **shorter, **final}
+        for (arm, value), final in found.items()
+        if final is not None
+    ]
     for row in rows:
-        row["chosen"] = row["validation_loss"] == min(other["validation_loss"] for other in rows if other["arm"] == row["arm"])
+        row["chosen"] = row["validation_loss"] == min(
+            other["validation_loss"] for other in rows if other["arm"] == row["arm"]
+        )
     shown = {"arm": "", name: "g", "validation_loss": ".4f", "validation_accuracy": ".2%", "chosen": ""}
     print(results.table(rows, shown))
     results.write(kept, "tuning", rows, asdict(options), picture(name, rows))
@@ -55,7 +63,9 @@ def _grid(plan: str, table: dict[str, Any]) -> tuple[str, list[float], dict[str,
     tune = dict(table.get("tune", {}))
     grids = [name for name, value in tune.items() if isinstance(value, list)]
     if len(grids) != 1:
-        raise ValueError(f"`plan` {plan} must have a table [tune] with one list of values, such as learning_rate; got {tune}.")
+        raise ValueError(
+            f"`plan` {plan} must have a table [tune] with one list of values, such as learning_rate; got {tune}."
+        )
     values = tune.pop(grids[0])
     return grids[0], values, tune
 

@@ -30,6 +30,11 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
     if config.examples is None:
         return found
     if config.examples > len(found.train.labels):
-        raise ValueError(f"`examples` must be at most the {len(found.train.labels)} rows of the training set, got {config.examples}.")
-    train, validation = first(found.train, config.examples), first(found.validation, -(-config.examples // 10))
+        raise ValueError(
+            f"`examples` must be at most the {len(found.train.labels)} rows of the training set, got {config.examples}."
+        )
+    train, validation = (
+        first(found.train, config.examples),
+        first(found.validation, -(-config.examples // 10)),
+    )
     return replace(found, train=train, validation=validation)

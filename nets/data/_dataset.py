@@ -26,12 +26,18 @@ class Split:
 
     def __post_init__(self):
         if len(self.rows) == 0 or len(self.rows) != len(self.labels):
-            raise ValueError(f"`rows` and `labels` must be as many, and some; got {len(self.rows)} and {len(self.labels)}.")
+            raise ValueError(
+                f"`rows` and `labels` must be as many, and some; got {len(self.rows)} and {len(self.labels)}."
+            )
         if np.issubdtype(self.rows.dtype, np.inexact) and not np.isfinite(self.rows).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(self.rows))[0])
-            raise ValueError(f"`rows` must be finite, got {self.rows[at]} at index {at}; remove or repair that row.")
+            raise ValueError(
+                f"`rows` must be finite, got {self.rows[at]} at index {at}; remove or repair that row."
+            )
         if not np.issubdtype(self.labels.dtype, np.integer) or self.labels.min() < 0:
-            raise ValueError(f"`labels` must be whole numbers from 0, got {self.labels.dtype} down to {self.labels.min()}.")
+            raise ValueError(
+                f"`labels` must be whole numbers from 0, got {self.labels.dtype} down to {self.labels.min()}."
+            )
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) ->
     Raises:
         ValueError: too few rows for both parts.
     """
-    order, aside = np.random.default_rng(seed).permutation(len(split.labels)), np.zeros(len(split.labels), bool)
+    order, aside = (
+        np.random.default_rng(seed).permutation(len(split.labels)),
+        np.zeros(len(split.labels), bool),
+    )
     if neighbours:
         for of_class in (np.flatnonzero(split.labels == label) for label in np.unique(split.labels)):
             start = round(0.4 * len(of_class))
@@ -78,7 +87,9 @@ def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) ->
     else:
         aside[order[len(order) - round(len(order) * share) :]] = True
     if not aside.any() or aside.all():
-        raise ValueError(f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}.")
+        raise ValueError(
+            f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}."
+        )
     rest, aside = order[~aside[order]], order[aside[order]]
     return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
 

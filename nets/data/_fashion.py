@@ -25,7 +25,10 @@ def load(config: Config) -> Dataset:
     folder = SYSTEM if config.data_path is None else Path(config.data_path)
     splits = {}
     for name, stem in FILES.items():
-        images, labels = _read(folder, f"{stem}-images-idx3-ubyte", 3), _read(folder, f"{stem}-labels-idx1-ubyte", 1)
+        images, labels = (
+            _read(folder, f"{stem}-images-idx3-ubyte", 3),
+            _read(folder, f"{stem}-labels-idx1-ubyte", 1),
+        )
         splits[name] = Split((images / 127.5 - 1).astype(np.float32), labels.astype(np.int32))
     train, validation = hold_out(splits["train"], 0.1, seed=0)
     return Dataset(train, validation, splits["test"], classes=10, image=train.rows.shape[1:])
@@ -42,9 +45,17 @@ def _read(folder: Path, name: str, axes: int) -> np.ndarray:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"`data_path`: {path} is not a readable gzip file, or not a whole one ({error}); fetch it again.") from None
+        raise ValueError(
+            f"`data_path`: {path} is not a readable gzip file, or not a whole one ({error}); fetch it again."
+        ) from None
     header = 4 + 4 * axes
     sizes = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
-    if content[:4] != bytes([0, 0, 8, axes]) or len(sizes) != axes or len(content) != header + int(np.prod(sizes)):
-        raise ValueError(f"`data_path`: {path} is not an IDX file of bytes with {axes} axes, or not a whole one; fetch it again.")
+    if (
+        content[:4] != bytes([0, 0, 8, axes])
+        or len(sizes) != axes
+        or len(content) != header + int(np.prod(sizes))
+    ):
+        raise ValueError(
+            f"`data_path`: {path} is not an IDX file of bytes with {axes} axes, or not a whole one; fetch it again."
+        )
     return np.frombuffer(content[header:], np.uint8).reshape(sizes)

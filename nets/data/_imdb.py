@@ -33,16 +33,35 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
     if config.data_path is not None and Path(config.data_path).is_file():
         found = Path(config.data_path).stat()
         state = (found.st_size, found.st_mtime_ns)
-    options = (config.data_path, state, tokenizer, config.vocabulary, config.length, config.held_out, config.progress)
+    options = (
+        config.data_path,
+        state,
+        tokenizer,
+        config.vocabulary,
+        config.length,
+        config.held_out,
+        config.progress,
+    )
     # Several runs of one process read one file once; of anything else it is not known whether it has changed.
     return (_load if state is None else _kept)(*options)
 
 
-def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int, length: int, held_out: str, progress: bool) -> Dataset:
+def _load(
+    path: Path | None,
+    state: Any,
+    tokenizer: str | None,
+    vocabulary: int,
+    length: int,
+    held_out: str,
+    progress: bool,
+) -> Dataset:
     texts = read(path, progress)
     fresh = tokenizer is None
     tokenizer = train_tokenizer(texts["train"][0], vocabulary) if fresh else read_tokenizer(tokenizer)
-    splits = {name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32)) for name, (reviews, labels) in texts.items()}
+    splits = {
+        name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32))
+        for name, (reviews, labels) in texts.items()
+    }
     train, validation = hold_out(splits["train"], 0.1, seed=0, neighbours=held_out == "neighbours")
     return Dataset(
         train,
@@ -51,7 +70,9 @@ def _load(path: Path | None, state: Any, tokenizer: str | None, vocabulary: int,
         classes=2,
         vocabulary=tokenizer.get_vocab_size(),
         files={"tokenizer.json": tokenizer.to_str()},
-        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])} if fresh else {},
+        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])}
+        if fresh
+        else {},
     )
 
 
@@ -86,32 +107,50 @@ def read(path: Path | None, progress: bool = True) -> Texts:
 def _from_archive(path: Path, progress: bool) -> Texts:
     found: dict[str, str] = {}
     try:
-        with tarfile.open(path) as archive, tqdm(desc="reading reviews", unit=" files", leave=False, disable=not progress) as bar:
+        with (
+            tarfile.open(path) as archive,
+            tqdm(desc="reading reviews", unit=" files", leave=False, disable=not progress) as bar,
+        ):
             for member in archive:
                 bar.update()
                 if member.isfile() and _label(member.name) is not None:
                     found[member.name] = _text(member.name, archive.extractfile(member).read())
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}.") from None
+        raise ValueError(
+            f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}."
+        ) from None
     return _sorted(found)
 
 
 def _from_folder(path: Path) -> Texts:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
-    return _sorted({name: _text(str(file), file.read_bytes()) for name, file in files.items() if _label(name) is not None})
+    return _sorted(
+        {
+            name: _text(str(file), file.read_bytes())
+            for name, file in files.items()
+            if _label(name) is not None
+        }
+    )
 
 
 def _text(name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or remove it.") from None
+        raise ValueError(
+            f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or remove it."
+        ) from None
 
 
 def _label(name: str) -> tuple[str, int] | None:
     """(split, 1 if positive) of a path …/train/pos/0_9.txt, None for any other file."""
     parts = name.split("/")
-    if len(parts) < 3 or parts[-3] not in ("train", "test") or parts[-2] not in ("pos", "neg") or not name.endswith(".txt"):
+    if (
+        len(parts) < 3
+        or parts[-3] not in ("train", "test")
+        or parts[-2] not in ("pos", "neg")
+        or not name.endswith(".txt")
+    ):
         return None
     return parts[-3], int(parts[-2] == "pos")
 
@@ -130,9 +169,15 @@ def _from_hub(source: str) -> Texts:
     try:
         import datasets
     except ModuleNotFoundError:
-        raise ValueError(f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS}.') from None
+        raise ValueError(
+            f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS}.'
+        ) from None
     try:
         loaded = {split: datasets.load_dataset(source, split=split) for split in ("train", "test")}
     except (ConnectionError, OSError, ValueError) as error:
-        raise ValueError(f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); {WAYS}.") from None
-    return {split: (list(rows["text"]), [int(label) for label in rows["label"]]) for split, rows in loaded.items()}
+        raise ValueError(
+            f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); {WAYS}."
+        ) from None
+    return {
+        split: (list(rows["text"]), [int(label) for label in rows["label"]]) for split, rows in loaded.items()
+    }

@@ -16,10 +16,16 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     """
     tokenizer = Tokenizer(tokenizers.models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = tokenizers.normalizers.Sequence(
-        [tokenizers.normalizers.Replace("<br />", " "), tokenizers.normalizers.NFKC(), tokenizers.normalizers.Lowercase()]
+        [
+            tokenizers.normalizers.Replace("<br />", " "),
+            tokenizers.normalizers.NFKC(),
+            tokenizers.normalizers.Lowercase(),
+        ]
     )
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=[PADDING, UNKNOWN], show_progress=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[PADDING, UNKNOWN], show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
@@ -33,7 +39,9 @@ def read_tokenizer(text: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
-        raise ValueError(f"tokenizer.json of the run cannot be read ({error}); put the one that it was trained with back.") from None
+        raise ValueError(
+            f"tokenizer.json of the run cannot be read ({error}); put the one that it was trained with back."
+        ) from None
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarray:
@@ -47,7 +55,9 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarra
     return rows
 
 
-def bag_of_words_accuracy(train: tuple[Sequence[str], Sequence[int]], test: tuple[Sequence[str], Sequence[int]]) -> float:
+def bag_of_words_accuracy(
+    train: tuple[Sequence[str], Sequence[int]], test: tuple[Sequence[str], Sequence[int]]
+) -> float:
     """Test accuracy of logistic regression on TF-IDF single words: it knows nothing of order."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

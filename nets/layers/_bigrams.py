@@ -30,10 +30,20 @@ class PairEmbedding(nnx.Module):
     Source: A. Joulin et al., Bag of tricks for efficient text classification, EACL (2017).
     """
 
-    def __init__(self, count: int, features: int, width: int = 16, weights: Float[Any, " count"] | None = None, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        count: int,
+        features: int,
+        width: int = 16,
+        weights: Float[Any, " count"] | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
         at_least_one(pairs=count, features=features, width=width)
         if weights is not None and weights.shape != (count,):
-            raise ValueError(f"`weights` must be one for each of the {count} vectors, got the shape {weights.shape}.")
+            raise ValueError(
+                f"`weights` must be one for each of the {count} vectors, got the shape {weights.shape}."
+            )
         self.vectors = nnx.Embed(count, width, embedding_init=nnx.initializers.zeros_init(), rngs=rngs)
         self.weights = None if weights is None else Fixed(jnp.asarray(weights, jnp.float32))
         self.project = nnx.Linear(width, features, use_bias=False, rngs=rngs)

@@ -35,14 +35,22 @@ def convert(model: Any, gradient: Any = None, exclude: Sequence[str] | Callable 
         raise ValueError(f"`model` must be a flax.nnx.Module, got {model!r}.")
     gradient_rule(gradient)
     # The order of the graph is that of names; a module that is used twice is in it once.
-    found = {path: module for path, module in nnx.iter_graph(model, graph=True) if isinstance(module, nnx.Conv | nnx.ConvTranspose)}
+    found = {
+        path: module
+        for path, module in nnx.iter_graph(model, graph=True)
+        if isinstance(module, nnx.Conv | nnx.ConvTranspose)
+    }
     chosen = _without(found, exclude)
     for path, module in chosen.items():
         stay = f'; give its name in `exclude=["{_name(path)}"]` to leave it exact.'
         if isinstance(module, nnx.ConvTranspose):
-            raise ValueError(f"`model` has a transposed convolution, {_name(path)}, which flax gives no way to compute otherwise{stay}")
+            raise ValueError(
+                f"`model` has a transposed convolution, {_name(path)}, which flax gives no way to compute otherwise{stay}"
+            )
         if len(module.kernel_size) > 2:
-            raise ValueError(f"`model` has a convolution over {len(module.kernel_size)} axes, {_name(path)}; a device has two{stay}")
+            raise ValueError(
+                f"`model` has a convolution over {len(module.kernel_size)} axes, {_name(path)}; a device has two{stay}"
+            )
     if not chosen:
         held = f"all of {_listed(found)} are excluded" if found else f"{type(model).__name__} has none"
         raise ValueError(f"`model` must have a flax.nnx.Conv to be made optical; {held}.")
@@ -106,7 +114,9 @@ def _without(found: dict[tuple, nnx.Module], exclude: Sequence[str] | Callable) 
     for name in exclude:
         under = [path for path in found if f"{_name(path)}.".startswith(f"{name}.")]
         if not under:
-            raise ValueError(f"`exclude` has {name!r}, where `model` has no convolution; it has {_listed(found) or 'none'}.")
+            raise ValueError(
+                f"`exclude` has {name!r}, where `model` has no convolution; it has {_listed(found) or 'none'}."
+            )
         for path in under:
             chosen.pop(path, None)
     return chosen

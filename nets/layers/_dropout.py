@@ -36,7 +36,9 @@ class Dropout(nnx.Module):
         if self.deterministic or not self.rate:
             return False
         if key is None:
-            raise ValueError("`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first.")
+            raise ValueError(
+                "`key` must be given in training: dropout draws from it; pass a key, or call `model.eval()` first."
+            )
         return True
 
 

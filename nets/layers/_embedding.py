@@ -43,9 +43,13 @@ class TokenEmbedding(nnx.Module):
         at_least_one(vocabulary=vocabulary, length=length, features=features)
         self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
-        self.pairs = None if pairs is None else PairEmbedding(pairs, features, pair_width, pair_weights, rngs=rngs)
+        self.pairs = (
+            None if pairs is None else PairEmbedding(pairs, features, pair_width, pair_weights, rngs=rngs)
+        )
 
-    def __call__(self, x: Int[Array, "batch tokens"]) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
+    def __call__(
+        self, x: Int[Array, "batch tokens"]
+    ) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
         """Vectors, and True where there is a token."""
         fits(x, self.positions.num_embeddings)
         vectors = self.tokens(x) + self.positions(jnp.arange(x.shape[1]))
@@ -71,7 +75,9 @@ class PatchEmbedding(nnx.Module):
         self.project = nnx.Linear(inputs, features, dot_general=products(dtype), rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch tokens inputs"]) -> tuple[Float[Array, "batch tokens features"], None]:
+    def __call__(
+        self, x: Float[Array, "batch tokens inputs"]
+    ) -> tuple[Float[Array, "batch tokens features"], None]:
         """Vectors, and no mask."""
         fits(x, self.positions.num_embeddings)
         return self.project(x) + self.positions(jnp.arange(x.shape[1])), None

@@ -27,7 +27,9 @@ def products(dtype: Any = None) -> Callable:
     if dtype is None:
         return jax.lax.dot_general
 
-    def product(a: Float[Array, "*left"], b: Float[Array, "*right"], dimensions: Any, **options: Any) -> Float[Array, "*out"]:
+    def product(
+        a: Float[Array, "*left"], b: Float[Array, "*right"], dimensions: Any, **options: Any
+    ) -> Float[Array, "*out"]:
         return jax.lax.dot_general(a.astype(dtype), b.astype(dtype), dimensions, **options).astype(a.dtype)
 
     return product
@@ -83,7 +85,13 @@ class ConvFeedForward(nnx.Module):
     """
 
     def __init__(
-        self, shape: Sequence[int], maps: int = 4, kernel: Sequence[int] | int | None = None, *, gradient: Any = None, rngs: nnx.Rngs
+        self,
+        shape: Sequence[int],
+        maps: int = 4,
+        kernel: Sequence[int] | int | None = None,
+        *,
+        gradient: Any = None,
+        rngs: nnx.Rngs,
     ):
         self.plane, taps = plane_and_taps(shape, kernel)
         at_least_one(maps=maps)
@@ -107,6 +115,9 @@ class ConvFeedForward(nnx.Module):
         has_width(x, self.features)
         of_first, of_second = (None, None) if key is None else jax.random.split(key)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
-        hidden = jax.nn.relu(self.convolve(planes, centred(self.widen[...], self.plane), device, of_first) + self.widen_bias[...])
+        hidden = jax.nn.relu(
+            self.convolve(planes, centred(self.widen[...], self.plane), device, of_first)
+            + self.widen_bias[...]
+        )
         y = self.convolve(hidden, centred(self.narrow[...], self.plane), device, of_second)
         return (y.sum(axis=2) + self.narrow_bias[...]).reshape(x.shape)

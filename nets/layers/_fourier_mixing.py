@@ -42,7 +42,9 @@ class FourierMixing(nnx.Module):
         at_least_one(features=features)
         plane = None if shape is None else plane_and_taps(shape, None)[0]
         if plane is not None and math.prod(plane) != features:
-            raise ValueError(f"`shape` must hold the {features} features, got {tuple(shape)} with {math.prod(plane)}.")
+            raise ValueError(
+                f"`shape` must hold the {features} features, got {tuple(shape)} with {math.prod(plane)}."
+            )
         self.features, self.plane = features, plane
         self.transform = gradient_rule(gradient)(optics.transform)
 
@@ -79,7 +81,11 @@ def _refuse(device: Any, plane: tuple[int, ...], whole: bool) -> None:
     """Refuse a device of other pixels than the plane."""
     check_device(device)
     if tuple(device.shape) != tuple(plane):
-        what, instead = ("tokens and features", "give the layer a `shape`") if whole else ("a token", "build the layer with a `shape`")
+        what, instead = (
+            ("tokens and features", "give the layer a `shape`")
+            if whole
+            else ("a token", "build the layer with a `shape`")
+        )
         raise ValueError(
             f"`device` has {device.shape[0]}×{device.shape[1]} pixels but the plane of {what} is {plane[0]}×{plane[1]}; "
             f"load a device of that shape, or {instead} that fits."

@@ -26,19 +26,36 @@ class ImageEmbedding(nnx.Module):
     """
 
     def __init__(
-        self, image: Sequence[int], patch: Sequence[int] | int, features: int, channels: int = 1, dtype: Any = None, *, rngs: nnx.Rngs
+        self,
+        image: Sequence[int],
+        patch: Sequence[int] | int,
+        features: int,
+        channels: int = 1,
+        dtype: Any = None,
+        *,
+        rngs: nnx.Rngs,
     ):
         self.image = image_size(image)
         self.patch = (patch,) * 2 if isinstance(patch, int) else tuple(patch)
-        at_least_one(features=features, channels=channels, **{f"patch[{i}]": n for i, n in enumerate(self.patch)})
+        at_least_one(
+            features=features, channels=channels, **{f"patch[{i}]": n for i, n in enumerate(self.patch)}
+        )
         if len(self.patch) != 2 or any(n % p for n, p in zip(self.image, self.patch, strict=True)):
-            fitting = " and ".join("one of " + ", ".join(str(p) for p in range(1, n + 1) if n % p == 0) for n in self.image)
-            raise ValueError(f"`patch` must divide the {self.image} pixels of `image`, got {self.patch}; use {fitting}.")
+            fitting = " and ".join(
+                "one of " + ", ".join(str(p) for p in range(1, n + 1) if n % p == 0) for n in self.image
+            )
+            raise ValueError(
+                f"`patch` must divide the {self.image} pixels of `image`, got {self.patch}; use {fitting}."
+            )
         self.channels = channels
         rows, cols = (n // p for n, p in zip(self.image, self.patch, strict=True))
-        self.embed = PatchEmbedding(self.patch[0] * self.patch[1] * channels, rows * cols, features, dtype, rngs=rngs)
+        self.embed = PatchEmbedding(
+            self.patch[0] * self.patch[1] * channels, rows * cols, features, dtype, rngs=rngs
+        )
 
-    def __call__(self, x: Float[Array, "batch rows cols *channels"]) -> tuple[Float[Array, "batch tokens features"], None]:
+    def __call__(
+        self, x: Float[Array, "batch rows cols *channels"]
+    ) -> tuple[Float[Array, "batch tokens features"], None]:
         """Vectors, and no mask; the axis of channels may be missing when there is one channel."""
         x = with_channels(x, self.image, self.channels)
         (rows, cols), (high, wide) = self.image, self.patch
@@ -55,7 +72,9 @@ def image_size(image: Sequence[int]) -> tuple[int, int]:
     return image
 
 
-def with_channels(x: Array, image: tuple[int, int], channels: int) -> Float[Array, "batch rows cols channels"]:
+def with_channels(
+    x: Array, image: tuple[int, int], channels: int
+) -> Float[Array, "batch rows cols channels"]:
     """Images with their axis of channels, or a refusal."""
     images = x[..., None] if x.ndim == 3 and channels == 1 else x
     if images.ndim != 4 or images.shape[1:] != (*image, channels):

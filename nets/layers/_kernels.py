@@ -27,19 +27,27 @@ def plane_and_taps(shape: Any, kernel: Any) -> tuple[tuple[int, int], tuple[int,
         raise ValueError(f"`shape` must be (k,) or (k1, k2), got {shape!r}.")
     at_least_one(**{f"shape[{i}]": n for i, n in enumerate(shape)})
     kernel = shape if kernel is None else (kernel,) * len(shape) if isinstance(kernel, int) else tuple(kernel)
-    if len(kernel) != len(shape) or any(not isinstance(k, int) or not 1 <= k <= n for k, n in zip(kernel, shape, strict=True)):
-        raise ValueError(f"`kernel` must have between 1 and {shape} taps in each direction of `shape`, got {kernel}.")
+    if len(kernel) != len(shape) or any(
+        not isinstance(k, int) or not 1 <= k <= n for k, n in zip(kernel, shape, strict=True)
+    ):
+        raise ValueError(
+            f"`kernel` must have between 1 and {shape} taps in each direction of `shape`, got {kernel}."
+        )
     line = (1,) * (2 - len(shape))
     return line + shape, line + kernel
 
 
-def new_kernels(count: int, taps: tuple[int, int], rngs: nnx.Rngs, inputs: int = 1) -> Float[Array, "count taps_y taps_x"]:
+def new_kernels(
+    count: int, taps: tuple[int, int], rngs: nnx.Rngs, inputs: int = 1
+) -> Float[Array, "count taps_y taps_x"]:
     """First values, uniform in ±1/√(inputs · taps), each output being a sum over that many numbers."""
     bound = 1 / math.sqrt(inputs * math.prod(taps))
     return jax.random.uniform(rngs.params(), (count, *taps), minval=-bound, maxval=bound)
 
 
-def centred(kernels: Float[Array, "count taps_y taps_x"], plane: tuple[int, int]) -> Float[Array, "count rows cols"]:
+def centred(
+    kernels: Float[Array, "count taps_y taps_x"], plane: tuple[int, int]
+) -> Float[Array, "count rows cols"]:
     """Kernels as planes: a full one as it is, a smaller one with its middle tap, number taps // 2, at index 0."""
     taps = kernels.shape[-2:]
     if taps == plane:

@@ -42,14 +42,24 @@ class OpticalConv(nnx.Conv):
     ):
         gradient_rule(gradient)
         if not isinstance(kernel_size, int) and len(kernel_size) not in (1, 2):
-            raise ValueError(f"`kernel_size` must have one or two spatial axes, for a device convolves planes; got {tuple(kernel_size)}.")
+            raise ValueError(
+                f"`kernel_size` must have one or two spatial axes, for a device convolves planes; got {tuple(kernel_size)}."
+            )
         if "conv_general_dilated" in options:
-            raise ValueError("`conv_general_dilated` is what the device does; give the `device` to the call instead.")
-        super().__init__(in_features, out_features, kernel_size, strides, padding=padding, rngs=rngs, **options)
+            raise ValueError(
+                "`conv_general_dilated` is what the device does; give the `device` to the call instead."
+            )
+        super().__init__(
+            in_features, out_features, kernel_size, strides, padding=padding, rngs=rngs, **options
+        )
         self.gradient = gradient
 
     def __call__(
-        self, x: Inexact[Array, "*batch in_features"], device: Any = None, key: Array | None = None, out_sharding: Any = None
+        self,
+        x: Inexact[Array, "*batch in_features"],
+        device: Any = None,
+        key: Array | None = None,
+        out_sharding: Any = None,
     ) -> Inexact[Array, "*out out_features"]:
         """Convolve.
 

@@ -60,7 +60,9 @@ class ConvViT(Classifier):
 
         def block():
             attention = ConvSelfAttention(shape, heads, kernel, spectral, gradient=gradient, rngs=rngs)
-            forward = None if maps is None else ConvFeedForward(shape, maps, kernel, gradient=gradient, rngs=rngs)
+            forward = (
+                None if maps is None else ConvFeedForward(shape, maps, kernel, gradient=gradient, rngs=rngs)
+            )
             return Block(attention, dropout=dropout, order=order, feed_forward=forward, rngs=rngs)
 
         blocks = [block() for _ in range(depth)]

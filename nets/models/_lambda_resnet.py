@@ -60,7 +60,13 @@ class LambdaResNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         stem = tuple(stem)
-        at_least_one(classes=classes, stem=len(stem), depth=depth, channels=channels, **{f"stem[{i}]": n for i, n in enumerate(stem)})
+        at_least_one(
+            classes=classes,
+            stem=len(stem),
+            depth=depth,
+            channels=channels,
+            **{f"stem[{i}]": n for i, n in enumerate(stem)},
+        )
         self.image, self.channels = image_size(image), channels
         self.stem = nnx.List(
             _Normed(nnx.Conv(inputs, width, (3, 3), strides=2, use_bias=False, rngs=rngs), rngs)
@@ -68,7 +74,9 @@ class LambdaResNet(nnx.Module):
         )
 
         def lambdas():
-            return LambdaConv2d(stem[-1], heads, key_depth, scope, boundary, intra_depth, gradient=gradient, rngs=rngs)
+            return LambdaConv2d(
+                stem[-1], heads, key_depth, scope, boundary, intra_depth, gradient=gradient, rngs=rngs
+            )
 
         self.blocks = nnx.List(_Bottleneck(lambdas(), rngs) for _ in range(depth))
         self.classes = nnx.Linear(stem[-1], classes, rngs=rngs)
@@ -99,7 +107,9 @@ class _Bottleneck(nnx.Module):
 
     def __init__(self, lambdas: LambdaConv2d, rngs: nnx.Rngs):
         def pointwise():
-            return _Normed(nnx.Conv(lambdas.features, lambdas.features, (1, 1), use_bias=False, rngs=rngs), rngs)
+            return _Normed(
+                nnx.Conv(lambdas.features, lambdas.features, (1, 1), use_bias=False, rngs=rngs), rngs
+            )
 
         self.before, self.lambdas, self.after = pointwise(), lambdas, pointwise()
         self.norm = _batch_norm(lambdas.features, rngs)

@@ -57,18 +57,28 @@ class Block(nnx.Module):
     ):
         one_of("order", order, ("post", "pre"))
         if layer_scale is not None and (order == "post" or not 0 < layer_scale < float("inf")):
-            raise ValueError(f"`layer_scale` must be above 0 and finite, in a block of order pre; got {layer_scale} and order {order}.")
+            raise ValueError(
+                f"`layer_scale` must be above 0 and finite, in a block of order pre; got {layer_scale} and order {order}."
+            )
         features = attention.features
         if feed_forward is not None and hidden is not None:
-            raise ValueError(f"`hidden` is the width of the linear feed-forward, got {hidden} beside a `feed_forward`; leave one out.")
+            raise ValueError(
+                f"`hidden` is the width of the linear feed-forward, got {hidden} beside a `feed_forward`; leave one out."
+            )
         if feed_forward is not None and feed_forward.features != features:
-            raise ValueError(f"`feed_forward` must have the {features} features of `attention`, got {feed_forward.features}.")
+            raise ValueError(
+                f"`feed_forward` must have the {features} features of `attention`, got {feed_forward.features}."
+            )
         self.attention, self.order = attention, order
         self.norm1 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.feed_forward = FeedForward(features, hidden, dtype, rngs=rngs) if feed_forward is None else feed_forward
+        self.feed_forward = (
+            FeedForward(features, hidden, dtype, rngs=rngs) if feed_forward is None else feed_forward
+        )
         self.dropout = Dropout(dropout)
-        self.scale1, self.scale2 = (None if layer_scale is None else nnx.Param(jnp.full(features, layer_scale)) for _ in range(2))
+        self.scale1, self.scale2 = (
+            None if layer_scale is None else nnx.Param(jnp.full(features, layer_scale)) for _ in range(2)
+        )
 
     def __call__(
         self,
@@ -80,8 +90,12 @@ class Block(nnx.Module):
         """Arguments as those of the attention."""
         of_device, of_first, of_second, of_forward = split(key, 4)
         if self.order == "pre":
-            x = x + self.dropout(_scaled(self.attention(self.norm1(x), device, of_device, mask), self.scale1), of_first)
-            return x + self.dropout(_scaled(self.feed_forward(self.norm2(x), device, of_forward), self.scale2), of_second)
+            x = x + self.dropout(
+                _scaled(self.attention(self.norm1(x), device, of_device, mask), self.scale1), of_first
+            )
+            return x + self.dropout(
+                _scaled(self.feed_forward(self.norm2(x), device, of_forward), self.scale2), of_second
+            )
         x = self.dropout(self.norm1(self.attention(x, device, of_device, mask) + x), of_first)
         return self.dropout(self.norm2(self.feed_forward(x, device, of_forward) + x), of_second)
 
@@ -122,7 +136,9 @@ class Classifier(nnx.Module):
     ):
         at_least_one(classes=classes)
         if not blocks and features is None:
-            raise ValueError("`blocks` must be at least one, got none; give `features` for the mean of the embedding alone.")
+            raise ValueError(
+                "`blocks` must be at least one, got none; give `features` for the mean of the embedding alone."
+            )
         self.embedding, self.blocks = embedding, nnx.List(blocks)
         self.dropout, self.token_dropout = Dropout(dropout), TokenDropout(token_dropout)
         features = blocks[-1].attention.features if blocks else features
@@ -134,7 +150,9 @@ class Classifier(nnx.Module):
         self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if pre and final_norm else None
         self.classes = nnx.Linear(features, classes, rngs=rngs)
 
-    def __call__(self, x: Array, device: Any = None, key: Array | None = None) -> Float[Array, "batch classes"]:
+    def __call__(
+        self, x: Array, device: Any = None, key: Array | None = None
+    ) -> Float[Array, "batch classes"]:
         """Logits, shape (batch, classes).
 
         Arguments:
@@ -160,5 +178,7 @@ def split(key: Array | None, n: int) -> Array | tuple[None, ...]:
     return (None,) * n if key is None else jax.random.split(key, n)
 
 
-def _scaled(x: Float[Array, "batch tokens features"], scale: nnx.Param | None) -> Float[Array, "batch tokens features"]:
+def _scaled(
+    x: Float[Array, "batch tokens features"], scale: nnx.Param | None
+) -> Float[Array, "batch tokens features"]:
     return x if scale is None else scale[...] * x

@@ -35,7 +35,9 @@ def build_device(config: Config, **overrides: Any) -> Any:
     if config.device == "none":
         return None
     if config.device not in optics.presets.names():
-        raise ValueError(f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}.")
+        raise ValueError(
+            f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}."
+        )
     overrides = named_numbers("numbers", config.numbers, "photons=1000") | overrides
     if config.unit is not None:
         overrides["unit"] = jax.random.key(config.unit)
@@ -86,22 +88,33 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
 
     def block():
         mixer = MIXERS[config.model](config, tokens, rngs)
-        about = {"dropout": config.dropout, "order": config.order, "dtype": dtype, "layer_scale": config.layer_scale}
+        about = {
+            "dropout": config.dropout,
+            "order": config.order,
+            "dtype": dtype,
+            "layer_scale": config.layer_scale,
+        }
         return Block(mixer, feed_forward=feed_forward(), **about, rngs=rngs)
 
     blocks = [] if config.model == "mean" else [block() for _ in range(config.depth)]
     width = math.prod(config.shape) if config.model == "mean" else blocks[0].attention.features
     if dataset.image is None:
         rows, labels = dataset.train.rows, dataset.train.labels
-        weights = class_weights(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
-        embedding = TokenEmbedding(dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs)
+        weights = (
+            class_weights(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
+        )
+        embedding = TokenEmbedding(
+            dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs
+        )
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
     if config.fixed:
         for one in blocks:
             fix(one.attention)
     rates = (config.dropout, config.token_dropout)
-    return Classifier(embedding, blocks, dataset.classes, *rates, config.final_norm, features=width, rngs=rngs)
+    return Classifier(
+        embedding, blocks, dataset.classes, *rates, config.final_norm, features=width, rngs=rngs
+    )
 
 
 def parameters(model: nnx.Module) -> dict[str, int]:
@@ -116,7 +129,9 @@ def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
 
 
 def _convolutional(config: Config, tokens: int, rngs: nnx.Rngs) -> ConvSelfAttention:
-    return ConvSelfAttention(config.shape, config.heads, config.kernel, config.spectral, gradient=config.gradient, rngs=rngs)
+    return ConvSelfAttention(
+        config.shape, config.heads, config.kernel, config.spectral, gradient=config.gradient, rngs=rngs
+    )
 
 
 def _lambda(config: Config, tokens: int, rngs: nnx.Rngs) -> LambdaLayer:

@@ -96,10 +96,17 @@ class Checkpoints:
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
                 raise FloatingPointError(f"{name} stopped being finite by step {progress.step}.")
         about = progress.as_json() | {"checksum": checksum(arrays)}
-        items = {name: ocp.args.StandardSave(part) for name, part in zip(("model", "optimizer"), arrays, strict=True)}
+        items = {
+            name: ocp.args.StandardSave(part)
+            for name, part in zip(("model", "optimizer"), arrays, strict=True)
+        }
         self.kept.best = progress.best and progress.best["checkpoint"]
         with _told(self.folder):
-            self.manager.save(progress.number, args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(about)), force=True)
+            self.manager.save(
+                progress.number,
+                args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(about)),
+                force=True,
+            )
 
     def check(self) -> None:
         """Raise what went wrong beside training.
@@ -144,7 +151,9 @@ class Checkpoints:
             self.manager.reload()
             return found
         if numbers:
-            raise ValueError(f"`out`: no checkpoint of {self.folder.parent} can be read; name another folder to start again.")
+            raise ValueError(
+                f"`out`: no checkpoint of {self.folder.parent} can be read; name another folder to start again."
+            )
         return None
 
     def read(self, number: int) -> tuple[Sequence[Arrays], Progress]:
@@ -156,14 +165,18 @@ class Checkpoints:
         names = ("model", "optimizer")
         try:
             items = {name: ocp.args.StandardRestore() for name in names}
-            found = self.manager.restore(number, args=ocp.args.Composite(**items, progress=ocp.args.JsonRestore()))
+            found = self.manager.restore(
+                number, args=ocp.args.Composite(**items, progress=ocp.args.JsonRestore())
+            )
             parts, about = [dict(found[name]) for name in names], dict(found["progress"])
             whole = checksum(parts) == about.pop("checksum")
             progress = Progress(**about)
         # Whatever the bytes lead to: orbax and tensorstore promise no kind of error.
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
-            raise ValueError(f"{self.folder / str(number)} cannot be read ({type(error).__name__}: {first[:200]})") from None
+            raise ValueError(
+                f"{self.folder / str(number)} cannot be read ({type(error).__name__}: {first[:200]})"
+            ) from None
         if not whole:
             raise ValueError(f"{self.folder / str(number)} cannot be read (its checksum is another one)")
         return parts, progress
@@ -197,13 +210,21 @@ class _told:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Exception) and not isinstance(error, FloatingPointError):
-            whole = sorted(int(path.parent.name) for path in self.folder.glob("*/_CHECKPOINT_METADATA") if path.parent.name.isdigit())
+            whole = sorted(
+                int(path.parent.name)
+                for path in self.folder.glob("*/_CHECKPOINT_METADATA")
+                if path.parent.name.isdigit()
+            )
             text = str(error)
             full = "No space left on device" in text or "RESOURCE_EXHAUSTED" in text
             reason = "No space left on device" if full else (text.splitlines() or [""])[0][:200]
             raise OSError(
                 f"a checkpoint could not be written to {self.folder} ({reason}); put that right, then continue with the same "
-                + (f"command: checkpoint {whole[-1]} is whole." if whole else "command: there was none before.")
+                + (
+                    f"command: checkpoint {whole[-1]} is whole."
+                    if whole
+                    else "command: there was none before."
+                )
             ) from error
 
 
@@ -216,16 +237,22 @@ def best(folder: Path) -> Arrays:
     saved = Checkpoints(folder, writer=False, reader=True)
     found = saved.latest() if saved.folder.is_dir() else None
     if found is None or found[1].best is None:
-        raise ValueError(f"{folder} has no checkpoint of a whole epoch; train there first: python -m nets.train --out {folder}.")
+        raise ValueError(
+            f"{folder} has no checkpoint of a whole epoch; train there first: python -m nets.train --out {folder}."
+        )
     return saved.read(found[1].best["checkpoint"])[0][0]
 
 
 def _manager(folder: Path, kept: Kept | None) -> ocp.CheckpointManager:
     if kept is None:
-        return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False))
+        return ocp.CheckpointManager(
+            folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
+        )
     folder.mkdir(parents=True, exist_ok=True)
     # One process of a run writes, and waits for no other.
-    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0} if jax.process_count() > 1 else None)
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0} if jax.process_count() > 1 else None
+    )
     options = ocp.CheckpointManagerOptions(
         preservation_policy=kept, create=False, cleanup_tmp_directories=True, multiprocessing_options=alone
     )
@@ -258,7 +285,9 @@ def filled(part: Any, arrays: Arrays) -> Any:
     if wanted != came:
         odd = sorted(wanted.items() ^ came.items())
         raise ValueError(f"`out`: the checkpoint is of another network; {odd[0][0]} differs.")
-    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(arrays[path_name(path)]) for path, _ in leaves])
+    return jax.tree_util.tree_unflatten(
+        structure, [jnp.asarray(arrays[path_name(path)]) for path, _ in leaves]
+    )
 
 
 def checksum(parts: Sequence[Arrays]) -> int:

@@ -31,7 +31,9 @@ def join(config: Config) -> None:
     if any(value is not None for value in given.values()):
         missing = [name for name, value in given.items() if value is None]
         if missing:
-            raise ValueError(f"`coordinator`, `processes` and `process` go together; `{missing[0]}` is missing.")
+            raise ValueError(
+                f"`coordinator`, `processes` and `process` go together; `{missing[0]}` is missing."
+            )
         if not 0 <= config.process < config.processes:
             raise ValueError(f"`process` must be between 0 and {config.processes - 1}, got {config.process}.")
     elif slurm_tasks() < 2:
@@ -39,9 +41,13 @@ def join(config: Config) -> None:
     if jax.distributed.is_initialized():
         return
     try:
-        jax.distributed.initialize(config.coordinator, config.processes, config.process, heartbeat_timeout_seconds=SILENCE)
+        jax.distributed.initialize(
+            config.coordinator, config.processes, config.process, heartbeat_timeout_seconds=SILENCE
+        )
     except RuntimeError as error:
-        raise ValueError(f"`coordinator` {config.coordinator}: the processes did not meet ({str(error).splitlines()[0]}).") from None
+        raise ValueError(
+            f"`coordinator` {config.coordinator}: the processes did not meet ({str(error).splitlines()[0]})."
+        ) from None
 
 
 def slurm_tasks() -> int:
@@ -77,7 +83,10 @@ class Layout:
             return batch
         sharding, here, of = NamedSharding(self.mesh, P(AXIS)), jax.process_index(), jax.process_count()
         own = [array[len(array) * here // of : len(array) * (here + 1) // of] for array in batch]
-        return tuple(jax.make_array_from_process_local_data(sharding, part, array.shape) for part, array in zip(own, batch, strict=True))
+        return tuple(
+            jax.make_array_from_process_local_data(sharding, part, array.shape)
+            for part, array in zip(own, batch, strict=True)
+        )
 
     def everywhere(self, tree: Any) -> Any:
         """The tree on every device."""
@@ -87,7 +96,9 @@ class Layout:
 
         def place(leaf):
             if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                return jax.random.wrap_key_data(place(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+                return jax.random.wrap_key_data(
+                    place(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+                )
             return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
 
         return jax.tree.map(place, tree)
@@ -99,25 +110,35 @@ class Layout:
 
         def take(leaf):
             if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                return jax.random.wrap_key_data(take(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+                return jax.random.wrap_key_data(
+                    take(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+                )
             return jnp.asarray(np.asarray(leaf))
 
         return jax.tree.map(take, tree)
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any process; all must ask."""
-        return flag if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+        return (
+            flag
+            if jax.process_count() == 1
+            else bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+        )
 
     def meet(self, name: str) -> None:
         """Wait for the others."""
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(name)
 
-    def arrays(self, arrays: dict[str, np.ndarray] | None, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def arrays(
+        self, arrays: dict[str, np.ndarray] | None, like: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         """What the writer has, in every process; `like` has the same names, shapes and types."""
         if jax.process_count() == 1:
             return arrays
-        found = multihost_utils.broadcast_one_to_all(like if arrays is None else {name: arrays[name] for name in like})
+        found = multihost_utils.broadcast_one_to_all(
+            like if arrays is None else {name: arrays[name] for name in like}
+        )
         return {name: np.asarray(array) for name, array in found.items()}
 
     def position(self, progress: Progress | None) -> Progress | None:
@@ -125,7 +146,9 @@ class Layout:
         if jax.process_count() == 1:
             return progress
         text = json.dumps(None if progress is None else progress.as_json()).encode().ljust(LONGEST)
-        told = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(np.frombuffer(text, np.uint8)))))
+        told = json.loads(
+            bytes(np.asarray(multihost_utils.broadcast_one_to_all(np.frombuffer(text, np.uint8))))
+        )
         return None if told is None else Progress(**told)
 
 
@@ -140,7 +163,11 @@ def layout(config: Config) -> Layout:
     if wanted != "all" and wanted > local:
         raise ValueError(f"`devices` must be at most the {local} of this machine, got {wanted}.")
     count = local if wanted == "all" else wanted
-    chosen = [d for i in range(jax.process_count()) for d in [d for d in jax.devices() if d.process_index == i][:count]]
+    chosen = [
+        d
+        for i in range(jax.process_count())
+        for d in [d for d in jax.devices() if d.process_index == i][:count]
+    ]
     if len(chosen) == 1:
         return Layout(None)
     if config.batch_size % (len(chosen) * config.accumulate):

@@ -10,7 +10,10 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-CACHE_OPTIONS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
+CACHE_OPTIONS = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
 
 
 @contextmanager
@@ -74,7 +77,9 @@ def board_writer() -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
-        raise ValueError('`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave it out.') from None
+        raise ValueError(
+            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave it out.'
+        ) from None
     return SummaryWriter
 
 

@@ -44,7 +44,11 @@ class Run:
         # First of all files: a folder with it holds a run, whatever else was not written any more.
         if not (self.folder / "config.json").exists():
             # Where the data lie is kept for `nets.evaluate`; the folder itself may be moved.
-            values = {name: value for name, value in as_json(config).items() if name not in PLACES or name == "data_path"}
+            values = {
+                name: value
+                for name, value in as_json(config).items()
+                if name not in PLACES or name == "data_path"
+            }
             write(self.folder / "config.json", json.dumps(values | about | provenance(), indent=2) + "\n")
         for name, text in files.items():
             write(self.folder / name, text)
@@ -79,7 +83,9 @@ class Run:
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
 
-    def finish(self, final: dict[str, Any], labels: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
+    def finish(
+        self, final: dict[str, Any], labels: np.ndarray | None = None, predicted: np.ndarray | None = None
+    ) -> None:
         """Save predictions and curves, then log the last line, which says that the run is finished.
 
         Arguments:
@@ -113,7 +119,9 @@ class Run:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.lock.close()
-            raise ValueError(f"`out`: another process is at work in {self.folder}; wait for it, or name another folder.") from None
+            raise ValueError(
+                f"`out`: another process is at work in {self.folder}; wait for it, or name another folder."
+            ) from None
         except OSError:
             pass  # a file system without locks
 
@@ -132,7 +140,11 @@ def read_lines(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]
 def result(folder: Path) -> dict[str, Any] | None:
     """What a finished run in the folder came to; None if there is none."""
     lines = read_lines(folder)
-    return {name: value for name, value in lines[-1].items() if name != "seconds"} if lines and ENDS & lines[-1].keys() else None
+    return (
+        {name: value for name, value in lines[-1].items() if name != "seconds"}
+        if lines and ENDS & lines[-1].keys()
+        else None
+    )
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -168,7 +180,11 @@ def commit() -> str | None:
     """The commit of the source tree, marked when it has changes; None outside a checkout."""
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

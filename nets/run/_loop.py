@@ -91,7 +91,9 @@ class Loop:
             while progress.epoch < self.config.epochs and not progress.stopped:
                 for batch in self._batches(progress.epoch, progress.step - progress.epoch * self.steps):
                     trace.before_step()
-                    self.state, found = self.step(self.state, self.layout.batch(batch), self.device, self.root, np.uint32(progress.step))
+                    self.state, found = self.step(
+                        self.state, self.layout.batch(batch), self.device, self.root, np.uint32(progress.step)
+                    )
                     self.pending.append(found)
                     trace.after_step(found)
                     progress.step += 1
@@ -120,7 +122,9 @@ class Loop:
         plan = planned(split, size, lengths=self.lengths)
         quiet = not (self.config.progress and self.run.writer)
         found = []
-        for i, chosen in enumerate(tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)):
+        for i, chosen in enumerate(
+            tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)
+        ):
             batch = self.layout.batch(gathered(split, chosen, size, self.lengths))
             found.append(self.evaluate(self.state, batch, self.device, key, np.uint32(i)))
             if i % AHEAD == AHEAD - 1:
@@ -165,14 +169,22 @@ class Loop:
     def _validate(self, bar: tqdm, told: Callable[[], bool]) -> None:
         progress = self.progress
         validation = metrics("validation", self.totals(self.dataset.validation, told)[0])
-        line = {"epoch": progress.epoch + 1, "step": progress.step, **metrics("train", progress.seen), **validation}
+        line = {
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            **metrics("train", progress.seen),
+            **validation,
+        }
         self._line(line | {"seconds": self.seconds})
         if self.run.writer:
             bar.write(
-                f"epoch {line['epoch']}: " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float))
+                f"epoch {line['epoch']}: "
+                + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in line.items() if isinstance(v, float))
             )
         progress.seen = [0.0] * 3
-        best = progress.validated(validation["validation_accuracy"], validation["validation_loss"], self.config.patience)
+        best = progress.validated(
+            validation["validation_accuracy"], validation["validation_loss"], self.config.patience
+        )
         if best or time.perf_counter() - self.saved >= self.config.checkpoint_every:
             self._save()
 
@@ -190,7 +202,9 @@ class Loop:
     def _leave(self) -> None:
         self._save()
         self.checkpoints.wait()
-        raise KeyboardInterrupt(f"step {self.progress.step} is saved; the same command with --out {self.config.out} continues")
+        raise KeyboardInterrupt(
+            f"step {self.progress.step} is saved; the same command with --out {self.config.out} continues"
+        )
 
     def _diagnose(self, bad: int) -> None:
         """Take the steps since the last look again, up to the one that went wrong, and look into that one."""
@@ -198,7 +212,9 @@ class Loop:
         epoch, done = divmod(at, self.steps)
         for number, batch in enumerate(islice(self._batches(epoch, done), bad - at + 1), at):
             if number < bad:
-                state, _ = self.step(state, self.layout.batch(batch), self.device, self.root, np.uint32(number))
+                state, _ = self.step(
+                    state, self.layout.batch(batch), self.device, self.root, np.uint32(number)
+                )
         nnx.update(self.model, filled(state[0], named(state[0])))
         shards, parts = self.layout.shards, self.config.accumulate
         key, device = (self.layout.local(tree) for tree in (self.root, self.device))
@@ -214,7 +230,9 @@ class Loop:
 
             names.append(first_not_finite(self.model, loss))
         name = next((name for name in names if name != NOTHING), NOTHING)
-        raise FloatingPointError(f"{name} stopped being finite at step {bad + 1}; lower `learning_rate` ({self.config.learning_rate:g}).")
+        raise FloatingPointError(
+            f"{name} stopped being finite at step {bad + 1}; lower `learning_rate` ({self.config.learning_rate:g})."
+        )
 
 
 def evaluation_size(config: Config) -> int:

@@ -48,7 +48,8 @@ class Earlier:
         first = self.about.get("shards", shards)
         if first != shards:
             print(
-                f"started on {first} device(s), continued on {shards}: noise and dropout are drawn otherwise from here on", file=sys.stderr
+                f"started on {first} device(s), continued on {shards}: noise and dropout are drawn otherwise from here on",
+                file=sys.stderr,
             )
 
 
@@ -64,7 +65,9 @@ def earlier(config: Config) -> Earlier:
         return Earlier(folder, {}, None, None)
     found = result(folder)
     if config.data == "imdb" and not tokenizer.exists() and any((folder / "checkpoints").glob("[0-9]*")):
-        raise ValueError(f"`out` {folder} has no tokenizer.json, which its network reads text by; put it back, or name another folder.")
+        raise ValueError(
+            f"`out` {folder} has no tokenizer.json, which its network reads text by; put it back, or name another folder."
+        )
     about = json.loads(path.read_text(encoding="utf-8"))
     text = tokenizer.read_text(encoding="utf-8") if tokenizer.exists() and "baseline" in about else None
     return Earlier(folder, about, found, text)
@@ -81,14 +84,21 @@ def start_from(run: Path, model: Any, config: Config, dataset: Dataset) -> None:
     from nets.run._checkpoint import best, filled
 
     about = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    files = {name: (run / name).read_text(encoding="utf-8") if (run / name).exists() else None for name in dataset.files}
+    files = {
+        name: (run / name).read_text(encoding="utf-8") if (run / name).exists() else None
+        for name in dataset.files
+    }
     if files != dataset.files or any(about.get(name) != getattr(config, name) for name in ("data", "length")):
-        raise ValueError(f"`start` {run} was trained on other data or other tokens; give a run with the same data, length and vocabulary.")
+        raise ValueError(
+            f"`start` {run} was trained on other data or other tokens; give a run with the same data, length and vocabulary."
+        )
     arrays = best(run)
     try:
         nnx.update(model, filled(nnx.state(model), arrays))
     except ValueError as error:
-        raise ValueError(f"`start` {run} holds another network than this run trains ({str(error).split(';')[-1].strip()})") from None
+        raise ValueError(
+            f"`start` {run} holds another network than this run trains ({str(error).split(';')[-1].strip()})"
+        ) from None
 
 
 def fingerprint(dataset: Dataset) -> int:

@@ -13,7 +13,9 @@ from jax.sharding import PartitionSpec as P
 AXIS = "data"  # of the mesh, and the name by which layers that need the whole batch know it
 
 
-def compile_steps(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1) -> tuple[Callable, Callable]:
+def compile_steps(
+    model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1
+) -> tuple[Callable, Callable]:
     """The training step and the evaluation of one batch, as compiled functions of the state.
 
     Arguments:
@@ -45,7 +47,11 @@ def compile_steps(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None
             return nnx.grad(loss, has_aux=True)(model)
 
         own = _key(key, number, mesh)
-        found = of_part(model, batch, own) if accumulate == 1 else _in_turn(of_part, model, batch, own, accumulate)
+        found = (
+            of_part(model, batch, own)
+            if accumulate == 1
+            else _in_turn(of_part, model, batch, own, accumulate)
+        )
         gradients, found = _total(found, mesh)
         optimizer.update(model, gradients)
         return nnx.state((model, optimizer)), jnp.append(found, optax.tree.norm(gradients))
@@ -64,7 +70,9 @@ def compile_steps(model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None
 
     def spread(f):
         shared = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
-        return jax.jit(lambda state, batch, device, key, number=None: shared(state, batch, device, key, number))
+        return jax.jit(
+            lambda state, batch, device, key, number=None: shared(state, batch, device, key, number)
+        )
 
     return spread(step), spread(evaluate)
 
@@ -79,7 +87,9 @@ def sums(model: nnx.Module, batch: tuple, device: Any, key: jax.Array) -> tuple[
     return jnp.stack([(losses * weights).sum(), right.sum(), weights.sum()]), predicted
 
 
-def _in_turn(of_part: Callable, model: nnx.Module, batch: tuple, key: jax.Array, parts: int) -> tuple[Any, jax.Array]:
+def _in_turn(
+    of_part: Callable, model: nnx.Module, batch: tuple, key: jax.Array, parts: int
+) -> tuple[Any, jax.Array]:
     """Gradients and sums of a batch, added up over its parts; the statistics of the model take each part into account."""
     graph, weights, statistics = nnx.split(model, nnx.Param, ...)
 

@@ -36,7 +36,9 @@ class Trained:
         nnx.update(self.model, filled(nnx.state(self.model), best(run)))
         self.model.eval()
         graph, self.state = nnx.split(self.model)
-        self.compute = jax.jit(lambda state, batch, device, key: steps.sums(nnx.merge(graph, state), batch, device, key))
+        self.compute = jax.jit(
+            lambda state, batch, device, key: steps.sums(nnx.merge(graph, state), batch, device, key)
+        )
 
     def split(self, name: str) -> Split:
         """The rows of "test" or "validation".
@@ -65,8 +67,12 @@ class Trained:
         """
         root, found, plan = jax.random.key(seed), [], self.plan(split)
         for i, chosen in enumerate(plan):
-            batch = gathered(self.split(split), chosen, evaluation_size(self.config), bucket_lengths(self.config))
+            batch = gathered(
+                self.split(split), chosen, evaluation_size(self.config), bucket_lengths(self.config)
+            )
             found.append(jax.device_get(self.compute(self.state, batch, device, jax.random.fold_in(root, i))))
             done()
         total, predicted = added(plan, found)
-        return {key.removeprefix("test_"): number for key, number in metrics("test", total).items()}, predicted
+        return {
+            key.removeprefix("test_"): number for key, number in metrics("test", total).items()
+        }, predicted

@@ -54,7 +54,9 @@ def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
         ValueError: unknown name or figure, or an override that is negative, not finite or not in order.
     """
     if name not in hardware_names():
-        raise ValueError(f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {name!r}.")
+        raise ValueError(
+            f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {name!r}."
+        )
     figures = _read(f"hardware/{name}.toml")
     for key, value in overrides.items():
         if key not in figures:
@@ -64,7 +66,9 @@ def hardware(name: str = "integrated", **overrides: Any) -> dict[str, Figure]:
         three = np.broadcast_to(np.asarray(value, float), 3) if np.shape(value) in ((), (3,)) else (0, 1, 0)
         middle, low, high = (float(one) for one in three)
         if not low <= middle <= high:
-            raise ValueError(f"`{key}` must be one number or (value, low, high) in that order, got {value!r}.")
+            raise ValueError(
+                f"`{key}` must be one number or (value, low, high) in that order, got {value!r}."
+            )
         figures[key] = Figure(middle, low, high, figures[key].unit, "set by the caller")
     return figures
 

@@ -85,7 +85,9 @@ class _Mark(Effect):
             if self.written:
                 # A device asks what its modulator is known to show, too; only what it shows is light.
                 return value
-            raise ValueError("`call` must pass a key to every exposure, such as the one that it is called with.")
+            raise ValueError(
+                "`call` must pass a key to every exposure, such as the one that it is called with."
+            )
         numbers = 2 if jnp.iscomplexobj(value) and not self.phases else 1
         share = value.shape[-2] * value.shape[-1] * (value.shape[-3] if self.together else 1)
         return _mark_p.bind(value, written=self.written, numbers=numbers, share=share)
@@ -104,10 +106,14 @@ def _marked(device: Any) -> Any:
     """The device with marks at the outer ends of its chains."""
     chains = [name for name in MODULATORS + DETECTORS if getattr(device, name, None) is not None]
     if isinstance(device, External):
-        raise ValueError("`device` is hardware in the loop, whose exposures nobody sees; count those of its `twin`.")
+        raise ValueError(
+            "`device` is hardware in the loop, whose exposures nobody sees; count those of its `twin`."
+        )
     if isinstance(device, type) or not any(name in DETECTORS for name in chains):
         told = repr(device) if isinstance(device, str | type) or device is None else type(device).__name__
-        raise ValueError(f"`device` must be a device with a modulator and a camera, such as `optics.presets.load(name)`; got {told}.")
+        raise ValueError(
+            f"`device` must be a device with a modulator and a camera, such as `optics.presets.load(name)`; got {told}."
+        )
     joint = "detector" in chains
     for name in chains:
         chain = getattr(device, name)
@@ -117,8 +123,17 @@ def _marked(device: Any) -> Any:
             chain = (_Mark(True, phases), *chain)
         else:
             # The camera of a joint transform correlator sees one power spectrum.
-            chain = (*chain, _Mark(False, together=getattr(device.measurement, "simultaneous", False) and not (joint and name == "camera")))
-        device = eqx.tree_at(lambda d, name=name: getattr(d, name), device, chain, is_leaf=lambda leaf: leaf is None)
+            chain = (
+                *chain,
+                _Mark(
+                    False,
+                    together=getattr(device.measurement, "simultaneous", False)
+                    and not (joint and name == "camera"),
+                ),
+            )
+        device = eqx.tree_at(
+            lambda d, name=name: getattr(d, name), device, chain, is_leaf=lambda leaf: leaf is None
+        )
     return device
 
 
@@ -127,12 +142,18 @@ def _sum(program: Any) -> Counts:
     for equation in program.eqns:
         if equation.primitive is _mark_p:
             size, how = equation.invars[0].aval.size, equation.params
-            total += Counts(0, size * how["numbers"], 0) if how["written"] else Counts(size // how["share"], 0, size)
+            total += (
+                Counts(0, size * how["numbers"], 0)
+                if how["written"]
+                else Counts(size // how["share"], 0, size)
+            )
             continue
         inner = sum((_sum(part) for part in _programs(equation.params)), Counts(0, 0, 0))
         name = equation.primitive.name
         if name in ("while", "cond") and inner != Counts(0, 0, 0):
-            raise ValueError(f"`call` must make the same exposures whatever the values are, but has a device inside of a `jax.lax` {name}.")
+            raise ValueError(
+                f"`call` must make the same exposures whatever the values are, but has a device inside of a `jax.lax` {name}."
+            )
         total += inner * _times(name, equation.params)
     return total
 

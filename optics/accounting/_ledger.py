@@ -43,13 +43,27 @@ class Ledger:
     @property
     def conversion(self) -> float:
         """The share of the energy that goes into converters, modulators and receivers."""
-        return sum(self.terms[name][0] for name in ("DACs", "modulators", "ADCs", "receivers")) / self.joules if self.joules else 0.0
+        return (
+            sum(self.terms[name][0] for name in ("DACs", "modulators", "ADCs", "receivers")) / self.joules
+            if self.joules
+            else 0.0
+        )
 
     def __str__(self) -> str:
-        lines = [f"{self.frames:,} exposures in {self.seconds:.3g} s, {self.dac:,} numbers written and {self.adc:,} read"]
+        lines = [
+            f"{self.frames:,} exposures in {self.seconds:.3g} s, {self.dac:,} numbers written and {self.adc:,} read"
+        ]
         lines += [f"{self.bits:.1f} effective bits"] if self.bits is not None else []
-        lines += [f"{self.joules:.3g} J ({self.low:.2g} to {self.high:.2g}), of which conversion {100 * self.conversion:.0f} %"]
-        return "\n".join(lines + [f"    {name} {value:.2g} J ({low:.2g} to {high:.2g})" for name, (value, low, high) in self.terms.items()])
+        lines += [
+            f"{self.joules:.3g} J ({self.low:.2g} to {self.high:.2g}), of which conversion {100 * self.conversion:.0f} %"
+        ]
+        return "\n".join(
+            lines
+            + [
+                f"    {name} {value:.2g} J ({low:.2g} to {high:.2g})"
+                for name, (value, low, high) in self.terms.items()
+            ]
+        )
 
 
 def ledger(device: Any, x_shape: Sequence[int], w_shape: Sequence[int], costs: Any = None) -> Ledger:
@@ -74,7 +88,10 @@ def ledger(device: Any, x_shape: Sequence[int], w_shape: Sequence[int], costs: A
             f"`costs` must be given for a device with a camera: `optics.accounting.hardware(name)`, name one of {', '.join(hardware_names())}."
         )
     arrays = [jnp.zeros(tuple(shape)) for shape in (x_shape, w_shape)]
-    found = price(count(lambda device, key: convolve(*arrays, device, key), device), "integrated" if costs is None else costs)
+    found = price(
+        count(lambda device, key: convolve(*arrays, device, key), device),
+        "integrated" if costs is None else costs,
+    )
     return dataclasses.replace(found, bits=_bits(device))
 
 
@@ -98,7 +115,9 @@ def price(counts: Counts, costs: Any) -> Ledger:
     costs = hardware(costs) if isinstance(costs, str) else costs
     missing = [name for name in hardware() if not isinstance(costs.get(name), Figure)]
     if missing:
-        raise ValueError(f"`costs` must have every figure of `optics.accounting.hardware()`; {', '.join(missing)} missing.")
+        raise ValueError(
+            f"`costs` must have every figure of `optics.accounting.hardware()`; {', '.join(missing)} missing."
+        )
 
     def terms(pick: Callable[[Figure], float], other: Callable[[Figure], float]) -> dict[str, float]:
         at = {name: pick(figure) for name, figure in costs.items()}
@@ -110,7 +129,10 @@ def price(counts: Counts, costs: Any) -> Ledger:
             "receivers": counts.adc * at["receiver_energy"],
             "memory": (counts.dac + counts.adc) * at["memory_energy"],
             # An efficient laser is cheap.
-            "laser": (exposing * at["laser_power"] + counts.adc * at["exposure_time"] * at["oscillator_power"]) / other(costs["wall_plug"]),
+            "laser": (
+                exposing * at["laser_power"] + counts.adc * at["exposure_time"] * at["oscillator_power"]
+            )
+            / other(costs["wall_plug"]),
             "standing power": exposing * at["static_power"],
         }
 

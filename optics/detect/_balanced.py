@@ -47,7 +47,9 @@ class Balanced(eqx.Module):
 
     def field(self, frames: Float[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
         """The field from the frames, complex when there are four."""
-        difference = (frames[..., ::2, :, :] - frames[..., 1::2, :, :]) * ((1 + self.reference) ** 2 / (4 * self.reference))
+        difference = (frames[..., ::2, :, :] - frames[..., 1::2, :, :]) * (
+            (1 + self.reference) ** 2 / (4 * self.reference)
+        )
         if difference.shape[-3] == 1:
             return difference[..., 0, :, :]
         return jax.lax.complex(difference[..., 0, :, :], difference[..., 1, :, :])

@@ -35,7 +35,9 @@ class Intensity(eqx.Module):
 
     def __init__(self, retrieve: Any):
         if isinstance(retrieve, type) or not callable(retrieve):
-            raise ValueError(f"`retrieve` must map amplitudes to a field, as `lambda amplitude: amplitude` does, got {retrieve!r}.")
+            raise ValueError(
+                f"`retrieve` must map amplitudes to a field, as `lambda amplitude: amplitude` does, got {retrieve!r}."
+            )
         self.retrieve = retrieve if isinstance(retrieve, eqx.Module) else _Constant(retrieve)
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 rows cols"]:

@@ -33,7 +33,9 @@ def root(squared: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.where(lit, jnp.sqrt(jnp.where(lit, squared, 1)), 0)
 
 
-def from_quadratures(frames: Float[Array, "*lead 2 rows cols"], reference: Float[Array, ""]) -> Complex[Array, "*lead rows cols"]:
+def from_quadratures(
+    frames: Float[Array, "*lead 2 rows cols"], reference: Float[Array, ""]
+) -> Complex[Array, "*lead rows cols"]:
     """The field z = x + iy from its intensities with a known reference in phase and in quadrature.
 
         A = (1 + r)² I₁ − r² = |z|² + 2 r x,   B = (1 + r)² I₂ − r² = |z|² + 2 r y

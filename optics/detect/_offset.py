@@ -50,7 +50,9 @@ class Offset(eqx.Module):
         if not jnp.iscomplexobj(field):
             return intensity(field, self.offset, jnp.ones(1))
         if self.only_real:
-            raise ValueError("`offset` must be at least √2 ≈ 1.41421 for complex fields, got less: two fields would give the same frames.")
+            raise ValueError(
+                "`offset` must be at least √2 ≈ 1.41421 for complex fields, got less: two fields would give the same frames."
+            )
         return intensity(field, self.offset, jnp.asarray([1, 1j]))
 
     def field(self, frames: Float[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:

@@ -54,7 +54,9 @@ class PhaseShifting(eqx.Module):
         if phases is not None:
             phases = _told_apart(phases)
             if steps is not None and steps != phases.size:
-                raise ValueError(f"`steps` must be the number of `phases`, {phases.size}, or be left out, got {steps!r}.")
+                raise ValueError(
+                    f"`steps` must be the number of `phases`, {phases.size}, or be left out, got {steps!r}."
+                )
             steps = phases.size
         steps = 4 if steps is None else steps
         check_whole("steps", steps, 2)
@@ -98,12 +100,18 @@ def _told_apart(phases: Any) -> Array:
     check_finite("phases", phases, "rad")
     array = as_leaf(phases)
     if array.ndim != 1 or array.size < 3:
-        raise ValueError(f"`phases` must be at least 3 in one row, got shape {array.shape}; two frames are `steps=2`.")
+        raise ValueError(
+            f"`phases` must be at least 3 in one row, got shape {array.shape}; two frames are `steps=2`."
+        )
     if is_concrete(phases):
         turns = np.exp(1j * np.asarray(phases, float))
         turns = turns - np.mean(turns)
-        weakest = np.linalg.svd(np.stack([turns.real, turns.imag]), compute_uv=False)[-1] / math.sqrt(len(turns))
+        weakest = np.linalg.svd(np.stack([turns.real, turns.imag]), compute_uv=False)[-1] / math.sqrt(
+            len(turns)
+        )
         # The noise of the frames enters the field 1 / weakest times.
         if weakest < 1e-3:
-            raise ValueError(f"`phases` must differ, three of them modulo 2π, to tell both quadratures; got {np.asarray(phases)} rad.")
+            raise ValueError(
+                f"`phases` must differ, three of them modulo 2π, to tell both quadratures; got {np.asarray(phases)} rad."
+            )
     return array

@@ -11,7 +11,15 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_range, check_shape
 from optics.detect import Coherent
-from optics.device._exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, reversed_about_axis
+from optics.device._exposure import (
+    check_camera,
+    check_gain,
+    check_measurement,
+    check_modulator,
+    exposed,
+    lit,
+    reversed_about_axis,
+)
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import dft
@@ -82,7 +90,9 @@ class Correlator(eqx.Module):
         check_modulator("filter", filter)
         check_camera("camera", camera, measurement)
         if not isinstance(encoder, Encoder):
-            raise ValueError(f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}.")
+            raise ValueError(
+                f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
+            )
         self.first, self.second = first, first if second is None else second
         self.measurement, self.encoder, self.encode_filter = measurement, encoder, encode_filter
         self.slm, self.filter, self.camera = tuple(slm), tuple(filter), tuple(camera)
@@ -91,14 +101,18 @@ class Correlator(eqx.Module):
     def __check_init__(self):
         check_range("headroom", self.headroom, 1.0, math.inf)
         if self.first.shape != self.second.shape:
-            raise ValueError(f"`first` and `second` must have the same pixels, got {self.first.shape} and {self.second.shape}.")
+            raise ValueError(
+                f"`first` and `second` must have the same pixels, got {self.first.shape} and {self.second.shape}."
+            )
         if getattr(self.second, "subpixels", 1) != 1:
             raise ValueError(
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only `first` may divide them."
             )
         for name in ("pre", "post"):
             check_gain(name, getattr(self, name), self.shape)
-        jax.eval_shape(lambda device: lit(device.encoder, device.slm, device.first, jnp.zeros(device.shape), None), self)
+        jax.eval_shape(
+            lambda device: lit(device.encoder, device.slm, device.first, jnp.zeros(device.shape), None), self
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,7 +120,10 @@ class Correlator(eqx.Module):
         return self.first.shape
 
     def convolve(
-        self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
         """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
         check_shape("x", x, self)
@@ -119,17 +136,26 @@ class Correlator(eqx.Module):
         passing, nominal = (apply(self.filter, drive, k)[..., None, :, :] for k in (on_filter, None))
         bound = self.second.peak * _norm(jax.lax.stop_gradient(nominal)) * _norm(known)
         reach = exposed(bound, self.headroom)
-        one = real and self.measurement.one_quadrature and self.encoder.in_phase and not jnp.iscomplexobj(self.post)
+        one = (
+            real
+            and self.measurement.one_quadrature
+            and self.encoder.in_phase
+            and not jnp.iscomplexobj(self.post)
+        )
         field = self.second(self.first(light) * passing, in_phase=one)
         frames = apply(self.camera, self.measurement.frames(field / reach), on_camera)
         found = reversed_about_axis(self.encoder.combine(self.measurement.field(frames) * reach))
         # The detector's gains belong to its own pixels, before the picture is turned.
-        found = found * (reversed_about_axis(jnp.broadcast_to(self.post, self.shape)) * scale * of_filter * of_gain)
+        found = found * (
+            reversed_about_axis(jnp.broadcast_to(self.post, self.shape)) * scale * of_filter * of_gain
+        )
         found = math.sqrt(math.prod(self.shape)) * found
         return found.real if real else found
 
 
-def phase_only(spectrum: Complex[Array, "*lead rows cols"]) -> tuple[Complex[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
+def phase_only(
+    spectrum: Complex[Array, "*lead rows cols"],
+) -> tuple[Complex[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
     """Encode a filter on a modulator of phase alone: its amplitudes are lost.
 
         drive = spectrum / |spectrum|   (1 where it is zero),   scale = 1

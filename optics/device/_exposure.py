@@ -17,8 +17,16 @@ MODULATORS, DETECTORS = ("slm", "multiplier", "filter"), ("camera", "detector")
 
 
 def lit(
-    encoder: Encoder, slm: tuple[Effect, ...], optics: Callable, a: Inexact[Array, "*lead rows cols"], key: Array | None
-) -> tuple[Inexact[Array, "*lead frames lightrows lightcols"], Float[Array, "*lead frames lightrows lightcols"], Float[Array, "*lead 1 1"]]:
+    encoder: Encoder,
+    slm: tuple[Effect, ...],
+    optics: Callable,
+    a: Inexact[Array, "*lead rows cols"],
+    key: Array | None,
+) -> tuple[
+    Inexact[Array, "*lead frames lightrows lightcols"],
+    Float[Array, "*lead frames lightrows lightcols"],
+    Float[Array, "*lead 1 1"],
+]:
     """Numbers as light: what leaves the modulator, the amplitude that it is known to be driven to, and the scale.
 
     Raises:
@@ -81,16 +89,22 @@ def check_gain(name: str, gain: Any, shape: tuple[int, int]) -> None:
     """Refuse a gain that is not finite, or neither a scalar nor a map of the optics."""
     check_finite(name, jnp.abs(gain))
     if gain.shape not in ((), shape):
-        raise ValueError(f"`{name}` must be a scalar or have the shape {shape} of the optics, got {gain.shape}.")
+        raise ValueError(
+            f"`{name}` must be a scalar or have the shape {shape} of the optics, got {gain.shape}."
+        )
 
 
-def _refuse_effects(name: str, chain: Any, signed: bool, why: str, never: type[Effect], why_never: str) -> None:
+def _refuse_effects(
+    name: str, chain: Any, signed: bool, why: str, never: type[Effect], why_never: str
+) -> None:
     """Refuse what is no effect, effects on intensities where values are signed or the other way round, and kinds out of place."""
     if not isinstance(chain, Sequence):
         raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {chain!r}.")
     for effect in chain:
         if not isinstance(effect, Effect):
-            raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it.")
+            raise ValueError(
+                f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it."
+            )
         if isinstance(effect, never):
             raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {why_never}.")
         if effect.signed not in (None, signed):

@@ -45,7 +45,9 @@ class External(eqx.Module):
 
     def __init__(self, forward: Any, twin: Any):
         if isinstance(forward, type) or not callable(forward):
-            raise ValueError(f"`forward` must be a function of drive and reach that returns frames, got {forward!r}.")
+            raise ValueError(
+                f"`forward` must be a function of drive and reach that returns frames, got {forward!r}."
+            )
         if not isinstance(twin, FourierProcessor) or twin.multiplier is not None:
             raise ValueError(f"`twin` must be a `FourierProcessor` with one modulator, got {twin!r}.")
         self.forward, self.twin = forward, twin
@@ -66,14 +68,19 @@ class External(eqx.Module):
         return self.twin.read(self._frames(drive, reach, shot), reach, scale, real)
 
     def convolve(
-        self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
         """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
         check_shape("x", x, self)
         check_shape("w", w, self)
         return convolved(self.transform, x, w, key)
 
-    def _frames(self, drive: Array, reach: Array, shot: Array) -> Float[Array, "*lead frames shots camerarows cameracols"]:
+    def _frames(
+        self, drive: Array, reach: Array, shot: Array
+    ) -> Float[Array, "*lead frames shots camerarows cameracols"]:
         forward = self.forward
 
         def measured(drive: Any, reach: Any, shot: Any, like: Any) -> np.ndarray:
@@ -86,7 +93,9 @@ class External(eqx.Module):
                     f"`forward` must return frames in units of full scale, got {frames.dtype}; divide counts by the camera's largest."
                 )
             if not np.all(np.isfinite(frames)):
-                raise ValueError("`forward` returned frames that are not finite; look at the camera's file or its gain.")
+                raise ValueError(
+                    "`forward` returned frames that are not finite; look at the camera's file or its gain."
+                )
             return frames.astype(like.dtype)
 
         @jax.custom_jvp
@@ -99,7 +108,9 @@ class External(eqx.Module):
         def rule(primals, tangents):
             drive, reach, _, twin = primals
             value = seen(*primals)
-            slope = jax.jvp(lambda drive, twin: twin.frames(drive, reach), (drive, twin), (tangents[0], tangents[3]))[1]
+            slope = jax.jvp(
+                lambda drive, twin: twin.frames(drive, reach), (drive, twin), (tangents[0], tangents[3])
+            )[1]
             return value, slope
 
         return seen(drive, reach, shot, self.twin)

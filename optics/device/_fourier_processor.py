@@ -12,7 +12,15 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._check import as_leaf, check_positive, check_range, check_shape
 from optics._fusion import fusion_barrier
 from optics.detect import Coherent
-from optics.device._exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, modulated
+from optics.device._exposure import (
+    check_camera,
+    check_gain,
+    check_measurement,
+    check_modulator,
+    exposed,
+    lit,
+    modulated,
+)
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import Dense
@@ -83,7 +91,9 @@ class FourierProcessor(eqx.Module):
         check_modulator("slm", slm)
         check_camera("camera", camera, measurement)
         if not isinstance(encoder, Encoder):
-            raise ValueError(f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}.")
+            raise ValueError(
+                f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
+            )
         if multiplier is not None:
             check_modulator("multiplier", multiplier)
         self.optics, self.measurement, self.encoder = optics, measurement, encoder
@@ -101,11 +111,15 @@ class FourierProcessor(eqx.Module):
             gain = getattr(self, name)
             if isinstance(gain, Dense):
                 if gain.shape != self.shape:
-                    raise ValueError(f"`{name}` must have the shape {self.shape} of the optics, got {gain.shape}.")
+                    raise ValueError(
+                        f"`{name}` must have the shape {self.shape} of the optics, got {gain.shape}."
+                    )
                 continue
             check_gain(name, gain, self.shape)
         # Shapes alone: light that the optics does not take is refused here and not at the first call.
-        jax.eval_shape(lambda device: lit(device.encoder, device.slm, device.optics, jnp.zeros(device.shape), None), self)
+        jax.eval_shape(
+            lambda device: lit(device.encoder, device.slm, device.optics, jnp.zeros(device.shape), None), self
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -134,7 +148,11 @@ class FourierProcessor(eqx.Module):
 
     def shown(
         self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[Inexact[Array, "*lead frames driverows drivecols"], Float[Array, "*lead frames 1 1"], Float[Array, "*lead 1 1"]]:
+    ) -> tuple[
+        Inexact[Array, "*lead frames driverows drivecols"],
+        Float[Array, "*lead frames 1 1"],
+        Float[Array, "*lead 1 1"],
+    ]:
         """What the electronics set for numbers: the drive of the modulator, the exposure and the scale of the numbers."""
         compensated = self.pre(a) if isinstance(self.pre, Dense) else a * self.pre
         drive, scale = self.encoder.encode(compensated)
@@ -151,7 +169,9 @@ class FourierProcessor(eqx.Module):
     ) -> Float[Array, "*out frames shots camerarows cameracols"]:
         """What the camera gives for a drive and an exposure, in units of full scale; `through` is what a second modulator shows."""
         on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
-        field = self.optics(modulated(self.encoder, self.slm, self.optics, drive, on_slm), in_phase=self._one_quadrature(real))
+        field = self.optics(
+            modulated(self.encoder, self.slm, self.optics, drive, on_slm), in_phase=self._one_quadrature(real)
+        )
         if through is not None:
             on_multiplier = None if key is None else jax.random.fold_in(on_slm, len(self.slm))
             field = field * apply(self.multiplier, through, on_multiplier)[..., None, :, :]
@@ -174,10 +194,19 @@ class FourierProcessor(eqx.Module):
         return found.real if real else found
 
     def _one_quadrature(self, real: bool) -> bool:
-        return real and self.measurement.one_quadrature and self.encoder.in_phase and not jnp.iscomplexobj(self.post)
+        return (
+            real
+            and self.measurement.one_quadrature
+            and self.encoder.in_phase
+            and not jnp.iscomplexobj(self.post)
+        )
 
     def _exposures(
-        self, a: Inexact[Array, "*lead rows cols"], spectrum: Complex[Array, "*slead rows cols"] | None, key: Array | None, real: bool
+        self,
+        a: Inexact[Array, "*lead rows cols"],
+        spectrum: Complex[Array, "*slead rows cols"] | None,
+        key: Array | None,
+        real: bool,
     ) -> Inexact[Array, "*out rows cols"]:
         """The transform, seen through a second modulator that shows `spectrum`, where one is given."""
         check_shape("a", a, self)
@@ -189,7 +218,10 @@ class FourierProcessor(eqx.Module):
         return self.read(self.frames(drive, reach, key, real, through), reach, scale, real, through)
 
     def convolve(
-        self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
         """Circular convolution around pixel n//2 of both: two forward transforms, a product, and one back.
 
@@ -204,7 +236,9 @@ class FourierProcessor(eqx.Module):
         """
         if self.multiplier is None:
             return convolved(self.transform, x, w, key)
-        return convolved(self.transform, x, w, key, lambda x, spectrum, key: self._exposures(x, spectrum, key, False))
+        return convolved(
+            self.transform, x, w, key, lambda x, spectrum, key: self._exposures(x, spectrum, key, False)
+        )
 
 
 def convolved(

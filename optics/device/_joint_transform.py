@@ -12,7 +12,15 @@ from jaxtyping import Array, Inexact
 
 from optics._check import as_leaf, check_range, check_shape
 from optics.detect import Coherent, Intensity
-from optics.device._exposure import check_camera, check_gain, check_measurement, check_modulator, exposed, lit, reversed_about_axis
+from optics.device._exposure import (
+    check_camera,
+    check_gain,
+    check_measurement,
+    check_modulator,
+    exposed,
+    lit,
+    reversed_about_axis,
+)
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, complex_amplitude
 from optics.transfer import pixel_shape
@@ -92,7 +100,10 @@ class JointTransform(eqx.Module):
             check_gain(name, getattr(self, name), optics.shape)
 
     def convolve(
-        self, x: Inexact[Array, "*xlead rows cols"], w: Inexact[Array, "*wlead rows cols"], key: Array | None = None
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
         """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
         check_shape("x", x, self)
@@ -116,7 +127,9 @@ class JointTransform(eqx.Module):
         found = self.measurement.field(frames)[..., 0, :, :] * self.post
         return (found.real if real else found), reach
 
-    def _frames(self, a: Array, measurement: Any, camera: tuple[Effect, ...], key: Array | None, real: bool) -> tuple[Array, Array]:
+    def _frames(
+        self, a: Array, measurement: Any, camera: tuple[Effect, ...], key: Array | None, real: bool
+    ) -> tuple[Array, Array]:
         on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
         light, known, scale = lit(ComplexAmplitude(), self.slm, self.optics, a * self.pre, on_slm)
         reach = exposed(self.optics.peak * jnp.sum(known, axis=(-2, -1), keepdims=True), self.headroom)
@@ -131,7 +144,9 @@ class JointTransform(eqx.Module):
         left = plane[1] // 2 - (2 * cols - 1) // 2 - cols // 2
         joint = jnp.zeros((*lead, *plane), jnp.result_type(x, w))
         for a, start in ((x, left), (w, left + 2 * cols - 1)):
-            joint = joint.at[..., top : top + rows, start : start + cols].set(jnp.broadcast_to(a, (*lead, rows, cols)))
+            joint = joint.at[..., top : top + rows, start : start + cols].set(
+                jnp.broadcast_to(a, (*lead, rows, cols))
+            )
         return joint
 
     def _read(self, out: Array) -> Array:
@@ -142,5 +157,11 @@ class JointTransform(eqx.Module):
         col = np.arange(-cols + 1, cols)
         at_row, at_col = (plane[0] // 2 - row) % plane[0], (plane[1] // 2 - col - (2 * cols - 1)) % plane[1]
         linear = out[..., at_row, :][..., at_col]
-        folded = jnp.zeros((*out.shape[:-2], rows, linear.shape[-1]), out.dtype).at[..., (row + rows // 2) % rows, :].add(linear)
-        return jnp.zeros((*out.shape[:-2], rows, cols), out.dtype).at[..., (col + cols // 2) % cols].add(folded)
+        folded = (
+            jnp.zeros((*out.shape[:-2], rows, linear.shape[-1]), out.dtype)
+            .at[..., (row + rows // 2) % rows, :]
+            .add(linear)
+        )
+        return (
+            jnp.zeros((*out.shape[:-2], rows, cols), out.dtype).at[..., (col + cols // 2) % cols].add(folded)
+        )

@@ -126,7 +126,9 @@ def photons(power: Any, exposure: Any, wavelength: Any) -> Array:
     return jnp.asarray(power) * exposure * (wavelength * (1 / (PLANCK * LIGHT_SPEED)))
 
 
-def dark_current_at(temperature: Any, reference: Any, reference_temperature: Any, doubling: Any = 8.0) -> Array:
+def dark_current_at(
+    temperature: Any, reference: Any, reference_temperature: Any, doubling: Any = 8.0
+) -> Array:
     """Dark current at another temperature: μ_I(T) = μ_I(T₀) · 2^((T − T₀)/T_d).
 
     Arguments:

@@ -9,7 +9,9 @@ from optics.effects._effect import Effect
 from optics.effects._noise import Noise
 
 
-def apply(effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
+def apply(
+    effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None
+) -> Inexact[Array, "*any"]:
     """Pass `value` through the effects in order, each with its own key, so that what follows an effect leaves its draw alone.
 
     Gaussian noise and the additive noise right behind it share one draw, scaled to the sum of their variances.

@@ -68,7 +68,9 @@ class Crosstalk(Modulation):
         shares = -jnp.diff(self.kernel.below(middle[:, None] - edges), axis=-1)
         return (shares / jnp.sum(shares, axis=-1, keepdims=True)).astype(dtype)
 
-    def __call__(self, value: Inexact[Array, "*lead rows cols"], key: Array | None) -> Complex[Array, "*lead newrows newcols"]:
+    def __call__(
+        self, value: Inexact[Array, "*lead rows cols"], key: Array | None
+    ) -> Complex[Array, "*lead newrows newcols"]:
         value = light(value)
         phi = phase(value)
         drive = wrap(phi)

@@ -75,7 +75,9 @@ class Exponential(eqx.Module):
         check_range("power", power, 0.5, 8.0)
         for name, value in (("reach", reach), ("power", power)):
             if np.shape(value) not in ((), (2,)):
-                raise ValueError(f"`{name}` must be one number or a pair (before, after), got shape {np.shape(value)}.")
+                raise ValueError(
+                    f"`{name}` must be one number or a pair (before, after), got shape {np.shape(value)}."
+                )
         self.reach, self.power = reach, power
 
     def below(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:

@@ -44,7 +44,9 @@ class Drift(Modulation):
 
     def __init__(self, phase: Any, duration: Any, time: Any = 0.0, fading: Any = 0.0):
         if np.ndim(phase) != 3 or np.shape(phase)[0] < 2:
-            raise ValueError(f"`phase` must have the shape (moments, rows, columns) with at least 2 moments, got {np.shape(phase)}.")
+            raise ValueError(
+                f"`phase` must have the shape (moments, rows, columns) with at least 2 moments, got {np.shape(phase)}."
+            )
         check_finite("phase", phase, "rad")
         check_positive("duration", duration, "s")
         check_finite("fading", fading, "1/s")
@@ -58,11 +60,18 @@ class Drift(Modulation):
         before = jnp.minimum(jax.lax.stop_gradient(place).astype(int), last - 1)
         part = place - before
         phi = (1 - part) * self.phase[before] + part * self.phase[before + 1]
-        return value * ((1 + self.fading * self.time) * phasor(phi.astype(value.real.dtype))).astype(value.dtype)
+        return value * ((1 + self.fading * self.time) * phasor(phi.astype(value.real.dtype))).astype(
+            value.dtype
+        )
 
 
 def draw_drift(
-    key: Array, shape: tuple[int, int], diffusion: Any, duration: Any, moments: int = 257, relaxation: Any = math.inf
+    key: Array,
+    shape: tuple[int, int],
+    diffusion: Any,
+    duration: Any,
+    moments: int = 257,
+    relaxation: Any = math.inf,
 ) -> Float[Array, "moments rows cols"]:
     """The history of one unit's phases, the `phase` of `Drift`: a random walk, or one that a control loop pulls back.
 

@@ -52,7 +52,12 @@ class Flicker(Modulation):
         check_range("cycles", cycles, 0.0, math.inf)
         if proportional and not common:
             raise ValueError("`proportional` ripple must be common, got `common=False`; set `common=True`.")
-        self.sigma, self.cycles, self.common, self.proportional = sigma, cycles, bool(common), bool(proportional)
+        self.sigma, self.cycles, self.common, self.proportional = (
+            sigma,
+            cycles,
+            bool(common),
+            bool(proportional),
+        )
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Complex[Array, "*any"]:
         value = light(value)
@@ -79,7 +84,9 @@ class Flicker(Modulation):
 
 def _bessel(k: int, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """J_k(x) for |x| ≤ √2 by its power series, good to 1e-12 (Abramowitz and Stegun, 9.1.10)."""
-    return (x / 2) ** k * sum((-(x**2) / 4) ** m * (1 / (math.factorial(m) * math.factorial(m + k))) for m in range(8))
+    return (x / 2) ** k * sum(
+        (-(x**2) / 4) ** m * (1 / (math.factorial(m) * math.factorial(m + k))) for m in range(8)
+    )
 
 
 def _exposures(value: Array) -> tuple[int, ...]:
@@ -124,7 +131,9 @@ class LaserNoise(Modulation):
         else:
             noisy = spread > 0
             deviation = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, spread, 1)), 0)
-            amplitude = jnp.exp(deviation / 2 * jax.random.normal(of_power, _exposures(value), dtype) - spread / 4)
+            amplitude = jnp.exp(
+                deviation / 2 * jax.random.normal(of_power, _exposures(value), dtype) - spread / 4
+            )
         value = value * amplitude.astype(dtype)
         if self.pointing is None:
             return value

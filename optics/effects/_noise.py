@@ -89,7 +89,11 @@ class Shot(Noise):
         of_counts, of_more = jax.random.split(key)
         counts = jax.random.poisson(of_counts, jnp.minimum(mean, LARGEST_POISSON_MEAN)).astype(mean.dtype)
         shot = jax.lax.stop_gradient((counts - mean) / self.photons)
-        exact = value + shot + _root(jnp.asarray(more, value.dtype)) * jax.random.normal(of_more, value.shape, value.dtype)
+        exact = (
+            value
+            + shot
+            + _root(jnp.asarray(more, value.dtype)) * jax.random.normal(of_more, value.shape, value.dtype)
+        )
         return jnp.where(mean > LARGEST_POISSON_MEAN, gaussian, exact)
 
 

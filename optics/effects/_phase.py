@@ -110,7 +110,9 @@ class PhaseLUT(Modulation):
     def __init__(self, table: Any = None, a2: Any = 0.0, a3: Any = 0.0, stretch: Any = 0.0, gain: Any = 1.0):
         if table is not None:
             if np.ndim(table) != 1 or np.size(table) < 2:
-                raise ValueError(f"`table` must be a line of at least 2 phases in rad, got shape {np.shape(table)}.")
+                raise ValueError(
+                    f"`table` must be a line of at least 2 phases in rad, got shape {np.shape(table)}."
+                )
             check_finite("table", table, "rad")
             if is_concrete(table) and np.any(np.diff(np.asarray(table, float)) < 0):
                 place = int(np.argmax(np.diff(np.asarray(table, float)) < 0))

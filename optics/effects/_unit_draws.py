@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 from optics._check import check_positive, check_range, is_concrete
 
 
-def draw_prnu(key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0) -> Float[Array, "rows cols"]:
+def draw_prnu(
+    key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0
+) -> Float[Array, "rows cols"]:
     """Photo response of each pixel, the argument of `Gain` or of `camera(prnu=...)`.
 
         1 + pixel pattern + row pattern + column pattern, each Normal and no lower than 0 together
@@ -32,7 +34,13 @@ def draw_prnu(key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, co
 
 
 def draw_dsnu(
-    key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0, hot: Any = 0.0, heat: Any = 1.0
+    key: Array,
+    shape: tuple[int, int],
+    sigma: Any,
+    row: Any = 0.0,
+    column: Any = 0.0,
+    hot: Any = 0.0,
+    heat: Any = 1.0,
 ) -> Float[Array, "rows cols"]:
     """Dark pattern of each pixel, the argument of `Bias` or of `camera(dsnu=...)`, in the unit of `sigma`.
 
@@ -57,7 +65,9 @@ def draw_dsnu(
     check_range("heat", heat, 0.0, jnp.inf)
     of_pattern, of_place, of_heat = jax.random.split(key, 3)
     pattern = _pattern(of_pattern, shape, sigma, row, column)
-    return pattern + heat * jnp.where(jax.random.uniform(of_place, shape) < hot, jax.random.exponential(of_heat, shape), 0)
+    return pattern + heat * jnp.where(
+        jax.random.uniform(of_place, shape) < hot, jax.random.exponential(of_heat, shape), 0
+    )
 
 
 def draw_stuck(key: Array, shape: tuple[int, int], share: Any) -> Float[Array, "rows cols"]:
@@ -100,14 +110,18 @@ def draw_read_noise(key: Array, shape: tuple[int, int], median: Any, rms: Any) -
     check_positive("median", median, "electrons")
     check_positive("rms", rms, "electrons")
     if is_concrete(rms) and is_concrete(median) and np.any(np.asarray(rms) < np.asarray(median)):
-        raise ValueError(f"`rms` must be at least `median`, got {rms} and {median} electrons; a long tail raises the rms.")
+        raise ValueError(
+            f"`rms` must be at least `median`, got {rms} and {median} electrons; a long tail raises the rms."
+        )
     log_ratio = jnp.log(jnp.asarray(rms / median))
     wide = log_ratio > 0
     spread = jnp.where(wide, jnp.sqrt(jnp.where(wide, log_ratio, 1)), 0)
     return median * jnp.exp(spread * jax.random.normal(key, shape))
 
 
-def draw_residue(key: Array, rms: Any, shape: tuple[int, ...] = ()) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+def draw_residue(
+    key: Array, rms: Any, shape: tuple[int, ...] = ()
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Residue of a phase table, `a2` and `a3` of `PhaseLUT`, of root-mean-square `rms` over units and drives.
 
     Arguments:
@@ -126,7 +140,9 @@ def draw_residue(key: Array, rms: Any, shape: tuple[int, ...] = ()) -> tuple[Flo
     return a2, a3
 
 
-def _pattern(key: Array, shape: tuple[int, int], sigma: Any, row: Any, column: Any) -> Float[Array, "rows cols"]:
+def _pattern(
+    key: Array, shape: tuple[int, int], sigma: Any, row: Any, column: Any
+) -> Float[Array, "rows cols"]:
     """Sum of a pixel, a row and a column pattern of the given standard deviations."""
     rows, cols = shape
     parts = (("sigma", sigma, (rows, cols)), ("row", row, (rows, 1)), ("column", column, (1, cols)))

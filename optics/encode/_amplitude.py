@@ -39,7 +39,9 @@ class Amplitude(Encoder):
     def in_phase(self) -> bool:
         return self.frames <= 2
 
-    def encode(self, a: Inexact[Array, "*lead rows cols"]) -> tuple[Float[Array, "*lead frames rows cols"], Float[Array, "*lead 1 1"]]:
+    def encode(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Float[Array, "*lead frames rows cols"], Float[Array, "*lead 1 1"]]:
         """Drives (..., frames, rows, columns) in [0, 1] and scale (..., 1, 1)."""
         if self.frames <= 2 and jnp.iscomplexobj(a):
             raise ValueError(

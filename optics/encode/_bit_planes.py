@@ -11,7 +11,9 @@ from optics.encode._amplitude import Amplitude
 from optics.encode._encoder import Encoder
 
 
-def bit_planes(a: Float[Array, "*lead rows cols"], bits: int) -> tuple[Float[Array, "*lead bits rows cols"], Float[Array, " bits"]]:
+def bit_planes(
+    a: Float[Array, "*lead rows cols"], bits: int
+) -> tuple[Float[Array, "*lead bits rows cols"], Float[Array, " bits"]]:
     """The binary frames of a grey image, and the weights with which their *fields* add.
 
         round(a (2^b − 1)) / (2^b − 1) = Σ_j weight_j plane_j,   weight_j = 2^j / (2^b − 1),   plane_j ∈ {0, 1}
@@ -74,7 +76,9 @@ class BitPlanes(Encoder):
     def in_phase(self) -> bool:
         return self.parts <= 2
 
-    def encode(self, a: Inexact[Array, "*lead rows cols"]) -> tuple[Float[Array, "*lead frames rows cols"], Float[Array, "*lead 1 1"]]:
+    def encode(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Float[Array, "*lead frames rows cols"], Float[Array, "*lead 1 1"]]:
         """Frames of zeros and ones, (..., parts · bits, rows, columns), and scale (..., 1, 1)."""
         parts, scale = Amplitude(self.parts).encode(a)
         planes, _ = bit_planes(parts, self.bits)

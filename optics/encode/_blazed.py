@@ -47,7 +47,9 @@ class Blazed(Encoder):
     def __init__(self, period: int = 4, frames: int = 1):
         check_whole("period", period, 3)
         if frames not in (1, period):
-            raise ValueError(f"`frames` must be 1, or {period} to move the grating through its period, got {frames!r}.")
+            raise ValueError(
+                f"`frames` must be 1, or {period} to move the grating through its period, got {frames!r}."
+            )
         self.period, self.frames = int(period), int(frames)
 
     @property
@@ -64,7 +66,10 @@ class Blazed(Encoder):
         ramp = TURN * jnp.asarray(_places(self.period), phi.dtype)[None, :]
         carrier = blocks(phi, jnp.ones_like(ramp)) + blocks(jnp.ones_like(phi), ramp)
         at_zero = blocks(rest, phasor(ramp))
-        drives = [phasor(carrier - blocks(detuning, jnp.roll(ramp, shift))) + at_zero for shift in range(self.frames)]
+        drives = [
+            phasor(carrier - blocks(detuning, jnp.roll(ramp, shift))) + at_zero
+            for shift in range(self.frames)
+        ]
         return jnp.stack(drives, axis=-3), scale
 
     def combine(self, fields: Inexact[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:

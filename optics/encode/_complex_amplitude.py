@@ -33,7 +33,9 @@ def complex_amplitude(
 class ComplexAmplitude(Encoder):
     """`complex_amplitude` as an encoder: one exposure, a pixel a number."""
 
-    def encode(self, a: Inexact[Array, "*lead rows cols"]) -> tuple[Inexact[Array, "*lead 1 rows cols"], Float[Array, "*lead 1 1"]]:
+    def encode(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Inexact[Array, "*lead 1 rows cols"], Float[Array, "*lead 1 1"]]:
         """Drive (..., 1, rows, columns) and scale (..., 1, 1)."""
         drive, scale = complex_amplitude(a)
         return drive[..., None, :, :], scale

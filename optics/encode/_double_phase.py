@@ -75,7 +75,9 @@ class DoublePhase(Encoder):
         return jnp.mean(fields, axis=-3)
 
 
-def polar(value: Complex[Array, "*any"]) -> tuple[Float[Array, "*any"], Float[Array, "*any"], Complex[Array, "*any"]]:
+def polar(
+    value: Complex[Array, "*any"],
+) -> tuple[Float[Array, "*any"], Float[Array, "*any"], Complex[Array, "*any"]]:
     """Amplitude, phase (rad), and a zero that carries the slope of the numbers that are zero.
 
     The slope of amplitude and phase is that of the number except at 0, where they have none although what is encoded

@@ -46,7 +46,10 @@ class Encoder(eqx.Module):
         return fields[..., 0, :, :]
 
     def seen(
-        self, light: Inexact[Array, "*lead lightrows lightcols"], shape: tuple[int, int], resolve: bool = False
+        self,
+        light: Inexact[Array, "*lead lightrows lightcols"],
+        shape: tuple[int, int],
+        resolve: bool = False,
     ) -> Inexact[Array, "*lead seenrows seencols"]:
         """The light relative to the order that the optics is centred on, a pixel a number.
 
@@ -65,7 +68,9 @@ class Encoder(eqx.Module):
         """
         if any(have % want for have, want in zip(light.shape[-2:], shape, strict=True)):
             have, want = ("×".join(map(str, pair)) for pair in (light.shape[-2:], shape))
-            raise ValueError(f"`light` has planes of {have}, which is no whole multiple of the {want} numbers; encode the numbers first.")
+            raise ValueError(
+                f"`light` has planes of {have}, which is no whole multiple of the {want} numbers; encode the numbers first."
+            )
         blocks = tuple(have // want for have, want in zip(light.shape[-2:], shape, strict=True))
         if any(self.order):
             turns = [
@@ -85,7 +90,9 @@ def brightest(a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]
     return jnp.where(largest > 0, largest, 1)
 
 
-def blocks(value: Inexact[Array, "*lead rows cols"], pattern: Inexact[Array, "p q"]) -> Inexact[Array, "*lead driverows drivecols"]:
+def blocks(
+    value: Inexact[Array, "*lead rows cols"], pattern: Inexact[Array, "p q"]
+) -> Inexact[Array, "*lead driverows drivecols"]:
     """Each number times the pattern, as a block of pixels: the Kronecker product of the last two axes."""
     (rows, cols), (p, q) = value.shape[-2:], pattern.shape
     product = value[..., :, None, :, None] * pattern[:, None, :]

@@ -46,7 +46,9 @@ class Superpixel(Encoder):
     def order(self) -> tuple[float, float]:
         return 1 / self.size, 1.0
 
-    def encode(self, a: Inexact[Array, "*lead rows cols"]) -> tuple[Float[Array, "*lead 1 driverows drivecols"], Float[Array, "*lead 1 1"]]:
+    def encode(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Float[Array, "*lead 1 driverows drivecols"], Float[Array, "*lead 1 1"]]:
         """Frame of zeros and ones, (..., 1, rows·size, columns·size), and scale (..., 1, 1)."""
         scale = brightest(a)
         value = light(a / scale)

@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_shape, check_whole
+from optics._check import as_plane, check_convolve, check_shape, check_whole
+from optics._numerics import zero_where_dark
 from optics.convolution import check_device, convolve, transform
 from optics.mapping._boundary import check
-from optics.mapping._chunks import function, unlit
 from optics.mapping._plan import Plan
 
 
-def bit_slices(a: Any, bits: int, slices: int) -> tuple[Inexact[Array, "slices *lead rows cols"], Inexact[Array, "slices *lead 1 1"]]:
+def bit_slices(
+    a: Any, bits: int, slices: int
+) -> tuple[Inexact[Array, "slices *lead rows cols"], Inexact[Array, "slices *lead 1 1"]]:
     """Planes of whole numbers that a converter of few bits shows exactly, and the weights with which they add up to `a`.
 
         a ≈ Σ_j weight_j slice_j,   slice_j = round(r_j / weight_j),   r_0 = a,   r_{j+1} = r_j − weight_j slice_j
@@ -69,7 +71,14 @@ def _whole(number: Inexact[Array, "*any"], largest: int) -> Inexact[Array, "*any
 
 
 def convolve_sliced(
-    x: Any, w: Any, device: Any = None, key: Array | None = None, *, bits: int, slices: int = 2, convolve: Any = convolve
+    x: Any,
+    w: Any,
+    device: Any = None,
+    key: Array | None = None,
+    *,
+    bits: int,
+    slices: int = 2,
+    convolve: Any = convolve,
 ) -> Inexact[Array, "*lead rows cols"]:
     """Circular convolution with every number shown to the device in slices of few bits.
 
@@ -97,7 +106,7 @@ def convolve_sliced(
     x, w = as_plane("x", x), as_plane("w", w)
     check_whole("bits", bits, 2, 16)
     check_whole("slices", slices, 1)
-    function(convolve)
+    check_convolve(convolve)
     check(x.shape, w.shape, "circular")
     if device is None:
         return convolve(x, w, None, None)
@@ -109,13 +118,13 @@ def convolve_sliced(
     if not hasattr(device, "transform"):
         (of_x, x_weight), (of_w, w_weight) = bit_slices(x, bits, slices), bit_slices(w, bits, slices)
         of_x, x_weight = of_x[:, None], x_weight[:, None]
-        y = unlit(convolve(of_x, of_w, device, key), of_x, of_w)
+        y = zero_where_dark(convolve(of_x, of_w, device, key), of_x, of_w)
         return jnp.sum(x_weight * w_weight * y, axis=(0, 1))
     keys = (None,) * 3 if key is None else jax.random.split(key, 3)
 
     def sliced(a, key):
         found, weights = bit_slices(a, bits, slices)
-        return jnp.sum(weights * unlit(transform(found, device, key), found), axis=0)
+        return jnp.sum(weights * zero_where_dark(transform(found, device, key), found), axis=0)
 
     # Unitary transforms, and the way back as a way forward: F⁻¹ P = conj(F conj P).
     product = math.sqrt(math.prod(device.shape)) * sliced(x, keys[0]) * sliced(w, keys[1])
@@ -123,7 +132,13 @@ def convolve_sliced(
     return y if jnp.iscomplexobj(x) or jnp.iscomplexobj(w) else y.real
 
 
-def plan_sliced(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], slices: int = 2, transforms: bool = True) -> Plan:
+def plan_sliced(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    shape: Sequence[int],
+    slices: int = 2,
+    transforms: bool = True,
+) -> Plan:
     """The planes of `convolve_sliced`, for arrays of these shapes on a device of `shape` pixels.
 
     Arguments:
@@ -137,5 +152,8 @@ def plan_sliced(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[
     """
     check_whole("slices", slices, 1)
     check(x_shape, w_shape, "circular")
-    x, w, y = (math.prod(lead) for lead in (x_shape[:-2], w_shape[:-2], jnp.broadcast_shapes(x_shape[:-2], w_shape[:-2])))
+    x, w, y = (
+        math.prod(lead)
+        for lead in (x_shape[:-2], w_shape[:-2], jnp.broadcast_shapes(x_shape[:-2], w_shape[:-2]))
+    )
     return Plan(tuple(shape), slices * x, slices * w, (slices if transforms else slices**2) * y)

@@ -33,19 +33,29 @@ def check(x_shape: Sequence[int], w_shape: Sequence[int], boundary: Any, axes: i
         raise ValueError(f"`boundary` must be one of {', '.join(BOUNDARIES)}; got {boundary!r}.")
     for name, shape in (("x", x_shape), ("w", w_shape)):
         if len(shape) < axes or 0 in shape:
-            raise ValueError(f"`{name}` must have at least {axes} {'axes' if axes > 1 else 'axis'}, none of them empty; got shape {shape}.")
+            raise ValueError(
+                f"`{name}` must have at least {axes} {'axes' if axes > 1 else 'axis'}, none of them empty; got shape {shape}."
+            )
     try:
         jnp.broadcast_shapes(x_shape[:-axes], w_shape[:-axes])
     except ValueError:
-        raise ValueError(f"`x` and `w` must broadcast in their leading axes, got {tuple(x_shape)} and {tuple(w_shape)}.") from None
+        raise ValueError(
+            f"`x` and `w` must broadcast in their leading axes, got {tuple(x_shape)} and {tuple(w_shape)}."
+        ) from None
     x_space, w_space = tuple(x_shape[-axes:]), tuple(w_shape[-axes:])
     if boundary == "valid" and any(k > n for n, k in zip(x_space, w_space, strict=True)):
-        raise ValueError(f'`w` must fit in `x` for `boundary="valid"`, got {w_space} in {x_space}; swap them, or use "full" or "same".')
+        raise ValueError(
+            f'`w` must fit in `x` for `boundary="valid"`, got {w_space} in {x_space}; swap them, or use "full" or "same".'
+        )
 
 
 def wanted(length: int, taps: int, boundary: str) -> tuple[int, int]:
     """First and number of the wanted outputs of the linear convolution, for boundaries that do not wrap."""
-    return {"full": (0, length + taps - 1), "same": ((taps - 1) // 2, length), "valid": (taps - 1, length - taps + 1)}[boundary]
+    return {
+        "full": (0, length + taps - 1),
+        "same": ((taps - 1) // 2, length),
+        "valid": (taps - 1, length - taps + 1),
+    }[boundary]
 
 
 def on_axes(f: Callable, a: Inexact[Array, "*shape"], *numbers: Sequence[int]) -> Inexact[Array, "*found"]:
@@ -56,7 +66,9 @@ def on_axes(f: Callable, a: Inexact[Array, "*shape"], *numbers: Sequence[int]) -
     return a
 
 
-def finish(full: Inexact[Array, "*full"], x_space: Sequence[int], w_space: Sequence[int], boundary: str) -> Inexact[Array, "*wanted"]:
+def finish(
+    full: Inexact[Array, "*full"], x_space: Sequence[int], w_space: Sequence[int], boundary: str
+) -> Inexact[Array, "*wanted"]:
     """What `boundary` wants of a linear convolution.
 
     Arguments:
@@ -77,7 +89,9 @@ def finish(full: Inexact[Array, "*full"], x_space: Sequence[int], w_space: Seque
 def fold(a: Inexact[Array, "*lead long"], n: int, sign: int) -> Inexact[Array, "*lead n"]:
     """Σ_m signᵐ a[i + m n]: the last axis wrapped onto n samples."""
     periods = -(-a.shape[-1] // n)
-    a = jnp.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, periods * n - a.shape[-1])]).reshape(*a.shape[:-1], periods, n)
+    a = jnp.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, periods * n - a.shape[-1])]).reshape(
+        *a.shape[:-1], periods, n
+    )
     signs = jnp.asarray([sign**m for m in range(periods)], a.real.dtype)
     return jnp.sum(a * signs[:, None], axis=-2)
 
@@ -89,7 +103,9 @@ def wrapped(w: Inexact[Array, "*shape"], space: Sequence[int], boundary: str) ->
     return on_axes(lambda a, n: fold(a, n, SIGNS[boundary]) if a.shape[-1] > n else a, w, space)
 
 
-def exact(x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], boundary: str, convolve: Callable) -> Inexact[Array, "*y"]:
+def exact(
+    x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], boundary: str, convolve: Callable
+) -> Inexact[Array, "*y"]:
     """The convolution of planes without a device, as one circular convolution that is large enough."""
     x_space, w = x.shape[-2:], wrapped(w, x.shape[-2:], boundary)
     # Where outputs are wanted that no wrapped product reaches, or that all do, one period of the input is enough.
@@ -102,7 +118,9 @@ def exact(x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], boundary: str, convo
 def grown(a: Inexact[Array, "*shape"], space: Sequence[int]) -> Inexact[Array, "*grown"]:
     """Zeros after the last axes, to the shape `space`."""
     lead = a.ndim - len(space)
-    return jnp.pad(a, [(0, 0)] * lead + [(0, n - have) for n, have in zip(space, a.shape[lead:], strict=True)])
+    return jnp.pad(
+        a, [(0, 0)] * lead + [(0, n - have) for n, have in zip(space, a.shape[lead:], strict=True)]
+    )
 
 
 def kernel_space(x_space: Sequence[int], w_space: Sequence[int], boundary: str) -> tuple[int, ...]:

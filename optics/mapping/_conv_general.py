@@ -41,11 +41,15 @@ def correlate(
         the outputs for which the kernel lies within the plane; there must be one.
     """
     # A correlation is the convolution with the kernel reversed.
-    w = jnp.flip(jax.lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + [(0, 0, d - 1) for d in dilation]), (-2, -1))
+    w = jnp.flip(
+        jax.lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + [(0, 0, d - 1) for d in dilation]), (-2, -1)
+    )
     if w.shape[-2] > 1:
         return _summed(convolve_tiled, convolve, x, w, device, key, 2)
     # A kernel of one row keeps rows apart: they are sequences, and any may share a frame.
-    return jnp.moveaxis(_summed(convolve_1d, convolve, jnp.moveaxis(x, -2, 0), w[..., 0, :], device, key, 1), 0, -2)
+    return jnp.moveaxis(
+        _summed(convolve_1d, convolve, jnp.moveaxis(x, -2, 0), w[..., 0, :], device, key, 1), 0, -2
+    )
 
 
 def _summed(
@@ -66,10 +70,15 @@ def _summed(
     channels, channel = w.shape[2], x.ndim - 1 - axes
     outputs = [n - k + 1 for n, k in zip(x.shape[-axes:], w.shape[-axes:], strict=True)]
     shape = (*x.shape[:channel], w.shape[1], *outputs)
-    together = max(n for n in range(1, channels + 1) if channels % n == 0 and (n == 1 or n * math.prod(shape) <= LARGEST))
+    together = max(
+        n for n in range(1, channels + 1) if channels % n == 0 and (n == 1 or n * math.prod(shape) <= LARGEST)
+    )
     if together == channels:
         return some(x, w, key)
-    x, w = (jnp.moveaxis(a.reshape(*a.shape[:axis], -1, together, *a.shape[axis + 1 :]), axis, 0) for a, axis in ((x, channel), (w, 2)))
+    x, w = (
+        jnp.moveaxis(a.reshape(*a.shape[:axis], -1, together, *a.shape[axis + 1 :]), axis, 0)
+        for a, axis in ((x, channel), (w, 2))
+    )
     keys = None if key is None else jax.random.split(key, len(x))
     # Zero, but made of x and w, so that under shard_map it differs from shard to shard where they do.
     zero = jnp.where(jnp.zeros((), bool), jax.lax.stop_gradient(x.ravel()[0] * w.ravel()[0]), 0)
@@ -145,7 +154,9 @@ def conv_general_dilated(device: Any, key: Array | None = None, gradient: Any = 
         numbers = jax.lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
         x, w = jnp.transpose(lhs, numbers.lhs_spec), jnp.transpose(rhs, numbers.rhs_spec)
         ones = (1,) * (lhs.ndim - 2)
-        spacing, dilation = (ones if given is None else tuple(given) for given in (lhs_dilation, rhs_dilation))
+        spacing, dilation = (
+            ones if given is None else tuple(given) for given in (lhs_dilation, rhs_dilation)
+        )
         strides, pads = tuple(window_strides), padding
         if isinstance(padding, str):
             spread = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
@@ -181,7 +192,9 @@ def _refuse(lhs: Array, rhs: Array) -> None:
             )
 
 
-def _grouped(x: Inexact[Array, "batch channels *space"], features: int, batches: int) -> Inexact[Array, "part groups each *space"]:
+def _grouped(
+    x: Inexact[Array, "batch channels *space"], features: int, batches: int
+) -> Inexact[Array, "part groups each *space"]:
     """The group that an output channel sees as an axis, whether groups are of channels or of examples."""
     if batches > 1:
         return jnp.moveaxis(x.reshape(batches, -1, *x.shape[1:]), 0, 1)

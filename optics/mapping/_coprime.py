@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
+from optics._check import check_convolve
+from optics._numerics import zero_where_dark
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import check, line, wrapped
-from optics.mapping._chunks import function, unlit
 from optics.mapping._plan import Plan
 
 
@@ -43,7 +44,7 @@ def convolve_coprime(
     """
     x, w = line("x", x), line("w", w)
     check(x.shape, w.shape, "circular", 1)
-    function(convolve)
+    check_convolve(convolve)
     w = wrapped(w, x.shape[-1:], "circular")
     w = jnp.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, x.shape[-1] - w.shape[-1])])
     if device is None:
@@ -51,7 +52,7 @@ def convolve_coprime(
     check_device(device)
     plan_coprime(x.shape, w.shape, device.shape)
     x, w = to_plane(x, device.shape), to_plane(w, device.shape)
-    return to_line(unlit(convolve(x, w, device, key), x, w))
+    return to_line(zero_where_dark(convolve(x, w, device, key), x, w))
 
 
 def plan_coprime(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int]) -> Plan:
@@ -91,4 +92,6 @@ def to_line(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead lengt
     """The inverse of `to_plane`."""
     rows, cols = a.shape[-2:]
     index = np.arange(rows * cols)
-    return jnp.take(a.reshape(*a.shape[:-2], -1), index % rows * cols + index % cols, axis=-1, unique_indices=True)
+    return jnp.take(
+        a.reshape(*a.shape[:-2], -1), index % rows * cols + index % cols, axis=-1, unique_indices=True
+    )

@@ -8,13 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
+from optics._check import check_convolve
 from optics.convolution import convolve
 from optics.mapping._boundary import check, line
-from optics.mapping._chunks import function
 
 
 def convolve_negacyclic(
-    x: Any, w: Any, device: Any = None, key: Array | None = None, *, axes: Any = (-2, -1), convolve: Any = convolve
+    x: Any,
+    w: Any,
+    device: Any = None,
+    key: Array | None = None,
+    *,
+    axes: Any = (-2, -1),
+    convolve: Any = convolve,
 ) -> Inexact[Array, "*shape"]:
     """Convolution with the sign −1 for each wrap, in one call of a device that shows complex numbers.
 
@@ -38,7 +44,7 @@ def convolve_negacyclic(
 
     Source: H. J. Nussbaumer, Fast Fourier Transform and Convolution Algorithms (1981).
     """
-    function(convolve)
+    check_convolve(convolve)
     chosen = tuple(axes) if isinstance(axes, Sequence) and not isinstance(axes, str) else axes
     if chosen not in ((-2, -1), (-1, -2), (-2,), (-1,)):
         raise ValueError(f"`axes` must be (-2, -1), (-2,) or (-1,), got {axes!r}.")
@@ -46,7 +52,9 @@ def convolve_negacyclic(
     depth = -min(chosen)
     check(x.shape, w.shape, "negacyclic", depth)
     if x.shape[-depth:] != w.shape[-depth:]:
-        raise ValueError(f"`x` and `w` must have the same size along {chosen}, got {x.shape} and {w.shape}; pad `w` with zeros.")
+        raise ValueError(
+            f"`x` and `w` must have the same size along {chosen}, got {x.shape} and {w.shape}; pad `w` with zeros."
+        )
     real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
     twist = jnp.asarray(_twist(x.shape, chosen), jnp.result_type(x, w, jnp.complex64))
     y = jnp.conj(twist) * convolve(x * twist, w * twist, device, key)

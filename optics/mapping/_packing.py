@@ -7,10 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane
+from optics._check import as_plane, check_convolve
+from optics._chunks import chunk_sizes, map_in_chunks
+from optics._numerics import zero_where_dark
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import SIGNS, check, exact, grown, kernel_space, line, on_axes, wanted, wrapped
-from optics.mapping._chunks import function, groups, in_turns, unlit
 from optics.mapping._plan import Plan, counts, share
 
 
@@ -35,7 +36,9 @@ class Packing(Plan):
     frames: int
 
 
-def plan_packed(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular") -> Packing:
+def plan_packed(
+    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular"
+) -> Packing:
     """How many small planes share a frame, and where they lie.
 
     Cells must be so far apart that no wanted output of one sees another. With N samples and K taps by axis that is
@@ -69,8 +72,19 @@ def plan_packed(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[
     grid = tuple(n // p for n, p in zip(shape, pitch, strict=True))
     items, inputs, kernels, pairs = counts(x_shape, w_shape, 2)
     frames = -(-items // (grid[0] * grid[1]))
-    turns = groups(frames, pairs * shape[0] * shape[1])[1]
-    return Packing(tuple(shape), inputs * frames, turns * kernels, pairs * frames, boundary, grid, pitch, before, first, frames)
+    turns = chunk_sizes(frames, pairs * shape[0] * shape[1])[1]
+    return Packing(
+        tuple(shape),
+        inputs * frames,
+        turns * kernels,
+        pairs * frames,
+        boundary,
+        grid,
+        pitch,
+        before,
+        first,
+        frames,
+    )
 
 
 def _layout(length: int, taps: int, pixels: int, boundary: str) -> tuple[int, int, int]:
@@ -84,7 +98,13 @@ def _layout(length: int, taps: int, pixels: int, boundary: str) -> tuple[int, in
 
 
 def convolve_packed(
-    x: Any, w: Any, device: Any = None, key: Array | None = None, *, boundary: str = "circular", convolve: Any = convolve
+    x: Any,
+    w: Any,
+    device: Any = None,
+    key: Array | None = None,
+    *,
+    boundary: str = "circular",
+    convolve: Any = convolve,
 ) -> Inexact[Array, "*lead rows cols"]:
     """Convolution of many small planes, as many in each frame of the device as there is room for.
 
@@ -110,7 +130,7 @@ def convolve_packed(
     """
     x, w = as_plane("x", x), as_plane("w", w)
     check(x.shape, w.shape, boundary)
-    function(convolve)
+    check_convolve(convolve)
     if device is None:
         return exact(x, w, boundary, convolve)
     check_device(device)
@@ -122,17 +142,27 @@ def convolve_packed(
     kernel = grown(w, device.shape)
     frames = _packed(x, plan)
     pixels = plan.products // plan.frames * device.shape[0] * device.shape[1]
-    y = in_turns(lambda x, key: unlit(convolve(x, kernel, device, key), x, kernel), frames, key, pixels)
-    size = x_space if boundary in SIGNS else tuple(wanted(n, k, boundary)[1] for n, k in zip(x_space, w_space, strict=True))
+    y = map_in_chunks(
+        lambda x, key: zero_where_dark(convolve(x, kernel, device, key), x, kernel), frames, key, pixels
+    )
+    size = (
+        x_space
+        if boundary in SIGNS
+        else tuple(wanted(n, k, boundary)[1] for n, k in zip(x_space, w_space, strict=True))
+    )
     return back(_unpacked(y, plan, size)[: x.shape[0]])
 
 
-def _packed(x: Inexact[Array, "items *lead height width"], plan: Packing) -> Inexact[Array, "frames *lead rows cols"]:
+def _packed(
+    x: Inexact[Array, "items *lead height width"], plan: Packing
+) -> Inexact[Array, "frames *lead rows cols"]:
     """The frames: cells row by row, each with its extension before the plane and its guard after."""
     if plan.boundary in SIGNS:
         sign = SIGNS[plan.boundary]
         # A period has at least as many samples as the extension before it.
-        x = on_axes(lambda a, n: jnp.concatenate([sign * a[..., a.shape[-1] - n :], a], axis=-1), x, plan.before)
+        x = on_axes(
+            lambda a, n: jnp.concatenate([sign * a[..., a.shape[-1] - n :], a], axis=-1), x, plan.before
+        )
     x = grown(x, plan.pitch)
     (down, across), (high, wide) = plan.grid, plan.pitch
     x = jnp.pad(x, [(0, plan.frames * down * across - x.shape[0])] + [(0, 0)] * (x.ndim - 1))
@@ -154,7 +184,13 @@ def _unpacked(
 
 
 def convolve_rows(
-    x: Any, w: Any, device: Any = None, key: Array | None = None, *, boundary: str = "circular", convolve: Any = convolve
+    x: Any,
+    w: Any,
+    device: Any = None,
+    key: Array | None = None,
+    *,
+    boundary: str = "circular",
+    convolve: Any = convolve,
 ) -> Inexact[Array, "*lead length"]:
     """Convolution of many short sequences, one or more in each row of a frame.
 
@@ -181,10 +217,14 @@ def convolve_rows(
             a row (`convolve_1d` takes those), or what is no device.
     """
     x, w = line("x", x), line("w", w)
-    return convolve_packed(x[..., None, :], w[..., None, :], device, key, boundary=boundary, convolve=convolve)[..., 0, :]
+    return convolve_packed(
+        x[..., None, :], w[..., None, :], device, key, boundary=boundary, convolve=convolve
+    )[..., 0, :]
 
 
-def plan_rows(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular") -> Packing:
+def plan_rows(
+    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular"
+) -> Packing:
     """The packing of `convolve_rows`, for arrays of these shapes (..., length) on a device of `shape` pixels.
 
     Raises:

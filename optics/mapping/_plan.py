@@ -33,7 +33,9 @@ class Plan:
         return self.x_planes + self.w_planes + self.products
 
 
-def split(x_shape: Sequence[int], w_shape: Sequence[int], axes: int) -> tuple[list[int], tuple[int, ...], tuple[int, ...]]:
+def split(
+    x_shape: Sequence[int], w_shape: Sequence[int], axes: int
+) -> tuple[list[int], tuple[int, ...], tuple[int, ...]]:
     """Which leading axes are shared, and the leading shapes of input and kernel that remain, of as many axes each.
 
     Arguments:
@@ -44,7 +46,9 @@ def split(x_shape: Sequence[int], w_shape: Sequence[int], axes: int) -> tuple[li
         the axes along which only x varies; leading shapes with 1 in their place.
     """
     count = max(len(x_shape), len(w_shape)) - axes
-    x_lead, w_lead = ((1,) * (count + axes - len(shape)) + tuple(shape[: len(shape) - axes]) for shape in (x_shape, w_shape))
+    x_lead, w_lead = (
+        (1,) * (count + axes - len(shape)) + tuple(shape[: len(shape) - axes]) for shape in (x_shape, w_shape)
+    )
     shared = [axis for axis in range(count) if w_lead[axis] == 1]
     return shared, tuple(1 if axis in shared else n for axis, n in enumerate(x_lead)), w_lead
 

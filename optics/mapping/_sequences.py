@@ -8,9 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from optics._check import check_convolve
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import check, exact, finish, kernel_space, line, wrapped
-from optics.mapping._chunks import function
 from optics.mapping._coprime import to_line, to_plane
 from optics.mapping._plan import Plan, share, split
 from optics.mapping._tiles import Tiling, overlap_add, plan_tiles, tiled
@@ -38,7 +38,11 @@ class Folding(Plan):
 
 
 def plan_1d(
-    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "full", layout: str | None = None
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    shape: Sequence[int],
+    boundary: str = "full",
+    layout: str | None = None,
 ) -> Folding:
     """The layout of sequences on a plane that takes the fewest optical transforms.
 
@@ -70,19 +74,25 @@ def plan_1d(
     coprime = math.gcd(rows, cols) == 1 and rows > 1
     layouts = ("fold", "coprime") if coprime else ("fold",)
     if layout is not None and layout not in layouts:
-        raise ValueError(f"`layout` must be {' or '.join(map(repr, layouts))} or None on a device of {rows}×{cols} pixels, got {layout!r}.")
+        raise ValueError(
+            f"`layout` must be {' or '.join(map(repr, layouts))} or None on a device of {rows}×{cols} pixels, got {layout!r}."
+        )
     _, x_lead, w_lead = split(x_shape, w_shape, 1)
     items = math.prod(x_shape[:-1]) // math.prod(x_lead)
 
     def folded(width):
         down, across = -(-taps // width), min(taps, width)
         high = -(-samples // width) + down - 1
-        tiling = plan_tiles((*x_lead, items * high, width), (*w_lead, down, across), (rows, cols), "full", method="add")
+        tiling = plan_tiles(
+            (*x_lead, items * high, width), (*w_lead, down, across), (rows, cols), "full", method="add"
+        )
         return _folding(shape, tiling, boundary, "fold", width, high, (down, across))
 
     def lined():
         width = samples + taps - 1
-        tiling = plan_tiles((*x_lead, 1, items * width), (*w_lead, 1, taps), (1, rows * cols), "full", method="add")
+        tiling = plan_tiles(
+            (*x_lead, 1, items * width), (*w_lead, 1, taps), (1, rows * cols), "full", method="add"
+        )
         return _folding(shape, tiling, boundary, "coprime", width, 1, (1, taps))
 
     found = []
@@ -133,16 +143,24 @@ def convolve_1d(
     """
     x, w = line("x", x), line("w", w)
     check(x.shape, w.shape, boundary, 1)
-    function(convolve)
+    check_convolve(convolve)
     if device is None:
         return exact(x[..., None, :], w[..., None, :], boundary, convolve)[..., 0, :]
     check_device(device)
     sizes = (x.shape, w.shape, tuple(device.shape))
     if plan is None:
         plan = plan_1d(*sizes, boundary)
-    elif not isinstance(plan, Folding) or plan.tile != sizes[2] or plan != plan_1d(*sizes, boundary, plan.layout):
-        raise ValueError(f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got {plan!r}.")
-    return _folded(x, wrapped(w, x.shape[-1:], boundary), plan, _on_device(convolve, device, plan.layout), key)
+    elif (
+        not isinstance(plan, Folding)
+        or plan.tile != sizes[2]
+        or plan != plan_1d(*sizes, boundary, plan.layout)
+    ):
+        raise ValueError(
+            f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got {plan!r}."
+        )
+    return _folded(
+        x, wrapped(w, x.shape[-1:], boundary), plan, _on_device(convolve, device, plan.layout), key
+    )
 
 
 def _on_device(convolve: Callable, device: Any, layout: str) -> Callable:
@@ -157,17 +175,23 @@ def _on_device(convolve: Callable, device: Any, layout: str) -> Callable:
     return along_the_line
 
 
-def _folded(x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], plan: Folding, on_device: Callable, key: Array | None):
+def _folded(
+    x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], plan: Folding, on_device: Callable, key: Array | None
+):
     samples, taps = x.shape[-1], w.shape[-1]
     x, w, back = share(x, w, 1)
     high, wide = plan.rows, plan.width
     # (items, ..., samples) to (..., items · rows, width); the rows after a sequence are its guard.
-    planes = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, high * wide - samples)]).reshape(*x.shape[:-1], high, wide)
+    planes = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, high * wide - samples)]).reshape(
+        *x.shape[:-1], high, wide
+    )
     planes = jnp.moveaxis(planes, 0, -3)
     across = plan.layout == "coprime"
     planes = planes.reshape(*planes.shape[:-3], *((1, -1) if across else (-1, wide)))
     down, width = plan.taps
-    kernel = jnp.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, down * width - taps)]).reshape(*w.shape[:-1], down, width)
+    kernel = jnp.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, down * width - taps)]).reshape(
+        *w.shape[:-1], down, width
+    )
     y = tiled(planes, kernel, plan.tiling, on_device, key)
     if across:
         y = y[..., 0, : x.shape[0] * wide].reshape(*y.shape[:-2], x.shape[0], wide)

@@ -10,14 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_whole
+from optics._check import as_plane, check_convolve, check_whole
+from optics._chunks import chunk_sizes, map_in_chunks
+from optics._numerics import zero_where_dark
 from optics.convolution import check_device, convolve
-from optics.mapping._boundary import SIGNS, check, exact, finish, grown, kernel_space, on_axes, wanted, wrapped
-from optics.mapping._chunks import function, groups, in_turns, unlit
+from optics.mapping._boundary import (
+    SIGNS,
+    check,
+    exact,
+    finish,
+    grown,
+    kernel_space,
+    on_axes,
+    wanted,
+    wrapped,
+)
 from optics.mapping._plan import Plan
 
 
-def cut(a: Inexact[Array, "*lead line"], length: int, step: int, count: int) -> Inexact[Array, "*lead count length"]:
+def cut(
+    a: Inexact[Array, "*lead line"], length: int, step: int, count: int
+) -> Inexact[Array, "*lead count length"]:
     """Piece s is a[s · step : s · step + length]; zeros beyond the end."""
     # A piece is a whole number of steps, cut to its length in the end.
     parts = -(-length // step)
@@ -81,7 +94,12 @@ class Tiling(Plan):
 
 
 def plan_tiles(
-    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "full", block: Any = None, method: Any = None
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    shape: Sequence[int],
+    boundary: str = "full",
+    block: Any = None,
+    method: Any = None,
 ) -> Tiling:
     """The tiling that takes the fewest optical transforms.
 
@@ -119,22 +137,33 @@ def plan_tiles(
     check(x_shape, w_shape, boundary)
     methods = ("add",) if boundary in SIGNS else ("add", "save")
     if method is not None and (not isinstance(method, str) or method not in methods):
-        raise ValueError(f'`method` must be {" or ".join(map(repr, methods))} or None for boundary "{boundary}", got {method!r}.')
+        raise ValueError(
+            f'`method` must be {" or ".join(map(repr, methods))} or None for boundary "{boundary}", got {method!r}.'
+        )
     x_space, w_space = x_shape[-2:], kernel_space(x_shape[-2:], w_shape[-2:], boundary)
-    fixed = (block, block) if isinstance(block, int | np.integer) else (None, None) if block is None else tuple(block)
+    fixed = (
+        (block, block)
+        if isinstance(block, int | np.integer)
+        else (None, None)
+        if block is None
+        else tuple(block)
+    )
     if len(fixed) != 2:
         raise ValueError(f"`block` must be one whole number or a pair (rows, columns), got {block!r}.")
     for taps, n, one in zip(w_space, shape, fixed, strict=True):
         if one is not None:
             check_whole("block", one, 1, min(taps, n))
-    counts = [math.prod(lead) for lead in (x_shape[:-2], w_shape[:-2], jnp.broadcast_shapes(x_shape[:-2], w_shape[:-2]))]
+    counts = [
+        math.prod(lead)
+        for lead in (x_shape[:-2], w_shape[:-2], jnp.broadcast_shapes(x_shape[:-2], w_shape[:-2]))
+    ]
 
     def tiling(method, down, across):
         block, blocks, step, tiles = zip(down, across, strict=True)
         s, b = math.prod(tiles), math.prod(blocks)
         pixels = counts[2] * b * math.prod(shape)
-        at_once, turns = groups(tiles[0], pixels * tiles[1])
-        turns *= groups(tiles[1], pixels * at_once)[1]
+        at_once, turns = chunk_sizes(tiles[0], pixels * tiles[1])
+        turns *= chunk_sizes(tiles[1], pixels * at_once)[1]
         planes = (counts[0] * s, turns * counts[1] * b, counts[2] * s * b)
         return Tiling(tuple(shape), *planes, boundary, method, step, tiles, block, blocks)
 
@@ -146,12 +175,16 @@ def plan_tiles(
 
     found = []
     for m in methods if method is None else (method,):
-        of_axes = (_divisions(*axis, boundary, m) for axis in zip(x_space, w_space, shape, fixed, strict=True))
+        of_axes = (
+            _divisions(*axis, boundary, m) for axis in zip(x_space, w_space, shape, fixed, strict=True)
+        )
         found += [(m, down, across) for down, across in itertools.product(*of_axes)]
     return tiling(*min(found, key=cost))
 
 
-def _divisions(length: int, taps: int, pixels: int, fixed: int | None, boundary: str, method: str) -> list[tuple[int, int, int, int]]:
+def _divisions(
+    length: int, taps: int, pixels: int, fixed: int | None, boundary: str, method: str
+) -> list[tuple[int, int, int, int]]:
     """(block, blocks, step, tiles) for each number of blocks, with the smallest block that makes it."""
     found = []
     outputs = 0 if method == "add" else wanted(length, taps, boundary)[1]
@@ -205,15 +238,21 @@ def convolve_tiled(
     """
     x, w = as_plane("x", x), as_plane("w", w)
     check(x.shape, w.shape, boundary)
-    function(convolve)
+    check_convolve(convolve)
     if device is None:
         return exact(x, w, boundary, convolve)
     check_device(device)
     sizes = (x.shape, w.shape, tuple(device.shape))
     if plan is None:
         plan = plan_tiles(*sizes, boundary)
-    elif not isinstance(plan, Tiling) or plan.tile != sizes[2] or plan != plan_tiles(*sizes, boundary, plan.block, plan.method):
-        raise ValueError(f"`plan` must be that of `plan_tiles{(*sizes, boundary)}`, with or without a block and a method; got {plan!r}.")
+    elif (
+        not isinstance(plan, Tiling)
+        or plan.tile != sizes[2]
+        or plan != plan_tiles(*sizes, boundary, plan.block, plan.method)
+    ):
+        raise ValueError(
+            f"`plan` must be that of `plan_tiles{(*sizes, boundary)}`, with or without a block and a method; got {plan!r}."
+        )
     return tiled(x, w, plan, lambda x, w, key: convolve(x, w, device, key), key)
 
 
@@ -230,18 +269,18 @@ def tiled(
     pixels = math.prod(jnp.broadcast_shapes(tiles.shape[2:], blocks.shape))
 
     def products(x, key):
-        y = unlit(on_device(x, blocks, key), x, blocks)
+        y = zero_where_dark(on_device(x, blocks, key), x, blocks)
         # All of a tile of overlap-add is right; wrapped products reach the beginning of a tile of overlap-save.
         return y if plan.method == "add" else y[..., plan.block[0] - 1 :, plan.block[1] - 1 :]
 
     def rows(x, key):
         """Rows of tiles, put together from left to right: (rows of tiles, ..., blocks down, rows, columns)."""
-        y = in_turns(products, jnp.moveaxis(x, 1, 0), key, x.shape[0] * pixels)
+        y = map_in_chunks(products, jnp.moveaxis(x, 1, 0), key, x.shape[0] * pixels)
         y = y.reshape(*y.shape[:-3], *plan.blocks, *y.shape[-2:])
         # From (tiles, rows of tiles, ..., blocks down, blocks across, rows, columns).
         return _line(jnp.swapaxes(jnp.moveaxis(y, 0, -2), -4, -3), *across)
 
-    y = in_turns(rows, tiles, key, plan.tiles[1] * pixels)
+    y = map_in_chunks(rows, tiles, key, plan.tiles[1] * pixels)
     y = jnp.swapaxes(_line(jnp.moveaxis(jnp.moveaxis(y, 0, -3), -1, -4), *down), -2, -1)
     if plan.method == "add":
         return finish(y, x_space, w_space, plan.boundary)
@@ -253,7 +292,9 @@ def tiled(
     return on_axes(crop, y, x_space, w_space, plan.block, plan.blocks)
 
 
-def _line(pieces: Inexact[Array, "*lead blocks tiles piece"], step: int, block: int) -> Inexact[Array, "*lead line"]:
+def _line(
+    pieces: Inexact[Array, "*lead blocks tiles piece"], step: int, block: int
+) -> Inexact[Array, "*lead line"]:
     """The pieces of all tiles and blocks, each where it belongs on the line, added."""
     return overlap_add(overlap_add(pieces, step), block)
 
@@ -270,13 +311,17 @@ def _tiles(
         before = blocks * block - 1 - wanted(length, taps, plan.boundary)[0]
         return cut(jnp.pad(a, [(0, 0)] * (a.ndim - 1) + [(before, 0)]), n, step, tiles)
 
-    down, across = zip(x.shape[-2:], w_space, plan.tile, plan.step, plan.block, plan.blocks, plan.tiles, strict=True)
+    down, across = zip(
+        x.shape[-2:], w_space, plan.tile, plan.step, plan.block, plan.blocks, plan.tiles, strict=True
+    )
     # (..., height, width) to (..., height, tiles, columns) to (..., tiles across, columns, tiles down, rows).
     a = of_axis(jnp.moveaxis(of_axis(x, *across), -3, -1), *down)
     return jnp.moveaxis(jnp.moveaxis(a, (-2, -4), (0, 1)), -2, -1)[..., None, :, :]
 
 
-def _blocks(w: Inexact[Array, "*lead height width"], plan: Tiling) -> Inexact[Array, "*lead blocks rows cols"]:
+def _blocks(
+    w: Inexact[Array, "*lead height width"], plan: Tiling
+) -> Inexact[Array, "*lead blocks rows cols"]:
     """The blocks of the kernel, row by row, each at the origin of a plane."""
     w = grown(w, tuple(b * k for b, k in zip(plan.blocks, plan.block, strict=True)))
     (down, across), (rows, cols) = plan.blocks, plan.block

@@ -53,7 +53,11 @@ def load(name: str, unit: Any = None, level: str = "compiled", **overrides: Any)
         if np.ndim(value) and not (key == "pixels" and data["kind"] == "ideal"):
             raise ValueError(f"`{key}` must be one number, got {value!r}.")
         # Bits of converters are leaves, which may be traced; other whole numbers are structure.
-        if isinstance(values[key], int) and not np.ndim(value) and (is_concrete(value) or not key.endswith("bits")):
+        if (
+            isinstance(values[key], int)
+            and not np.ndim(value)
+            and (is_concrete(value) or not key.endswith("bits"))
+        ):
             check_whole(key, int(value) if is_concrete(value) and float(value).is_integer() else value, 0)
             value = int(value)
         values[key] = value
@@ -80,7 +84,9 @@ def describe(name: str) -> str:
         lines += [f"  {heading}"] if chosen else []
         for key, field in chosen.items():
             spread = f" ± {field['spread']:g}" if "spread" in field else ""
-            lines.append(f"    {key} = {field['value']:g}{spread} {field['unit']}  [{field['low']:g} … {field['high']:g}]")
+            lines.append(
+                f"    {key} = {field['value']:g}{spread} {field['unit']}  [{field['low']:g} … {field['high']:g}]"
+            )
             lines.append(f"        {field['source']}")
     return "\n".join(lines)
 

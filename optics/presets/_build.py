@@ -38,11 +38,18 @@ def engine(
 ) -> FourierProcessor:
     """Complex emitters, a lens matched to the pitch, coherent receivers."""
     slm: tuple = (effects.Quantize(dac_bits, signed=True),)
-    camera: tuple = (effects.BalancedShot(photons), effects.Read(read), effects.Saturate(), effects.Quantize(adc_bits, signed=True))
+    camera: tuple = (
+        effects.BalancedShot(photons),
+        effects.Read(read),
+        effects.Saturate(),
+        effects.Quantize(adc_bits, signed=True),
+    )
     if unit is not None:
         of_amplitude, of_phase, of_gain, unit = jax.random.split(unit, 4)
         trim = effects.draw_prnu(of_amplitude, (pixels, pixels), amplitude_error)
-        slm += (effects.Gain(trim * jnp.exp(1j * phase_error * jax.random.normal(of_phase, (pixels, pixels)))),)
+        slm += (
+            effects.Gain(trim * jnp.exp(1j * phase_error * jax.random.normal(of_phase, (pixels, pixels)))),
+        )
         camera = (effects.Gain(effects.draw_prnu(of_gain, (pixels, pixels), gain_error)), *camera)
     if level == "ideal":
         return FourierProcessor(dft(pixels), Coherent(), slm, camera)
@@ -102,7 +109,9 @@ def liquid_crystal(
         effects.DeadSpace(panel_fill, dim=False),
     )
     pitch = 2 * group * panel_pitch
-    camera = _camera(unit, pixels, pitch / camera_pitch, full_well, read_noise, quantum_efficiency, adc_bits, prnu, dsnu)
+    camera = _camera(
+        unit, pixels, pitch / camera_pitch, full_well, read_noise, quantum_efficiency, adc_bits, prnu, dsnu
+    )
     measurement, encoder = PhaseShifting(steps), encode.DoublePhase("checkerboard", frames=2)
     if level == "ideal":
         return subtract_background(FourierProcessor(dft(pixels), measurement, slm, camera, encoder=encoder))
@@ -142,14 +151,24 @@ def mirrors(
     """Micromirrors: numbers as bit planes of four non-negative parts, whose fields are added in electronics."""
     slm: tuple = (effects.LaserNoise(power_noise), effects.Extinction(contrast))
     if unit is not None:
-        slm += (effects.StuckPixels(effects.draw_stuck(jax.random.fold_in(unit, 1), (pixels, pixels), stuck)),)
+        slm += (
+            effects.StuckPixels(effects.draw_stuck(jax.random.fold_in(unit, 1), (pixels, pixels), stuck)),
+        )
     pitch = group * mirror_pitch
-    camera = _camera(unit, pixels, pitch / camera_pitch, full_well, read_noise, quantum_efficiency, adc_bits, prnu, dsnu)
+    camera = _camera(
+        unit, pixels, pitch / camera_pitch, full_well, read_noise, quantum_efficiency, adc_bits, prnu, dsnu
+    )
     measurement, encoder = PhaseShifting(steps), encode.BitPlanes(bits, parts=4)
     if level == "ideal":
         device = subtract_background(FourierProcessor(dft(pixels), measurement, slm, camera, encoder=encoder))
     else:
-        lens = FourierLens(pixels, pitch, wavelength, pupil_radius=pupil * pixels * pitch, aberrations=_aberrations(unit, aberration))
+        lens = FourierLens(
+            pixels,
+            pitch,
+            wavelength,
+            pupil_radius=pupil * pixels * pitch,
+            aberrations=_aberrations(unit, aberration),
+        )
         device = _calibrated(lens, level, measurement, slm, camera, encoder)
     # A mirror that is switched on takes its own leak away: what it adds is less than the light of a mirror.
     return eqx.tree_at(lambda d: d.post, device, device.post / (1 - 1 / jnp.sqrt(contrast)))
@@ -173,8 +192,18 @@ def joint(
     """One-dimensional joint transform correlator on a chip: a slab lens, photodiodes for the power spectrum, receivers behind."""
     cols = (waveguides + 3) // 6
     slm = (effects.Quantize(dac_bits, signed=True),)
-    camera: tuple = (effects.Shot(photons), effects.Read(read), effects.Saturate(), effects.Quantize(adc_bits))
-    detector: tuple = (effects.BalancedShot(photons), effects.Read(read), effects.Saturate(), effects.Quantize(adc_bits, signed=True))
+    camera: tuple = (
+        effects.Shot(photons),
+        effects.Read(read),
+        effects.Saturate(),
+        effects.Quantize(adc_bits),
+    )
+    detector: tuple = (
+        effects.BalancedShot(photons),
+        effects.Read(read),
+        effects.Saturate(),
+        effects.Quantize(adc_bits, signed=True),
+    )
     if unit is not None:
         gain = effects.Gain(effects.draw_prnu(jax.random.fold_in(unit, 2), (1, waveguides), gain_error))
         camera, detector = (gain, *camera), (gain, *detector)
@@ -193,22 +222,34 @@ def joint(
     transfer = compile_transfer(lens)
     gains = calibrate(FourierProcessor(transfer))
     return JointTransform(
-        transfer if level == "compiled" else lens, (1, cols), slm=slm, camera=camera, detector=detector, pre=gains.pre, post=gains.post
+        transfer if level == "compiled" else lens,
+        (1, cols),
+        slm=slm,
+        camera=camera,
+        detector=detector,
+        pre=gains.pre,
+        post=gains.post,
     )
 
 
-def _calibrated(lens: FourierLens, level: str, measurement: Any, slm: tuple, camera: tuple, encoder: Any = None) -> FourierProcessor:
+def _calibrated(
+    lens: FourierLens, level: str, measurement: Any, slm: tuple, camera: tuple, encoder: Any = None
+) -> FourierProcessor:
     """The device with the gains of its own optics, found without converters and noise, as long averaging would."""
     transfer = compile_transfer(lens)
     whole = transfer
     if lens.subpixels > 1:
         # A number lights all sub-pixels of its pixel alike.
-        matrix = transfer.matrix.reshape(-1, lens.shape[0], lens.subpixels, lens.shape[1], lens.subpixels).sum((2, 4))
+        matrix = transfer.matrix.reshape(
+            -1, lens.shape[0], lens.subpixels, lens.shape[1], lens.subpixels
+        ).sum((2, 4))
         whole = type(transfer)(matrix.reshape(matrix.shape[0], -1), lens.shape)
     gains = calibrate(FourierProcessor(whole))
     # One driven pixel is brightest where all of its sub-pixels are.
     peak = jnp.max(jnp.abs(transfer.matrix))
-    device = FourierProcessor(transfer, measurement, slm, camera, gains.pre, gains.post, peak, encoder=encoder)
+    device = FourierProcessor(
+        transfer, measurement, slm, camera, gains.pre, gains.post, peak, encoder=encoder
+    )
     device = device if encoder is None else subtract_background(device)
     return device if level == "compiled" else eqx.tree_at(lambda d: d.optics, device, lens)
 
@@ -228,8 +269,17 @@ def _camera(unit, pixels, binning, full_well, read_noise, quantum_efficiency, ad
     if unit is not None:
         of_prnu, of_dsnu = jax.random.split(jax.random.fold_in(unit, 2))
         # Independent patterns average over the pixels that are added.
-        patterns = dict(prnu=effects.draw_prnu(of_prnu, shape, prnu / binning), dsnu=effects.draw_dsnu(of_dsnu, shape, dsnu * binning))
+        patterns = dict(
+            prnu=effects.draw_prnu(of_prnu, shape, prnu / binning),
+            dsnu=effects.draw_dsnu(of_dsnu, shape, dsnu * binning),
+        )
     return effects.camera(full_well * area, read_noise * binning, adc_bits, quantum_efficiency, **patterns)
 
 
-BUILDERS = {"ideal": ideal, "engine": engine, "liquid crystal": liquid_crystal, "mirrors": mirrors, "joint transform": joint}
+BUILDERS = {
+    "ideal": ideal,
+    "engine": engine,
+    "liquid crystal": liquid_crystal,
+    "mirrors": mirrors,
+    "joint transform": joint,
+}

@@ -30,7 +30,9 @@ def full_scale(counts: Any, bits: int | None = None, aligned: str = "low") -> np
     counts = np.asarray(counts)
     if counts.dtype.kind == "f":
         if bits is not None:
-            raise ValueError(f"`bits` must be left out for {counts.dtype} frames, which are in units of full scale, got {bits!r}.")
+            raise ValueError(
+                f"`bits` must be left out for {counts.dtype} frames, which are in units of full scale, got {bits!r}."
+            )
         _finite(counts)
         if counts.size and np.max(np.abs(counts)) > 1 + 1e-6:
             raise ValueError(
@@ -59,7 +61,11 @@ def full_scale(counts: Any, bits: int | None = None, aligned: str = "low") -> np
         )
     if counts.size and np.max(counts) > last * step:
         spare = 2 ** max(8 * counts.dtype.itemsize - bits, 0)
-        hint = 'they are multiples of it, so try `aligned="high"`' if not np.any(counts % spare) else "give the bits of the camera"
+        hint = (
+            'they are multiples of it, so try `aligned="high"`'
+            if not np.any(counts % spare)
+            else "give the bits of the camera"
+        )
         raise ValueError(f"`bits={bits}` ends at {last}, but {_where(counts, counts > last)}; {hint}.")
     return (counts // step / last).astype(np.float32)
 
@@ -84,9 +90,13 @@ def check_frames(frames: Any) -> np.ndarray:
             f"`frames` must be in units of full scale, got {frames.dtype}; `optics.records.full_scale(counts, bits)` makes them so."
         )
     if frames.dtype.kind != "f" or frames.ndim < 2:
-        raise ValueError(f"`frames` must be real and have the shape (..., rows, columns), got {frames.dtype} of shape {frames.shape}.")
+        raise ValueError(
+            f"`frames` must be real and have the shape (..., rows, columns), got {frames.dtype} of shape {frames.shape}."
+        )
     if not frames.size:
-        raise ValueError(f"`frames` must hold at least one frame, got shape {frames.shape}; look at the path and at the trigger.")
+        raise ValueError(
+            f"`frames` must hold at least one frame, got shape {frames.shape}; look at the path and at the trigger."
+        )
     frames = frames if frames.dtype.itemsize >= 4 else frames.astype(np.float32)
     _finite(frames)
     stack = frames.reshape(-1, *frames.shape[-2:])
@@ -115,7 +125,9 @@ def check_frames(frames: Any) -> np.ndarray:
 def _finite(frames: np.ndarray) -> None:
     bad = ~np.isfinite(frames)
     if np.any(bad):
-        raise ValueError(f"`frames` must be finite, but {_where(frames, bad)}; look at the camera's file or at what was done to it.")
+        raise ValueError(
+            f"`frames` must be finite, but {_where(frames, bad)}; look at the camera's file or at what was done to it."
+        )
 
 
 def _where(frames: np.ndarray, bad: np.ndarray) -> str:

@@ -13,7 +13,9 @@ from optics.records._frames import full_scale
 PICTURES = ".png", ".tif", ".tiff"
 
 
-def read_frames(path: str | Path, bits: int | None = None, dataset: str | None = None, aligned: str = "low") -> np.ndarray:
+def read_frames(
+    path: str | Path, bits: int | None = None, dataset: str | None = None, aligned: str = "low"
+) -> np.ndarray:
     """Frames of a file or a folder, in units of full scale.
 
         .tif, .tiff     one picture or a stack
@@ -41,7 +43,9 @@ def read_frames(path: str | Path, bits: int | None = None, dataset: str | None =
         raise FileNotFoundError(f"`path` {path} does not exist.")
     kind = path.suffix.lower()
     if dataset is not None and kind not in (".h5", ".hdf5"):
-        raise ValueError(f"`dataset` names a data set of an HDF5 file, but `path` is {path.name}; leave it out.")
+        raise ValueError(
+            f"`dataset` names a data set of an HDF5 file, but `path` is {path.name}; leave it out."
+        )
     if path.is_dir():
         counts = _folder(path)
     elif kind in PICTURES:
@@ -71,10 +75,14 @@ def _folder(folder: Path) -> np.ndarray:
     for file in files:
         digits = re.search(r"(\d+)$", file.stem)
         if digits is None:
-            raise ValueError(f"`path` {folder} must hold pictures with a number at the end of their names, got {file.name}.")
+            raise ValueError(
+                f"`path` {folder} must hold pictures with a number at the end of their names, got {file.name}."
+            )
         number = int(digits[1])
         if number in numbered:
-            raise ValueError(f"frame {number} is there twice in {folder}: {numbered[number].name} and {file.name}; remove one.")
+            raise ValueError(
+                f"frame {number} is there twice in {folder}: {numbered[number].name} and {file.name}; remove one."
+            )
         numbered[number] = file
     numbers = sorted(numbered)
     for before, after in itertools.pairwise(numbers):
@@ -107,7 +115,9 @@ def _hdf5(path: Path, dataset: str | None) -> np.ndarray:
         there: list[str] = []
         file.visititems(lambda name, thing: there.append(name) if isinstance(thing, h5py.Dataset) else None)
         if dataset is None and len(there) != 1:
-            raise ValueError(f"`dataset` must be one of {', '.join(there) or 'none at all'} in {path.name}; name it.")
+            raise ValueError(
+                f"`dataset` must be one of {', '.join(there) or 'none at all'} in {path.name}; name it."
+            )
         name = there[0] if dataset is None else dataset
         if name not in there:
             raise ValueError(f"`dataset` must be one of {', '.join(there)} in {path.name}, got {name!r}.")

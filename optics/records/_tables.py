@@ -12,7 +12,9 @@ TURN = 2 * np.pi
 LONGEST = 10 * TURN
 
 
-def read_table(path: str | Path, levels: int = 256, unit: str = "rad", full_turn: float | int | None = None) -> PhaseLUT:
+def read_table(
+    path: str | Path, levels: int = 256, unit: str = "rad", full_turn: float | int | None = None
+) -> PhaseLUT:
     """A table of a phase modulator from a text file: the response of its panel, or the table that its driver applies.
 
         two columns    level, value; levels that were left out are interpolated
@@ -45,7 +47,9 @@ def read_table(path: str | Path, levels: int = 256, unit: str = "rad", full_turn
     if len(rows[0]) == 1:
         level, phase = np.arange(len(rows), dtype=float), np.array([row[0] for row in rows])
         if len(rows) != levels:
-            raise ValueError(f"`levels` must be the number of lines, {len(rows)}, of a table of one column, got {levels}.")
+            raise ValueError(
+                f"`levels` must be the number of lines, {len(rows)}, of a table of one column, got {levels}."
+            )
     else:
         level, phase = np.array(rows).T
         order = np.argsort(level, kind="stable")
@@ -53,14 +57,22 @@ def read_table(path: str | Path, levels: int = 256, unit: str = "rad", full_turn
     if len(level) < 2:
         raise ValueError(f"{path} must hold at least 2 levels, got {len(level)}.")
     if level[0] < 0 or level[-1] > levels - 1 or np.any(level % 1):
-        raise ValueError(f"{path} must hold whole levels from 0 to {levels - 1}, got {level[0]:g} to {level[-1]:g}; give `levels`.")
+        raise ValueError(
+            f"{path} must hold whole levels from 0 to {levels - 1}, got {level[0]:g} to {level[-1]:g}; give `levels`."
+        )
     if np.any(np.diff(level) == 0):
-        raise ValueError(f"{path} holds level {level[:-1][np.diff(level) == 0][0]:g} twice; average its phases.")
+        raise ValueError(
+            f"{path} holds level {level[:-1][np.diff(level) == 0][0]:g} twice; average its phases."
+        )
     if level[0] != 0:
-        raise ValueError(f"{path} must begin at level 0, got {level[0]:g}; measure it, as phases count from there.")
+        raise ValueError(
+            f"{path} must begin at level 0, got {level[0]:g}; measure it, as phases count from there."
+        )
     if unit == "level":
         if np.min(phase) < 0 or np.max(phase) > levels - 1:
-            raise ValueError(f"{path} must hold values from 0 to {levels - 1}, got {np.min(phase):g} to {np.max(phase):g}; give `levels`.")
+            raise ValueError(
+                f"{path} must hold values from 0 to {levels - 1}, got {np.min(phase):g} to {np.max(phase):g}; give `levels`."
+            )
         phase = phase * (TURN / levels)
     else:
         if np.max(np.abs(phase)) > LONGEST:
@@ -97,7 +109,9 @@ def _rows(path: Path) -> list[list[float]]:
             row = [float(word) for word in words]
         except ValueError:
             if rows or skipped:
-                raise ValueError(f"line {number} of {path} must hold numbers, got {line.strip()!r}.") from None
+                raise ValueError(
+                    f"line {number} of {path} must hold numbers, got {line.strip()!r}."
+                ) from None
             skipped = True
             continue
         if not np.all(np.isfinite(row)):

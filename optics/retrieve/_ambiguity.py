@@ -49,7 +49,9 @@ def error(found: Any, wanted: Any) -> Float[Array, "*lead"]:
     return norm(align(found, wanted) - wanted) / norm(wanted)
 
 
-def _align(found: Inexact[Array, "rows cols"], wanted: Inexact[Array, "rows cols"]) -> Inexact[Array, "rows cols"]:
+def _align(
+    found: Inexact[Array, "rows cols"], wanted: Inexact[Array, "rows cols"]
+) -> Inexact[Array, "rows cols"]:
     both = jnp.stack([found, jnp.conj(jnp.roll(jnp.flip(found), 1, (0, 1)))])
     correlation = jnp.fft.ifft2(jnp.fft.fft2(wanted) * jnp.conj(jnp.fft.fft2(both)))
     if not (jnp.iscomplexobj(found) or jnp.iscomplexobj(wanted)):

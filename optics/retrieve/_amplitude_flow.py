@@ -52,10 +52,14 @@ def amplitude_flow(
     check_range("rate", rate, 0.0, 2.0, open_low=True)
     check_range("momentum", momentum, 0.0, 0.999)
     numbers = (as_leaf(rate), as_leaf(momentum))
-    return search(_descend, numbers, amplitude, support, iterations, 0, key, start, restarts, nonnegative, forward)
+    return search(
+        _descend, numbers, amplitude, support, iterations, 0, key, start, restarts, nonnegative, forward
+    )
 
 
-def _descend(state: tuple[Array, Array], fit: Callable, allowed: Callable, rate: Array, momentum: Array) -> tuple[Array, Array]:
+def _descend(
+    state: tuple[Array, Array], fit: Callable, allowed: Callable, rate: Array, momentum: Array
+) -> tuple[Array, Array]:
     x, before = state
     v = x + momentum * (x - before)
     v = v + rate * (fit(v) - v)

@@ -50,13 +50,20 @@ def gerchberg_saxton(
 
     Source: R. W. Gerchberg and W. O. Saxton, Optik 35, 237 (1972).
     """
-    source, target, start = given(source_amplitude, target_amplitude, iterations, key, start, restarts, forward)
+    source, target, start = given(
+        source_amplitude, target_amplitude, iterations, key, start, restarts, forward
+    )
     return _alternate(source, target, iterations, key, start, restarts, forward)
 
 
-def given(source: Any, target: Any, iterations: Any, key: Any, start: Any, restarts: int, forward: Any) -> tuple[Any, Any, Any]:
+def given(
+    source: Any, target: Any, iterations: Any, key: Any, start: Any, restarts: int, forward: Any
+) -> tuple[Any, Any, Any]:
     """The arguments as arrays (source and target with the same leading axes), refused when they do not fit."""
-    source, target = refuse.amplitudes("source_amplitude", source), refuse.amplitudes("target_amplitude", target)
+    source, target = (
+        refuse.amplitudes("source_amplitude", source),
+        refuse.amplitudes("target_amplitude", target),
+    )
     try:
         lead = jnp.broadcast_shapes(source.shape[:-2], target.shape[:-2])
     except ValueError:
@@ -77,7 +84,11 @@ def given(source: Any, target: Any, iterations: Any, key: Any, start: Any, resta
 
 def begin(source: Array, key: Any, start: Any, restarts: int) -> Inexact[Array, "tries *lead rows cols"]:
     """The source with its phases to start from, tries along the first axis."""
-    phases = 2 * jnp.pi * jax.random.uniform(key, (restarts, *source.shape), source.dtype) if start is None else start[None]
+    phases = (
+        2 * jnp.pi * jax.random.uniform(key, (restarts, *source.shape), source.dtype)
+        if start is None
+        else start[None]
+    )
     return source * jnp.exp(1j * phases)
 
 

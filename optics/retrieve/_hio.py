@@ -42,7 +42,9 @@ def error_reduction(
 
     Source: J. R. Fienup, Appl. Opt. 21, 2758 (1982), section III.
     """
-    return search(reduction, (), amplitude, support, iterations, 0, key, start, restarts, nonnegative, forward)
+    return search(
+        reduction, (), amplitude, support, iterations, 0, key, start, restarts, nonnegative, forward
+    )
 
 
 def hio(
@@ -91,7 +93,19 @@ def hio(
     Source: J. R. Fienup, Appl. Opt. 21, 2758 (1982), eq. 44; uniqueness: R. H. T. Bates, Optik 61, 247 (1982).
     """
     check_range("beta", beta, 0.0, 2.0, open_low=True)
-    return search(_hybrid, (as_leaf(beta),), amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward)
+    return search(
+        _hybrid,
+        (as_leaf(beta),),
+        amplitude,
+        support,
+        iterations,
+        polish,
+        key,
+        start,
+        restarts,
+        nonnegative,
+        forward,
+    )
 
 
 def _hybrid(state: tuple[Array, Array], fit: Callable, allowed: Callable, beta: Array) -> tuple[Array, Array]:

@@ -52,7 +52,10 @@ def implicit_gradient(f: Any, steps: Any = 200, damping: Any = 0.0) -> Callable:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         # A plain number has no derivative to give; the amplitude has, whatever it came as.
-        given = {**bound.arguments, **{name: jnp.asarray(bound.arguments[name]) for name in ("amplitude", "support")}}
+        given = {
+            **bound.arguments,
+            **{name: jnp.asarray(bound.arguments[name]) for name in ("amplitude", "support")},
+        }
         arrays, rest = eqx.partition(given, eqx.is_array)
 
         @jax.custom_jvp
@@ -106,7 +109,10 @@ def _tangent(x: Any, given: dict[str, Any], directions: Any, steps: int, damping
         p = tuple(jnp.where(allowed, a, 0) for a in p)
         if turn is None:
             return p
-        along, size = (sum(jnp.sum(a * b, axis=(-2, -1), keepdims=True) for a, b in zip(turn, q, strict=True)) for q in (p, turn))
+        along, size = (
+            sum(jnp.sum(a * b, axis=(-2, -1), keepdims=True) for a, b in zip(turn, q, strict=True))
+            for q in (p, turn)
+        )
         share = along / jnp.where(size > 0, size, 1)
         return tuple(a - share * b for a, b in zip(p, turn, strict=True))
 
@@ -120,7 +126,9 @@ def _tangent(x: Any, given: dict[str, Any], directions: Any, steps: int, damping
     pull = within(jax.jvp(lambda q: slope(at, q), (free,), (directions,))[1])
 
     def solve(curvature, b):
-        return jax.scipy.sparse.linalg.cg(curvature, b, tol=10 * float(jnp.finfo(b[0].dtype).eps), maxiter=steps)[0]
+        return jax.scipy.sparse.linalg.cg(
+            curvature, b, tol=10 * float(jnp.finfo(b[0].dtype).eps), maxiter=steps
+        )[0]
 
     step = jax.lax.custom_linear_solve(curvature, tuple(-a for a in pull), solve, symmetric=True)
     return whole_(within(step))

@@ -59,7 +59,9 @@ def gain(forward: Callable, shape: tuple[int, int], steps: int = 30) -> Float[Ar
     return jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1))
 
 
-def fit(amplitude: Float[Array, "*lead rows cols"], forward: Callable | None, like: Inexact[Array, "..."]) -> Callable:
+def fit(
+    amplitude: Float[Array, "*lead rows cols"], forward: Callable | None, like: Inexact[Array, "..."]
+) -> Callable:
     """The step from an object towards what was measured.
 
         x -> x − F†(u − A u/|u|) / ‖F‖²,   u = F x

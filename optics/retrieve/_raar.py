@@ -46,10 +46,24 @@ def raar(
     Source: D. R. Luke, Inverse Problems 21, 37 (2005).
     """
     check_range("beta", beta, 0.5, 1.0)
-    return search(_relaxed, (as_leaf(beta),), amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward)
+    return search(
+        _relaxed,
+        (as_leaf(beta),),
+        amplitude,
+        support,
+        iterations,
+        polish,
+        key,
+        start,
+        restarts,
+        nonnegative,
+        forward,
+    )
 
 
-def _relaxed(state: tuple[Array, Array], fit: Callable, allowed: Callable, beta: Array) -> tuple[Array, Array]:
+def _relaxed(
+    state: tuple[Array, Array], fit: Callable, allowed: Callable, beta: Array
+) -> tuple[Array, Array]:
     x, unused = state
     y = fit(x)
     # β/2 (R_S R_M + 1) x = β (P_S(2y − x) − y + x), the reflection through the amplitude being 2y − x.

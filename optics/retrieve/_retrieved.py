@@ -40,7 +40,9 @@ def phase(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
     return jnp.where(dark, 1, lit / jnp.abs(lit))
 
 
-def distance(field: Inexact[Array, "*tries rows cols"], amplitude: Float[Array, "*lead rows cols"]) -> Float[Array, "*tries"]:
+def distance(
+    field: Inexact[Array, "*tries rows cols"], amplitude: Float[Array, "*lead rows cols"]
+) -> Float[Array, "*tries"]:
     """‖ |field| − amplitude ‖ / ‖amplitude‖, and ‖field‖ itself where the amplitude is zero; the amplitude may lack leading axes."""
     size = norm(amplitude)
     return norm(modulus(field) - amplitude) / jnp.where(size > 0, size, 1)

@@ -47,15 +47,21 @@ def search(
         if start.shape != shape:
             raise ValueError(f"`start` must have the shape of the objects, {shape}, got {start.shape}.")
         if nonnegative and jnp.iscomplexobj(start):
-            raise ValueError(f"`start` must be real, as the objects are, got {start.dtype}; take its real part.")
-    return _run(rule, numbers, amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward)
+            raise ValueError(
+                f"`start` must be real, as the objects are, got {start.dtype}; take its real part."
+            )
+    return _run(
+        rule, numbers, amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward
+    )
 
 
 @eqx.filter_jit
 def _run(rule, numbers, amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward):
     kind = amplitude.dtype if nonnegative else jnp.result_type(amplitude, jnp.complex64)
     if start is None:
-        start = _random((restarts, *amplitude.shape[:-2], *support.shape), kind, support, amplitude, key, nonnegative)
+        start = _random(
+            (restarts, *amplitude.shape[:-2], *support.shape), kind, support, amplitude, key, nonnegative
+        )
     else:
         start = start.astype(kind)[None]
     inner, outer = (enter, leave) if forward is None else (lambda a: a, lambda a: a)

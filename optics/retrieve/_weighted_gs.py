@@ -55,7 +55,9 @@ def weighted_gerchberg_saxton(
     check_range("exponent", exponent, 0.0, 1.0, open_low=True)
     if fixed_after is not None:
         refuse.count("fixed_after", fixed_after)
-    source, target, start = given(source_amplitude, target_amplitude, iterations, key, start, restarts, forward)
+    source, target, start = given(
+        source_amplitude, target_amplitude, iterations, key, start, restarts, forward
+    )
     _some_spots(target, target_amplitude)
     return _weigh(source, target, iterations, as_leaf(exponent), fixed_after, key, start, restarts, forward)
 
@@ -79,7 +81,9 @@ def uniformity(field: Inexact[Array, "*lead rows cols"], target_amplitude: Any) 
     _some_spots(target, target_amplitude)
     spot = target > 0
     q = (field.real**2 + field.imag**2) / jnp.where(spot, target, 1) ** 2
-    most, least = (f(jnp.where(spot, q, other), axis=(-2, -1)) for f, other in ((jnp.max, 0), (jnp.min, jnp.inf)))
+    most, least = (
+        f(jnp.where(spot, q, other), axis=(-2, -1)) for f, other in ((jnp.max, 0), (jnp.min, jnp.inf))
+    )
     return 1 - (most - least) / jnp.where(most > 0, most + least, 1)
 
 
@@ -97,7 +101,9 @@ def efficiency(field: Inexact[Array, "*lead rows cols"], target_amplitude: Any) 
 
 def _some_spots(target: Array, value: Any) -> None:
     if is_concrete(value) and is_concrete(target) and not bool(jnp.all(jnp.any(target > 0, axis=(-2, -1)))):
-        raise ValueError("`target_amplitude` must be above 0 in at least one spot of each plane, got a dark one.")
+        raise ValueError(
+            "`target_amplitude` must be above 0 in at least one spot of each plane, got a dark one."
+        )
 
 
 @eqx.filter_jit

@@ -18,7 +18,9 @@ from optics.transfer._separable import Separable
 LARGEST_DENSE = 16
 
 
-def compile_transfer(lens: FourierLens, terms: int | None = None, tolerance: float = 3e-5) -> Dense | Separable:
+def compile_transfer(
+    lens: FourierLens, terms: int | None = None, tolerance: float = 3e-5
+) -> Dense | Separable:
     """Run the wave optics once and keep the map from modulator pixels to detector pixels.
 
         matrix[m, n] = Σ_r g(r − r_m) · L(r) · h(r − r_n)
@@ -53,8 +55,12 @@ def compile_transfer(lens: FourierLens, terms: int | None = None, tolerance: flo
     half = _pupil_box(lens)
     if min(lens.pixels) == 1 or max(lens.pixels) <= LARGEST_DENSE:
         return Dense(_overlaps(lens, half), lens.shape, lens.subpixels)
-    if terms is None and not is_concrete(lens.pitch + lens.wavelength + lens.focal_length + jnp.sum(lens.aberrations)):
-        raise ValueError("`terms` must be given under jit or grad, such as 40: a traced lens cannot say how many it needs.")
+    if terms is None and not is_concrete(
+        lens.pitch + lens.wavelength + lens.focal_length + jnp.sum(lens.aberrations)
+    ):
+        raise ValueError(
+            "`terms` must be given under jit or grad, such as 40: a traced lens cannot say how many it needs."
+        )
     return decompose(lens, half, terms, tolerance)
 
 

@@ -37,7 +37,9 @@ class Dense(eqx.Module):
         lit = light_shape(self.shape, self.subpixels)
         wanted = rows * cols, lit[0] * lit[1]
         if np.shape(self.matrix) != wanted:
-            raise ValueError(f"`matrix` must have shape {wanted} for {rows}×{cols} pixels, got {np.shape(self.matrix)}.")
+            raise ValueError(
+                f"`matrix` must have shape {wanted} for {rows}×{cols} pixels, got {np.shape(self.matrix)}."
+            )
 
     @property
     def peak(self) -> Array:
@@ -49,7 +51,9 @@ class Dense(eqx.Module):
         """Relative error of the map by truncation: none."""
         return jnp.zeros(())
 
-    def __call__(self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False) -> Inexact[Array, "*lead rows_out cols_out"]:
+    def __call__(
+        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+    ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector, shape (..., rows, columns).
 
         Arguments:

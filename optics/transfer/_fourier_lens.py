@@ -149,7 +149,11 @@ class FourierLens(eqx.Module):
         slack = 1 + 1e-5  # the default plane is exactly critical; float32 must not tip it over
         half, sampled = self.plane * dx / 2, wavelength * focal_length / (2 * dx)
         if radius > min(half, sampled) * slack:
-            what = "the computed plane's half width" if half <= sampled else "the radius where the lens phase is sampled well"
+            what = (
+                "the computed plane's half width"
+                if half <= sampled
+                else "the radius where the lens phase is sampled well"
+            )
             raise ValueError(
                 f"`pupil_radius` {radius:g} m is larger than {what}, {min(half, sampled):g} m; "
                 f"reduce it, or raise `oversampling` (now {self.oversampling})."
@@ -170,10 +174,16 @@ class FourierLens(eqx.Module):
     @property
     def peak(self) -> Array:
         """How bright one modulator pixel can make one detector pixel, paraxially: both open areas over λ f (a pupil adds up to 1 %)."""
-        line = self.pitch * jnp.sqrt(self.fill * self.detector_fill / (self.wavelength * self.focal_length)) / self.subpixels
+        line = (
+            self.pitch
+            * jnp.sqrt(self.fill * self.detector_fill / (self.wavelength * self.focal_length))
+            / self.subpixels
+        )
         return line ** sum(n > 1 for n in self.pixels)
 
-    def __call__(self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False) -> Inexact[Array, "*lead rows_out cols_out"]:
+    def __call__(
+        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+    ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector by full propagation: arguments and result as those of `Dense`."""
         # "highest": a GPU would otherwise round the factors to ten bits.
         dot = partial(jnp.matmul, precision="highest")
@@ -209,12 +219,16 @@ def _modes(lens: FourierLens, axis: int, subpixels: int, fill: Array) -> Array:
     line = wave.pixels(lens.plane, lens.pixels[axis] * subpixels, per_pixel, fill)
     # In units of the sample spacing, which cancels between the density of the emitter and the integral of the receiver.
     # The sub-pixels of a pixel share its power.
-    return jnp.roll(line, _first_shift(lens.pixels[axis], subpixels, per_pixel), axis=0) / jnp.sqrt(fill * lens.oversampling)
+    return jnp.roll(line, _first_shift(lens.pixels[axis], subpixels, per_pixel), axis=0) / jnp.sqrt(
+        fill * lens.oversampling
+    )
 
 
 def _first_shift(pixels: int, subpixels: int, per_subpixel: int) -> int:
     """Samples from where `wave.pixels` centres sub-pixels to where the pixel they divide is centred."""
-    return (2 * (pixels * subpixels // 2) - 2 * subpixels * (pixels // 2) - (subpixels - 1)) * per_subpixel // 2
+    return (
+        (2 * (pixels * subpixels // 2) - 2 * subpixels * (pixels // 2) - (subpixels - 1)) * per_subpixel // 2
+    )
 
 
 def shifts(lens: FourierLens, axis: int, subpixels: int = 1) -> np.ndarray:
@@ -233,7 +247,11 @@ def illumination(lens: FourierLens) -> Array:
 
 def illumination_line(lens: FourierLens, axis: int) -> Array:
     """The factor of the illumination along `axis`: a tilted Gaussian beam separates."""
-    r = jnp.asarray(shifts(lens, axis, lens.subpixels), jnp.result_type(float)) * lens.pitch / lens.oversampling
+    r = (
+        jnp.asarray(shifts(lens, axis, lens.subpixels), jnp.result_type(float))
+        * lens.pitch
+        / lens.oversampling
+    )
     phase = 2 * jnp.pi / lens.wavelength * jnp.sin(lens.tilt[axis]) * r
     return jnp.exp(-((r / lens.waist) ** 2)) * jnp.exp(1j * phase)
 
@@ -245,7 +263,11 @@ def propagate(lens: FourierLens, field: Array, z: Array) -> Array:
 
 def transmission(lens: FourierLens) -> Array:
     """The lens in its pupil with its aberrations, shape of the plane."""
-    shape, dx, centre = plane_shape(lens), lens.pitch / lens.oversampling, (lens.decentre[0], lens.decentre[1])
+    shape, dx, centre = (
+        plane_shape(lens),
+        lens.pitch / lens.oversampling,
+        (lens.decentre[0], lens.decentre[1]),
+    )
     thin = lens.profile(shape, dx, lens.wavelength, lens.focal_length, centre=centre) * wave.aperture(
         shape, dx, lens.pupil_radius, centre=centre
     )
@@ -272,7 +294,11 @@ def seen(lens: FourierLens) -> Array:
 def _from_axis(lens: FourierLens, subpixels: int, fill: Array, z: Array) -> Array:
     lines = []
     for n in lens.pixels:
-        one = jnp.ones(1, jnp.result_type(float)) if n == 1 else wave.pixels(lens.plane, 1, lens.oversampling // subpixels, fill)[:, 0]
+        one = (
+            jnp.ones(1, jnp.result_type(float))
+            if n == 1
+            else wave.pixels(lens.plane, 1, lens.oversampling // subpixels, fill)[:, 0]
+        )
         lines.append(one if n == 1 else one / jnp.sqrt(fill * lens.oversampling))
     return propagate(lens, jnp.outer(*lines).astype(jnp.result_type(complex)), z)
 

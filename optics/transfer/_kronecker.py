@@ -55,9 +55,13 @@ def _decompose(lens: FourierLens, half: int, terms: int) -> tuple[Separable, Arr
         return _scatter(cols, _gather(rows, pairs) @ through)
 
     found, lit = (rows[i].shape[-1] for i in (0, 1))
-    left, right, strengths, residual = truncated(forward, backward, cols[0].shape[-1] * cols[1].shape[-1], terms)
+    left, right, strengths, residual = truncated(
+        forward, backward, cols[0].shape[-1] * cols[1].shape[-1], terms
+    )
     across = right.reshape(terms, cols[0].shape[-1], cols[1].shape[-1])
-    return Separable(left.reshape(terms, found, lit), jnp.swapaxes(across, 1, 2), lens.peak, residual, lens.subpixels), strengths
+    return Separable(
+        left.reshape(terms, found, lit), jnp.swapaxes(across, 1, 2), lens.peak, residual, lens.subpixels
+    ), strengths
 
 
 def _pairs(lens: FourierLens, half: int) -> list[tuple[Array, Array]]:

@@ -36,7 +36,9 @@ def truncated(
     Source: N. Halko, P. G. Martinsson and J. A. Tropp, SIAM Review 53, 217 (2011), algorithms 4.4 and 5.1.
     """
     count = min(terms + SPARE, size)
-    fixed_forward, fixed_backward = (lambda rows, f=f: jax.lax.stop_gradient(f(rows)) for f in (forward, backward))
+    fixed_forward, fixed_backward = (
+        lambda rows, f=f: jax.lax.stop_gradient(f(rows)) for f in (forward, backward)
+    )
     draws = jax.random.normal(jax.random.key(0), (count + PROBES, size))
     basis = _orthonormal(fixed_forward(draws[:count]))
     for _ in range(POWER_ITERATIONS):
@@ -55,7 +57,12 @@ def truncated(
     probes = draws[count:]
     missed = fixed_forward(probes) - jax.lax.stop_gradient((probes @ right.T) @ left)
     error = jnp.linalg.norm(missed) / jnp.sqrt(PROBES)
-    return left, right, strengths, error / jnp.maximum(jnp.linalg.norm(strengths), jnp.finfo(error.dtype).tiny)
+    return (
+        left,
+        right,
+        strengths,
+        error / jnp.maximum(jnp.linalg.norm(strengths), jnp.finfo(error.dtype).tiny),
+    )
 
 
 def _orthonormal(rows: Array) -> Array:

@@ -34,7 +34,9 @@ class Separable(eqx.Module):
     def __check_init__(self):
         (terms, rows_out, rows_in), (others, cols_in, cols_out) = self.rows.shape, self.cols.shape
         if terms != others:
-            raise ValueError(f"`rows` and `cols` must have the same number of terms, got {terms} and {others}.")
+            raise ValueError(
+                f"`rows` and `cols` must have the same number of terms, got {terms} and {others}."
+            )
         if (rows_in, cols_in) != (rows_out * self.subpixels, cols_out * self.subpixels):
             raise ValueError(
                 f"`rows` and `cols` must take {rows_out * self.subpixels}×{cols_out * self.subpixels} pixels of light to "
@@ -46,13 +48,17 @@ class Separable(eqx.Module):
         """Pixels (rows, columns) of the detector."""
         return self.rows.shape[1], self.cols.shape[2]
 
-    def __call__(self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False) -> Inexact[Array, "*lead rows_out cols_out"]:
+    def __call__(
+        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+    ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector: arguments and result as those of `Dense`."""
         terms, rows_out, rows_in = self.rows.shape
         cols_in, cols_out = self.cols.shape[1:]
         dot = partial(jnp.matmul, precision="highest")
         # Two products of matrices over all terms at once: first the columns, then the rows and the sum over terms.
-        across = dot(light, jnp.moveaxis(self.cols, 0, 1).reshape(cols_in, -1)).reshape(*light.shape[:-1], terms, cols_out)
+        across = dot(light, jnp.moveaxis(self.cols, 0, 1).reshape(cols_in, -1)).reshape(
+            *light.shape[:-1], terms, cols_out
+        )
         across = jnp.swapaxes(across, -3, -2).reshape(*light.shape[:-2], terms * rows_in, cols_out)
         down = jnp.moveaxis(self.rows, 0, 1).reshape(rows_out, -1)
         if in_phase:

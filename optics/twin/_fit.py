@@ -45,7 +45,9 @@ def fit_means(
         return (weight * (problem.recording.frames - mean)).ravel()
 
     # Columns of one length, in double precision: the normal equations lose nothing that `information` would keep.
-    solver = optimistix.LevenbergMarquardt(rtol=1e-8, atol=small, linear_solver=lineax.Normal(lineax.Cholesky()))
+    solver = optimistix.LevenbergMarquardt(
+        rtol=1e-8, atol=small, linear_solver=lineax.Normal(lineax.Cholesky())
+    )
     found = optimistix.least_squares(residual, solver, jnp.zeros_like(scale), max_steps=steps, throw=False)
     return vector.at[which].add(scale * found.value), found.result == optimistix.RESULTS.successful
 
@@ -76,8 +78,12 @@ def fit_noise(
     def residual(moved, _):
         return (weight**2 * (square - problem.expected(put(moved))[1])).ravel() / jnp.sqrt(2.0)
 
-    solver = optimistix.LevenbergMarquardt(rtol=1e-8, atol=small, linear_solver=lineax.Normal(lineax.Cholesky()))
-    found = optimistix.least_squares(residual, solver, jnp.zeros(which.shape, vector.dtype), max_steps=steps, throw=False)
+    solver = optimistix.LevenbergMarquardt(
+        rtol=1e-8, atol=small, linear_solver=lineax.Normal(lineax.Cholesky())
+    )
+    found = optimistix.least_squares(
+        residual, solver, jnp.zeros(which.shape, vector.dtype), max_steps=steps, throw=False
+    )
     return put(found.value), found.result == optimistix.RESULTS.successful
 
 
@@ -148,7 +154,9 @@ def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: i
             does not come to an end.
     """
     if not isinstance(device, FourierProcessor) or device.multiplier is not None:
-        raise ValueError(f"`device` must be a `FourierProcessor` with one modulator, got {type(device).__name__}.")
+        raise ValueError(
+            f"`device` must be a `FourierProcessor` with one modulator, got {type(device).__name__}."
+        )
     if not isinstance(recording, Recording):
         raise ValueError(f"`recording` must be an `optics.Recording`, got {type(recording).__name__}.")
     check_whole("steps", steps, 1)
@@ -157,7 +165,11 @@ def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: i
     lens = any(leaves.of_lens())
     with jax.enable_x64(True):
         start = _double(device if lens else compiled(device))
-        live = jnp.ptp(recording.frames, axis=(0, 1, 2)) > 0 if recording.count > 2 else jnp.ones(recording.frames.shape[-2:], bool)
+        live = (
+            jnp.ptp(recording.frames, axis=(0, 1, 2)) > 0
+            if recording.count > 2
+            else jnp.ones(recording.frames.shape[-2:], bool)
+        )
         problem = Problem(start, _double(recording), leaves, live, terms_of(device.optics) if lens else None)
         check_orientation(recording, *predict(problem, leaves.vector(start))[:2])
         vector, chi2, freedom, slopes = _settle(problem, steps)
@@ -171,12 +183,16 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
     moving, levels = (jnp.asarray(np.flatnonzero(mask), int) for mask in (~of_noise, of_noise))
     vector, frames = problem.leaves.vector(problem.device), problem.recording.frames
     if np.any(np.asarray(vector)[of_noise] <= 0):
-        raise ValueError(f"`device` must start with noise above 0 where it is fitted, got {np.asarray(vector)[of_noise]}.")
+        raise ValueError(
+            f"`device` must start with noise above 0 where it is fitted, got {np.asarray(vector)[of_noise]}."
+        )
     noiseless = not any(isinstance(effect, Noise) for effect in problem.device.camera)
 
     def left_over(mean, clear):
         # Of a camera without noise: what the fit left, the same for all, and never quite 0.
-        mean_square = jnp.sum(jnp.where(clear, (frames - mean) ** 2, 0)) / jnp.maximum(jnp.sum(clear) - moving.size, 1)
+        mean_square = jnp.sum(jnp.where(clear, (frames - mean) ** 2, 0)) / jnp.maximum(
+            jnp.sum(clear) - moving.size, 1
+        )
         return jnp.full_like(mean, jnp.maximum(mean_square, SMALLEST_VARIANCE))
 
     for round_ in range(len(SMALL_STEPS) + (MORE_FOR_NOISE if levels.size else 0)):
@@ -190,16 +206,22 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
             )
         weight = jnp.where(counts, 1 / jnp.sqrt(jnp.where(counts, variance, 1)), 0)
         if moving.size:
-            strength = jnp.sqrt(jnp.sum((slopes_of_means(problem, vector, moving) * weight.reshape(-1, 1)) ** 2, axis=0))
+            strength = jnp.sqrt(
+                jnp.sum((slopes_of_means(problem, vector, moving) * weight.reshape(-1, 1)) ** 2, axis=0)
+            )
             if round_ == 0:
                 _check_felt(problem, np.asarray(strength), moving)
             scale = jnp.where(strength > 0, 1 / jnp.where(strength > 0, strength, 1), 0)
-            vector, ended = fit_means(problem, vector, moving, scale, weight, jnp.asarray(SMALL_STEPS[min(round_, 2)]), steps)
+            vector, ended = fit_means(
+                problem, vector, moving, scale, weight, jnp.asarray(SMALL_STEPS[min(round_, 2)]), steps
+            )
             _check_ended(ended, steps, "the means")
             mean = predict(problem, vector)[0]
         if levels.size:
             taken = used / (used - moving.size)
-            vector, ended = fit_noise(problem, vector, levels, (frames - mean) ** 2 * taken, weight, jnp.asarray(1e-5), steps)
+            vector, ended = fit_noise(
+                problem, vector, levels, (frames - mean) ** 2 * taken, weight, jnp.asarray(1e-5), steps
+            )
             _check_ended(ended, steps, "the noise")
     mean, variance, _ = predict(problem, vector)
     variance = left_over(mean, counts) if noiseless else variance
@@ -207,12 +229,22 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
     weight = jnp.where(counts, 1 / jnp.sqrt(variance), 0).reshape(-1, 1)
     none = np.zeros((1, 0))
     of_means = np.asarray(slopes_of_means(problem, vector, moving) * weight) if moving.size else none
-    of_levels = np.asarray(slopes_of_variances(problem, vector, levels) * weight**2 / vector[levels]) / np.sqrt(2) if levels.size else none
+    of_levels = (
+        np.asarray(slopes_of_variances(problem, vector, levels) * weight**2 / vector[levels]) / np.sqrt(2)
+        if levels.size
+        else none
+    )
     return vector, chi2, freedom, (of_means, of_levels)
 
 
 def _result(
-    device: FourierProcessor, problem: Problem, vector: np.ndarray, errors: Any, correlation: Any, chi2: float, freedom: int
+    device: FourierProcessor,
+    problem: Problem,
+    vector: np.ndarray,
+    errors: Any,
+    correlation: Any,
+    chi2: float,
+    freedom: int,
 ) -> Fit:
     leaves, of_noise = problem.leaves, problem.leaves.of_noise()
     together, both = np.empty(len(vector)), np.eye(len(vector))
@@ -243,7 +275,9 @@ def _check_felt(problem: Problem, strength: np.ndarray, moving: Array) -> None:
     ends = np.cumsum([0, *problem.leaves.counts])
     for path, first, last in zip(problem.leaves.paths, ends, ends[1:], strict=False):
         if first < last and not np.any(felt[first:last]):
-            raise ValueError(f"`where` picks `{path}`, which the expected frames do not depend on; leave it out.")
+            raise ValueError(
+                f"`where` picks `{path}`, which the expected frames do not depend on; leave it out."
+            )
 
 
 def _check_ended(ended: Array, steps: int, what: str) -> None:

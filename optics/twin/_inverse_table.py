@@ -43,10 +43,14 @@ def inverse_table(table: Any, levels: int = 1024) -> PhaseLUT:
     wanted = np.linspace(0, TURN, levels)
     # A whole turn is driven as 0, so the panel's last phase is asked for a little below; what the panel cannot give is parted
     # in the middle between its two ends.
-    found = np.where(wanted > (given[-1] + TURN) / 2, TURN, np.minimum(np.interp(wanted, given, drive), TURN - END))
+    found = np.where(
+        wanted > (given[-1] + TURN) / 2, TURN, np.minimum(np.interp(wanted, given, drive), TURN - END)
+    )
     return PhaseLUT(found)
 
 
 def _mean_curve(table: PhaseLUT, drive: Float[Array, " n"]) -> Float[Array, " n"]:
-    plain = PhaseLUT(table.table, jnp.mean(table.a2), jnp.mean(table.a3), jnp.mean(table.stretch), jnp.mean(table.gain))
+    plain = PhaseLUT(
+        table.table, jnp.mean(table.a2), jnp.mean(table.a3), jnp.mean(table.stretch), jnp.mean(table.gain)
+    )
     return plain.curve(drive)

@@ -22,7 +22,9 @@ CLEAR = 4.0
 
 
 def expected(
-    device: FourierProcessor, drive: Inexact[Array, "count exposures driverows drivecols"], reach: Float[Array, "count exposures 1 1"]
+    device: FourierProcessor,
+    drive: Inexact[Array, "count exposures driverows drivecols"],
+    reach: Float[Array, "count exposures 1 1"],
 ) -> tuple[Float[Array, "*frames"], Float[Array, "*frames"], Bool[Array, "*frames"]]:
     """Mean and variance of the frames of a drive, and which pixels the ends of the scale leave alone.
 
@@ -53,7 +55,9 @@ def _through(camera: Sequence[Effect], mean: Array) -> tuple[Array, Array, Array
             clear = clear & (mean - far >= lowest / largest) & (mean + far <= 1 + 0.5 / largest)
             variance = variance + 1 / (12 * largest**2)
         else:
-            mean, slope = jax.jvp(lambda value, effect=effect: effect(value, None), (mean,), (jnp.ones_like(mean),))
+            mean, slope = jax.jvp(
+                lambda value, effect=effect: effect(value, None), (mean,), (jnp.ones_like(mean),)
+            )
             variance = variance * slope**2
     return mean, variance, clear
 

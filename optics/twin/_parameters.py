@@ -34,21 +34,34 @@ class Leaves(eqx.Module):
     def __init__(self, where: Any, device: FourierProcessor, free: Any = None):
         picked = _picked(where, device)
         leaves, structure = jax.tree.flatten(picked)
-        named = jax.tree_util.tree_map_with_path(lambda path, _: jax.tree_util.keystr(path).lstrip("."), device)
-        noise = jax.tree.map(
-            lambda node: jax.tree.map(lambda _: isinstance(node, Noise), node), device, is_leaf=lambda node: isinstance(node, Noise)
+        named = jax.tree_util.tree_map_with_path(
+            lambda path, _: jax.tree_util.keystr(path).lstrip("."), device
         )
-        self.where, self.paths, self.noisy = where, tuple(jax.tree.leaves(where(named))), tuple(jax.tree.leaves(where(noise)))
+        noise = jax.tree.map(
+            lambda node: jax.tree.map(lambda _: isinstance(node, Noise), node),
+            device,
+            is_leaf=lambda node: isinstance(node, Noise),
+        )
+        self.where, self.paths, self.noisy = (
+            where,
+            tuple(jax.tree.leaves(where(named))),
+            tuple(jax.tree.leaves(where(noise))),
+        )
         for path, leaf in zip(self.paths, leaves, strict=True):
             if not bool(jnp.all(jnp.isfinite(jnp.abs(leaf)))):
-                raise ValueError(f"`where` must pick numbers that are finite to start from, but `{path}` is {leaf}.")
+                raise ValueError(
+                    f"`where` must pick numbers that are finite to start from, but `{path}` is {leaf}."
+                )
         if len(set(self.paths)) < len(self.paths):
             raise ValueError(f"`where` must pick each leaf once, got {', '.join(self.paths)}.")
         masks = [True] * len(leaves)
         if free is not None:
             try:
                 masks = structure.flatten_up_to(free)
-                masks = [np.broadcast_to(np.asarray(mask, bool), leaf.shape) for mask, leaf in zip(masks, leaves, strict=True)]
+                masks = [
+                    np.broadcast_to(np.asarray(mask, bool), leaf.shape)
+                    for mask, leaf in zip(masks, leaves, strict=True)
+                ]
             except (ValueError, TypeError) as error:
                 raise ValueError(
                     f"`free` must be booleans like what `where` picks, {[leaf.shape for leaf in leaves]}, got {free!r}."
@@ -58,8 +71,13 @@ class Leaves(eqx.Module):
             index = np.flatnonzero(np.broadcast_to(mask, leaf.shape))
             parts = ("real ", "imaginary ") if jnp.iscomplexobj(leaf) else ("",)
             for part in parts:
-                names += [part + path + (str(list(map(int, np.unravel_index(i, leaf.shape)))) if leaf.ndim else "") for i in index]
-            places.append(jnp.asarray(np.concatenate([index + k * leaf.size for k in range(len(parts))]), int))
+                names += [
+                    part + path + (str(list(map(int, np.unravel_index(i, leaf.shape)))) if leaf.ndim else "")
+                    for i in index
+                ]
+            places.append(
+                jnp.asarray(np.concatenate([index + k * leaf.size for k in range(len(parts))]), int)
+            )
         if not names:
             raise ValueError("`free` must leave at least one number free.")
         self.names, self.free = tuple(names), tuple(places)
@@ -79,7 +97,9 @@ class Leaves(eqx.Module):
 
     def vector(self, device: FourierProcessor) -> Array:
         """The free numbers."""
-        return jnp.concatenate([_flat(leaf)[place] for leaf, place in zip(self._leaves(device), self.free, strict=True)])
+        return jnp.concatenate(
+            [_flat(leaf)[place] for leaf, place in zip(self._leaves(device), self.free, strict=True)]
+        )
 
     def put(self, device: FourierProcessor, vector: Array) -> FourierProcessor:
         """The device with other free numbers."""
@@ -92,7 +112,11 @@ class Leaves(eqx.Module):
         for leaf, place, part in zip(self._leaves(device), self.free, parts, strict=True):
             flat = _flat(leaf) if fill is None else jnp.full_like(_flat(leaf), fill)
             flat = flat.at[place].set(part.astype(flat.dtype))
-            shaped = jax.lax.complex(*(half.reshape(leaf.shape) for half in jnp.split(flat, 2))) if jnp.iscomplexobj(leaf) else flat
+            shaped = (
+                jax.lax.complex(*(half.reshape(leaf.shape) for half in jnp.split(flat, 2)))
+                if jnp.iscomplexobj(leaf)
+                else flat
+            )
             leaves.append(shaped.reshape(leaf.shape))
         return jax.tree.unflatten(jax.tree.structure(self.where(device)), leaves)
 

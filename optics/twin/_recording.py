@@ -42,7 +42,9 @@ class Recording(eqx.Module):
         drive = as_plane("drive", drive)
         drive = drive[:, None] if drive.ndim == 3 else drive
         if drive.ndim != 4 or not drive.size:
-            raise ValueError(f"`drive` must have the shape (count, exposures, rows, columns), got {drive.shape}.")
+            raise ValueError(
+                f"`drive` must have the shape (count, exposures, rows, columns), got {drive.shape}."
+            )
         if not bool(jnp.all(jnp.isfinite(jnp.abs(drive)))):
             bad = int(jnp.argmin(jnp.all(jnp.isfinite(jnp.abs(drive)), axis=(1, 2, 3))))
             raise ValueError(f"`drive` must be finite; drive {bad} is not.")
@@ -95,11 +97,20 @@ def check_recording(device: FourierProcessor, recording: Recording) -> None:
     """
     drive = eqx.filter_eval_shape(device.encoder.encode, jnp.zeros(device.shape))[0].shape
     if recording.drive.shape[1:] != drive:
-        raise ValueError(f"`drive` must have {drive} (exposures, rows, columns) a drive on this device, got {recording.drive.shape[1:]}.")
-    have, want = recording.frames.shape, eqx.filter_eval_shape(lambda d, r: d.frames(r.drive, r.reach), device, recording).shape
+        raise ValueError(
+            f"`drive` must have {drive} (exposures, rows, columns) a drive on this device, got {recording.drive.shape[1:]}."
+        )
+    have, want = (
+        recording.frames.shape,
+        eqx.filter_eval_shape(lambda d, r: d.frames(r.drive, r.reach), device, recording).shape,
+    )
     if have == want:
         return
-    turned = " They look turned by 90°: `numpy.rot90(frames, axes=(-2, -1))`." if have[-2:] == want[-2:][::-1] else ""
+    turned = (
+        " They look turned by 90°: `numpy.rot90(frames, axes=(-2, -1))`."
+        if have[-2:] == want[-2:][::-1]
+        else ""
+    )
     raise ValueError(
         f"`frames` must have {want[-3]} shots of {want[-2]}×{want[-1]} pixels a drive, as the device's camera gives, got {have[-3]} of "
         f"{have[-2]}×{have[-1]}.{turned or ' Crop, bin or register them to the pixels of the device.'}"
@@ -127,7 +138,10 @@ def check_orientation(recording: Recording, predicted: Array, variance: Array) -
         turned = np.rot90(found, turns, (-2, -1))
         views[f"`numpy.rot90(frames, {turns}, axes=(-2, -1))`"] = turned
         views[f"`numpy.flip(numpy.rot90(frames, {turns}, axes=(-2, -1)), -1)`"] = np.flip(turned, -1)
-    match = {name: float(np.sum(view * told) / np.sqrt(np.sum(view**2) * np.sum(told**2))) for name, view in views.items()}
+    match = {
+        name: float(np.sum(view * told) / np.sqrt(np.sum(view**2) * np.sum(told**2)))
+        for name, view in views.items()
+    }
     straight, best = match["as they are"], max(match, key=lambda name: match[name])
     if match[best] > max(straight + chance, straight + CLEARLY * best_possible, best_possible / 2):
         raise ValueError(

@@ -77,11 +77,16 @@ class Fit(NamedTuple):
     @property
     def undetermined(self) -> tuple[str, ...]:
         """Names of the numbers that the recording does not determine, alone or against one another."""
-        return tuple(name for name, error in zip(self.names, self.deviations, strict=True) if not np.isfinite(error))
+        return tuple(
+            name for name, error in zip(self.names, self.deviations, strict=True) if not np.isfinite(error)
+        )
 
     def __str__(self) -> str:
         lines = [f"χ² / degrees of freedom = {self.chi2 / self.freedom:.3f} ({self.freedom})"]
-        lines += [f"{n} = {v:.6g} ± {e:.2g}" for n, v, e in list(zip(self.names, self.numbers, self.deviations, strict=True))[:SHOWN]]
+        lines += [
+            f"{n} = {v:.6g} ± {e:.2g}"
+            for n, v, e in list(zip(self.names, self.numbers, self.deviations, strict=True))[:SHOWN]
+        ]
         lines += [f"and {len(self.names) - SHOWN} more"] if len(self.names) > SHOWN else []
         lines += [f"not determined: {', '.join(self.undetermined[:SHOWN])}"] if self.undetermined else []
         return "\n".join(lines)

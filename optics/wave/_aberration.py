@@ -16,7 +16,9 @@ from optics.wave._zernike import combination, noll
 HELD = 2.0
 
 
-def aberration(shape: tuple[int, int], dx: Any, radius: Any, coefficients: Any, centre: Any = (0.0, 0.0)) -> Complex[Array, "rows cols"]:
+def aberration(
+    shape: tuple[int, int], dx: Any, radius: Any, coefficients: Any, centre: Any = (0.0, 0.0)
+) -> Complex[Array, "rows cols"]:
     """Phase of a wavefront aberration given by Zernike coefficients over a pupil.
 
         t(x, y) = exp(2πi Σ_j c_j Z_j(x/R, y/R))

@@ -48,7 +48,9 @@ def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array,
     return jnp.fft.ifft2(spectrum * transfer)
 
 
-def transfer_function(shape: tuple[int, int], dx: Any, wavelength: Any, z: Any) -> Complex[Array, "rows cols"]:
+def transfer_function(
+    shape: tuple[int, int], dx: Any, wavelength: Any, z: Any
+) -> Complex[Array, "rows cols"]:
     """What `angular_spectrum` multiplies the spectrum by, shape (rows, columns) in the order of `jnp.fft.fft2`.
 
     Arguments, errors and source: those of `angular_spectrum`.

@@ -10,7 +10,9 @@ from optics.wave._geometry import centred as centred
 from optics.wave._geometry import pair
 
 
-def aperture(shape: tuple[int, int], dx: Any, radius: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+def aperture(
+    shape: tuple[int, int], dx: Any, radius: Any, centre: Any = (0.0, 0.0)
+) -> Float[Array, "rows cols"]:
     """Circular stop: 1 inside `radius`, 0 outside, the covered share of a sample where the edge passes through it.
 
         t(r) = ½ + ∫₀^d T(s) ds,   d = (R − r) / dx − dx / (24 R)
@@ -43,12 +45,18 @@ def aperture(shape: tuple[int, int], dx: Any, radius: Any, centre: Any = (0.0, 0
     d = samples - jnp.where(r2 > 0, r, 0.0) - 1 / (24 * samples)
     flat = (long - short) / 2
     slope = jnp.maximum(jnp.abs(d) - flat, 0.0)
-    share = 0.5 + (jnp.clip(d, -flat, flat) + jnp.sign(d) * (slope - slope**2 / (2 * jnp.maximum(short, 1e-6)))) / long
+    share = (
+        0.5
+        + (jnp.clip(d, -flat, flat) + jnp.sign(d) * (slope - slope**2 / (2 * jnp.maximum(short, 1e-6))))
+        / long
+    )
     # Chosen, not clipped: away from the edge nothing has a slope.
     return jnp.where(jnp.abs(d) < flat + short, share, jnp.where(d > 0, 1.0, 0.0))
 
 
-def rectangle(shape: tuple[int, int], dx: Any, size: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+def rectangle(
+    shape: tuple[int, int], dx: Any, size: Any, centre: Any = (0.0, 0.0)
+) -> Float[Array, "rows cols"]:
     """Rectangular stop with edges along the axes: the share of each sample that is open, exactly.
 
         t(y, x) = o(y) · o(x),   o(x) = |[x − dx/2, x + dx/2] ∩ [c − w/2, c + w/2]| / dx

@@ -19,7 +19,9 @@ _ZONES = 10
 _NOTHING = -1e4
 
 
-def band_limited_angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any, shift: Any = (0.0, 0.0)) -> Complex[Array, "*lead rows cols"]:
+def band_limited_angular_spectrum(
+    u: Any, dx: Any, wavelength: Any, z: Any, shift: Any = (0.0, 0.0)
+) -> Complex[Array, "*lead rows cols"]:
     """Propagate a field by `z` by the angular spectrum, keeping only what its grid can carry to the window looked at.
 
         u(z) = F⁻¹[ F u · H · B ],   H = exp(i k z (√(1 − s) − 1) + 2πi (fx X + fy Y)),   s = λ² (fx² + fy²)
@@ -68,7 +70,10 @@ def band_limited_angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any, shif
 
 def _transfer(shape: tuple[int, int], dx: Any, wavelength: Any, z: Any, shift: tuple[Any, Any]) -> Array:
     def exponent(dx, wavelength, z, *shift):
-        f = [jnp.expand_dims(jnp.fft.fftfreq(n, dtype=jnp.float64) / dx, 1 - axis) for axis, n in enumerate(shape)]
+        f = [
+            jnp.expand_dims(jnp.fft.fftfreq(n, dtype=jnp.float64) / dx, 1 - axis)
+            for axis, n in enumerate(shape)
+        ]
         s = wavelength**2 * (f[0] ** 2 + f[1] ** 2)
         # √ is fed a harmless 1 where its branch is not the one taken: its infinite slope at 0 would be NaN there.
         forward = s < 1

@@ -10,7 +10,9 @@ from optics.wave._geometry import centred, imaginary, outer, pair
 from optics.wave._phase_factor import phasor
 
 
-def gaussian(shape: tuple[int, int], dx: Any, waist: Any, centre: Any = (0.0, 0.0)) -> Float[Array, "rows cols"]:
+def gaussian(
+    shape: tuple[int, int], dx: Any, waist: Any, centre: Any = (0.0, 0.0)
+) -> Float[Array, "rows cols"]:
     """Amplitude of a Gaussian beam at its waist.
 
         a(r) = exp(−r² / w²)
@@ -31,7 +33,10 @@ def gaussian(shape: tuple[int, int], dx: Any, waist: Any, centre: Any = (0.0, 0.
     """
     check_positive("dx", dx, "m")
     check_positive("waist", waist, "m")
-    lines = (jnp.exp(-(((dx * centred(n) - c) / waist) ** 2)) for n, c in zip(shape, pair("centre", centre), strict=True))
+    lines = (
+        jnp.exp(-(((dx * centred(n) - c) / waist) ** 2))
+        for n, c in zip(shape, pair("centre", centre), strict=True)
+    )
     return outer(*lines)
 
 

@@ -131,7 +131,13 @@ def _check_far(u: jax.Array, dx: Any, wavelength: Any, z: Any) -> None:
         return
     bright = np.abs(np.asarray(u)).max(axis=tuple(range(u.ndim - 2)))
     lit = np.nonzero(bright > _DARK * bright.max())
-    width = max((np.ptp(where) + 1 if n > 1 else 0 for n, where in zip(shape, lit, strict=True) if where.size), default=0) * dx
+    width = (
+        max(
+            (np.ptp(where) + 1 if n > 1 else 0 for n, where in zip(shape, lit, strict=True) if where.size),
+            default=0,
+        )
+        * dx
+    )
     far = 2 * width**2 / wavelength
     if z * SLACK < far:
         tell(

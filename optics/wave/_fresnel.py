@@ -119,7 +119,9 @@ def distance(z: Any) -> None:
     """Refuse a concrete `z` that is not finite or is zero."""
     check_finite("z", z, "m")
     if is_concrete(z) and np.any(np.asarray(z) == 0):
-        raise ValueError("`z` must not be zero, got 0 m; over short distances use `angular_spectrum` or `fresnel`.")
+        raise ValueError(
+            "`z` must not be zero, got 0 m; over short distances use `angular_spectrum` or `fresnel`."
+        )
 
 
 def amplitude(dx: jax.Array, wavelength: jax.Array, z: jax.Array) -> jax.Array:

@@ -12,7 +12,9 @@ from optics.wave._geometry import centred, imaginary, outer, pair, scalars
 from optics.wave._phase_factor import phasor
 
 
-def lens(shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, centre: Any = (0.0, 0.0)) -> Complex[Array, "rows cols"]:
+def lens(
+    shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, centre: Any = (0.0, 0.0)
+) -> Complex[Array, "rows cols"]:
     """Thin lens with the paraxial (quadratic) phase.
 
         t(x, y) = exp(−i π (x² + y²) / (λ f))
@@ -117,7 +119,12 @@ def aspheric_lens(
 
 
 def cylindrical_lens(
-    shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, angle: Any = 0.0, centre: Any = (0.0, 0.0)
+    shape: tuple[int, int],
+    dx: Any,
+    wavelength: Any,
+    focal_length: Any,
+    angle: Any = 0.0,
+    centre: Any = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """Thin lens that focuses along one direction only, with the paraxial phase: a point becomes a line.
 
@@ -151,7 +158,12 @@ def cylindrical_lens(
 
 
 def defocus(
-    shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, distance: Any, centre: Any = (0.0, 0.0)
+    shape: tuple[int, int],
+    dx: Any,
+    wavelength: Any,
+    focal_length: Any,
+    distance: Any,
+    centre: Any = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """What moves the focus of a lens `distance` away from it: `lens` of f times this is `lens` of f + d.
 
@@ -174,7 +186,9 @@ def defocus(
     _check(dx, wavelength, focal_length)
     check_finite("distance", distance, "m")
     if is_concrete(distance) and is_concrete(focal_length) and float(distance) == -float(focal_length):
-        raise ValueError(f"`distance` must not be −`focal_length`, got {float(distance):g} m; no lens focuses on itself.")
+        raise ValueError(
+            f"`distance` must not be −`focal_length`, got {float(distance):g} m; no lens focuses on itself."
+        )
 
     def path(r2, focal_length, distance):
         return -0.5 * r2 * distance / (focal_length * (focal_length + distance))
@@ -187,10 +201,19 @@ def _check(dx: Any, wavelength: Any, focal_length: Any) -> None:
     check_positive("wavelength", wavelength, "m")
     check_finite("focal_length", focal_length, "m")
     if is_concrete(focal_length) and not float(focal_length):
-        raise ValueError(f"`focal_length` must not be zero, got {focal_length} m; a plane without power needs no lens.")
+        raise ValueError(
+            f"`focal_length` must not be zero, got {focal_length} m; a plane without power needs no lens."
+        )
 
 
-def _radial(path: Callable[..., jax.Array], shape: tuple[int, int], dx: Any, wavelength: Any, centre: Any, *parameters: Any) -> Array:
+def _radial(
+    path: Callable[..., jax.Array],
+    shape: tuple[int, int],
+    dx: Any,
+    wavelength: Any,
+    centre: Any,
+    *parameters: Any,
+) -> Array:
     """exp(−ik path(r², *parameters)) on the plane, r from `centre`."""
 
     def exponent(dx, wavelength, cy, cx, *parameters):

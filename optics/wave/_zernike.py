@@ -52,7 +52,10 @@ def zernike(index: int, rho: Any, theta: Any) -> Float[Array, "*any"]:
     Source: Noll (1976), eqs. 1 and 2; DLMF 18.9.2 for the recurrence.
     """
     n, m = noll(index)
-    rho, theta = jnp.asarray(rho, jnp.result_type(float, rho)), jnp.asarray(theta, jnp.result_type(float, theta))
+    rho, theta = (
+        jnp.asarray(rho, jnp.result_type(float, rho)),
+        jnp.asarray(theta, jnp.result_type(float, theta)),
+    )
     around = jnp.cos(m * theta) if m >= 0 else jnp.sin(-m * theta)
     p = (n - abs(m)) // 2
     return _norm(n, m) * _radials(p + 1, abs(m), rho**2)[p] * rho ** abs(m) * around
@@ -109,6 +112,10 @@ def _radials(count: int, m: int, rho2: jax.Array) -> list[jax.Array]:
         # P_{k+1} = (a x − b) P_k − c P_{k−1}
         s = 2 * k + m
         scale = (k + 1) * (k + m + 1) * s
-        a, b, c = (s + 1) * (s + 2) * s / (2 * scale), (s + 1) * m**2 / (2 * scale), k * (k + m) * (s + 2) / scale
+        a, b, c = (
+            (s + 1) * (s + 2) * s / (2 * scale),
+            (s + 1) * m**2 / (2 * scale),
+            k * (k + m) * (s + 2) / scale,
+        )
         values.append((a * x - b) * values[k] - c * values[k - 1])
     return values[:count]

@@ -58,11 +58,15 @@ def zoom(
     shift = pair("shift", shift)
     _check_sampling(u.shape[-2:], dx, wavelength, z, dx_out, shape, shift)
     for axis, (m, offset) in enumerate(zip(shape, shift, strict=True)):
-        u = jnp.swapaxes(_along_last(jnp.swapaxes(u, -1, axis - 2), m, dx, wavelength, z, dx_out, offset), -1, axis - 2)
+        u = jnp.swapaxes(
+            _along_last(jnp.swapaxes(u, -1, axis - 2), m, dx, wavelength, z, dx_out, offset), -1, axis - 2
+        )
     return u
 
 
-def _along_last(u: jax.Array, m: int, dx: Any, wavelength: Any, z: Any, dx_out: Any, offset: Any) -> jax.Array:
+def _along_last(
+    u: jax.Array, m: int, dx: Any, wavelength: Any, z: Any, dx_out: Any, offset: Any
+) -> jax.Array:
     """The sum over the last axis, for `m` output samples around `offset`."""
     n = u.shape[-1]
     if n == 1:
@@ -85,7 +89,9 @@ def _along_last(u: jax.Array, m: int, dx: Any, wavelength: Any, z: Any, dx_out: 
         return amplitude(dx, wavelength, z) + imaginary(phase)
 
     spread = jnp.fft.fft(phasor(between, dx, wavelength, z, dx_out))
-    sums = jnp.fft.ifft(jnp.fft.fft(u * phasor(before, dx, wavelength, z, dx_out, offset), length) * spread)[..., :m]
+    sums = jnp.fft.ifft(jnp.fft.fft(u * phasor(before, dx, wavelength, z, dx_out, offset), length) * spread)[
+        ..., :m
+    ]
     return sums * phasor(after, dx, wavelength, z, dx_out, offset)
 
 
@@ -101,13 +107,19 @@ def _fast(n: int) -> int:
         n += 1
 
 
-def _check_sampling(source: tuple[int, int], dx: Any, wavelength: Any, z: Any, dx_out: Any, shape: Any, shift: tuple[Any, Any]) -> None:
+def _check_sampling(
+    source: tuple[int, int], dx: Any, wavelength: Any, z: Any, dx_out: Any, shape: Any, shift: tuple[Any, Any]
+) -> None:
     known = numbers(dx, wavelength, z, dx_out, *shift)
     if known is None:
         return
     dx, wavelength, z, dx_out, *shift = known
     half = wavelength * abs(z) / (2 * dx)
-    outputs = [(abs(offset) + m * dx_out / 2, m, abs(offset)) for n, m, offset in zip(source, shape, shift, strict=True) if n > 1]
+    outputs = [
+        (abs(offset) + m * dx_out / 2, m, abs(offset))
+        for n, m, offset in zip(source, shape, shift, strict=True)
+        if n > 1
+    ]
     reach, m, offset = max(outputs, default=(0.0, 1, 0.0))
     if reach > half * SLACK:
         fits = int(2 * (half - offset) / dx_out)

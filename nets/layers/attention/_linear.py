@@ -99,7 +99,9 @@ class LinearSelfAttention(nnx.Module):
         has_width(x, self.features)
         batch, tokens, _ = x.shape
         if self.kind == "narrow":
-            parts = self.project(x.reshape(batch, tokens, self.heads, -1)).reshape(batch, tokens, self.heads, 3, -1)
+            parts = self.project(x.reshape(batch, tokens, self.heads, -1)).reshape(
+                batch, tokens, self.heads, 3, -1
+            )
             q, k, v = jnp.moveaxis(parts, 3, 0)
         else:
             q, k, v = jnp.split(self.project(x).reshape(batch, tokens, 3 * self.heads, -1), 3, axis=2)
@@ -107,7 +109,9 @@ class LinearSelfAttention(nnx.Module):
         return attention_weights(q, k, mask, width), v
 
 
-def torch_uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
+def torch_uniform(
+    key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, out_sharding: Any = None
+) -> Array:
     """Uniform in ±1/√(inputs), the initial weights of the article's framework, for linear and convolution alike."""
     bound = 1 / math.sqrt(shape[0])
     return jax.random.uniform(key, shape, dtype, -bound, bound)

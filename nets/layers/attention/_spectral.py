@@ -51,7 +51,11 @@ def half_spectrum(
 
 
 def to_planes(
-    half: Complex[Array, "*lead rows half"], plane: tuple[int, int], transform: Callable, device: Any, key: Array | None
+    half: Complex[Array, "*lead rows half"],
+    plane: tuple[int, int],
+    transform: Callable,
+    device: Any,
+    key: Array | None,
 ) -> Float[Array, "*lead rows cols"]:
     """Real planes from half-spectra; the inverse of `half_spectrum`."""
     if device is None:

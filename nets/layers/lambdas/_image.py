@@ -50,7 +50,9 @@ class LambdaConv2d(LambdaProjections):
             raise ValueError(f"`scope` must be a number or (rows, columns), got {scope!r}.")
         at_least_one(**{f"scope[{i}]": n for i, n in enumerate(taps)})
         one_of("boundary", boundary, ("zero", "circular"))
-        super().__init__(features, heads, key_depth, taps, boundary, intra_depth, normalization, method, gradient, rngs)
+        super().__init__(
+            features, heads, key_depth, taps, boundary, intra_depth, normalization, method, gradient, rngs
+        )
 
     def __call__(
         self, x: Float[Array, "*batch_rows_cols channels"], device: Any = None, key: Array | None = None

@@ -17,7 +17,10 @@ from optics.gradients import gradient_rule
 
 
 def extended(
-    v: Float[Array, "batch depth intra *space"], taps: tuple[int, ...], boundary: str, mask: Bool[Array, "batch tokens"] | None
+    v: Float[Array, "batch depth intra *space"],
+    taps: tuple[int, ...],
+    boundary: str,
+    mask: Bool[Array, "batch tokens"] | None,
 ) -> tuple[Float[Array, "batch depth intra *extended"], bool]:
     """Values laid out so that output i is a sum over values i … i + taps − 1, along each axis of space.
 
@@ -76,7 +79,13 @@ class LambdaProjections(nnx.Module):
         at_least_one(key_depth=key_depth, intra_depth=intra_depth)
         one_of("normalization", normalization, ("batch", "layer", None))
         one_of("method", method, METHODS)
-        self.features, self.heads, self.taps, self.boundary, self.method = features, heads, taps, boundary, method
+        self.features, self.heads, self.taps, self.boundary, self.method = (
+            features,
+            heads,
+            taps,
+            boundary,
+            method,
+        )
         self.shape = (key_depth, intra_depth, features // heads)
         self.convolve = gradient_rule(gradient)(optics.convolve)
 
@@ -84,10 +93,19 @@ class LambdaProjections(nnx.Module):
             return nnx.Linear(features, outputs, use_bias=False, kernel_init=torch_uniform, rngs=rngs)
 
         values = intra_depth * features // heads
-        self.query, self.key, self.value = project(heads * key_depth), project(key_depth * intra_depth), project(values)
+        self.query, self.key, self.value = (
+            project(heads * key_depth),
+            project(key_depth * intra_depth),
+            project(values),
+        )
         bound = 1 / math.sqrt(intra_depth * math.prod(taps))
-        self.relative = nnx.Param(jax.random.uniform(rngs.params(), (key_depth, intra_depth, *taps), minval=-bound, maxval=bound))
-        norm = {"batch": lambda n: nnx.BatchNorm(n, momentum=0.9, rngs=rngs), "layer": lambda n: nnx.LayerNorm(n, epsilon=1e-5, rngs=rngs)}
+        self.relative = nnx.Param(
+            jax.random.uniform(rngs.params(), (key_depth, intra_depth, *taps), minval=-bound, maxval=bound)
+        )
+        norm = {
+            "batch": lambda n: nnx.BatchNorm(n, momentum=0.9, rngs=rngs),
+            "layer": lambda n: nnx.LayerNorm(n, epsilon=1e-5, rngs=rngs),
+        }
         make = norm.get(normalization, lambda n: None)
         self.query_norm, self.value_norm = make(heads * key_depth), make(values)
 
@@ -146,7 +164,12 @@ class LambdaProjections(nnx.Module):
 
 def _normalized(norm: nnx.Module | None, a: Array, mask: Array | None) -> Array:
     """Padding counts in no batch's statistics."""
-    if isinstance(norm, nnx.BatchNorm) and mask is not None and norm.axis_name is not None and not norm.use_running_average:
+    if (
+        isinstance(norm, nnx.BatchNorm)
+        and mask is not None
+        and norm.axis_name is not None
+        and not norm.use_running_average
+    ):
         return _normalized_across(norm, a, mask)
     if isinstance(norm, nnx.BatchNorm) and mask is not None:
         # Of a batch of nothing but padding there are no statistics; any will do.

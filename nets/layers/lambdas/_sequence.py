@@ -60,8 +60,12 @@ class LambdaLayer(LambdaProjections):
         at_least_one(scope=scope)
         one_of("boundary", boundary, ("circular", "zero", "causal"))
         if boundary == "causal" and normalization == "batch":
-            raise ValueError("`normalization` cannot be batch when `boundary` is causal, for a batch knows the future; use layer or None.")
-        super().__init__(features, heads, key_depth, (scope,), boundary, intra_depth, normalization, method, gradient, rngs)
+            raise ValueError(
+                "`normalization` cannot be batch when `boundary` is causal, for a batch knows the future; use layer or None."
+            )
+        super().__init__(
+            features, heads, key_depth, (scope,), boundary, intra_depth, normalization, method, gradient, rngs
+        )
 
     def __call__(
         self,

@@ -1,0 +1,49 @@
+"""Bounded memory: what is too large to compute at once is computed in chunks, one after another."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Inexact
+
+# Numbers that the products of one chunk may hold: 32 MiB in complex64.
+MAX_ELEMENTS = 2**22
+
+
+def chunk_sizes(count: int, elements: int) -> tuple[int, int]:
+    """How many of `count` entries, each with products of `elements` numbers, make up a chunk, and how many chunks there are.
+
+    Returns:
+        (size, chunks) with (chunks − 1) · size < count ≤ chunks · size.
+    """
+    chunks = -(-count // max(1, MAX_ELEMENTS // elements))
+    size = -(-count // chunks)
+    return size, -(-count // size)
+
+
+def largest_even_chunk(count: int, elements: int) -> int:
+    """The largest divisor of `count` that makes a chunk of at most `MAX_ELEMENTS` numbers; at least 1."""
+    return max(n for n in range(1, count + 1) if count % n == 0 and (n == 1 or n * elements <= MAX_ELEMENTS))
+
+
+def map_in_chunks(
+    f: Callable, x: Inexact[Array, "count *rest"], key: Array | None, elements: int
+) -> Inexact[Array, "count *result"]:
+    """f(x, key), a function of the first axis entry by entry, in chunks that hold at most `MAX_ELEMENTS` numbers.
+
+    Each chunk draws its own noise. Its interior is computed again on the way back, so that a gradient needs no more memory.
+
+    Arguments:
+        f: (x, key) -> array with the same first axis.
+        x: array.
+        key: consumed, or None.
+        elements: numbers in the products that one entry of x takes part in.
+    """
+    size, chunks = chunk_sizes(x.shape[0], elements)
+    if chunks == 1:
+        return f(x, key)
+    count = x.shape[0]
+    x = jnp.pad(x, [(0, chunks * size - count)] + [(0, 0)] * (x.ndim - 1)).reshape(chunks, size, *x.shape[1:])
+    keys = None if key is None else jax.random.split(key, chunks)
+    y = jax.lax.map(jax.checkpoint(lambda chunk: f(*chunk)), (x, keys))
+    return y.reshape(-1, *y.shape[2:])[:count]

@@ -1,0 +1,35 @@
+"""Names of what arguments may be, where a public function checks its argument itself.
+
+To a type checker they are the types that they stand for. At run time they are `Any`: tests check annotations, and would
+refuse a bad argument before the function could do so by name, with what would work.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    import jax
+    import numpy as np
+
+    from optics.detect import AbstractMeasurement
+    from optics.device import AbstractDevice
+    from optics.effects import Effect
+    from optics.encode import Encoder
+
+    # A number, or an array without axes.
+    ScalarLike: TypeAlias = float | int | np.ndarray | jax.Array
+    # Numbers, in whatever holds them.
+    ArrayLike: TypeAlias = ScalarLike | Sequence[Any]
+    # Pixels (rows, columns), or one number for both.
+    ShapeLike: TypeAlias = int | Sequence[int]
+    EffectsLike: TypeAlias = Sequence[Effect]
+    DeviceLike: TypeAlias = AbstractDevice | None
+    MeasurementLike: TypeAlias = AbstractMeasurement | None
+    EncoderLike: TypeAlias = Encoder | None
+    FunctionLike: TypeAlias = Callable[..., Any]
+else:
+    ScalarLike = ArrayLike = ShapeLike = EffectsLike = DeviceLike = MeasurementLike = EncoderLike = (
+        FunctionLike
+    ) = Any
