@@ -58,6 +58,29 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> Non
         raise ValueError(f"`{name}` must be a whole number of at least {low}{upto}, got {value!r}.")
 
 
+def check_choice(name: str, value: Any, choices: tuple) -> None:
+    """Refuse a static `value` that is not among `choices`, which are strings or None."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        *others, last = [f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices]
+        raise ValueError(f"`{name}` must be {', '.join(others)} or {last}, got {value!r}.")
+
+
+def check_key(name: str, key: Any) -> None:
+    """Refuse anything but None and one key of `jax.random`, such as a seed, or a device in the place of the key."""
+    if key is None:
+        return
+    if isinstance(key, jax.Array | np.ndarray):
+        # A typed key has no axes, a legacy key is one row of words.
+        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
+            return
+        if key.dtype == np.uint32 and key.ndim == 1:
+            return
+        value = f"an array of {key.dtype} with shape {key.shape}"
+    else:
+        value = repr(key) if isinstance(key, int | float | str) else type(key).__name__
+    raise ValueError(f"`{name}` must be None or one key, such as `jax.random.key(0)`; got {value}.")
+
+
 def as_plane(name: str, value: Any) -> jax.Array:
     """An array of numbers with at least two axes (..., rows, columns), integers made floating point."""
     array = jnp.asarray(value)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optics.device import AbstractDevice
     from optics.effects import Effect
     from optics.encode import Encoder
+    from optics.mapping import Plan
 
     # A number, or an array without axes.
     ScalarLike: TypeAlias = float | int | np.ndarray | jax.Array
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     MeasurementLike: TypeAlias = AbstractMeasurement | None
     EncoderLike: TypeAlias = Encoder | None
     FunctionLike: TypeAlias = Callable[..., Any]
+    # One key of `jax.random`, or None for expected values.
+    KeyLike: TypeAlias = jax.Array | None
+    # The name of a gradient rule, or a wrapper.
+    GradientLike: TypeAlias = str | Callable[..., Any] | None
+    PlanLike: TypeAlias = Plan | None
 else:
-    ScalarLike = ArrayLike = ShapeLike = EffectsLike = DeviceLike = MeasurementLike = EncoderLike = (
-        FunctionLike
-    ) = Any
+    ScalarLike = ArrayLike = ShapeLike = EffectsLike = Any
+    DeviceLike = MeasurementLike = EncoderLike = FunctionLike = KeyLike = GradientLike = PlanLike = Any
