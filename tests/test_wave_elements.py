@@ -168,7 +168,7 @@ def test_rectangle():
 
 
 def test_pixels_cover_their_fill():
-    line = wave.pixels(40, 5, 8, 0.55)
+    line = wave.pixel_apertures(40, 5, 8, 0.55)
     np.testing.assert_allclose(line.sum(axis=0), 0.55 * 8, rtol=1e-6)
     np.testing.assert_allclose(
         (line * (np.arange(40) - 20)[:, None]).sum(axis=0) / line.sum(axis=0),
@@ -294,7 +294,7 @@ A = (SHAPE, DX, WAVELENGTH)
         (lambda: wave.rectangle(SHAPE, DX, (1e-4, 0.0)), r"`size` must be finite and above 0 m"),
         (lambda: wave.rectangle(SHAPE, DX, 1e-4), r"`size` must be a pair"),
         (lambda: wave.rectangle(SHAPE, -DX, (1e-4, 1e-4)), r"`dx` must be finite and above 0 m"),
-        (lambda: wave.pixels(8, 2, 4, 1.5), r"`fill` must be finite and above 0 and at most 1"),
+        (lambda: wave.pixel_apertures(8, 2, 4, 1.5), r"`fill` must be finite and above 0 and at most 1"),
         (lambda: wave.gaussian(SHAPE, DX, 0.0), r"`waist` must be finite and above 0 m"),
         (lambda: wave.gaussian(SHAPE, 0.0, 1e-4), r"`dx` must be finite and above 0 m"),
         (lambda: wave.tilt(*A, 0.1), r"`angles` must be a pair \(y, x\) in rad, got 0.1"),

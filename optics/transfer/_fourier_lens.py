@@ -182,7 +182,7 @@ class FourierLens(eqx.Module):
         return line ** sum(n > 1 for n in self.pixels)
 
     def __call__(
-        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+        self, light: Inexact[Array, "*lead rows cols"], real: bool = False
     ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector by full propagation: arguments and result as those of `Dense`."""
         # "highest": a GPU would otherwise round the factors to ten bits.
@@ -193,7 +193,7 @@ class FourierLens(eqx.Module):
         field = propagate(self, field * transmission(self), self.focal_length + self.defocus)
         rows, cols = (receiver_modes(self, axis) for axis in (0, 1))
         out = reference_phase(self) * dot(dot(rows.T, field), cols)
-        return out.real if in_phase else out
+        return out.real if real else out
 
 
 def plane_shape(lens: FourierLens) -> tuple[int, int]:
@@ -216,7 +216,7 @@ def _modes(lens: FourierLens, axis: int, subpixels: int, fill: Array) -> Array:
     if lens.pixels[axis] == 1:
         return jnp.ones((1, 1), jnp.result_type(float))
     per_pixel = lens.oversampling // subpixels
-    line = wave.pixels(lens.plane, lens.pixels[axis] * subpixels, per_pixel, fill)
+    line = wave.pixel_apertures(lens.plane, lens.pixels[axis] * subpixels, per_pixel, fill)
     # In units of the sample spacing, which cancels between the density of the emitter and the integral of the receiver.
     # The sub-pixels of a pixel share its power.
     return jnp.roll(line, _first_shift(lens.pixels[axis], subpixels, per_pixel), axis=0) / jnp.sqrt(
@@ -297,7 +297,7 @@ def _from_axis(lens: FourierLens, subpixels: int, fill: Array, z: Array) -> Arra
         one = (
             jnp.ones(1, jnp.result_type(float))
             if n == 1
-            else wave.pixels(lens.plane, 1, lens.oversampling // subpixels, fill)[:, 0]
+            else wave.pixel_apertures(lens.plane, 1, lens.oversampling // subpixels, fill)[:, 0]
         )
         lines.append(one if n == 1 else one / jnp.sqrt(fill * lens.oversampling))
     return propagate(lens, jnp.outer(*lines).astype(jnp.result_type(complex)), z)

@@ -1,10 +1,28 @@
-"""Scalar diffraction on a sampled plane: time dependence exp(−iωt), SI units, axis at sample n//2."""
+"""Scalar diffraction on a sampled plane: time dependence exp(−iωt), SI units, axis at sample n//2.
+
+A field is a complex array (..., rows, columns). Propagators map a field to a field; lenses, openings and
+beams are arrays that a field is multiplied by. Phases are computed in double precision, so complex64 fields
+are accurate.
+
+Which propagator, on n samples of spacing dx:
+
+| distance or plane | propagator |
+| --- | --- |
+| z up to n dx² / λ | `angular_spectrum` (exact), `fresnel` (paraxial) |
+| z up to (n dx)² / (10 λ), or a shifted plane | `band_limited_angular_spectrum` |
+| z from n dx² / λ | `fresnel_impulse_response`, or `zoom` to choose the spacing |
+| z from 2 D² / λ, D the width of the light | `fraunhofer` |
+| the focal plane of a lens against the plane | `focus`, or `zoom` to choose the spacing |
+| from pixels through a 2f system to pixels | `optics.FourierLens` |
+
+A propagator whose grid is too coarse or too small raises a `SamplingWarning` that names one that works.
+"""
 
 from optics.wave._aberration import aberration as aberration
 from optics.wave._angular_spectrum import angular_spectrum as angular_spectrum
 from optics.wave._angular_spectrum import transfer_function as transfer_function
 from optics.wave._apertures import aperture as aperture
-from optics.wave._apertures import pixels as pixels
+from optics.wave._apertures import pixel_apertures as pixel_apertures
 from optics.wave._apertures import rectangle as rectangle
 from optics.wave._band_limited import band_limited_angular_spectrum as band_limited_angular_spectrum
 from optics.wave._beams import gaussian as gaussian

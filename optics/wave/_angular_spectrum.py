@@ -1,27 +1,29 @@
 """Propagation without approximation: the angular spectrum of plane waves."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex
+from jaxtyping import Array, Complex, Float
 
 from optics._check import as_plane, check_finite, check_positive
-from optics.wave._phase_factor import phasor
-from optics.wave._sampling import transfer_sampled
+from optics._numerics import safe_sqrt
+from optics._typing import ArrayLike, ScalarLike
+from optics.wave._phase_factor import exp_in_double
+from optics.wave._sampling import warn_undersampled_transfer
 
 
-def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
-    """Propagate a field by `z` through free space by the angular spectrum of plane waves, without approximation.
+def angular_spectrum(
+    u: ArrayLike, dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
+) -> Complex[Array, "*lead rows cols"]:
+    """Propagate a field by `z` through free space, without approximation, as a sum of plane waves.
 
         u(z) = F⁻¹[ F u · exp(i k z (√(1 − s) − 1)) ],   s = λ² (fx² + fy²),   k = 2π / λ
 
-    The piston exp(ikz) is left out: it is common to the plane and, in single precision, is what other codes lose
-    the phase to. √(1 − s) − 1 is evaluated as −s / (1 + √(1 − s)), in double precision. Waves with s > 1 are
-    evanescent and decay as exp(−k |z| √(s − 1)). The grid is periodic: what leaves on one side enters on the other,
-    so leave a dark margin. The transfer function is sampled well for |z| ≤ n dx² / λ with n samples a side, and beyond
-    that for frequencies |f| ≤ n dx / (2 λ |z|): a field that holds no others is still carried rightly.
-    An axis of one sample is light that is uniform along it.
+    The piston exp(ikz) is left out: the whole plane has it in common, and in single precision it would cost
+    the accuracy of the phase. √(1 − s) − 1 is evaluated as −s / (1 + √(1 − s)), in double precision. Waves
+    with s > 1 are evanescent and decay as exp(−k |z| √(s − 1)). The grid is periodic: light that leaves on
+    one side enters on the other, so leave a dark margin. The transfer function is sampled well for |z| ≤ n
+    dx² / λ with n samples a side, and beyond that for frequencies |f| ≤ n dx / (2 λ |z|): a field without
+    higher frequencies is still propagated correctly. An axis of one sample is light that is uniform along it.
 
     Arguments:
         u: field, shape (..., rows, columns), real or complex; any unit of amplitude.
@@ -36,22 +38,28 @@ def angular_spectrum(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array,
         ValueError: `dx` or `wavelength` not positive, `z` not finite, or `u` with fewer than two axes.
 
     Warns:
-        SamplingWarning: `z` beyond n dx² / λ, and more than 1e-8 of the power at frequencies that are not sampled well
-            there. A field or number that is traced is not looked at.
+        SamplingWarning: `z` beyond n dx² / λ, and more than 1e-8 of the power at frequencies that are not
+            sampled well there. A traced field or number is not checked.
+
+    Example:
+        >>> from optics import wave
+        >>> beam = wave.gaussian((64, 64), dx=8e-6, waist=1e-4)
+        >>> round(float(abs(wave.angular_spectrum(beam, 8e-6, 532e-9, z=5e-3)).max()), 3)
+        0.996
 
     Source: J. W. Goodman, Introduction to Fourier Optics, 3rd ed. (2005), eq. 3-74.
     """
     u = as_plane("u", u)
     spectrum = jnp.fft.fft2(u)
     transfer = transfer_function(u.shape[-2:], dx, wavelength, z)
-    transfer_sampled(spectrum, dx, wavelength, z, "`band_limited_angular_spectrum`")
+    warn_undersampled_transfer(spectrum, dx, wavelength, z, "`band_limited_angular_spectrum`")
     return jnp.fft.ifft2(spectrum * transfer)
 
 
 def transfer_function(
-    shape: tuple[int, int], dx: Any, wavelength: Any, z: Any
+    shape: tuple[int, int], dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
 ) -> Complex[Array, "rows cols"]:
-    """What `angular_spectrum` multiplies the spectrum by, shape (rows, columns) in the order of `jnp.fft.fft2`.
+    """The factor by which `angular_spectrum` multiplies the spectrum, in the order of `jnp.fft.fft2`.
 
     Arguments, errors and source: those of `angular_spectrum`.
     """
@@ -62,11 +70,14 @@ def transfer_function(
     def exponent(dx, wavelength, z):
         fy, fx = (jnp.fft.fftfreq(n, dtype=jnp.float64) for n in shape)
         s = (wavelength / dx) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2)
-        # √ is fed a harmless 1 where its branch is not the one taken: its infinite slope at 0 would be NaN there.
-        forward = s < 1
-        phase = jnp.where(forward, -s / (1 + jnp.sqrt(jnp.where(forward, 1 - s, 1.0))), -1.0)
-        decay = jnp.where(s > 1, jnp.sqrt(jnp.where(s > 1, s - 1, 1.0)), 0.0)
+        phase, decay = axial_wavenumber(s)
         k = 2 * jnp.pi / wavelength
         return jax.lax.complex(-k * jnp.abs(z) * decay, k * z * phase)
 
-    return phasor(exponent, dx, wavelength, z)
+    return exp_in_double(exponent, dx, wavelength, z)
+
+
+def axial_wavenumber(s: Float[Array, "*any"]) -> tuple[Float[Array, "*any"], Float[Array, "*any"]]:
+    """√(1 − s) − 1 in units of k, as its real part, and √(s − 1), the decay of evanescent waves."""
+    phase = jnp.where(s < 1, -s / (1 + safe_sqrt(1 - s)), -1.0)
+    return phase, safe_sqrt(s - 1)

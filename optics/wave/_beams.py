@@ -1,17 +1,16 @@
-"""The light that falls on the first plane: its profile and its direction."""
-
-from typing import Any
+"""The light on the first plane: its profile and its direction."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from optics._check import check_positive
-from optics.wave._geometry import centred, imaginary, outer, pair
-from optics.wave._phase_factor import phasor
+from optics._typing import ArrayLike, ScalarLike
+from optics.wave._geometry import as_pair, centred, imaginary, outer
+from optics.wave._phase_factor import exp_in_double
 
 
 def gaussian(
-    shape: tuple[int, int], dx: Any, waist: Any, centre: Any = (0.0, 0.0)
+    shape: tuple[int, int], dx: ScalarLike, waist: ScalarLike, centre: ArrayLike = (0.0, 0.0)
 ) -> Float[Array, "rows cols"]:
     """Amplitude of a Gaussian beam at its waist.
 
@@ -35,13 +34,15 @@ def gaussian(
     check_positive("waist", waist, "m")
     lines = (
         jnp.exp(-(((dx * centred(n) - c) / waist) ** 2))
-        for n, c in zip(shape, pair("centre", centre), strict=True)
+        for n, c in zip(shape, as_pair("centre", centre), strict=True)
     )
     return outer(*lines)
 
 
-def tilt(shape: tuple[int, int], dx: Any, wavelength: Any, angles: Any) -> Complex[Array, "rows cols"]:
-    """Phase of a plane wave that comes in at an angle; phase 0 on the axis.
+def tilt(
+    shape: tuple[int, int], dx: ScalarLike, wavelength: ScalarLike, angles: ArrayLike
+) -> Complex[Array, "rows cols"]:
+    """Phase of a plane wave at an angle to the axis; phase 0 on the axis.
 
         t(x, y) = exp(i k (x sin θx + y sin θy)),   k = 2π / λ
 
@@ -66,6 +67,6 @@ def tilt(shape: tuple[int, int], dx: Any, wavelength: Any, angles: Any) -> Compl
         def exponent(dx, wavelength, angle):
             return imaginary(2 * jnp.pi / wavelength * jnp.sin(angle) * dx * centred(n, jnp.float64))
 
-        return phasor(exponent, dx, wavelength, angle)
+        return exp_in_double(exponent, dx, wavelength, angle)
 
-    return outer(*map(line, shape, pair("angles", angles, "rad")))
+    return outer(*map(line, shape, as_pair("angles", angles, "rad")))

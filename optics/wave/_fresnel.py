@@ -1,27 +1,28 @@
 """Propagation in the paraxial approximation, at the grid's own spacing."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
 from optics._check import as_plane, check_finite, check_positive, is_concrete
+from optics._typing import ArrayLike, ScalarLike
 from optics.wave._geometry import imaginary, outer
-from optics.wave._phase_factor import phasor
-from optics.wave._sampling import SLACK, numbers, tell, transfer_sampled
+from optics.wave._phase_factor import exp_in_double
+from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn, warn_undersampled_transfer
 
 
-def fresnel(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
+def fresnel(
+    u: ArrayLike, dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
+) -> Complex[Array, "*lead rows cols"]:
     """Propagate a field by `z` in the Fresnel approximation, by its transfer function.
 
         u(z) = F⁻¹[ F u · exp(−i π λ z (fx² + fy²)) ]
 
-    It is right up to the critical distance |z| = n dx² / λ with n samples a side, and beyond that for fields without
-    frequencies |f| > n dx / (2 λ |z|); for others use `fresnel_impulse_response` there. The approximation holds for
-    π λ³ |z| f⁴ / 4 ≪ 1. The piston exp(ikz) is left out. The grid is periodic: leave a dark margin. Energy is kept
-    exactly. An axis of one sample is light that is uniform along it.
+    It is correct up to the critical distance |z| = n dx² / λ with n samples a side, and beyond that for
+    fields without frequencies |f| > n dx / (2 λ |z|); for others use `fresnel_impulse_response` there. The
+    approximation holds for π λ³ |z| f⁴ / 4 ≪ 1. The piston exp(ikz) is left out. The grid is periodic: leave
+    a dark margin. Energy is conserved exactly. An axis of one sample is light that is uniform along it.
 
     Arguments:
         u: field, shape (..., rows, columns), real or complex; any unit of amplitude.
@@ -38,6 +39,12 @@ def fresnel(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead r
     Warns:
         SamplingWarning: as `angular_spectrum` does.
 
+    Example:
+        >>> from optics import wave
+        >>> beam = wave.gaussian((64, 64), dx=8e-6, waist=1e-4)
+        >>> round(float(abs(wave.fresnel(beam, 8e-6, 532e-9, z=5e-3)).max()), 3)
+        0.996
+
     Source: Goodman (2005), eq. 4-21; D. G. Voelz, Computational Fourier Optics (2011), section 5.1.
     """
     u = as_plane("u", u)
@@ -49,23 +56,26 @@ def fresnel(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead r
         def exponent(dx, wavelength, z):
             return imaginary(-jnp.pi * wavelength * z * (jnp.fft.fftfreq(n, dtype=jnp.float64) / dx) ** 2)
 
-        return phasor(exponent, dx, wavelength, z)
+        return exp_in_double(exponent, dx, wavelength, z)
 
     spectrum = jnp.fft.fft2(u)
-    transfer_sampled(spectrum, dx, wavelength, z, "`fresnel_impulse_response`")
+    warn_undersampled_transfer(spectrum, dx, wavelength, z, "`fresnel_impulse_response`")
     return jnp.fft.ifft2(spectrum * outer(*map(line, u.shape[-2:])))
 
 
-def fresnel_impulse_response(u: Any, dx: Any, wavelength: Any, z: Any) -> Complex[Array, "*lead rows cols"]:
+def fresnel_impulse_response(
+    u: ArrayLike, dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
+) -> Complex[Array, "*lead rows cols"]:
     """Propagate a field by `z` in the Fresnel approximation, by its impulse response.
 
         u(z) = F⁻¹[ F u · F h ] dx²,   h(x, y) = exp(i π (x² + y²) / (λ z)) / (i λ z)
 
-    h is sampled well over half the plane from the critical distance |z| = n dx² / λ on, and over the whole of it from
-    twice that on; below, h is aliased and repeats the field at distances λ |z| / dx, and `fresnel` is right. The plane
-    is padded to twice its size, so nothing returns from the other side: every sample of the result is the integral's sum
-    over all samples of `u`, as `zoom` has it at this spacing. The approximation and the piston are those of `fresnel`.
-    An axis of one sample is light that is uniform along it.
+    From the critical distance |z| = n dx² / λ on, h is sampled well over half the plane, and from twice that
+    distance over the whole plane. At shorter distances h is aliased and repeats the field at distances λ |z|
+    / dx; use `fresnel` there. The plane is padded to twice its size, so nothing returns from the other side:
+    every sample of the result is the sum over all samples of `u`, as in `zoom` at this spacing. The
+    approximation and the piston are those of `fresnel`. An axis of one sample is light that is uniform along
+    it.
 
     Arguments:
         u: field, shape (..., rows, columns), real or complex; any unit of amplitude.
@@ -77,7 +87,8 @@ def fresnel_impulse_response(u: Any, dx: Any, wavelength: Any, z: Any) -> Comple
         complex field of the same shape and unit.
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, `z` zero or not finite, or `u` with fewer than two axes.
+        ValueError: `dx` or `wavelength` not positive, `z` zero or not finite, or `u` with fewer than two
+            axes.
 
     Warns:
         SamplingWarning: `z` below n dx² / λ for the larger n.
@@ -87,18 +98,9 @@ def fresnel_impulse_response(u: Any, dx: Any, wavelength: Any, z: Any) -> Comple
     u = as_plane("u", u)
     check_positive("dx", dx, "m")
     check_positive("wavelength", wavelength, "m")
-    distance(z)
+    check_distance(z)
     shape = u.shape[-2:]
-    known = numbers(dx, wavelength, z)
-    if known is not None:
-        spacing, length, far = known
-        critical = max(n if n > 1 else 0 for n in shape) * spacing**2 / length
-        if abs(far) * SLACK < critical:
-            tell(
-                f"`z` of {far:g} m is below the critical distance n dx² / λ = {critical:g} m of {shape[0]}×{shape[1]} samples, where the "
-                f"impulse response is undersampled; use `fresnel`, crop `u` to {max(1, int(length * abs(far) / spacing**2 * SLACK))} samples "
-                f"a side, or keep its width with `dx` of at most {length * abs(far) / (max(shape) * spacing):g} m."
-            )
+    _warn_undersampled_response(shape, dx, wavelength, z)
 
     def line(n):
         if n == 1:
@@ -106,16 +108,33 @@ def fresnel_impulse_response(u: Any, dx: Any, wavelength: Any, z: Any) -> Comple
 
         def exponent(dx, wavelength, z):
             x = dx * jnp.fft.fftfreq(n, 1 / n, dtype=jnp.float64)
-            return amplitude(dx, wavelength, z) + imaginary(jnp.pi * x**2 / (wavelength * z))
+            return log_amplitude(dx, wavelength, z) + imaginary(jnp.pi * x**2 / (wavelength * z))
 
-        return jnp.fft.fft(phasor(exponent, dx, wavelength, z))
+        return jnp.fft.fft(exp_in_double(exponent, dx, wavelength, z))
 
     padded = tuple(2 * n if n > 1 else 1 for n in shape)
     spectrum = jnp.fft.fft2(u, padded) * outer(*map(line, padded))
     return jnp.fft.ifft2(spectrum)[..., : shape[0], : shape[1]]
 
 
-def distance(z: Any) -> None:
+def _warn_undersampled_response(
+    shape: tuple[int, int], dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
+) -> None:
+    numbers = as_floats(dx, wavelength, z)
+    if numbers is None:
+        return
+    dx, wavelength, z = numbers
+    critical = max(n if n > 1 else 0 for n in shape) * dx**2 / wavelength
+    if abs(z) * ROUNDING_MARGIN < critical:
+        cropped = max(1, int(wavelength * abs(z) / dx**2 * ROUNDING_MARGIN))
+        warn(
+            f"`z` of {z:g} m is below the critical distance n dx² / λ = {critical:g} m of "
+            f"{shape[0]}×{shape[1]} samples, where the impulse response is undersampled; use `fresnel`, "
+            f"crop `u` to {cropped} samples a side, or keep its width with `dx` of at most {wavelength * abs(z) / (max(shape) * dx):g} m."
+        )
+
+
+def check_distance(z: ScalarLike) -> None:
     """Refuse a concrete `z` that is not finite or is zero."""
     check_finite("z", z, "m")
     if is_concrete(z) and np.any(np.asarray(z) == 0):
@@ -124,6 +143,6 @@ def distance(z: Any) -> None:
         )
 
 
-def amplitude(dx: jax.Array, wavelength: jax.Array, z: jax.Array) -> jax.Array:
-    """The logarithm of dx / √(iλz), what one axis contributes to dx² / (iλz)."""
+def log_amplitude(dx: jax.Array, wavelength: jax.Array, z: jax.Array) -> jax.Array:
+    """The logarithm of dx / √(iλz), the factor of one axis in dx² / (iλz)."""
     return jax.lax.complex(jnp.log(dx) - 0.5 * jnp.log(wavelength * jnp.abs(z)), -0.25 * jnp.pi * jnp.sign(z))

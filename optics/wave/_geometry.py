@@ -1,42 +1,51 @@
 """Coordinates on a sampled plane. The optical axis passes through sample n//2 of each axis."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Complex, Float
 
-from optics._check import check_finite
+from optics._check import check_finite, check_whole
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
 
 
-def centred(n: int, dtype: Any = None) -> Float[Array, " n"]:
+def centred(n: int, dtype: DTypeLike | None = None) -> Float[Array, " n"]:
     """Sample numbers −n//2 … with 0 at sample n//2, as floating point."""
     return jnp.arange(n, dtype=dtype or jnp.result_type(float)) - n // 2
 
 
-def scalars(value: Any) -> tuple[Any, ...] | None:
+def as_scalars(value: ArrayLike) -> tuple[ScalarLike, ...] | None:
     """The numbers of a vector, a tuple or a list, traced or not; None for anything else."""
-    if hasattr(value, "shape") and len(value.shape) == 1:
+    if isinstance(value, np.ndarray | jax.Array) and value.ndim == 1:
         return tuple(value[i] for i in range(value.shape[0]))
     return tuple(value) if isinstance(value, tuple | list) and all(np.ndim(v) == 0 for v in value) else None
 
 
-def pair(name: str, value: Any, unit: str = "m") -> tuple[Any, Any]:
-    """`value` as the two numbers (y, x), refused by `name` if it is not a pair or not finite."""
-    both = scalars(value)
-    if both is None or len(both) != 2:
+def as_pair(name: str, value: ArrayLike, unit: str = "m") -> tuple[ScalarLike, ScalarLike]:
+    """`value` as the two numbers (y, x); `name` is refused if it is not a pair or not finite."""
+    numbers = as_scalars(value)
+    if numbers is None or len(numbers) != 2:
         raise ValueError(f"`{name}` must be a pair (y, x) in {unit}, got {value!r}.")
-    for number in both:
+    for number in numbers:
         check_finite(name, number, unit)
-    return both
+    return numbers
 
 
-def imaginary(phase: jax.Array) -> jax.Array:
+def as_samples(name: str, shape: ShapeLike) -> tuple[int, int]:
+    """`shape` as the pair (rows, columns); `name` is refused if it is not a pair of whole numbers."""
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise ValueError(f"`{name}` must be a pair (rows, columns), got {shape!r}.")
+    for count in shape:
+        check_whole(name, count, 1)
+    return int(shape[0]), int(shape[1])
+
+
+def imaginary(phase: Float[Array, "*any"]) -> Complex[Array, "*any"]:
     """i·phase."""
     return jax.lax.complex(jnp.zeros_like(phase), phase)
 
 
-def outer(rows: jax.Array, cols: jax.Array) -> jax.Array:
+def outer(rows: Array, cols: Array) -> Array:
     """The plane rows[y] · cols[x]."""
     return rows[:, None] * cols[None, :]

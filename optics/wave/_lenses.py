@@ -1,19 +1,24 @@
-"""Thin lenses: phases of modulus 1, computed in double precision, that a field is multiplied by."""
+"""Thin lenses: phase factors of a field, computed in double precision."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
 from optics._check import check_finite, check_positive, is_concrete
-from optics.wave._geometry import centred, imaginary, outer, pair, scalars
-from optics.wave._phase_factor import phasor
+from optics._numerics import safe_sqrt
+from optics._typing import ArrayLike, ScalarLike
+from optics.wave._geometry import as_pair, as_scalars, centred, imaginary, outer
+from optics.wave._phase_factor import exp_in_double
 
 
 def lens(
-    shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, centre: Any = (0.0, 0.0)
+    shape: tuple[int, int],
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    focal_length: ScalarLike,
+    centre: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """Thin lens with the paraxial (quadratic) phase.
 
@@ -27,27 +32,39 @@ def lens(
         centre: of the lens, (y, x), m; x and y are measured from it.
 
     Returns:
-        complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of the centre.
+        complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of
+        the centre.
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, `focal_length` zero or not finite, `centre` not two finite numbers.
+        ValueError: `dx` or `wavelength` not positive, `focal_length` zero or not finite, `centre` not two
+            finite numbers.
+
+    Example:
+        >>> from optics import wave
+        >>> thin = wave.lens((64, 64), dx=8e-6, wavelength=532e-9, focal_length=0.1)
+        >>> thin.shape, complex(thin[32, 32])
+        ((64, 64), (1+0j))
 
     Source: Goodman (2005), eq. 5-10.
     """
-    _check(dx, wavelength, focal_length)
+    _check_numbers(dx, wavelength, focal_length)
 
     def line(n, middle):
         def exponent(dx, wavelength, focal_length, middle):
             x = dx * centred(n, jnp.float64) - middle
             return imaginary(-jnp.pi * x**2 / (wavelength * focal_length))
 
-        return phasor(exponent, dx, wavelength, focal_length, middle)
+        return exp_in_double(exponent, dx, wavelength, focal_length, middle)
 
-    return outer(*map(line, shape, pair("centre", centre)))
+    return outer(*map(line, shape, as_pair("centre", centre)))
 
 
 def spherical_lens(
-    shape: tuple[int, int], dx: Any, wavelength: Any, focal_length: Any, centre: Any = (0.0, 0.0)
+    shape: tuple[int, int],
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    focal_length: ScalarLike,
+    centre: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """Thin lens that turns a plane wave into an exact spherical one, free of spherical aberration for it.
 
@@ -56,7 +73,8 @@ def spherical_lens(
     Arguments, errors: those of `lens`.
 
     Returns:
-        complex transmission of modulus 1, shape (rows, columns). It is sampled well where r / √(r² + f²) < λ / (2 dx).
+        complex transmission of modulus 1, shape (rows, columns). It is sampled well where r / √(r² + f²) < λ
+        / (2 dx).
 
     Source: Goodman (2005), section 5.1, before the paraxial approximation.
     """
@@ -66,20 +84,21 @@ def spherical_lens(
 
 def aspheric_lens(
     shape: tuple[int, int],
-    dx: Any,
-    wavelength: Any,
-    focal_length: Any,
-    conic: Any = -1.0,
-    coefficients: Any = (),
-    centre: Any = (0.0, 0.0),
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    focal_length: ScalarLike,
+    conic: ScalarLike = -1.0,
+    coefficients: ArrayLike = (),
+    centre: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """Thin lens whose optical path is an even asphere.
 
         t(r) = exp(−i k W(r)),   W(r) = r² / (f (1 + √(1 − (1 + κ) r²/f²))) + α₄ r⁴ + α₆ r⁶ + …,   k = 2π / λ
 
-    κ = −1 is `lens`, κ = −2 is `spherical_lens`. One refracting surface of relative index N and of vertex radius
-    (N − 1) f, with conic constant K and coefficients a_j of its sag, has as a thin element 1 + κ = (1 + K) / (N − 1)²
-    and α_j = (N − 1) a_j. Beyond the surface's own edge, where the root would be of a negative number, it is taken as 0.
+    κ = −1 is `lens`, κ = −2 is `spherical_lens`. One refracting surface of relative index N and of vertex
+    radius (N − 1) f, with conic constant K and coefficients a_j of its sag, has as a thin element 1 + κ = (1
+    + K) / (N − 1)² and α_j = (N − 1) a_j. Beyond the edge of the surface, where the root's argument is
+    negative, the root is 0.
 
     Arguments:
         shape: samples (rows, columns).
@@ -98,33 +117,31 @@ def aspheric_lens(
 
     Source: ISO 10110-12 (2019) for the surface; Goodman (2005), section 5.1, for the thin element.
     """
-    _check(dx, wavelength, focal_length)
+    _check_numbers(dx, wavelength, focal_length)
     check_finite("conic", conic)
-    terms = scalars(coefficients)
+    terms = as_scalars(coefficients)
     if terms is None:
         raise ValueError(f"`coefficients` must be a sequence of numbers α₄, α₆, …, got {coefficients!r}.")
     for term in terms:
         check_finite("coefficients", term)
 
     def path(r2, focal_length, conic, *terms):
-        under = 1 - (1 + conic) * r2 / focal_length**2
-        # √ is fed a harmless 1 where its branch is not the one taken: its infinite slope at 0 would be NaN there.
-        root = jnp.where(under > 0, jnp.sqrt(jnp.where(under > 0, under, 1.0)), 0.0)
-        added = 0.0
+        root = safe_sqrt(1 - (1 + conic) * r2 / focal_length**2)
+        polynomial = 0.0
         for term in reversed(terms):
-            added = (added + term) * r2
-        return r2 / (focal_length * (1 + root)) + added * r2
+            polynomial = (polynomial + term) * r2
+        return r2 / (focal_length * (1 + root)) + polynomial * r2
 
-    return _radial(path, shape, dx, wavelength, centre, focal_length, conic, *terms)
+    return _radial_phase(path, shape, dx, wavelength, centre, focal_length, conic, *terms)
 
 
 def cylindrical_lens(
     shape: tuple[int, int],
-    dx: Any,
-    wavelength: Any,
-    focal_length: Any,
-    angle: Any = 0.0,
-    centre: Any = (0.0, 0.0),
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    focal_length: ScalarLike,
+    angle: ScalarLike = 0.0,
+    centre: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
     """Thin lens that focuses along one direction only, with the paraxial phase: a point becomes a line.
 
@@ -135,18 +152,20 @@ def cylindrical_lens(
         dx: sample spacing, m, scalar.
         wavelength: m, scalar.
         focal_length: f, m, scalar; negative for a diverging lens.
-        angle: θ of the direction that has power, from x (along a row) toward y, rad, scalar: 0 focuses x, π/2 focuses y.
+        angle: θ of the direction with power, from x (along a row) toward y, rad, scalar: 0 focuses x, π/2
+            focuses y.
         centre: of the lens, (y, x), m; x and y are measured from it.
 
     Returns:
-        complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of its axis.
+        complex transmission of modulus 1, shape (rows, columns). It is sampled well within λ f / (2 dx) of
+        its axis.
 
     Raises:
         ValueError: those of `lens`, or `angle` not finite.
 
     Source: Goodman (2005), section 5.1.
     """
-    _check(dx, wavelength, focal_length)
+    _check_numbers(dx, wavelength, focal_length)
     check_finite("angle", angle, "rad")
 
     def exponent(dx, wavelength, focal_length, angle, cy, cx):
@@ -154,18 +173,18 @@ def cylindrical_lens(
         along = jnp.cos(angle) * x[None, :] + jnp.sin(angle) * y[:, None]
         return imaginary(-jnp.pi * along**2 / (wavelength * focal_length))
 
-    return phasor(exponent, dx, wavelength, focal_length, angle, *pair("centre", centre))
+    return exp_in_double(exponent, dx, wavelength, focal_length, angle, *as_pair("centre", centre))
 
 
 def defocus(
     shape: tuple[int, int],
-    dx: Any,
-    wavelength: Any,
-    focal_length: Any,
-    distance: Any,
-    centre: Any = (0.0, 0.0),
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    focal_length: ScalarLike,
+    distance: ScalarLike,
+    centre: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "rows cols"]:
-    """What moves the focus of a lens `distance` away from it: `lens` of f times this is `lens` of f + d.
+    """Phase that moves the focus of a lens by `distance`: `lens` of f times this is `lens` of f + d.
 
         t(x, y) = exp(i π (x² + y²) d / (λ f (f + d)))
 
@@ -183,7 +202,7 @@ def defocus(
     Raises:
         ValueError: those of `lens`, `distance` not finite, or −f.
     """
-    _check(dx, wavelength, focal_length)
+    _check_numbers(dx, wavelength, focal_length)
     check_finite("distance", distance, "m")
     if is_concrete(distance) and is_concrete(focal_length) and float(distance) == -float(focal_length):
         raise ValueError(
@@ -193,10 +212,10 @@ def defocus(
     def path(r2, focal_length, distance):
         return -0.5 * r2 * distance / (focal_length * (focal_length + distance))
 
-    return _radial(path, shape, dx, wavelength, centre, focal_length, distance)
+    return _radial_phase(path, shape, dx, wavelength, centre, focal_length, distance)
 
 
-def _check(dx: Any, wavelength: Any, focal_length: Any) -> None:
+def _check_numbers(dx: ScalarLike, wavelength: ScalarLike, focal_length: ScalarLike) -> None:
     check_positive("dx", dx, "m")
     check_positive("wavelength", wavelength, "m")
     check_finite("focal_length", focal_length, "m")
@@ -206,13 +225,13 @@ def _check(dx: Any, wavelength: Any, focal_length: Any) -> None:
         )
 
 
-def _radial(
+def _radial_phase(
     path: Callable[..., jax.Array],
     shape: tuple[int, int],
-    dx: Any,
-    wavelength: Any,
-    centre: Any,
-    *parameters: Any,
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    centre: ArrayLike,
+    *parameters: ScalarLike,
 ) -> Array:
     """exp(−ik path(r², *parameters)) on the plane, r from `centre`."""
 
@@ -220,4 +239,4 @@ def _radial(
         y, x = (dx * centred(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
         return imaginary(-2 * jnp.pi / wavelength * path(x[None, :] ** 2 + y[:, None] ** 2, *parameters))
 
-    return phasor(exponent, dx, wavelength, *pair("centre", centre), *parameters)
+    return exp_in_double(exponent, dx, wavelength, *as_pair("centre", centre), *parameters)

@@ -1,31 +1,39 @@
 """Propagation to a grid of any spacing, shape and place."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
+from scipy.fft import next_fast_len
 
 from optics._check import as_plane, check_positive
-from optics.wave._fresnel import amplitude, distance
-from optics.wave._geometry import centred, imaginary, pair
-from optics.wave._phase_factor import phasor
-from optics.wave._sampling import SLACK, numbers, samples, tell
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics.wave._fresnel import check_distance, log_amplitude
+from optics.wave._geometry import as_pair, as_samples, centred, imaginary
+from optics.wave._phase_factor import exp_in_double
+from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn
 
 
 def zoom(
-    u: Any, dx: Any, wavelength: Any, z: Any, dx_out: Any, shape: Any, shift: Any = (0.0, 0.0)
+    u: ArrayLike,
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    z: ScalarLike,
+    dx_out: ScalarLike,
+    shape: ShapeLike,
+    shift: ArrayLike = (0.0, 0.0),
 ) -> Complex[Array, "*lead rows_out cols_out"]:
     """Propagate a field by `z` in the Fresnel approximation to an output grid of any spacing and shape.
 
         U(x', y') = dx² / (iλz) Σ u(x, y) exp(i π ((x' − x)² + (y' − y)²) / (λz))
 
-    The sum is exact at every output sample. It is done by the chirp z-transform: −2 x x' = (x' − x)² − x'² − x² makes of
-    it a convolution along each axis, of length n + m − 1, so that nothing is periodic. The chirps are computed in
-    double precision. The piston exp(ikz) is left out. An axis of one sample is light that is uniform along it.
+    The sum is exact at every output sample. The chirp z-transform computes it: with
+    −2 x x' = (x' − x)² − x'² − x² the sum along each axis is a convolution of length n + m − 1, so nothing is
+    periodic. The chirps are computed in double precision. The piston exp(ikz) is left out. An axis of one
+    sample is light that is uniform along it.
 
-    The sum stands for the integral as long as the light at z lies within a period λ|z| / dx, which is then also the
-    largest width of the output: beyond it the sum repeats itself. Long distances suit it, and focused light.
+    The sum equals the integral as long as the light at z lies within a period λ|z| / dx. This is also the
+    largest width of the output: beyond it the sum repeats itself. Use it for long distances and for focused
+    light.
 
     Arguments:
         u: field, shape (..., rows, columns), real or complex; any unit of amplitude.
@@ -40,91 +48,96 @@ def zoom(
         complex field of the same unit, shape (..., *shape).
 
     Raises:
-        ValueError: `dx`, `wavelength` or `dx_out` not positive, `z` zero or not finite, `shape` not two whole numbers of at
-            least 1, `shift` not two finite numbers, or `u` with fewer than two axes.
+        ValueError: `dx`, `wavelength` or `dx_out` not positive, `z` zero or not finite, `shape` not two whole
+            numbers of at least 1, `shift` not two finite numbers, or `u` with fewer than two axes.
 
     Warns:
-        SamplingWarning: an output that reaches further than λ|z| / (2 dx) from the axis.
+        SamplingWarning: an output that extends further than λ|z| / (2 dx) from the axis.
 
-    Source: Goodman (2005), eq. 4-14; L. R. Rabiner, R. W. Schafer, C. M. Rader, IEEE Trans. Audio Electroacoust. 17, 86
-    (1969); Y. Hu et al., Light Sci. Appl. 9, 119 (2020).
+    Example:
+        >>> from optics import wave
+        >>> field = wave.aperture((64, 64), 8e-6, 2e-4) * wave.lens((64, 64), 8e-6, 532e-9, 0.1)
+        >>> wave.zoom(field, 8e-6, 532e-9, z=0.1, dx_out=2e-6, shape=(100, 100)).shape
+        (100, 100)
+
+    Source: Goodman (2005), eq. 4-14; L. R. Rabiner, R. W. Schafer, C. M. Rader, IEEE Trans. Audio
+    Electroacoust. 17, 86 (1969); Y. Hu et al., Light Sci. Appl. 9, 119 (2020).
     """
     u = as_plane("u", u)
     check_positive("dx", dx, "m")
     check_positive("wavelength", wavelength, "m")
-    distance(z)
+    check_distance(z)
     check_positive("dx_out", dx_out, "m")
-    shape = samples("shape", shape)
-    shift = pair("shift", shift)
-    _check_sampling(u.shape[-2:], dx, wavelength, z, dx_out, shape, shift)
-    for axis, (m, offset) in enumerate(zip(shape, shift, strict=True)):
-        u = jnp.swapaxes(
-            _along_last(jnp.swapaxes(u, -1, axis - 2), m, dx, wavelength, z, dx_out, offset), -1, axis - 2
-        )
-    return u
+    shape = as_samples("shape", shape)
+    shift = as_pair("shift", shift)
+    _warn_beyond_period(u.shape[-2:], dx, wavelength, z, dx_out, shape, shift)
+    (rows, cols), (y, x) = shape, shift
+    along_columns = _sum_last_axis(jnp.swapaxes(u, -1, -2), rows, dx, wavelength, z, dx_out, y)
+    return _sum_last_axis(jnp.swapaxes(along_columns, -1, -2), cols, dx, wavelength, z, dx_out, x)
 
 
-def _along_last(
-    u: jax.Array, m: int, dx: Any, wavelength: Any, z: Any, dx_out: Any, offset: Any
+def _sum_last_axis(
+    u: jax.Array,
+    m: int,
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    z: ScalarLike,
+    dx_out: ScalarLike,
+    offset: ScalarLike,
 ) -> jax.Array:
     """The sum over the last axis, for `m` output samples around `offset`."""
     n = u.shape[-1]
     if n == 1:
         return jnp.broadcast_to(u, (*u.shape[:-1], m)).astype(jnp.result_type(u, jnp.complex64))
-    length = _fast(n + m - 1)
+    length = next_fast_len(n + m - 1, real=True)
     # With x = k dx and x' = j dx_out + s, (x' − x)² is a term in j, one in k and dx dx_out (j − k)².
 
-    def before(dx, wavelength, z, dx_out, s):
+    def chirp_in(dx, wavelength, z, dx_out, s):
         k = centred(n, jnp.float64)
         return imaginary(jnp.pi / (wavelength * z) * (k**2 * dx * (dx - dx_out) - 2 * s * dx * k))
 
-    def between(dx, wavelength, z, dx_out):
-        place = jnp.arange(length)
-        lag = jnp.where(place < m, place, place - length) + n // 2 - m // 2
+    def chirp_lag(dx, wavelength, z, dx_out):
+        index = jnp.arange(length)
+        lag = jnp.where(index < m, index, index - length) + n // 2 - m // 2
         return imaginary(jnp.pi / (wavelength * z) * dx * dx_out * lag.astype(jnp.float64) ** 2)
 
-    def after(dx, wavelength, z, dx_out, s):
+    def chirp_out(dx, wavelength, z, dx_out, s):
         j = centred(m, jnp.float64)
         phase = jnp.pi / (wavelength * z) * (j**2 * dx_out * (dx_out - dx) + 2 * s * dx_out * j + s**2)
-        return amplitude(dx, wavelength, z) + imaginary(phase)
+        return log_amplitude(dx, wavelength, z) + imaginary(phase)
 
-    spread = jnp.fft.fft(phasor(between, dx, wavelength, z, dx_out))
-    sums = jnp.fft.ifft(jnp.fft.fft(u * phasor(before, dx, wavelength, z, dx_out, offset), length) * spread)[
-        ..., :m
-    ]
-    return sums * phasor(after, dx, wavelength, z, dx_out, offset)
-
-
-def _fast(n: int) -> int:
-    """The smallest whole number from `n` on without prime factors above 5: a length that every FFT is fast at."""
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1
+    kernel = jnp.fft.fft(exp_in_double(chirp_lag, dx, wavelength, z, dx_out))
+    chirped = u * exp_in_double(chirp_in, dx, wavelength, z, dx_out, offset)
+    sums = jnp.fft.ifft(jnp.fft.fft(chirped, length) * kernel)[..., :m]
+    return sums * exp_in_double(chirp_out, dx, wavelength, z, dx_out, offset)
 
 
-def _check_sampling(
-    source: tuple[int, int], dx: Any, wavelength: Any, z: Any, dx_out: Any, shape: Any, shift: tuple[Any, Any]
+def _warn_beyond_period(
+    shape_in: tuple[int, int],
+    dx: ScalarLike,
+    wavelength: ScalarLike,
+    z: ScalarLike,
+    dx_out: ScalarLike,
+    shape: tuple[int, int],
+    shift: tuple[ScalarLike, ScalarLike],
 ) -> None:
-    known = numbers(dx, wavelength, z, dx_out, *shift)
-    if known is None:
+    """Warn of an output that is wider than the period of the sum."""
+    numbers = as_floats(dx, wavelength, z, dx_out, *shift)
+    if numbers is None:
         return
-    dx, wavelength, z, dx_out, *shift = known
-    half = wavelength * abs(z) / (2 * dx)
+    dx, wavelength, z, dx_out, *shift = numbers
+    half_period = wavelength * abs(z) / (2 * dx)
     outputs = [
         (abs(offset) + m * dx_out / 2, m, abs(offset))
-        for n, m, offset in zip(source, shape, shift, strict=True)
+        for n, m, offset in zip(shape_in, shape, shift, strict=True)
         if n > 1
     ]
-    reach, m, offset = max(outputs, default=(0.0, 1, 0.0))
-    if reach > half * SLACK:
-        fits = int(2 * (half - offset) / dx_out)
-        tell(
-            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {reach:g} m from the axis, but with `dx` of {dx:g} m the field is known "
-            f"only within λ |z| / (2 dx) = {half:g} m and repeats beyond; sample `u` with `dx` of at most {wavelength * abs(z) / (2 * reach):g} m"
-            f"{f', or ask for {fits} samples' if fits > 0 else ''}."
+    farthest, m, offset = max(outputs, default=(0.0, 1, 0.0))
+    if farthest > half_period * ROUNDING_MARGIN:
+        fitting = int(2 * (half_period - offset) / dx_out)
+        warn(
+            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {farthest:g} m from the axis, "
+            f"but with `dx` of {dx:g} m the field is known only within λ |z| / (2 dx) = {half_period:g} m and repeats beyond; "
+            f"sample `u` with `dx` of at most {wavelength * abs(z) / (2 * farthest):g} m"
+            f"{f', or ask for {fitting} samples' if fitting > 0 else ''}."
         )
