@@ -61,7 +61,7 @@ body = 0.3 * cell + 0.7 * (np.hypot(rows - 5, cols - 6) < 2) + 0.5 * (np.hypot(r
 texture = np.random.default_rng(0).random((SIDE, SIDE)) * 0.15 * cell
 thing = np.zeros((PLANE, PLANE), np.float32)
 thing[inside] = body + texture
-amplitude = jnp.abs(retrieve.dft(jnp.asarray(thing)))
+amplitude = jnp.abs(retrieve.centred_dft(jnp.asarray(thing)))
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)
 plots.scale.image(left, thing, "amplitude (1)", 8e-6, title="object, within its support")
@@ -98,7 +98,7 @@ def runs(algorithm, amplitude, iterations):
     def one(amplitude, iterations, keys):
         found = jax.vmap(lambda key: algorithm(amplitude, iterations, key))(keys)
         wanted = jnp.broadcast_to(jnp.asarray(thing), found.object.shape)
-        return found.residual, retrieve.error(found.object, wanted)
+        return found.residual, retrieve.aligned_error(found.object, wanted)
 
     return [tuple(map(np.asarray, one(amplitude, n, keys))) for n in iterations]
 
@@ -208,7 +208,7 @@ for name, (algorithm, _) in NOISY.items():
         found = program(seen(n), keys)
         # As at a bench: of all starts, the one with the smallest residual.
         pick = found.object[int(np.argmin(found.residual))]
-        chosen.append(float(retrieve.error(pick, jnp.asarray(thing))))
+        chosen.append(float(retrieve.aligned_error(pick, jnp.asarray(thing))))
     noisy[name] = np.array(chosen)
 
 figure = Figure(figsize=(6.5, 3.8), layout="constrained")
@@ -236,7 +236,7 @@ figure
 def with_beta(beta=0.9, start=0):
     """The object that HIO finds with a feedback β from one start."""
     found = retrieve.hio(amplitude, support, beta, ITERATIONS, key=keys[start])
-    error = float(retrieve.error(found.object, jnp.asarray(thing)))
+    error = float(retrieve.aligned_error(found.object, jnp.asarray(thing)))
     return plots.field(
         np.asarray(retrieve.align(found.object, thing))[inside], 8e-6, f"β = {beta:g}: error {error:.1e}"
     )

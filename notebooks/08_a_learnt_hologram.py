@@ -63,7 +63,7 @@ for i, angle in enumerate(angles):
 
 def ideal(u):
     """An exact transform of exactly the phases that were asked for."""
-    return retrieve.dft(u)
+    return retrieve.centred_dft(u)
 
 
 @jax.jit

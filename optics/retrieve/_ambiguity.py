@@ -1,60 +1,64 @@
-"""What an amplitude cannot tell: comparing objects up to it."""
-
-from typing import Any
+"""Comparing objects up to what an amplitude leaves open: a shift, a factor and the twin image."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_plane
-from optics.retrieve._retrieved import modulus, norm, phase
+from optics._numerics import reverse_index, safe_abs, safe_sign
+from optics._typing import ArrayLike
+from optics.retrieve._retrieved import norm
 
 
-def align(found: Any, wanted: Any) -> Inexact[Array, "*lead rows cols"]:
-    """Bring a found object as close to another as the trivial ambiguities of phase retrieval allow.
+def align(retrieved: ArrayLike, reference: ArrayLike) -> Inexact[Array, "*lead rows cols"]:
+    """Bring a retrieved object as close to another as the trivial ambiguities of phase retrieval allow.
 
-        found[r] -> c found[r − s]   or   c conj(found[s − r])
+        x[r] -> c x[r − s]   or   c conj(x[s − r])
 
-    These have the same amplitude of the Fourier transform for every circular shift s and every factor |c| = 1 (±1 for
-    real objects). The shift and the factor are those of the largest correlation with `wanted`, which gives the least
-    distance.
+    For every circular shift s and every factor |c| = 1 (±1 for real objects) these have the same amplitude of
+    the Fourier transform. The shift and the factor are those of the largest correlation with the reference,
+    which gives the least distance.
 
     Arguments:
-        found, wanted: same shape (..., rows, columns), any unit, real or complex.
+        retrieved, reference: same shape (..., rows, columns), any unit, real or complex.
 
     Returns:
-        the found object, moved, same shape; real if both are.
+        the retrieved object, moved, same shape; real if both are.
 
     Raises:
         ValueError: shapes that differ, or fewer than two axes.
 
     Source: R. H. T. Bates, Optik 61, 247 (1982); M. H. Hayes, IEEE Trans. Acoust. 30, 140 (1982).
     """
-    found, wanted = as_plane("found", found), as_plane("wanted", wanted)
-    if found.shape != wanted.shape:
-        raise ValueError(f"`found` must have the shape of `wanted`, {wanted.shape}, got {found.shape}.")
-    flat = (a.reshape(-1, *a.shape[-2:]) for a in (found, wanted))
-    return jax.vmap(_align)(*flat).reshape(found.shape)
+    retrieved, reference = as_plane("retrieved", retrieved), as_plane("reference", reference)
+    if retrieved.shape != reference.shape:
+        raise ValueError(
+            f"`retrieved` must have the shape of `reference`, {reference.shape}, got {retrieved.shape}."
+        )
+    flat = (a.reshape(-1, *a.shape[-2:]) for a in (retrieved, reference))
+    return jax.vmap(_align)(*flat).reshape(retrieved.shape)
 
 
-def error(found: Any, wanted: Any) -> Float[Array, "*lead"]:
-    """Relative error of a retrieved object up to the trivial ambiguities: ‖align(found, wanted) − wanted‖ / ‖wanted‖.
+def aligned_error(retrieved: ArrayLike, reference: ArrayLike) -> Float[Array, "*lead"]:
+    """Relative error of a retrieved object after `align`: up to the trivial ambiguities of retrieval.
+
+        ‖align(retrieved, reference) − reference‖ / ‖reference‖
 
     Arguments, errors and source: those of `align`.
 
     Returns:
         shape (...).
     """
-    wanted = as_plane("wanted", wanted)
-    return norm(align(found, wanted) - wanted) / norm(wanted)
+    reference = as_plane("reference", reference)
+    return norm(align(retrieved, reference) - reference) / norm(reference)
 
 
 def _align(
-    found: Inexact[Array, "rows cols"], wanted: Inexact[Array, "rows cols"]
+    retrieved: Inexact[Array, "rows cols"], reference: Inexact[Array, "rows cols"]
 ) -> Inexact[Array, "rows cols"]:
-    both = jnp.stack([found, jnp.conj(jnp.roll(jnp.flip(found), 1, (0, 1)))])
-    correlation = jnp.fft.ifft2(jnp.fft.fft2(wanted) * jnp.conj(jnp.fft.fft2(both)))
-    if not (jnp.iscomplexobj(found) or jnp.iscomplexobj(wanted)):
+    images = jnp.stack([retrieved, jnp.conj(reverse_index(retrieved))])
+    correlation = jnp.fft.ifft2(jnp.fft.fft2(reference) * jnp.conj(jnp.fft.fft2(images)))
+    if not (jnp.iscomplexobj(retrieved) or jnp.iscomplexobj(reference)):
         correlation = correlation.real
-    which, down, right = jnp.unravel_index(jnp.argmax(modulus(correlation)), correlation.shape)
-    return jnp.roll(both[which], (down, right), (0, 1)) * phase(correlation[which, down, right])
+    image, down, right = jnp.unravel_index(jnp.argmax(safe_abs(correlation)), correlation.shape)
+    return jnp.roll(images[image], (down, right), (0, 1)) * safe_sign(correlation[image, down, right])

@@ -1,7 +1,6 @@
-"""Refusals that the retrievals share."""
+"""Checks and conversions of the arguments that the retrievals share."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +8,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from optics._check import as_plane, check_range, check_whole, is_concrete
+from optics._typing import ArrayLike, FunctionLike, ScalarLike
 
 
-def amplitudes(name: str, value: Any) -> Float[Array, "*lead rows cols"]:
-    """Amplitudes as an array, refused when they are complex or, if concrete, negative, not finite or dark all over."""
+def as_amplitude(name: str, value: ArrayLike) -> Float[Array, "*lead rows cols"]:
+    """An amplitude as an array, refused if it is complex or, if concrete, negative or not finite."""
     array = as_plane(name, value)
     if jnp.iscomplexobj(array):
         raise ValueError(f"`{name}` must be real amplitudes √I, got {array.dtype}; take the modulus.")
@@ -20,8 +20,8 @@ def amplitudes(name: str, value: Any) -> Float[Array, "*lead rows cols"]:
     return array
 
 
-def mask(value: Any) -> Bool[Array, "rows cols"]:
-    """The support as an array, refused when it is not a boolean plane or, if concrete, empty."""
+def as_support(value: ArrayLike) -> Bool[Array, "rows cols"]:
+    """The support as an array; refused unless it is a boolean plane and, if concrete, open somewhere."""
     array = jnp.asarray(value)
     if array.ndim != 2 or array.dtype != bool:
         raise ValueError(
@@ -32,26 +32,36 @@ def mask(value: Any) -> Bool[Array, "rows cols"]:
     return array
 
 
-def count(name: str, value: Any, low: int = 1) -> None:
-    """Refuse a number of iterations that is not whole and at least `low`; a traced one is taken as it is."""
+def check_count(name: str, value: ScalarLike, low: int = 1) -> None:
+    """Refuse a number of iterations that is not whole or, if concrete, below `low`."""
     if not is_concrete(value):
         if value.ndim or not jnp.issubdtype(value.dtype, jnp.integer):
             raise ValueError(f"`{name}` must be one whole number, got {value.dtype} of shape {value.shape}.")
         return
-    array = (
+    scalar = (
         isinstance(value, jax.Array | np.ndarray)
         and value.ndim == 0
         and jnp.issubdtype(value.dtype, jnp.integer)
     )
-    check_whole(name, int(value) if array else value, low)
+    check_whole(name, int(value) if scalar else value, low)
 
 
-def shapes(forward: Any, object_shape: tuple[int, ...], amplitude: Array, name: str, of: str) -> None:
-    """Refuse an object plane, named `of`, that `forward` does not take to the plane of the amplitudes, named `name`."""
-    wanted = amplitude.shape[-2:]
+def check_forward(
+    forward: FunctionLike | None, object_shape: tuple[int, ...], amplitude: Array, name: str, plane: str
+) -> None:
+    """Refuse a `forward` that does not take the object to the plane of the amplitude.
+
+    Arguments:
+        forward: None is the Fourier transform.
+        object_shape: shape of the object, of which the last two axes count.
+        amplitude: as measured.
+        name: of the argument `amplitude`.
+        plane: name of the argument that sets the shape of the object.
+    """
+    shape = amplitude.shape[-2:]
     if forward is None:
-        if object_shape[-2:] != wanted:
-            raise ValueError(f"`{of}` must have the planes of `{name}`, {wanted}, got {object_shape[-2:]}.")
+        if object_shape[-2:] != shape:
+            raise ValueError(f"`{plane}` must have the planes of `{name}`, {shape}, got {object_shape[-2:]}.")
         return
     if not callable(forward):
         raise ValueError(
@@ -60,21 +70,23 @@ def shapes(forward: Any, object_shape: tuple[int, ...], amplitude: Array, name: 
     like = jax.ShapeDtypeStruct(
         (*amplitude.shape[:-2], *object_shape[-2:]), jnp.result_type(amplitude, jnp.complex64)
     )
-    found = jax.eval_shape(forward, like).shape
-    if found != amplitude.shape:
+    image = jax.eval_shape(forward, like).shape
+    if image != amplitude.shape:
         raise ValueError(
-            f"`forward` must take objects {like.shape} to the shape of `{name}`, {amplitude.shape}, got {found}."
+            f"`forward` must take objects {like.shape} to the shape of `{name}`, {amplitude.shape}, "
+            f"got {image}."
         )
 
 
-def one_start(key: Any, start: Any, restarts: int) -> None:
-    """Refuse no start at all, two of them, and several tries from the same one."""
+def check_start(key: Array | None, start: ArrayLike | None, restarts: int) -> None:
+    """Refuse neither or both of `key` and `start`, and several tries from one `start`."""
     check_whole("restarts", restarts, 1)
     if (key is None) == (start is None):
         raise ValueError(
-            "`key` or `start` must be given, one of them: a `jax.random.key` for random starts, or where to start."
+            "`key` or `start` must be given, one of them: "
+            "a `jax.random.key` for random starts, or where to start."
         )
     if start is not None and restarts > 1:
         raise ValueError(
-            f"`restarts` must be 1 with a `start`, got {restarts}: the tries would be the same; give a `key`."
+            f"`restarts` must be 1 with a `start`, got {restarts}: all tries would be the same; give a `key`."
         )

@@ -1,37 +1,35 @@
 """Relaxed averaged alternating reflections."""
 
-from collections.abc import Callable
-from typing import Any
-
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from optics._check import as_leaf, check_range
+from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics.retrieve._problem import Constraints, as_problem
 from optics.retrieve._retrieved import Retrieved
-from optics.retrieve._search import search
+from optics.retrieve._search import Rule, search
 
 
 def raar(
-    amplitude: Any,
-    support: Any,
-    beta: Any = 0.99,
-    iterations: Any = 1000,
+    amplitude: ArrayLike,
+    support: ArrayLike,
+    beta: ScalarLike = 0.99,
+    iterations: ScalarLike = 1000,
     *,
-    polish: Any = 20,
+    polish: ScalarLike = 20,
     key: Array | None = None,
-    start: Any = None,
+    start: ArrayLike | None = None,
     restarts: int = 1,
     nonnegative: bool = True,
-    forward: Any = None,
+    forward: FunctionLike | None = None,
 ) -> Retrieved:
-    """Find an object of known support from the amplitude of its transform by relaxed averaged alternating reflections.
+    """Find an object of known support from the amplitude of its transform by relaxed reflections (RAAR).
 
         x -> β/2 (R_S R_M + 1) x + (1 − β) P_M x,   R = 2 P − 1
 
-    P_M gives the transform of x the measured amplitude, P_S sets x to zero outside the support and where it is
-    negative. β = 1 is the averaged reflections without relaxation, which find most and settle least where there is
-    noise; a smaller β settles nearer, and below some 0.95 it stops at wrong objects when they fill their support.
-    Ambiguities, arguments and results are those of `hio`.
+    P_M gives the transform of x the measured amplitude. P_S sets x to zero outside the support and where it
+    is negative. With β = 1, averaged reflections without relaxation, most objects are found, but the search
+    does not settle where there is noise. A smaller β settles nearer to the object; below about 0.95 it stops
+    at wrong objects when they fill their support. Ambiguities, arguments and results are those of `hio`.
 
     Arguments:
         amplitude, support, iterations, polish, key, start, restarts, nonnegative, forward: as in `hio`.
@@ -44,28 +42,25 @@ def raar(
         ValueError: as in `hio`.
 
     Source: D. R. Luke, Inverse Problems 21, 37 (2005).
+
+    Example:
+        >>> import jax, numpy as np, optics
+        >>> amplitude, support = np.ones((8, 8)), np.pad(np.ones((4, 4), bool), 2)
+        >>> result = optics.retrieve.raar(amplitude, support, iterations=20, key=jax.random.key(0))
+        >>> result.object.shape, bool(result.residual < 0.5)
+        ((8, 8), True)
     """
     check_range("beta", beta, 0.5, 1.0)
-    return search(
-        _relaxed,
-        (as_leaf(beta),),
-        amplitude,
-        support,
-        iterations,
-        polish,
-        key,
-        start,
-        restarts,
-        nonnegative,
-        forward,
-    )
+    rule, problem = RelaxedReflections(as_leaf(beta)), as_problem(amplitude, support, forward, nonnegative)
+    return search(rule, problem, iterations, polish=polish, key=key, start=start, restarts=restarts)
 
 
-def _relaxed(
-    state: tuple[Array, Array], fit: Callable, allowed: Callable, beta: Array
-) -> tuple[Array, Array]:
-    x, unused = state
-    y = fit(x)
-    # β/2 (R_S R_M + 1) x = β (P_S(2y − x) − y + x), the reflection through the amplitude being 2y − x.
-    reflected = 2 * y - x
-    return beta * (jnp.where(allowed(reflected), reflected, 0) - y + x) + (1 - beta) * y, unused
+class RelaxedReflections(Rule):
+    """x -> β/2 (R_S R_M + 1) x + (1 − β) P_M x."""
+
+    beta: Array
+
+    def step(self, state: Array, constraints: Constraints) -> Array:
+        y = constraints.fit(state)
+        # β/2 (R_S R_M + 1) x = β (P_S(2y − x) − y + x), the reflection through the amplitude being 2y − x.
+        return self.beta * (constraints.project(2 * y - state) - y + state) + (1 - self.beta) * y
