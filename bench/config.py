@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from nets.config import CACHE
+from nets.config import DEFAULT_CACHE
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Experiments:
     """Folder of the runs with their checkpoints."""
     results: Path = Path("bench/results")
     """Folder that configuration, curves and predictions of finished runs are copied to."""
-    cache: Path | None = CACHE
+    cache: Path | None = DEFAULT_CACHE
     """Folder of compiled programs, which make a second start faster."""
 
 
@@ -103,7 +103,7 @@ class Tuning:
     """Folder of the runs with their checkpoints."""
     results: Path = Path("bench/results")
     """Folder that the table and the plot go to, in a folder of the plan's name."""
-    cache: Path | None = CACHE
+    cache: Path | None = DEFAULT_CACHE
     """Folder of compiled programs, which make a second start faster."""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import optics
-from nets.run import _folder as record
+from nets import run as record
 
 Rows = list[dict[str, Any]]
 

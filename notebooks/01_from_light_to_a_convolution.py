@@ -152,7 +152,7 @@ print(
 # factor happens to fit. That is the *sinc*: a pixel that is a square sends less light to the side, and a receiver that
 # is a square takes less from there. Both belong to single pixels, so a gain
 # for each pixel on either side takes them out (`optics.calibrate`). What is left belongs to pairs of pixels, and no gain
-# can reach it.
+# can full_scale it.
 
 # %%
 bare = optics.FourierProcessor(transfer)

@@ -213,7 +213,7 @@ def compiled(coma):
     )
 
 
-worse = [agreement(kept[-1], eqx.tree_at(lambda d: d.optics, good, compiled(coma)), 2) for coma in COMAS]
+worse = [agreement(kept[-1], eqx.tree_at(lambda d: d.transfer, good, compiled(coma)), 2) for coma in COMAS]
 
 
 def drawn(coma=COMAS[1]):

@@ -169,7 +169,7 @@ row = jax.random.normal(jax.random.key(2), (1, n, FEATURES))
 def exposures(scope, n):
     """Exposures of one layer on one sequence."""
     layer, row = lambda_layer(scope), jnp.zeros((1, n, FEATURES))
-    return accounting.count(lambda device, key: layer(row, device, key), device).frames
+    return accounting.count(lambda device, key: layer(row, device, key), device).exposures
 
 
 def off(scope, key):

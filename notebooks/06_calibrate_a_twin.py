@@ -108,7 +108,7 @@ bench = bench_with(
 )
 # As it is: it is measured many times below, so its optics is compiled once.
 real = compiled(bench)
-plots.show(believed.optics)
+plots.show(believed.transfer)
 
 # %% [markdown]
 # ## Frames, as an owner has them
@@ -119,9 +119,9 @@ plots.show(believed.optics)
 # %%
 numbers = jnp.asarray(rng.standard_normal((COUNT, N, N)) + 1j * rng.standard_normal((COUNT, N, N)))
 settings = eqx.filter_jit(lambda device, a: device.shown(a)[:2])
-drives, reach = settings(compiled(believed), numbers)
-photograph = eqx.filter_jit(lambda device, drives, reach, key: device.frames(drives, reach, key))
-taken = np.asarray(photograph(real, drives, reach, jax.random.key(2))).reshape(-1, N, N)
+drives, full_scale = settings(compiled(believed), numbers)
+photograph = eqx.filter_jit(lambda device, drives, full_scale, key: device.frames(drives, full_scale, key))
+taken = np.asarray(photograph(real, drives, full_scale, jax.random.key(2))).reshape(-1, N, N)
 
 folder = tempfile.TemporaryDirectory()
 for i, frame in enumerate(np.round(taken * 4095).astype(np.uint16)):
@@ -129,7 +129,7 @@ for i, frame in enumerate(np.round(taken * 4095).astype(np.uint16)):
 
 frames = optics.records.read_frames(folder.name, bits=12)
 folder.cleanup()
-recording = optics.Recording(drives, reach, frames, shots=4)
+recording = optics.Recording(drives, full_scale, frames, shots=4)
 plots.camera.frames(frames[:4], title="the four frames of the first numbers")
 
 # %% [markdown]
@@ -142,14 +142,14 @@ plots.camera.frames(frames[:4], title="the four frames of the first numbers")
 # %%
 def free_numbers(device):
     """What is fitted: the lens, the phase table, and the brightness of every pixel."""
-    lens = () if FAST else (device.optics.defocus, device.optics.aberrations, device.optics.decentre)
+    lens = () if FAST else (device.transfer.defocus, device.transfer.aberrations, device.transfer.decentre)
     return *lens, device.slm[1].table, device.slm[2].gain
 
 
 # Held: piston, tilts and defocus among the aberrations (the first four); phases count from drive 0.
 FREE = (*(() if FAST else (True, np.arange(ZERNIKES) > 3, True)), np.arange(NODES) > 0, True)
 
-turned = optics.Recording(drives, reach, np.rot90(frames, axes=(-2, -1)), shots=4)
+turned = optics.Recording(drives, full_scale, np.rot90(frames, axes=(-2, -1)), shots=4)
 try:
     optics.fit_twin(believed, turned, free_numbers, FREE)
 except ValueError as error:
@@ -203,7 +203,7 @@ groups = {
 figure = Figure(figsize=(11, 7), layout="constrained")
 (first, second), (third, fourth) = figure.subplots(2, 2)
 of_lens = np.array(["aberrations" in name for name in fit.names])
-terms = np.flatnonzero(bench.optics.aberrations) + 1
+terms = np.flatnonzero(bench.transfer.aberrations) + 1
 first.bar(terms - 0.2, hidden[of_lens], width=0.36, color=SKY, label="hidden")
 first.bar(
     terms + 0.2,
@@ -396,8 +396,8 @@ MOMENT = HOUR / 2
 plain = eqx.tree_at(lambda d: d.slm, fresh, (effects.Gain(jnp.ones((N, N), complex)),))
 drifted = aging.aged(fresh, MOMENT)
 sets = 10 if FAST else 20
-drives, reach = settings(plain, numbers[:sets])
-later = optics.Recording(drives, reach, photograph(drifted, drives, reach, jax.random.key(7)), shots=4)
+drives, full_scale = settings(plain, numbers[:sets])
+later = optics.Recording(drives, full_scale, photograph(drifted, drives, full_scale, jax.random.key(7)), shots=4)
 calibrated = optics.calibrate(plain, frames=later, where=lambda d: d.slm[0].gain, compensation="complex")
 mended = float(convolution_error(optics.compensate(drifted, calibrated, "complex"), noise))
 before = float(never[np.searchsorted(times, MOMENT)])

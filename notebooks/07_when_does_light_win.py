@@ -190,7 +190,7 @@ def bits(photons):
     """Effective bits of one shot with so many photons in a full-scale pixel."""
     lit = optics.presets.load("engine11", level="ideal", photons=photons)
     error = optics.convolve(*planes, lit, jax.random.key(1)) - exact
-    return accounting.effective_bits(float(jnp.linalg.norm(error) / jnp.linalg.norm(exact)))
+    return optics.metrics.effective_bits(float(jnp.linalg.norm(error) / jnp.linalg.norm(exact)))
 
 
 found = [bits(float(n)) for n in photons]
@@ -229,7 +229,7 @@ cheapest, dearest = min(converters, key=converters.get), max(converters, key=con
 wide = {pair: high / low for pair, (low, _, high) in crossings.items()}
 widest = max(wide, key=wide.get)
 print(
-    f"1. One 11×11 convolution takes {one.frames} exposures and {one.joules * 1e9:.1f} nJ ({one.low * 1e9:.2g} to {one.high * 1e9:.2g}), {one.conversion:.0%} of it conversion."
+    f"1. One 11×11 convolution takes {one.exposures} exposures and {one.joules * 1e9:.1f} nJ ({one.low * 1e9:.2g} to {one.high * 1e9:.2g}), {one.conversion:.0%} of it conversion."
 )
 print(
     f"   The three transforms in electronics: {fft * 1e9:.2g} nJ. The transform being free does not matter; the numbers do."

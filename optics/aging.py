@@ -14,7 +14,7 @@ from optics.convolution import convolve
 from optics.device import FourierProcessor
 from optics.effects import Drift
 from optics.transfer import Dense
-from optics.twin import compiled
+from optics.device import compile_device
 
 
 def aged(device: Any, time: Any) -> Any:
@@ -81,11 +81,11 @@ def error_over_time(
     check_whole("planes", planes, 1)
     last = np.zeros_like(times) if np.isinf(every) else every * np.floor(times / every * (1 + 1e-12))
     moments, which = np.unique(last, return_inverse=True)
-    device = compiled(device)
+    device = compile_device(device)
 
     def gains(moment):
         found = calibrate(aged(device, moment), compensation=compensation)
-        return found.pre, found.post
+        return found.input_gain, found.output_gain
 
     of_numbers, of_shots = jax.random.split(jax.random.key(0) if key is None else key)
     x, w = jax.random.normal(of_numbers, (2, planes, *device.shape))
@@ -93,7 +93,7 @@ def error_over_time(
 
     def error(gains, time):
         now = eqx.tree_at(
-            lambda d: (d.pre, d.post), aged(device, time), gains, is_leaf=lambda leaf: isinstance(leaf, Dense)
+            lambda d: (d.input_gain, d.output_gain), aged(device, time), gains, is_leaf=lambda leaf: isinstance(leaf, Dense)
         )
         light = convolve(x, w, now, None if key is None else of_shots)
         return jnp.linalg.norm(light - exact) / jnp.linalg.norm(exact)

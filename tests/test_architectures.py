@@ -26,7 +26,6 @@ def architectures(n):
         "4f correlator, intensity steps": optics.Correlator(
             optics.dft(n), measurement=optics.PhaseShifting(4)
         ),
-        "optical product": optics.FourierProcessor(optics.dft(n), multiplier=()),
         "joint transform, rows that wrap": optics.JointTransform(optics.dft((rows, 6 * cols - 3)), n),
         "joint transform, dark rows around": optics.JointTransform(
             optics.dft((2 * rows + 1, 6 * cols)), n, optics.PhaseShifting(3)
@@ -67,7 +66,6 @@ def test_noise_and_faults_reach_the_result(key):
     n = (5, 5)
     devices = [
         optics.Correlator(optics.dft(n), filter=(effects.Quantize(6, signed=True),), **coherent),
-        optics.FourierProcessor(optics.dft(n), multiplier=(effects.Quantize(6, signed=True),), **coherent),
         optics.JointTransform(optics.dft((5, 27)), n, detector=coherent["camera"], **noisy),
     ]
     x, w = jax.random.normal(key, (4, *n)), jax.random.normal(jax.random.fold_in(key, 1), n)
@@ -81,7 +79,7 @@ def test_noise_and_faults_reach_the_result(key):
 def test_real_lenses_in_a_correlator(key):
     transfer = optics.compile_transfer(optics.FourierLens(**LENS))
     gains = optics.calibrate(optics.FourierProcessor(transfer))
-    device = optics.Correlator(transfer, pre=gains.pre, post=gains.post)
+    device = optics.Correlator(transfer, input_gain=gains.input_gain, output_gain=gains.output_gain)
     x, w = jax.random.normal(key, (3, 11, 11)), jax.random.normal(jax.random.fold_in(key, 1), (11, 11))
     assert relative(convolve(x, w, device), exact(x, w).real) <= 5e-3
     assert relative(convolve(x, w, optics.Correlator(transfer)), exact(x, w).real) > 0.1
@@ -112,26 +110,22 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
         (lambda t: optics.Correlator(t, headroom=0.5), "`headroom` must be finite and at least 1"),
         (lambda t: optics.Correlator(t, filter=(effects.Read(0.1),)), "`filter` cannot hold Read"),
         (
-            lambda t: optics.Correlator(t, pre=jnp.ones(4)),
-            r"`pre` must be a scalar or have the shape \(3, 3\)",
+            lambda t: optics.Correlator(t, input_gain=jnp.ones(4)),
+            r"`input_gain` must be a scalar or have the shape \(3, 3\)",
         ),
         (lambda t: optics.Correlator(t, encoder="complex"), "`encoder` must be one, such as"),
         (lambda t: optics.FourierProcessor(t, encoder=jnp.abs), "`encoder` must be one, such as"),
         (
-            lambda t: optics.FourierProcessor(t, multiplier=(effects.Shot(10),)),
-            "`multiplier` cannot hold Shot",
+            lambda t: optics.FourierProcessor(t, input_gain=optics.dft(4)),
+            r"`input_gain` must have the shape \(3, 3\) of the optics, got \(4, 4\)",
         ),
         (
-            lambda t: optics.FourierProcessor(t, pre=optics.dft(4)),
-            r"`pre` must have the shape \(3, 3\) of the optics, got \(4, 4\)",
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, input_gain=jnp.nan),
+            "`input_gain` must be finite, got nan",
         ),
         (
-            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, pre=jnp.nan),
-            "`pre` must be finite, got nan",
-        ),
-        (
-            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, post=jnp.ones(4)),
-            r"`post` must be a scalar or have the shape \(3, 15\)",
+            lambda t: optics.JointTransform(optics.dft((3, 15)), 3, output_gain=jnp.ones(4)),
+            r"`output_gain` must be a scalar or have the shape \(3, 15\)",
         ),
         (
             lambda t: optics.JointTransform(t, 3),

@@ -54,7 +54,7 @@ def test_the_lens_profile_is_a_design_choice(key):
 def test_complex_gains_undo_phases(key):
     phases = jnp.exp(1j * jax.random.uniform(key, (2, 5, 5)))
     device = optics.FourierProcessor(optics.dft(5), slm=(effects.Gain(phases[0]),))
-    device = eqx.tree_at(lambda d: d.optics.matrix, device, phases[1].reshape(-1, 1) * device.optics.matrix)
+    device = eqx.tree_at(lambda d: d.transfer.matrix, device, phases[1].reshape(-1, 1) * device.transfer.matrix)
     assert error(optics.calibrate(device, compensation="amplitude"), key) > 0.3
     calibrated = optics.calibrate(device, compensation="complex")
     assert error(calibrated, key) <= 1e-5
@@ -64,13 +64,13 @@ def test_complex_gains_undo_phases(key):
 
 def test_recorded_frames_of_another_device(raw, key):
     # A bench that dims: what is recorded there calibrates the simulated device.
-    bench = eqx.tree_at(lambda d: d.optics.matrix, raw, 0.7 * raw.optics.matrix)
+    bench = eqx.tree_at(lambda d: d.transfer.matrix, raw, 0.7 * raw.transfer.matrix)
     probe = jax.random.normal(key, (200, 11, 11)) + 0j
     response = bench.transform(probe)
     calibrated = optics.calibrate(raw, probe, response)
     again = optics.calibrate(calibrated, probe, response)
-    np.testing.assert_allclose(again.pre, calibrated.pre)
-    applied = eqx.tree_at(lambda d: d.optics, calibrated, bench.optics)
+    np.testing.assert_allclose(again.input_gain, calibrated.input_gain)
+    applied = eqx.tree_at(lambda d: d.transfer, calibrated, bench.transfer)
     assert error(applied, key) <= 5e-3
     assert error(calibrated, key) > 0.3
 
@@ -80,15 +80,15 @@ def test_noise_is_averaged_by_more_probes(raw, key):
     one = jnp.eye(121).reshape(-1, 11, 11)
     few, many = (optics.calibrate(noisy, jnp.tile(one, (n, 1, 1)), key=key) for n in (1, 16))
     truth = optics.calibrate(raw)
-    errors = [relative(d.pre, truth.pre) for d in (few, many)]
+    errors = [relative(d.input_gain, truth.input_gain) for d in (few, many)]
     assert errors[1] < errors[0] / 2
 
 
 def test_calibration_keeps_what_is_ideal():
     for compensation in ("amplitude", "complex"):
         device = optics.calibrate(load("ideal"), compensation=compensation)
-        np.testing.assert_allclose(device.pre, 1, atol=1e-4)
-        np.testing.assert_allclose(device.post, 1, atol=1e-4)
+        np.testing.assert_allclose(device.input_gain, 1, atol=1e-4)
+        np.testing.assert_allclose(device.output_gain, 1, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def test_round_trip_and_its_gradient(name):
     frames, found, back = compiled(name)(field.real, cotangent.real)
     assert relative(found.real, field.real) <= 1e-6
     assert relative(back, cotangent.real) <= 1e-5
-    assert ALL[name].one_quadrature == (name in ONE_FRAME_WHEN_REAL)
+    assert ALL[name].supports_real == (name in ONE_FRAME_WHEN_REAL)
     assert frames.shape[-3] == ONE_FRAME_WHEN_REAL.get(name, frames.shape[-3])
-    assert jnp.iscomplexobj(found) != ALL[name].one_quadrature
+    assert jnp.iscomplexobj(found) != ALL[name].supports_real
 
 
 @pytest.mark.parametrize("name, n", [(name, 8) for name in ALL] + [("off-axis", 9)])

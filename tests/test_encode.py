@@ -14,9 +14,9 @@ ENCODERS = {
     "4 parts": encode.Amplitude(4),
     "pairs": encode.DoublePhase("pair"),
     "checkerboard": encode.DoublePhase(),
-    "exchanged pairs": encode.DoublePhase("pair", frames=2),
+    "exchanged pairs": encode.DoublePhase("pair", exposures=2),
     "blazed": encode.Blazed(4),
-    "moved blazed": encode.Blazed(3, frames=3),
+    "moved blazed": encode.Blazed(3, exposures=3),
     "bit planes": encode.BitPlanes(12, parts=3),
 }
 N = 8
@@ -36,13 +36,13 @@ def sloped(encoder, a, da):
 
     def whole(a):
         drive, scale = encoder.encode(a)
-        return scale * encoder.combine(encoder.seen(drive, a.shape[-2:])), (drive, scale)
+        return scale * encoder.combine(encoder.demodulate(drive, a.shape[-2:])), (drive, scale)
 
     found, slope, (drive, scale) = jax.jvp(whole, (a,), (da,), has_aux=True)
     return drive, scale, found, slope
 
 
-seen = jax.jit(lambda encoder, light: encoder.seen(light, (N, N)))
+seen = jax.jit(lambda encoder, light: encoder.demodulate(light, (N, N)))
 
 
 def through(encoder, a):
@@ -69,7 +69,7 @@ def test_what_is_encoded_comes_back(name, numbers):
     encoder = ENCODERS[name]
     drive, scale, found = through(encoder, numbers)
     p, q = encoder.subpixels
-    assert drive.shape == (2, encoder.frames, N * p, N * q) and scale.shape == (2, 1, 1)
+    assert drive.shape == (2, encoder.exposures, N * p, N * q) and scale.shape == (2, 1, 1)
     assert np.max(np.abs(drive)) <= 1 + 1e-6
     for one, wanted in zip(found, numbers, strict=True):
         assert relative(one, wanted) <= (1e-3 if isinstance(encoder, encode.BitPlanes) else 2e-6)
@@ -213,7 +213,7 @@ def test_bit_planes_add_as_fields_and_not_as_intensities():
 @pytest.mark.parametrize(("bits", "parts", "frames"), [(8, 1, 8), (8, 2, 16), (6, 3, 18), (10, 4, 40)])
 def test_frames_of_a_mirror_device(bits, parts, frames):
     encoder = encode.BitPlanes(bits, parts)
-    assert encoder.frames == frames
+    assert encoder.exposures == frames
     a = jnp.linspace(0.1, 1, 4).reshape(2, 2)
     drive, _, _ = through(encoder, a if parts < 3 else a * (1 + 0.5j))
     assert drive.shape == (frames, 2, 2) and set(np.unique(drive)) <= {0.0, 1.0}
@@ -238,7 +238,7 @@ def test_an_optics_that_starts_from_subpixels_sees_the_order(numbers):
     encoder = ENCODERS["blazed"]
     drive, _, _ = through(encoder, numbers)
     fine = jnp.repeat(jnp.repeat(drive, 3, -1), 3, -2)  # sub-pixels of the modulator's own
-    resolved = encoder.seen(fine, (N, N), resolve=True)
+    resolved = encoder.demodulate(fine, (N, N), keep_subpixels=True)
     assert resolved.shape == fine.shape
     # A pixel of finite width dims the order by its sinc, here the mean of three turned samples.
     dimmed = np.mean(np.exp(-2j * np.pi * np.array([-1, 0, 1]) / 12)).real
@@ -272,10 +272,13 @@ def test_double_precision_stays(x64):
         ),
         (lambda: encode.BitPlanes(8, 1).encode(jnp.ones((2, 2)) * 1j), "`a` must be real for 1 frames"),
         (lambda: encode.DoublePhase("stripes"), '`layout` must be "pair" or "checkerboard", got \'stripes\''),
-        (lambda: encode.DoublePhase(frames=3), "`frames` must be 1, or 2 to exchange the phases, got 3"),
+        (
+            lambda: encode.DoublePhase(exposures=3),
+            "`exposures` must be 1, or 2 to exchange the phases, got 3",
+        ),
         (lambda: encode.Blazed(2), "`period` must be a whole number of at least 3, got 2"),
         (
-            lambda: encode.Blazed(4, frames=2),
+            lambda: encode.Blazed(4, exposures=2),
             "`frames` must be 1, or 4 to move the grating through its period, got 2",
         ),
         (lambda: encode.Superpixel(1), "`size` must be a whole number of at least 2, got 1"),
@@ -283,7 +286,7 @@ def test_double_precision_stays(x64):
         (lambda: encode.BitPlanes(8, 5), "`parts` must be a whole number of at least 1 and at most 4, got 5"),
         (lambda: encode.bit_planes(jnp.ones((2, 2)), 17), "`bits` must be"),
         (
-            lambda: encode.ComplexAmplitude().seen(jnp.ones((4, 6)), (4, 4)),
+            lambda: encode.ComplexAmplitude().demodulate(jnp.ones((4, 6)), (4, 4)),
             r"`light` has planes of 4×6, which is no whole multiple of the 4×4 numbers",
         ),
     ],

@@ -81,9 +81,9 @@ def test_kernels_against_scipy():
     for order in (1.0, 1.2, 2.0):
         wanted = scipy.stats.levy_stable.cdf(np.asarray(x), order, 0, scale=1 / (2 * np.pi * 2.03))
         np.testing.assert_allclose(below(effects.SuperGaussian(2.03, order)), wanted, atol=3e-5)
-    for reach, power in ((0.1, 1.0), (0.3, 2.0), (0.2, 4.0)):
-        wanted = scipy.stats.gennorm.cdf(np.asarray(x), power, scale=reach)
-        np.testing.assert_allclose(below(effects.Exponential(reach, power)), wanted, atol=1e-6)
+    for full_scale, power in ((0.1, 1.0), (0.3, 2.0), (0.2, 4.0)):
+        wanted = scipy.stats.gennorm.cdf(np.asarray(x), power, scale=full_scale)
+        np.testing.assert_allclose(below(effects.Exponential(full_scale, power)), wanted, atol=1e-6)
     # Two sides: areas in the ratio of α Γ(1 + 1/n).
     sided = below(effects.Exponential((0.1, 0.3), (1.0, 2.0)))
     areas = np.array([0.1, 0.3 * scipy.special.gamma(1.5)])
@@ -110,12 +110,12 @@ def test_crosstalk_against_a_convolution_in_numpy(width, order):
     value = jnp.asarray((amplitude * np.exp(1j * drive))[None, :], jnp.complex64)
     kernel = effects.SuperGaussian(width, order)
     s = 4
-    resolved = np.asarray(act(effects.Crosstalk(kernel, s, resolve=True), value, None))
+    resolved = np.asarray(act(effects.Crosstalk(kernel, s, keep_subpixels=True), value, None))
     assert resolved.shape == (s, 12 * s)
     wanted = np.repeat(amplitude, s) * np.exp(1j * smooth_phase(drive, width, order, s))
     # The kernel is followed over 3 neighbours; a heavy tail (q = 1.2) has 0.6 % beyond, which is shared out.
     assert relative(resolved[0], wanted) <= (2e-2 if order < 2 else 2e-3)
-    far = np.asarray(act(effects.Crosstalk(kernel, s, neighbours=8, resolve=True), value, None))
+    far = np.asarray(act(effects.Crosstalk(kernel, s, neighbours=8, keep_subpixels=True), value, None))
     assert relative(far[0], wanted) <= (6e-3 if order < 2 else 1e-3)
     mean = act(effects.Crosstalk(kernel, s), value, None)
     np.testing.assert_allclose(mean[0], resolved.reshape(s, 12, s).mean((0, 2)), atol=2e-6)
@@ -165,7 +165,7 @@ def test_zero_order_of_the_gaps(fill, share):
     assert abs(found[0]) ** 2 == pytest.approx((1 - fill) ** 2, rel=1e-3) == pytest.approx(share, rel=0.05)
     assert np.angle(found[0]) == pytest.approx(0.3, abs=1e-4)
     assert abs(found[1]) ** 2 == pytest.approx(fill**2, rel=1e-5)
-    undimmed = np.asarray(act(effects.DeadSpace(fill, phase=0.3, dim=False), value, None))[0]
+    undimmed = np.asarray(act(effects.DeadSpace(fill, phase=0.3, apply_fill_factor=False), value, None))[0]
     np.testing.assert_allclose(fill * np.fft.fft(undimmed) / 64, found, atol=1e-6)
 
 
@@ -262,7 +262,7 @@ def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
     "effect",
     [
         effects.Crosstalk(effects.SuperGaussian(), response=effects.PhaseLUT(a2=0.02)),
-        effects.Crosstalk(effects.Exponential((0.1, 0.2), 1.5), resolve=True),
+        effects.Crosstalk(effects.Exponential((0.1, 0.2), 1.5), keep_subpixels=True),
         effects.PhaseLUT(np.linspace(0, 6.1, 9) ** 1.1, a3=0.01, gain=0.98),
         effects.Flicker(0.3, common=True, cycles=0.4, proportional=True),
         effects.LaserNoise(0.1, pointing=0.2),
@@ -338,7 +338,7 @@ def test_units_have_the_statistics_they_are_drawn_with(key):
             effects.draw_stuck(key, shape, 0.02),
             effects.draw_read_noise(key, shape, 1.0, 1.6),
             effects.draw_read_noise(key, shape, 1.5, 1.5),
-            *effects.draw_residue(key, 0.02, shape),
+            *effects.draw_lut_error(key, 0.02, shape),
         )
 
     prnu, dsnu, stuck, read, even, a2, a3 = (np.asarray(v, np.float64) for v in draw(key))
@@ -397,11 +397,11 @@ KEY = jax.random.key(0)
             lambda: effects.SuperGaussian(2.0, 0.5),
             "`order` must be finite and at least 1 and at most 4, got 0.5",
         ),
-        (lambda: effects.Exponential(-0.1), "`reach` must be finite and above 0 pixels"),
+        (lambda: effects.Exponential(-0.1), "`full_scale` must be finite and above 0 pixels"),
         (lambda: effects.Exponential(0.1, 0.0), "`power` must be finite and at least 0.5"),
         (
             lambda: effects.Exponential((0.1, 0.2, 0.3)),
-            r"`reach` must be one number or a pair \(before, after\)",
+            r"`full_scale` must be one number or a pair \(before, after\)",
         ),
         (
             lambda: effects.Crosstalk(effects.SuperGaussian(), subpixels=0),
@@ -438,7 +438,7 @@ KEY = jax.random.key(0)
             lambda: effects.draw_read_noise(KEY, (2, 2), 2.0, 1.0),
             "`rms` must be at least `median`, got 1.0 and 2.0",
         ),
-        (lambda: effects.draw_residue(KEY, -0.1), "`rms` must be finite and at least 0"),
+        (lambda: effects.draw_lut_error(KEY, -0.1), "`rms` must be finite and at least 0"),
     ],
 )
 def test_refusals(call, message):

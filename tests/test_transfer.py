@@ -39,8 +39,8 @@ LENSES = {
 }
 
 
-def _call(optics_, light, in_phase=False):
-    return optics_(light, in_phase=in_phase)
+def _call(optics_, light, real=False):
+    return optics_(light, real=real)
 
 
 @pytest.mark.parametrize("name", LENSES)
@@ -49,12 +49,12 @@ def test_compiled_equals_wave(name, key):
     transfer = compile_transfer(lens)
     shape = (3, *light_shape(lens.shape, lens.subpixels))
     light = jax.random.normal(key, shape) + 1j * jax.random.normal(jax.random.fold_in(key, 1), shape)
-    transfer, lens = (jax.jit(partial(_call, m), static_argnames="in_phase") for m in (transfer, lens))
+    transfer, lens = (jax.jit(partial(_call, m), static_argnames="real") for m in (transfer, lens))
     assert relative(transfer(light), lens(light)) <= 1e-5
     assert relative(transfer(light.real), lens(light.real)) <= 1e-5
     for map_ in (transfer, lens):
-        assert relative(map_(light, in_phase=True), map_(light).real) <= 1e-6
-        assert relative(map_(light.real, in_phase=True), map_(light.real).real) <= 1e-6
+        assert relative(map_(light, real=True), map_(light).real) <= 1e-6
+        assert relative(map_(light.real, real=True), map_(light.real).real) <= 1e-6
 
 
 def test_against_the_paraxial_integral():
@@ -104,7 +104,7 @@ def test_separable_equals_wave(key):
     )
     wanted = jax.jit(_call)(lens, light)
     assert relative(transfer(light), wanted) <= 1e-4
-    assert relative(transfer(light, in_phase=True), wanted.real) <= 1e-4
+    assert relative(transfer(light, real=True), wanted.real) <= 1e-4
     assert float(transfer.residual) <= 5e-5
     assert np.isclose(transfer.residual, relative(transfer(light), wanted), rtol=0.5)
     # Fewer terms, and what they are said to leave out; what is left out of a number of terms given.

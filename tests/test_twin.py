@@ -9,7 +9,8 @@ import scipy.optimize
 
 import optics
 from optics import effects
-from optics.twin import compiled, inverse_table
+from optics import compile_device
+from optics.twin import inverse_table
 from optics.twin._recording import shots_of
 from optics.twin._result import errors_of
 from tests.conftest import relative
@@ -57,24 +58,23 @@ def hidden():
 
 
 def picked(d):
-    return d.optics.defocus, d.optics.aberrations, d.optics.decentre, d.slm[1].table, d.slm[2].gain
+    return d.transfer.defocus, d.transfer.aberrations, d.transfer.decentre, d.slm[1].table, d.slm[2].gain
 
 
 # Piston and tilts are what the reference and a shift imitate; Zernike 4 is all but a defocus. Phases count from drive 0.
 FREE = True, np.arange(ZERNIKES) > 3, True, np.arange(NODES) > 0, True
 
-shown = jax.jit(lambda device, numbers: device.shown(numbers))
-photograph = jax.jit(lambda device, drive, reach, key: device.frames(drive, reach, key))
+prepare = jax.jit(lambda device, numbers: device.prepare(numbers))
+expose = jax.jit(lambda device, exposure, key: device.expose(exposure, key))
 
 
 def record(truth, nominal, key, count=50):
     """What a camera sees of random numbers, shown with the settings of the nominal device; count · shots frames."""
     of_numbers, of_shots = jax.random.split(key)
     parts = jax.random.normal(of_numbers, (2, count, *nominal.shape))
-    drive, reach, _ = shown(compiled(nominal), jax.lax.complex(*parts))
-    return optics.Recording(
-        drive, reach, photograph(compiled(truth), drive, reach, of_shots), shots_of(nominal)
-    )
+    exposure = prepare(compile_device(nominal), jax.lax.complex(*parts))
+    frames = expose(compile_device(truth), exposure, of_shots)
+    return optics.Recording(exposure.drive, exposure.full_scale, frames, shots_of(nominal))
 
 
 def flat(tree):
@@ -100,11 +100,11 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     assert np.max(np.abs(off)) < 3 and 0.8 < np.std(off) < 1.2
     # What was held is as it was, and what was moved is known well.
     np.testing.assert_array_equal(found[~moved], start[~moved])
-    assert fit.errors[0] < 0.01 * truth.optics.defocus and np.max(fit.errors[4]) < 0.01
+    assert fit.errors[0] < 0.01 * truth.transfer.defocus and np.max(fit.errors[4]) < 0.01
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06)
     assert not fit.undetermined and np.all(np.isfinite(fit.correlation))
     np.testing.assert_allclose(np.diag(fit.correlation), 1)
-    assert "optics.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
+    assert "transfer.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
 
 
 def test_the_twin_corrects_the_bench(fitted):
@@ -139,7 +139,7 @@ def test_standard_errors_against_scipy(noise, key):
     shown = np.asarray(recording.drive[:, 0], complex)
     field = np.fft.fftshift(
         np.fft.fft2(np.fft.ifftshift(shown, (-2, -1)), norm="ortho"), (-2, -1)
-    ) / np.asarray(recording.reach[:, 0])
+    ) / np.asarray(recording.full_scale[:, 0])
 
     def model(_, gain, reference):
         steps = reference * np.exp(2j * np.pi * np.arange(4) / 4)[:, None, None]
@@ -247,13 +247,14 @@ def test_hardware_in_the_loop_with_a_fitted_twin(key):
     hardware = eqx.tree_at(lambda d: (d.slm[0].gain, d.camera[0].gain), twin, tuple(maps))
     hardware = eqx.tree_at(lambda d: d.slm, hardware, (effects.PhaseLUT(a2=0.005), *hardware.slm))
 
-    def forward(drive, reach):
+    def forward(drive, full_scale):
         with jax.ensure_compile_time_eval():
-            return np.asarray(hardware.frames(jnp.asarray(drive), jnp.asarray(reach), jax.random.key(9)))
+            exposure = optics.Exposure(jnp.asarray(drive), jnp.asarray(full_scale), jnp.ones((1, 1)))
+            return np.asarray(hardware.expose(exposure, jax.random.key(9)))
 
     numbers = jax.lax.complex(*jax.random.normal(jax.random.key(1), (2, 50, 5, 5)))
-    drive, reach, _ = twin.shown(numbers)
-    recording = optics.Recording.of(twin, numbers, forward(drive, reach))
+    exposure = twin.prepare(numbers)
+    recording = optics.Recording.of(twin, numbers, forward(exposure.drive, exposure.full_scale))
     # The mean of all emitters against that of all receivers: one of them is held.
     fit = optics.fit_twin(
         twin, recording, lambda d: (d.slm[0].gain, d.camera[0].gain), (np.arange(25).reshape(5, 5) > 0, True)
@@ -269,8 +270,8 @@ def test_the_inverse_table_drives_a_panel_right():
     act = jax.jit(lambda effect, light: effect(light, None))
     u = np.linspace(0, 1, 257)
     wanted = jnp.exp(1j * jnp.linspace(0.01, TURN - 0.01, 200))
-    for reach in (1.0, 1.2):
-        panel = effects.PhaseLUT(TURN * (reach * u + 0.05 * np.sin(TURN * u)))
+    for full_scale in (1.0, 1.2):
+        panel = effects.PhaseLUT(TURN * (full_scale * u + 0.05 * np.sin(TURN * u)))
         np.testing.assert_allclose(act(panel, act(inverse_table(panel), wanted)), wanted, atol=2e-3)
     # A panel that reaches 80 % of a turn gives the nearer of its ends for the rest.
     short = effects.PhaseLUT(0.8 * TURN * u)
@@ -334,15 +335,15 @@ def test_a_device_of_more_than_16_pixels():
         lens, optics.PhaseShifting(4), camera=(effects.Shot(1e4), effects.Read(1e-3))
     )
     start = eqx.tree_at(
-        lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.02, 0.02, 0.02, 0.02])
+        lambda d: d.transfer.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.02, 0.02, 0.02, 0.02])
     )
     truth = eqx.tree_at(
-        lambda d: d.optics.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.05, 0.03, -0.02, 0.04])
+        lambda d: d.transfer.aberrations, nominal, jnp.array([0, 0, 0, 0, 0.05, 0.03, -0.02, 0.04])
     )
     fit = optics.fit_twin(
-        start, record(truth, start, jax.random.key(0), 20), lambda d: d.optics.aberrations, np.arange(8) > 3
+        start, record(truth, start, jax.random.key(0), 20), lambda d: d.transfer.aberrations, np.arange(8) > 3
     )
-    off = (fit.values - truth.optics.aberrations)[4:] / fit.errors[4:]
+    off = (fit.values - truth.transfer.aberrations)[4:] / fit.errors[4:]
     assert np.max(np.abs(off)) < 3.5
 
 
@@ -350,7 +351,7 @@ def recorded(change=None, nominal=None):
     nominal = small() if nominal is None else nominal
     recording = record(nominal, nominal, jax.random.key(0), 10)
     return nominal, recording if change is None else optics.Recording(
-        recording.drive, recording.reach, change(recording.frames), 4
+        recording.drive, recording.full_scale, change(recording.frames), 4
     )
 
 
@@ -381,7 +382,7 @@ def with_frames(change):
         (lambda: optics.fit_twin(small(), jnp.ones(3), gain_of), "`recording` must be an `optics.Recording`"),
         (lambda: optics.fit_twin(*recorded(), "gain"), "`where` must be a function of the device"),
         (
-            lambda: optics.fit_twin(*recorded(), lambda d: d.optics.defocus),
+            lambda: optics.fit_twin(*recorded(), lambda d: d.transfer.defocus),
             "must be a `FourierLens` to have defocus",
         ),
         (
@@ -389,8 +390,8 @@ def with_frames(change):
             "`where` must pick arrays of floating-point numbers, got None",
         ),
         (
-            lambda: optics.fit_twin(*recorded(), lambda d: d.post),
-            "`where` picks `post`, which the expected frames do not depend on",
+            lambda: optics.fit_twin(*recorded(), lambda d: d.output_gain),
+            "`where` picks `output_gain`, which the expected frames do not depend on",
         ),
         (
             lambda: optics.fit_twin(*recorded(), gain_of, np.ones(3, bool)),
@@ -467,9 +468,13 @@ def test_frames_of_a_device_that_is_not_square_look_turned():
         optics.dft((3, 5)), camera=(effects.Read(0.01),), slm=(effects.Gain(1.0),)
     )
     recording = record(device, device, jax.random.key(0), 10)
-    turned = optics.Recording(recording.drive, recording.reach, np.rot90(recording.frames, axes=(-2, -1)), 2)
+    turned = optics.Recording(
+        recording.drive, recording.full_scale, np.rot90(recording.frames, axes=(-2, -1)), 2
+    )
     with pytest.raises(ValueError, match=r"got 2 of 5×3\. They look turned by 90°"):
         optics.fit_twin(device, turned, gain_of)
-    half = optics.Recording(recording.drive, recording.reach, np.rot90(recording.frames, 2, axes=(-2, -1)), 2)
+    half = optics.Recording(
+        recording.drive, recording.full_scale, np.rot90(recording.frames, 2, axes=(-2, -1)), 2
+    )
     with pytest.raises(ValueError, match=r"as `numpy.rot90\(frames, 2"):
         optics.fit_twin(device, half, gain_of)

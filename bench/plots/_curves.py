@@ -6,8 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from nets.run._curves import drawn
-from nets.run._folder import read_lines
+from nets.run import RunFolder, plot_curves
 
 
 def training_curves(folder: Any, *more: Any) -> Figure:
@@ -23,7 +22,7 @@ def training_curves(folder: Any, *more: Any) -> Figure:
         ValueError: a folder without metrics.jsonl or with no whole line in it.
     """
     runs = [(Path(one), recorded(Path(one))) for one in (folder, *more)]
-    return drawn([(path.name, lines) for path, lines in runs], caption(runs[0][0]) if len(runs) == 1 else "")
+    return plot_curves([(path.name, lines) for path, lines in runs], caption(runs[0][0]) if len(runs) == 1 else "")
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
@@ -32,7 +31,7 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: there are none.
     """
-    lines = read_lines(folder)
+    lines = RunFolder(folder).lines()
     if not lines:
         raise ValueError(
             f"`folder` must be a run folder with lines in metrics.jsonl, got {folder}; `python -m nets.train --out` makes one."

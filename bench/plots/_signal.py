@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import optics
 from bench.plots._effect import picture
 from bench.plots._scale import GREY, MAGNITUDE, SIGNED, amplitude_and_phase, image
-from optics.device._exposure import modulated
+from optics.device import modulate
 from optics.encode import Amplitude, BitPlanes
 
 MOST = 3  # exposures or frames shown
@@ -37,7 +37,7 @@ def encoder(encoder: Any, numbers_: Any = None, title: str = "") -> Figure:
         the figure; the first 3 exposures are shown.
     """
     # Exposures for one sign or both take no phases.
-    parts = getattr(encoder, "parts", encoder.frames) if isinstance(encoder, Amplitude | BitPlanes) else 4
+    parts = getattr(encoder, "parts", encoder.exposures) if isinstance(encoder, Amplitude | BitPlanes) else 4
     default = numbers((8, 8)) if parts > 2 else jnp.linspace(1 - parts, 1, 64).reshape(8, 8)
     a = default if numbers_ is None else jnp.asarray(numbers_)
     drive, found = map(np.asarray, _encoded(encoder, a))
@@ -117,7 +117,7 @@ def draw_device(figure: Any, device: Any, key: Any = None, title: str = "") -> N
     key = jax.random.key(0) if key is None else key
     rows, cols = device.shape
     name = title or f"{type(device).__name__}, {rows}×{cols} pixels, one shot"
-    (_transform if hasattr(device, "transform") else _convolution)(figure, device, key)
+    (_transform if device.supports(optics.AbstractDevice.transform) else _convolution)(figure, device, key)
     figure.suptitle(name)
 
 
@@ -130,10 +130,10 @@ def relative(found: Any, exact: Any) -> float:
 @eqx.filter_jit
 def _passed(device: Any, engine: Any, a: Any, key: Any) -> tuple[Any, Any, Any]:
     """Light behind the modulator, frames of the twin where there is one, and the transform."""
-    drive, reach, scale = engine.shown(a)
-    frames = engine.frames(drive, reach, key)
-    found = engine.read(frames, reach, scale) if engine is device else device.transform(a, key)
-    return modulated(engine.encoder, engine.slm, engine.optics, drive, None), frames, found
+    exposure = engine.prepare(a)
+    frames = engine.expose(exposure, key)
+    found = engine.reconstruct(frames, exposure) if engine is device else device.transform(a, key)
+    return modulate(engine.encoder, engine.slm, engine.transfer, exposure.drive, None), frames, found
 
 
 @eqx.filter_jit
@@ -150,7 +150,7 @@ def _measured(measurement: Any, field: Any) -> tuple[Any, Any]:
 @eqx.filter_jit
 def _encoded(encoder: Any, a: Any) -> tuple[Any, Any]:
     drive, scale = encoder.encode(a)
-    return drive, scale * encoder.combine(encoder.seen(drive, a.shape[-2:]))
+    return drive, scale * encoder.combine(encoder.demodulate(drive, a.shape[-2:]))
 
 
 def _transform(figure: Any, device: Any, key: Any) -> None:

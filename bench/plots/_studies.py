@@ -104,16 +104,16 @@ def _kernels(axes: Any, rows: list[dict[str, Any]]) -> None:
 def _noise(axes: Any, rows: list[dict[str, Any]]) -> None:
     exact = [100 * row["accuracy"] for row in rows if not row["differs_in"]]
     # Of other numbers of the device the other panels tell.
-    of_light = [row for row in rows if all(number.startswith("photons=") for number in row["numbers"])]
-    through = [row for row in of_light if set(row["differs_in"]) in ({"device"}, {"device", "numbers"})]
-    tuned = [row for row in of_light if "start" in row["differs_in"]]
+    of_light = [row for row in rows if all(number.startswith("photons=") for number in row["overrides"])]
+    through = [row for row in of_light if set(row["differs_in"]) in ({"device"}, {"device", "overrides"})]
+    tuned = [row for row in of_light if "init_from" in row["differs_in"]]
     for own, style, label in (
         (through, "C1s-", "trained through the device"),
         (tuned, "C2*", "trained exactly, fine-tuned on the device"),
     ):
         points = [
             (
-                float(row["numbers"][0].removeprefix("photons=")) if row["numbers"] else NOMINAL,
+                float(row["overrides"][0].removeprefix("photons=")) if row["overrides"] else NOMINAL,
                 100 * row["accuracy"],
             )
             for row in own

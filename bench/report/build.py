@@ -10,7 +10,7 @@ from bench import config
 from bench import output as results
 from bench.config import Report
 from bench.report.html import PAGE, listing, plot, shown, tables, words
-from nets.run._folder import write
+from nets.run import write
 
 # What tells training runs apart, and what every record says of its making.
 BRIEF = ("data", "model", "device", "gradient", "epochs", "batch_size", "learning_rate")
@@ -167,7 +167,7 @@ def measurement(path: Path, file: str, about: dict[str, Any]) -> Section:
 
 
 def training(path: Path, file: str, about: dict[str, Any], lines: int, final: dict[str, Any]) -> Section:
-    """What `nets.run._folder.Run` left: how it ended, the options, how and where, the curves."""
+    """What `nets.run.RunWriter` left: how it ended, the options, how and where, the curves."""
     title = (
         ", ".join(str(about[key]) for key in ("data", "model", "device") if key in about) or path.parent.name
     )

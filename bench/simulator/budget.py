@@ -12,10 +12,8 @@ from tqdm.auto import tqdm
 
 import optics
 from bench import output as results
-from optics.device._exposure import DETECTORS, MODULATORS
+from optics import AbstractDevice
 from optics.effects import Effect
-
-STAGES = MODULATORS + DETECTORS
 
 
 class Switched(Effect):
@@ -33,34 +31,24 @@ class Switched(Effect):
         return jnp.where(self.on, self.effect(value, key), value)
 
 
-def parts(device: Any) -> list[tuple[str, int]]:
+def effect_places(device: AbstractDevice) -> list[tuple[str, int]]:
     """(stage, number) of every effect of a device."""
-    return [(stage, i) for stage in STAGES for i in range(len(getattr(device, stage, None) or ()))]
+    return [(stage.name, i) for stage in device.stages() for i in range(len(stage.effects))]
 
 
-def switched(device: Any, on: Array) -> Any:
-    """The device with its effects, in the order of `parts`, on or off."""
-    place = 0
-    for stage in STAGES:
-        chain = getattr(device, stage, None)
-        if chain:
-            some = tuple(Switched(effect, on[place + i]) for i, effect in enumerate(chain))
-            place += len(chain)
-            device = eqx.tree_at(
-                lambda d, stage=stage: getattr(d, stage), device, some, is_leaf=lambda leaf: leaf is None
-            )
-    # What nothing modulates is another light with other effects.
-    return optics.subtract_background(device) if hasattr(device, "background") else device
+def switch_effects(device: AbstractDevice, on: Array) -> AbstractDevice:
+    """The device with its effects, in the order of `effect_places`, on or off."""
+    flags = iter(on)
+    chains = {
+        stage.name: [Switched(effect, next(flags)) for effect in stage.effects] for stage in device.stages()
+    }
+    # The unmodulated background depends on the effects, so measure it again.
+    return device.with_stages(**chains).subtract_background()
 
 
-def without_effects(device: Any) -> Any:
-    """The device with its optics alone."""
-    for stage in STAGES:
-        if getattr(device, stage, None):
-            device = eqx.tree_at(
-                lambda d, stage=stage: getattr(d, stage), device, (), is_leaf=lambda leaf: leaf is None
-            )
-    return optics.subtract_background(device) if hasattr(device, "background") else device
+def without_effects(device: AbstractDevice) -> AbstractDevice:
+    """The device with its transfer alone."""
+    return device.with_stages(**{stage.name: () for stage in device.stages()}).subtract_background()
 
 
 def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> results.Rows:
@@ -77,9 +65,10 @@ def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> 
         exact: the exact result.
         shots: keys, over whose errors the mean square is taken.
     """
-    every = parts(device)
+    every = effect_places(device)
+    chains = {stage.name: stage.effects for stage in device.stages()}
     scale = np.mean(np.abs(exact) ** 2)
-    program = eqx.filter_jit(lambda device, on, key: call(switched(device, on), key))
+    program = eqx.filter_jit(lambda device, on, key: call(switch_effects(device, on), key))
 
     def error(kept: list[tuple[str, int]]) -> float:
         squares = []
@@ -95,7 +84,7 @@ def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> 
     rows.append({"condition": "optics alone", "relative_rms_error": bare})
     squares = bare**2
     for stage, i in tqdm(every, desc="error budget", unit=" effects", leave=False):
-        name = f"{stage} {type(getattr(device, stage)[i]).__name__}"
+        name = f"{stage} {type(chains[stage][i]).__name__}"
         alone, without = error([(stage, i)]), error([part for part in every if part != (stage, i)])
         rows.append({"condition": name, "relative_rms_error": alone, "without": without})
         squares += max(alone**2 - bare**2, 0.0)

@@ -116,7 +116,7 @@ def figures(error: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     relative = rms(error) / rms(exact)
     return {
         "relative_rms_error": relative,
-        "effective_bits": optics.accounting.effective_bits(relative),
+        "effective_bits": optics.metrics.effective_bits(relative),
         "bias": float(np.abs(np.mean(error)) / rms(exact)),
         "gain_error": float(
             np.vdot(exact, error if error.shape == exact.shape else np.mean(error, axis=0)).real

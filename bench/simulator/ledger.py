@@ -15,7 +15,7 @@ import optics
 from bench import output as results
 from bench.config import Ledger
 from bench.simulator.steps import step_of
-from nets.config import Config, named_numbers
+from nets.config import Config, parse_numbers
 from optics import accounting, mapping
 
 # Planes of this many pixels a side, with kernels of their own size, share the frames of a correlator of this size.
@@ -30,7 +30,7 @@ def main(options: Ledger) -> results.Rows:
     """
     device = results.load(options.device)
     name = options.hardware or optics.presets.hardware(options.device)
-    costs = accounting.hardware(name, **named_numbers("assume", options.assume, "static_power=10"))
+    costs = accounting.hardware(name, **parse_numbers("assume", options.assume, "static_power=10"))
     results.prepare(options.out)
     rows = computations(options, device, costs)
     crossings, planes = break_even(), one_frame(device)
@@ -79,7 +79,7 @@ def main(options: Ledger) -> results.Rows:
     return every
 
 
-def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figure]) -> results.Rows:
+def computations(options: Ledger, device: Any, costs: dict[str, accounting.Assumption]) -> results.Rows:
     """A convolution, many of them, a layer and a network, forward and in training: on the device and in electronics.
 
     The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for real numbers,
@@ -95,7 +95,7 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
         ("one convolution", lambda device, key: optics.convolve(x[0, 0], w[0], device, key)),
         (f"{tokens:,} × {kernels} convolutions", lambda device, key: optics.convolve(x, w, device, key)),
     ]
-    for spectral in (False, True) if hasattr(device, "transform") else (False,):
+    for spectral in (False, True) if device.supports(optics.AbstractDevice.transform) else (False,):
         what = "spectral" if spectral else "literal"
         base = Config(
             data="imdb",
@@ -103,7 +103,7 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
             shape=shape,
             depth=depth,
             heads=heads,
-            length=length,
+            max_tokens=length,
             batch_size=tokens // length,
         )
         for gradient in ("ideal", "optical"):
@@ -116,7 +116,7 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
     bits = optics.ledger(device, shape, shape, costs).bits
     for name, call in tqdm(cases, desc="counting", unit=" cases", leave=False):
         found = accounting.price(accounting.count(call, device), costs)
-        transforms = accounting.count(call, ideal).frames
+        transforms = accounting.count(call, ideal).exposures
         flops = transforms * accounting.fft_flops(math.prod(shape), real=True)
         every = jax.jit(lambda key, call=call: call(None, key)).lower(jax.random.key(0)).cost_analysis()
         electronic = flops * per_flop.value
@@ -124,9 +124,10 @@ def computations(options: Ledger, device: Any, costs: dict[str, accounting.Figur
             {
                 "table": "computations",
                 "computation": name,
+                "frames": found.exposures,
                 **{
                     key: getattr(found, key)
-                    for key in ("frames", "seconds", "dac", "adc", "joules", "low", "high", "conversion")
+                    for key in ("seconds", "dac", "adc", "joules", "low", "high", "conversion")
                 },
                 "bits": bits if "convolution" in name else None,
                 "transforms": transforms,
@@ -172,7 +173,7 @@ def one_frame(device: Any) -> results.Rows:
     rows = []
     for tokens in (1, 16, 256, full, full + 1, 4 * full, 16 * full):
         packed = mapping.plan_packed((tokens, *small), small, side)
-        frames = one.frames + (tokens - 1) * (two.frames - one.frames)
+        frames = one.exposures + (tokens - 1) * (two.exposures - one.exposures)
         rows.append(
             {
                 "table": "one frame",

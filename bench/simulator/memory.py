@@ -21,7 +21,7 @@ from bench import output as results
 from bench.config import Memory
 from bench.simulator.steps import full_batch, new_classifier
 from nets.config import Config, resolve
-from nets.run._steps import compile_steps
+from nets.run import compile_steps
 
 # Networks of one block by name; the literal convolutions keep a spectrum of every head.
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -152,7 +152,7 @@ def most_held() -> int:
 
 def lowered(network: dict[str, Any], length: int) -> tuple[Any, Callable]:
     """The training step of a classifier of one block, batch 1, lowered for shapes alone; and what makes its arguments."""
-    config = resolve(Config(data="imdb", length=length, batch_size=1, dropout=0.0, **network))
+    config = resolve(Config(data="imdb", max_tokens=length, batch_size=1, dropout=0.0, **network))
     batch = full_batch(config)
     build = partial(new_classifier, config, batch)
     step, _ = compile_steps(*nnx.eval_shape(build))

@@ -65,7 +65,7 @@ def _lenses(device: Any, installed: list[str], quick: bool, seed: int) -> result
     """One transform by each library's full propagation, on as many samples as the device's lens needs, against the compiled one."""
     if not hasattr(device, "optics"):
         return []
-    lens = device.optics
+    lens = device.transfer
     # The plane that `FourierLens` needs for a device of that size.
     n = 64 if quick else max(lens.shape) * 64
     given = chain.work(1, n, seed)

@@ -35,7 +35,7 @@ def main(options: Speed) -> results.Rows:
         + propagations(options, key)
         + convolutions(options, device, key)
     )
-    if hasattr(device, "transform") and min(device.shape) > 1:
+    if device.supports(optics.AbstractDevice.transform) and min(device.shape) > 1:
         from bench.simulator.steps import training_steps
 
         rows += training_steps(options, device)
@@ -119,7 +119,7 @@ def propagations(options: Speed, key: jax.Array) -> results.Rows:
     )
     pairs = [(lens, optics.compile_transfer(lens, tolerance=1e-4))]
     if isinstance(getattr(wave, "optics", None), optics.FourierLens):
-        pairs.insert(0, (wave.optics, device.optics))
+        pairs.insert(0, (wave.transfer, device.transfer))
     rows = []
     through = jax.jit(lambda optics, light: optics(light))
     for described, compiled in tqdm(pairs, desc="propagating", unit=" lenses", leave=False):

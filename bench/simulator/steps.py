@@ -16,8 +16,7 @@ from bench.config import Options
 from bench.simulator.timing import compared
 from nets.config import Config, resolve
 from nets.data import Dataset, Split
-from nets.run._build import build_model
-from nets.run._steps import compile_steps
+from nets.run import build_model, compile_steps
 
 
 def training_steps(options: Options, device: Any) -> results.Rows:
@@ -26,7 +25,7 @@ def training_steps(options: Options, device: Any) -> results.Rows:
     key, cases = jax.random.key(options.seed), []
     for length in (16,) if options.quick else (32, 128):
         base = Config(
-            data="imdb", depth=depth, heads=heads, length=length, batch_size=tokens // length, dropout=0.0
+            data="imdb", depth=depth, heads=heads, max_tokens=length, batch_size=tokens // length, dropout=0.0
         )
         linear, _ = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
         (literal, _), (spectral, _) = (
@@ -89,7 +88,7 @@ def full_batch(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Rows of random tokens without padding, random labels, and weights of 1."""
     rng = np.random.default_rng(config.seed)
     rows, labels = (
-        rng.integers(1, 1000, (config.batch_size, config.length)),
+        rng.integers(1, 1000, (config.batch_size, config.max_tokens)),
         rng.integers(0, 2, config.batch_size),
     )
     return jnp.asarray(rows), jnp.asarray(labels), jnp.ones(config.batch_size)

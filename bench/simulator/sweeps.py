@@ -94,7 +94,7 @@ def _numbers(device: Any, quick: bool) -> list[tuple[str, str, np.ndarray, Calla
 
 def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable]]:
     """Sweeps of the lens: compiled again, in the same program, for every value; gains stay those of the good lens."""
-    if not isinstance(device.optics, optics.Dense):
+    if not isinstance(device.transfer, optics.Dense):
         return []
     lens = getattr(results.load(name, level="wave"), "optics", None)
     if not isinstance(lens, optics.FourierLens):
@@ -129,7 +129,7 @@ def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable
 
 
 def _with_lens(device: Any, lens: Any) -> Any:
-    return eqx.tree_at(lambda d: d.optics, device, optics.compile_transfer(lens))
+    return eqx.tree_at(lambda d: d.transfer, device, optics.compile_transfer(lens))
 
 
 def _taps(

@@ -13,9 +13,8 @@ from typing import Any
 from bench import output as results
 from bench.config import Accuracy, Experiments
 from bench.training import accuracy
-from nets.config import FREE, PLACES, Config, resolve
-from nets.run._folder import result
-from nets.train import fit
+from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, current_names, resolve
+from nets.run import RunFolder, fit
 
 PLANS = Path(__file__).parents[1] / "configs"
 # What is kept of a run; weights and checkpoints stay where they were written.
@@ -51,25 +50,25 @@ def main(options: Experiments) -> results.Rows:
     for seed in options.seeds or file.get("seeds", SEEDS):
         for arm in options.arms or plan:
             name = f"{arm}-seed{seed}"
-            if result(kept / name):
+            if RunFolder(kept / name).result():
                 _same(kept / name, plan[arm])
                 print(f"{name}: recorded before")
                 continue
             print(f"{name}: {runs / name}", flush=True)
             try:
                 where = {"data_path": options.data_path, "out": runs / name, "cache": options.cache}
-                if "start" in plan[arm]:
+                if "init_from" in plan[arm]:
                     # Of this plan, or of another one: plan/arm.
-                    where["start"] = (
-                        runs.parent if "/" in plan[arm]["start"] else runs
-                    ) / f"{plan[arm]['start']}-seed{seed}"
+                    where["init_from"] = (
+                        runs.parent if "/" in plan[arm]["init_from"] else runs
+                    ) / f"{plan[arm]['init_from']}-seed{seed}"
                 fit(Config(**{**plan[arm], "seed": seed, **where}))
             except FloatingPointError as error:
                 # The other arms are not to be lost with it.
                 print(f"error: {name}: {error}", file=sys.stderr)
                 lost += 1
                 continue
-            keep(runs / name, kept / name, plan[arm].get("start"))
+            keep(runs / name, kept / name, plan[arm].get("init_from"))
     if lost:
         print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
     return accuracy.main(Accuracy(results=kept, out=kept))
@@ -82,10 +81,10 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
     """Train each arm for so many steps, in a folder that is thrown away, and print how long the whole would take at most."""
     rows = []
     for arm in options.arms or plan:
-        config = resolve(Config(**{name: value for name, value in plan[arm].items() if name != "start"}))
+        config = resolve(Config(**{name: value for name, value in plan[arm].items() if name != "init_from"}))
         short = {
             "epochs": 1,
-            "examples": min(STEPS * config.batch_size, ROWS[config.data]),
+            "max_examples": min(STEPS * config.batch_size, ROWS[config.data]),
             "test": False,
             "cache": options.cache,
         }
@@ -93,11 +92,11 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
             start = time.perf_counter()
             last = fit(replace(config, **short, data_path=options.data_path, out=Path(folder) / arm))
             seconds = time.perf_counter() - start
-        hours = config.epochs * ROWS[config.data] / short["examples"] * seconds / 3600
+        hours = config.epochs * ROWS[config.data] / short["max_examples"] * seconds / 3600
         rows.append(
             {
                 "arm": arm,
-                "steps": -(-short["examples"] // config.batch_size),
+                "steps": -(-short["max_examples"] // config.batch_size),
                 "validation_loss": last["validation_loss"],
                 "seconds": seconds,
                 "hours_of_the_whole_at_most": hours,
@@ -120,8 +119,8 @@ def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows
 
 def _same(folder: Path, arm: dict[str, Any]) -> None:
     """Refuse a recorded run of other options than the plan has now."""
-    recorded = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    wanted = {name: value for name, value in json.loads(json.dumps(arm)).items() if name not in FREE}
+    recorded = RunFolder(folder).facts()
+    wanted = {name: value for name, value in json.loads(json.dumps(arm)).items() if name not in FREE_ON_RESUME}
     changed = [
         f"`{name}` {recorded.get(name)!r}, now {value!r}"
         for name, value in wanted.items()
@@ -161,21 +160,22 @@ def read_table(plan: str) -> dict[str, Any]:
 def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The arms that stand in the file of a plan; each has the options of the table `common` and its own.
 
-    An arm with `like` has those of that arm too. `start` names the arm whose network of the same seed it starts from, as
+    An arm with `like` has those of that arm too. `init_from` names the arm whose network of the same seed it starts from, as
     plan/arm if it is of another plan.
     """
     known = {field.name for field in fields(Config)} - {"seed", "out", "data_path", "cache"}
     arms = {}
     for name, own in table.get("arms", {}).items():
-        like = arms.get(own.get("like"), table.get("common", {}))
+        own = current_names(own)
+        like = arms.get(own.get("like"), current_names(table.get("common", {})))
         merged = like | {key: value for key, value in own.items() if key != "like"}
         if "like" in own and own["like"] not in arms:
             raise ValueError(
                 f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}."
             )
-        if "start" in own and own["start"] not in arms and "/" not in own["start"]:
+        if "init_from" in own and own["init_from"] not in arms and "/" not in own["init_from"]:
             raise ValueError(
-                f"`plan` {plan}: arm {name} must `start` from an arm before it, got {own['start']!r}."
+                f"`plan` {plan}: arm {name} must `init_from` an arm before it, got {own['init_from']!r}."
             )
         if set(merged) - known:
             raise ValueError(
@@ -203,9 +203,8 @@ def keep(run: Path, folder: Path, start: str | None = None) -> None:
     for name in KEPT:
         if (run / name).exists():
             shutil.copy2(run / name, half / name)
-    about = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    about = {name: value for name, value in about.items() if name not in PLACES}
-    about["start"] = start
+    about = {name: value for name, value in RunFolder(run).facts().items() if name not in LOCAL_PATHS}
+    about["init_from"] = start
     (half / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     half.rename(folder)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nets.run._folder import read_lines, write
+from nets.run import read_lines, write
 
 Case = dict[str, Any]
 
@@ -24,7 +24,7 @@ def remember(
         about: what all cases share, such as the options; a checksum of it is in the name.
     """
     file = folder / f"{command}-{zlib.crc32(json.dumps(about, default=str).encode()):08x}.part.jsonl"
-    lines = read_lines(folder, file.name)
+    lines = read_lines(file)
     # Whole lines alone, so that what is added starts a line of its own.
     write(file, "".join(json.dumps(line) + "\n" for line in lines))
     known = {json.dumps(line["case"]): line["found"] for line in lines}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.config import FREE, Config, as_json
+from nets.config import FREE_ON_RESUME, Config, as_json, current_names
 
 # What a run records beside its settings, or what does not change what it computes.
 BESIDE = {
@@ -22,7 +22,7 @@ BESIDE = {
     "shards",
     "data_fingerprint",
     "baseline",
-    *FREE,
+    *FREE_ON_RESUME,
 }
 # Numbers that were trained, as runs record them: all, and those of the layers that mix tokens.
 PARAMETERS = {"parameters": "all", "mixer_parameters": "mixers"}
@@ -52,7 +52,7 @@ def read(folder: Path, results_folder: Path) -> Run | None:
     Raises:
         ValueError: a file that cannot be read or lacks what it should hold, or predictions that belong to another run.
     """
-    about = parsed(folder / "config.json", (folder / "config.json").read_bytes())
+    about = current_names(parsed(folder / "config.json", (folder / "config.json").read_bytes()))
     lines = (folder / "metrics.jsonl").read_bytes().split(b"\n")
     final = parsed(folder / "metrics.jsonl", next((line for line in reversed(lines) if line.strip()), b"{}"))
     if "test_accuracy" not in final:

@@ -20,12 +20,8 @@ from bench.plots._studies import picture
 from bench.training.resumable import remember
 from bench.training.runs import differing, read
 from nets.config import Config
-from nets.data import gathered
-from nets.evaluate import read_config
-from nets.run._build import build_device, build_model
-from nets.run._folder import read_lines, result
-from nets.run._steps import sums
-from nets.run._trained import Trained
+from nets.data import make_batch
+from nets.run import RunFolder, TrainedNetwork, build_device, build_model, load, loss_sums
 
 RULES = ("simulator", "ideal", "optical")
 # Values that a trained network is tested at, by field of the preset.
@@ -48,7 +44,7 @@ def main(options: Studies) -> results.Rows:
     part, row = remember(
         options.out,
         "studies",
-        {**asdict(options), "results": [result(options.exact), result(options.through)]},
+        {**asdict(options), "results": [RunFolder(options.exact).result(), RunFolder(options.through).result()]},
     )
     rows = []
     networks = {"trained exactly": exact, "trained through the device": through}
@@ -80,21 +76,21 @@ COLUMNS = {
 }
 
 
-def _trained(folder: Path) -> Trained:
-    if not (folder / "config.json").is_file() or result(folder) is None:
+def _trained(folder: Path) -> TrainedNetwork:
+    if not (folder / "config.json").is_file() or RunFolder(folder).result() is None:
         raise ValueError(f"{folder} holds no finished run; train it first: python -m bench experiments.")
-    return Trained(folder, read_config(folder))
+    return load(folder)
 
 
-def _tested(trained: Trained, device: Any, seed: int) -> dict[str, float]:
-    return trained.on(device, seed, "validation")[0]
+def _tested(trained: TrainedNetwork, device: Any, seed: int) -> dict[str, float]:
+    return trained.evaluate(device, seed, "validation")[0]
 
 
-def deployed(name: str, trained: Trained, options: Studies, row: Callable) -> results.Rows:
+def deployed(name: str, trained: TrainedNetwork, options: Studies, row: Callable) -> results.Rows:
     """A network on the device as it is, with one number otherwise, and on many physical units; `row` is of `remember`."""
 
     def device(unit: int | None, **numbers: Any) -> Any:
-        return build_device(replace(trained.config, device=options.device, numbers=(), unit=unit), **numbers)
+        return build_device(replace(trained.config, device=options.device, overrides=(), unit=unit), **numbers)
 
     def mean_over(units: Sequence[int | None], numbers: dict[str, float]) -> dict[str, float]:
         found = [_tested(trained, device(unit, **numbers), options.seed) for unit in units]
@@ -117,7 +113,7 @@ def deployed(name: str, trained: Trained, options: Studies, row: Callable) -> re
     return rows
 
 
-def gradients(trained: Trained, options: Studies) -> results.Rows:
+def gradients(trained: TrainedNetwork, options: Studies) -> results.Rows:
     """Cosine between the gradient of each rule, in one shot of noise, and that of the exact network, before and after training.
 
     Apart for the layers that mix tokens and for the rest.
@@ -161,7 +157,7 @@ def gradients(trained: Trained, options: Studies) -> results.Rows:
 
 
 def _batch(split: Any, chosen: np.ndarray, config: Config) -> tuple:
-    return gathered(split, chosen, config.batch_size)
+    return make_batch(split, chosen, config.batch_size)
 
 
 def _gradient(model: nnx.Module) -> Callable:
@@ -172,7 +168,7 @@ def _gradient(model: nnx.Module) -> Callable:
     @jax.jit
     def of(weights, batch, device, key):
         def loss(weights):
-            return sums(nnx.merge(graph, weights, rest), batch, device, key)[0][0] / batch[2].sum()
+            return loss_sums(nnx.merge(graph, weights, rest), batch, device, key)[0][0] / batch[2].sum()
 
         return jax.grad(loss)(weights)
 
@@ -204,7 +200,7 @@ def curves(recorded: Sequence[Path], exact: Path) -> results.Rows:
             run = read(folder, part)
             if run is None:
                 continue
-            lines = read_lines(folder)
+            lines = RunFolder(folder).lines()
             steps = [line for line in lines if "train_accuracy" in line and "epoch" not in line]
             whole = next(line["step"] / line["epoch"] for line in lines if "epoch" in line)
             running = np.convolve([line["train_accuracy"] for line in steps], np.ones(3) / 3, mode="valid")
@@ -213,7 +209,7 @@ def curves(recorded: Sequence[Path], exact: Path) -> results.Rows:
                 {
                     "study": "curve",
                     "name": folder.name,
-                    **{name: run.settings.get(name) for name in ("device", "numbers", "shape", "kernel")},
+                    **{name: run.settings.get(name) for name in ("device", "overrides", "shape", "kernel")},
                     "seed": run.seed,
                     "differs_in": differing(reference, run),
                     "accuracy": run.final["test_accuracy"],

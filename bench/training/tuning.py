@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from bench import output as results
 from bench.config import Tuning
 from bench.training.experiments import arms_of, read_table
-from nets.config import Config
-from nets.run._folder import result
-from nets.train import fit
+from nets.config import Config, current_names
+from nets.run import RunFolder, fit
 
 
 def main(options: Tuning) -> results.Rows:
@@ -38,7 +37,7 @@ def main(options: Tuning) -> results.Rows:
             print(out, flush=True)
             fit(Config(**config | {"data_path": options.data_path, "out": out, "cache": options.cache}))
     # Also what other starts of this command trained.
-    found = {(arm, value): result(_folder(runs, arm, name, value)) for arm in arms for value in values}
+    found = {(arm, value): RunFolder(_folder(runs, arm, name, value)).result() for arm in arms for value in values}
     rows = [
         {"arm": arm, name: value, **shorter, **final}
         for (arm, value), final in found.items()
@@ -60,7 +59,7 @@ def _folder(runs: Path, arm: str, name: str, value: float) -> Path:
 
 def _grid(plan: str, table: dict[str, Any]) -> tuple[str, list[float], dict[str, Any]]:
     """The option that is chosen, its values, and what makes these runs shorter than those of the plan."""
-    tune = dict(table.get("tune", {}))
+    tune = current_names(table.get("tune", {}))
     grids = [name for name, value in tune.items() if isinstance(value, list)]
     if len(grids) != 1:
         raise ValueError(

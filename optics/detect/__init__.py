@@ -1,8 +1,21 @@
-"""Light -> frames -> complex field. A measurement has `frames(field)` and `field(frames)`, in units of full scale."""
+"""Measurements: light -> frames -> complex field.
+
+| measurement | frames of a field | what it needs |
+| --- | --- | --- |
+| `Coherent` | 2 at once, signed; 1 of a real field | a local oscillator and balanced pairs, read as differences |
+| `Balanced` | 4 at once; 2 of a real field | the same pairs, each photodiode read by itself |
+| `PhaseShifting` | as many as steps, at least 2 | a reference beam that is stepped in phase |
+| `OffAxis` | 1 | a tilted reference, four camera columns a pixel |
+| `Offset` | 2; 1 of a real field | a known bias at least as bright as the field |
+| `Intensity` | 1 | a retrieval that finds the phase (`optics.retrieve`) |
+
+A new measurement is one file here, a subclass of `AbstractMeasurement`, and one line in `tests/parts.py`.
+"""
 
 from optics.detect._balanced import Balanced as Balanced
 from optics.detect._coherent import Coherent as Coherent
 from optics.detect._intensity import Intensity as Intensity
+from optics.detect._measurement import AbstractMeasurement as AbstractMeasurement
 from optics.detect._off_axis import OffAxis as OffAxis
 from optics.detect._offset import Offset as Offset
 from optics.detect._phase_shifting import PhaseShifting as PhaseShifting

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_positive
 from optics.detect._interference import intensity
+from optics.detect._measurement import AbstractMeasurement
 
 
-class Balanced(eqx.Module):
+class Balanced(AbstractMeasurement):
     """Balanced pairs of photodiodes, each diode read on its own and the difference taken in electronics.
 
         I = |z ± r|² / (1 + r)²,  |z ± ir|² / (1 + r)²
@@ -31,9 +32,8 @@ class Balanced(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = True
-    one_quadrature: ClassVar[bool] = True
+    single_exposure: ClassVar[bool] = True
+    supports_real: ClassVar[bool] = True
     reference: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, reference: Any = 1.0):

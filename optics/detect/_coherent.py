@@ -2,13 +2,14 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
+from optics.detect._measurement import AbstractMeasurement
 
-class Coherent(eqx.Module):
+
+class Coherent(AbstractMeasurement):
     """Coherent receiver a pixel: two balanced pairs of photodiodes give the quadratures in one exposure.
 
     With a local oscillator r, the pairs' differences are r Re(A) and r Im(A); divided by r they are the frames. A
@@ -17,11 +18,9 @@ class Coherent(eqx.Module):
     Source: K. Kikuchi, J. Lightwave Technol. 34, 157 (2016), section II.
     """
 
-    # Whether frames are signed, and whether a field known to be real may be detected as such.
     signed: ClassVar[bool] = True
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = True
-    one_quadrature: ClassVar[bool] = True
+    single_exposure: ClassVar[bool] = True
+    supports_real: ClassVar[bool] = True
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:
         """Signed frames (..., 2, rows, columns): in phase and in quadrature; the first alone when `field` is real."""

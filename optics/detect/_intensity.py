@@ -7,9 +7,10 @@ import equinox as eqx
 from jaxtyping import Array, Float, Inexact
 
 from optics.detect._interference import root
+from optics.detect._measurement import AbstractMeasurement
 
 
-class Intensity(eqx.Module):
+class Intensity(AbstractMeasurement):
     """Intensity camera alone: one frame, and a retrieval that finds the phase.
 
         I = |z|²,   z = retrieve(√I)
@@ -28,9 +29,8 @@ class Intensity(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = False
-    one_quadrature: ClassVar[bool] = False
+    single_exposure: ClassVar[bool] = False
+    supports_real: ClassVar[bool] = False
     retrieve: Callable
 
     def __init__(self, retrieve: Any):

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_positive, check_range, check_whole
+from optics.detect._measurement import AbstractMeasurement
 
 
-class OffAxis(eqx.Module):
+class OffAxis(AbstractMeasurement):
     """Intensity camera and a tilted reference beam: the fringes carry the complex field in one exposure.
 
         I(x) = ⟨ |Z(x) + r exp(−2πi c x / n)|² ⟩ / (1 + r)²,   c = n + (n − 1)//2
@@ -41,9 +42,8 @@ class OffAxis(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = False
-    one_quadrature: ClassVar[bool] = False
+    single_exposure: ClassVar[bool] = False
+    supports_real: ClassVar[bool] = False
     oversampling: int = eqx.field(static=True)
     reference: Array = eqx.field(converter=as_leaf)
     fill: Array = eqx.field(converter=as_leaf)

@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_range, is_concrete
 from optics.detect._interference import from_quadratures, intensity, root
+from optics.detect._measurement import AbstractMeasurement
 
 
-class Offset(eqx.Module):
+class Offset(AbstractMeasurement):
     """Intensity camera and a known bias b added to the field, which keeps it from changing sign.
 
         real:     I = (z + b)² / (1 + b)²,                       z = (1 + b) √I − b
@@ -33,9 +34,8 @@ class Offset(eqx.Module):
     """
 
     signed: ClassVar[bool] = False
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = False
-    one_quadrature: ClassVar[bool] = True
+    single_exposure: ClassVar[bool] = False
+    supports_real: ClassVar[bool] = True
     offset: Array = eqx.field(converter=as_leaf)
     # Known when the device is built, asked for when it is traced.
     only_real: bool = eqx.field(static=True)

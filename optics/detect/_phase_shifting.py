@@ -10,9 +10,10 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_finite, check_positive, check_whole, is_concrete
 from optics.detect._interference import from_quadratures, intensity
+from optics.detect._measurement import AbstractMeasurement
 
 
-class PhaseShifting(eqx.Module):
+class PhaseShifting(AbstractMeasurement):
     """Intensity camera and a reference beam stepped in phase; least squares over the steps gives the field.
 
         I_d = |z + r exp(iδ_d)|² / (1 + r)² = [|z|² + r² + 2 r (x cos δ_d + y sin δ_d)] / (1 + r)²
@@ -43,9 +44,8 @@ class PhaseShifting(eqx.Module):
 
     # The camera sees |z|², whatever is known of z.
     signed: ClassVar[bool] = False
-    # Whether the frames of a field are taken in one exposure.
-    simultaneous: ClassVar[bool] = False
-    one_quadrature: ClassVar[bool] = False
+    single_exposure: ClassVar[bool] = False
+    supports_real: ClassVar[bool] = False
     steps: int = eqx.field(static=True)
     reference: Array = eqx.field(converter=as_leaf)
     phases: Array | None

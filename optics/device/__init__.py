@@ -1,7 +1,30 @@
-"""Devices: encode, propagate, detect, retrieve. Each kind has one method `convolve`."""
+"""Devices: numbers become light, a lens transforms it, a camera sees it, and numbers come back.
 
+| device | what it computes | how |
+| --- | --- | --- |
+| `FourierProcessor` | transforms and convolutions | one optical Fourier transform at a time, products in electronics |
+| `Correlator` | convolutions | two lenses and a filter with the kernel's spectrum between them |
+| `JointTransform` | convolutions | both arrays side by side, a camera between two transforms |
+| `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
+
+A `FourierProcessor` reads as five lines:
+
+    exposure = device.prepare(a)                      numbers -> drive, full scale and scale
+    light    = slm(exposure.drive)                    converters and faults of the modulator
+    field    = transfer(light)                        Dense, Separable or FourierLens
+    frames   = camera(measurement.frames(field))      noise, saturation, converters: device.expose(exposure, key)
+    result   = device.reconstruct(frames, exposure)   field and calibrated gains
+
+A new device is one file here, a subclass of `AbstractDevice`, and one line in `tests/parts.py`.
+"""
+
+from optics.device._compile_device import compile_device as compile_device
 from optics.device._correlator import Correlator as Correlator
 from optics.device._correlator import phase_only as phase_only
+from optics.device._device import AbstractDevice as AbstractDevice
+from optics.device._device import Stage as Stage
+from optics.device._exposure import Exposure as Exposure
+from optics.device._exposure import modulate as modulate
 from optics.device._external import External as External
 from optics.device._fourier_processor import FourierProcessor as FourierProcessor
 from optics.device._joint_transform import JointTransform as JointTransform

@@ -2,36 +2,40 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_range, check_shape
-from optics.detect import Coherent
+from optics._check import as_leaf, check_shape
+from optics._numerics import reverse_about_centre, split_key
+from optics._typing import ArrayLike, EffectsLike, EncoderLike, FunctionLike, MeasurementLike, ScalarLike
+from optics.detect import AbstractMeasurement, Coherent
+from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
+    Light,
+    as_headroom,
     check_camera,
+    check_encoder,
     check_gain,
     check_measurement,
     check_modulator,
-    exposed,
-    lit,
-    reversed_about_axis,
+    encode_and_modulate,
+    full_scale_of,
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import dft
 
 
-class Correlator(eqx.Module):
+class Correlator(AbstractDevice):
     """A 4f correlator: the kernel's spectrum is a filter that light passes on its way through two lenses.
 
         y = scale · measurement.field(camera(measurement.frames(second(filter(F w) · first(slm(encode(x)))))))
 
     The spectrum of the kernel is computed in electronics; with a fixed kernel a convolution is one exposure. Two lenses
-    forwards turn the plane upside down, which the readout undoes. A filter pixel passes the mode of its own square.
+    forward turn the plane upside down, which the readout undoes. A filter pixel passes the mode of its own square.
 
     Full scale is `headroom` times a bound on the output by the Cauchy-Schwarz inequality,
     peak · ‖filter(drive)‖₂ · ‖slm(drive)‖₂: lenses are passive, so the signal never saturates.
@@ -42,16 +46,16 @@ class Correlator(eqx.Module):
         measurement: light -> frames -> field.
         slm, filter: effects on the two modulators, on amplitudes in units of the brightest pixel.
         camera: effects on the frames.
-        pre, post: calibrated gains of one lens, as `calibrate` finds for a `FourierProcessor`: on the numbers before,
-            between (in the filter, as post · pre) and after; scalar or (rows, columns), dimensionless.
+        input_gain, output_gain: calibrated gains of one lens, as `calibrate` finds for a `FourierProcessor`: on the numbers
+            before, between (in the filter, as output_gain · input_gain) and after; scalar or (rows, columns), dimensionless.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light.
         encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or `phase_only`, for which the kernel
             that x is convolved with has the phases of F w and amplitude 1.
 
     Raises:
-        ValueError: optics of different shapes, `headroom` below 1, gains not finite or of another shape, what is no
-            measurement or encoder, or an effect where it has no meaning.
+        ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a measurement or an
+            encoder that is not an instance of one, or an effect where it has no meaning.
 
     Source: A. VanderLugt, IEEE Trans. Inf. Theory 10, 139 (1964); for phase-only filters J. L. Horner and P. D. Gianino,
         Appl. Opt. 23, 812 (1984).
@@ -59,12 +63,12 @@ class Correlator(eqx.Module):
 
     first: Callable
     second: Callable
-    measurement: eqx.Module
+    measurement: AbstractMeasurement
     slm: tuple[Effect, ...]
     filter: tuple[Effect, ...]
     camera: tuple[Effect, ...]
-    pre: Array
-    post: Array
+    input_gain: Array
+    output_gain: Array
     headroom: Array
     encoder: Encoder
     encode_filter: Callable = eqx.field(static=True)
@@ -72,15 +76,15 @@ class Correlator(eqx.Module):
     def __init__(
         self,
         first: Callable,
-        second: Any = None,
-        measurement: Any = None,
-        slm: Any = (),
-        filter: Any = (),
-        camera: Any = (),
-        pre: Any = 1.0,
-        post: Any = 1.0,
-        headroom: Any = 1.05,
-        encoder: Any = None,
+        second: FunctionLike = None,
+        measurement: MeasurementLike = None,
+        slm: EffectsLike = (),
+        filter: EffectsLike = (),
+        camera: EffectsLike = (),
+        input_gain: ArrayLike = 1.0,
+        output_gain: ArrayLike = 1.0,
+        headroom: ScalarLike = 1.05,
+        encoder: EncoderLike = None,
         encode_filter: Callable = complex_amplitude,
     ):
         measurement = Coherent() if measurement is None else measurement
@@ -89,30 +93,32 @@ class Correlator(eqx.Module):
         check_modulator("slm", slm)
         check_modulator("filter", filter)
         check_camera("camera", camera, measurement)
-        if not isinstance(encoder, Encoder):
-            raise ValueError(
-                f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
-            )
-        self.first, self.second = first, first if second is None else second
-        self.measurement, self.encoder, self.encode_filter = measurement, encoder, encode_filter
-        self.slm, self.filter, self.camera = tuple(slm), tuple(filter), tuple(camera)
-        self.pre, self.post, self.headroom = as_leaf(pre), as_leaf(post), as_leaf(headroom)
+        check_encoder(encoder)
+        self.first = first
+        self.second = first if second is None else second
+        self.measurement = measurement
+        self.slm = tuple(slm)
+        self.filter = tuple(filter)
+        self.camera = tuple(camera)
+        self.input_gain = as_leaf(input_gain)
+        self.output_gain = as_leaf(output_gain)
+        self.headroom = as_headroom(headroom)
+        self.encoder = encoder
+        self.encode_filter = encode_filter
 
     def __check_init__(self):
-        check_range("headroom", self.headroom, 1.0, math.inf)
         if self.first.shape != self.second.shape:
             raise ValueError(
                 f"`first` and `second` must have the same pixels, got {self.first.shape} and {self.second.shape}."
             )
-        if getattr(self.second, "subpixels", 1) != 1:
+        if self.second.subpixels != 1:
             raise ValueError(
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only `first` may divide them."
             )
-        for name in ("pre", "post"):
-            check_gain(name, getattr(self, name), self.shape)
-        jax.eval_shape(
-            lambda device: lit(device.encoder, device.slm, device.first, jnp.zeros(device.shape), None), self
-        )
+        check_gain("input_gain", self.input_gain, self.shape)
+        check_gain("output_gain", self.output_gain, self.shape)
+        # Shapes alone: light that the first lens does not take is refused here and not at the first call.
+        jax.eval_shape(lambda device: device._light(jnp.zeros(device.shape), None), self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,32 +131,43 @@ class Correlator(eqx.Module):
         w: Inexact[Array, "*wlead rows cols"],
         key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
-        """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
+        """Circular convolution around pixel n//2 of both.
+
+        Arguments, result and errors: those of `AbstractDevice.convolve`.
+        """
         check_shape("x", x, self)
         check_shape("w", w, self)
-        on_slm, on_filter, on_camera = (None,) * 3 if key is None else jax.random.split(key, 3)
+        slm_key, filter_key, camera_key = split_key(key, 3)
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-        light, known, scale = lit(self.encoder, self.slm, self.first, x * self.pre, on_slm)
-        drive, of_filter = self.encode_filter(dft(self.shape)(w))
-        drive, of_gain = complex_amplitude(drive * (self.post * self.pre))
-        passing, nominal = (apply(self.filter, drive, k)[..., None, :, :] for k in (on_filter, None))
-        bound = self.second.peak * _norm(jax.lax.stop_gradient(nominal)) * _norm(known)
-        reach = exposed(bound, self.headroom)
-        one = (
-            real
-            and self.measurement.one_quadrature
-            and self.encoder.in_phase
-            and not jnp.iscomplexobj(self.post)
+        light = self._light(x * self.input_gain, slm_key)
+        drive, filter_scale = self.encode_filter(dft(self.shape)(w))
+        drive, gain_scale = complex_amplitude(drive * (self.output_gain * self.input_gain))
+        passing, nominal = (apply(self.filter, drive, k)[..., None, :, :] for k in (filter_key, None))
+        bound = self.second.peak * _norm(jax.lax.stop_gradient(nominal)) * _norm(light.nominal)
+        full_scale = full_scale_of(bound, self.headroom)
+        parts_support_real = self.measurement.supports_real and self.encoder.supports_real
+        detect_real = real and parts_support_real and not jnp.iscomplexobj(self.output_gain)
+        field = self.second(self.first(light.field) * passing, real=detect_real)
+        frames = apply(self.camera, self.measurement.frames(field / full_scale), camera_key)
+        result = reverse_about_centre(self.encoder.combine(self.measurement.field(frames) * full_scale))
+        # The detector's gains belong to its own pixels, before the plane is reversed.
+        output_gain = reverse_about_centre(jnp.broadcast_to(self.output_gain, self.shape))
+        result = result * (output_gain * light.scale * filter_scale * gain_scale)
+        result = math.sqrt(math.prod(self.shape)) * result
+        return result.real if real else result
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The modulator, the filter and the camera."""
+        return (
+            Stage("slm", self.slm, is_modulator=True, phase_only=self.encoder.phase_only),
+            Stage("filter", self.filter, is_modulator=True, phase_only=self.encode_filter is phase_only),
+            Stage(
+                "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
+            ),
         )
-        field = self.second(self.first(light) * passing, in_phase=one)
-        frames = apply(self.camera, self.measurement.frames(field / reach), on_camera)
-        found = reversed_about_axis(self.encoder.combine(self.measurement.field(frames) * reach))
-        # The detector's gains belong to its own pixels, before the picture is turned.
-        found = found * (
-            reversed_about_axis(jnp.broadcast_to(self.post, self.shape)) * scale * of_filter * of_gain
-        )
-        found = math.sqrt(math.prod(self.shape)) * found
-        return found.real if real else found
+
+    def _light(self, a: Inexact[Array, "*lead rows cols"], key: Array | None) -> Light:
+        return encode_and_modulate(self.encoder, self.slm, self.first, a, key)
 
 
 def phase_only(

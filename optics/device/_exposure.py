@@ -1,103 +1,146 @@
-"""What every device does: light onto the optics, and frames off it."""
+"""The steps that every device takes: numbers to light, the setting of full scale, and checks of its parts."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import check_finite
-from optics.effects import Effect, Modulation, Noise, apply
+from optics._check import as_leaf, check_finite, check_range
+from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
+from optics.detect import AbstractMeasurement
+from optics.effects import Effect, Modulation, Noise, Quantize, apply
 from optics.encode import Encoder
 from optics.transfer import light_shape
 
-# The chains of effects that a device may have, by the name of the field, in the order that light meets them.
-MODULATORS, DETECTORS = ("slm", "multiplier", "filter"), ("camera", "detector")
+
+class Exposure(NamedTuple):
+    """One setting of a device: the drive of its modulator, what full scale stands for, and the scale of the numbers.
+
+    A pytree; all three are settings of the electronics. An encoder that needs several exposures for one field has
+    them on an axis of its own.
+
+    Attributes:
+        drive: amplitudes of modulator pixels, of at most 1, shape (..., exposures, rows, columns), real or complex.
+        full_scale: the field that the receiver's full scale stands for, in units of the amplitude of the brightest
+            modulator pixel, shape (..., exposures, 1, 1).
+        scale: what the drive is multiplied by to give the numbers, in their unit, shape (..., 1, 1).
+    """
+
+    drive: Inexact[Array, "*lead exposures slm_rows slm_cols"]
+    full_scale: Float[Array, "*lead exposures 1 1"]
+    scale: Float[Array, "*lead 1 1"]
 
 
-def lit(
+class Light(NamedTuple):
+    """Numbers as light.
+
+    Attributes:
+        field: light behind the modulator, shape (..., exposures, rows, columns).
+        nominal: the amplitude that the modulator is known to give, without noise and without a gradient, same shape.
+        scale: of the numbers, shape (..., 1, 1).
+    """
+
+    field: Inexact[Array, "*lead exposures light_rows light_cols"]
+    nominal: Float[Array, "*lead exposures light_rows light_cols"]
+    scale: Float[Array, "*lead 1 1"]
+
+
+def encode_and_modulate(
     encoder: Encoder,
     slm: tuple[Effect, ...],
-    optics: Callable,
+    transfer: Callable,
     a: Inexact[Array, "*lead rows cols"],
     key: Array | None,
-) -> tuple[
-    Inexact[Array, "*lead frames lightrows lightcols"],
-    Float[Array, "*lead frames lightrows lightcols"],
-    Float[Array, "*lead 1 1"],
-]:
-    """Numbers as light: what leaves the modulator, the amplitude that it is known to be driven to, and the scale.
+) -> Light:
+    """Numbers as light: encoded, and passed through the modulator.
 
     Raises:
-        ValueError: light of another shape than the optics takes.
+        ValueError: light of another shape than the transfer takes.
     """
     drive, scale = encoder.encode(a)
-    light, known = (modulated(encoder, slm, optics, drive, k) for k in (key, None))
-    return light, jax.lax.stop_gradient(jnp.abs(known)), scale
+    field, nominal = (modulate(encoder, slm, transfer, drive, k) for k in (key, None))
+    return Light(field, jax.lax.stop_gradient(jnp.abs(nominal)), scale)
 
 
-def modulated(
+def modulate(
     encoder: Encoder,
     slm: tuple[Effect, ...],
-    optics: Callable,
-    drive: Inexact[Array, "*lead frames driverows drivecols"],
+    transfer: Callable,
+    drive: Inexact[Array, "*lead exposures slm_rows slm_cols"],
     key: Array | None,
-) -> Inexact[Array, "*lead frames lightrows lightcols"]:
-    """What leaves the modulator when it is driven, as the optics takes it.
+) -> Inexact[Array, "*lead exposures light_rows light_cols"]:
+    """Light behind the modulator, on the pixels that the transfer takes.
 
     Raises:
-        ValueError: light of another shape than the optics takes.
+        ValueError: light of another shape than the transfer takes.
     """
-    subpixels = getattr(optics, "subpixels", 1)
-    wanted = light_shape(optics.shape, subpixels)
-    light = encoder.seen(apply(slm, drive, key), optics.shape, resolve=subpixels > 1)
-    if light.shape[-2:] != wanted:
-        have, want = ("×".join(map(str, pair)) for pair in (light.shape[-2:], wanted))
+    expected = light_shape(transfer.shape, transfer.subpixels)
+    light = encoder.demodulate(apply(slm, drive, key), transfer.shape, keep_subpixels=transfer.subpixels > 1)
+    if light.shape[-2:] != expected:
+        have, want = ("×".join(map(str, pair)) for pair in (light.shape[-2:], expected))
         raise ValueError(
-            f"`optics` takes {want} pixels of light, but `encoder` and `slm` give {have}; "
+            f"`transfer` takes {want} pixels of light, but `encoder` and `slm` give {have}; "
             f"describe the lens with `subpixels` of its pixels divided like theirs, or leave it at 1."
         )
     return light
 
 
-def exposed(bound: Float[Array, "..."], headroom: Float[Array, ""]) -> Float[Array, "..."]:
-    """The exposure: full scale is `headroom` times the brightest field possible; 1 in the dark. A setting without gradient."""
-    reach = jax.lax.stop_gradient(headroom * bound)
-    return jnp.where(reach > 0, reach, 1)
+def full_scale_of(bound: Float[Array, "*any"], headroom: Float[Array, ""]) -> Float[Array, "*any"]:
+    """Full scale: `headroom` times a bound on the brightest field; 1 in the dark. A setting without gradient."""
+    full_scale = jax.lax.stop_gradient(headroom * bound)
+    return jnp.where(full_scale > 0, full_scale, 1)
 
 
-def check_measurement(measurement: Any) -> None:
-    """Refuse what is no measurement, such as its class."""
-    if isinstance(measurement, type) or not hasattr(measurement, "frames"):
-        raise ValueError(f"`measurement` must be one, such as `optics.Coherent()`, got {measurement!r}.")
+def as_headroom(headroom: ScalarLike) -> Array:
+    """Full scale over the brightest possible field, as a leaf of at least 1."""
+    check_range("headroom", headroom, 1.0, math.inf)
+    return as_leaf(headroom)
 
 
-def check_modulator(name: str, chain: Any) -> None:
-    """Refuse effects that have no meaning on a modulator."""
-    _refuse_effects(name, chain, True, "amplitudes are signed", Noise, "this noise is of detectors")
-
-
-def check_camera(name: str, chain: Any, measurement: Any) -> None:
-    """Refuse effects that have no meaning on the frames of a measurement."""
-    signed = measurement.signed
-    why = f"the frames of {type(measurement).__name__} are {'' if signed else 'not '}signed"
-    _refuse_effects(name, chain, signed, why, Modulation, "it acts on light as it leaves a modulator")
-
-
-def check_gain(name: str, gain: Any, shape: tuple[int, int]) -> None:
-    """Refuse a gain that is not finite, or neither a scalar nor a map of the optics."""
-    check_finite(name, jnp.abs(gain))
-    if gain.shape not in ((), shape):
+def check_measurement(measurement: MeasurementLike) -> None:
+    """Check that `measurement` is an instance of a measurement, not its class."""
+    if not isinstance(measurement, AbstractMeasurement):
         raise ValueError(
-            f"`{name}` must be a scalar or have the shape {shape} of the optics, got {gain.shape}."
+            f"`measurement` must be an `AbstractMeasurement`, such as `optics.Coherent()`, got {measurement!r}."
         )
 
 
-def _refuse_effects(
-    name: str, chain: Any, signed: bool, why: str, never: type[Effect], why_never: str
+def check_encoder(encoder: EncoderLike) -> None:
+    """Check that `encoder` is an instance of an encoder."""
+    if not isinstance(encoder, Encoder):
+        raise ValueError(
+            f"`encoder` must be an `Encoder`, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
+        )
+
+
+def check_modulator(name: str, chain: EffectsLike) -> None:
+    """Check that every effect has a meaning on a modulator."""
+    _check_effects(name, chain, True, "amplitudes are signed", Noise, "this noise is of detectors")
+
+
+def check_camera(name: str, chain: EffectsLike, measurement: AbstractMeasurement) -> None:
+    """Check that every effect has a meaning on the frames of a measurement."""
+    signed = measurement.signed
+    reason = f"the frames of {type(measurement).__name__} are {'' if signed else 'not '}signed"
+    _check_effects(name, chain, signed, reason, Modulation, "it acts on light as it leaves a modulator")
+
+
+def check_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> None:
+    """Check that a gain is finite, and a scalar or a map of the device's pixels."""
+    check_finite(name, jnp.abs(gain))
+    if gain.shape not in ((), shape):
+        raise ValueError(
+            f"`{name}` must be a scalar or have the shape {shape} of the transfer, got {gain.shape}."
+        )
+
+
+def _check_effects(
+    name: str, chain: Any, signed: bool, reason: str, unfit: type[Effect], unfit_reason: str
 ) -> None:
-    """Refuse what is no effect, effects on intensities where values are signed or the other way round, and kinds out of place."""
+    """Check that a chain holds effects alone, for values of this sign, and none of a kind that is out of place."""
     if not isinstance(chain, Sequence):
         raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {chain!r}.")
     for effect in chain:
@@ -105,13 +148,10 @@ def _refuse_effects(
             raise ValueError(
                 f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it."
             )
-        if isinstance(effect, never):
-            raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {why_never}.")
+        if isinstance(effect, unfit):
+            raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {unfit_reason}.")
         if effect.signed not in (None, signed):
-            raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {why}.")
-
-
-def reversed_about_axis(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead rows cols"]:
-    """a[−n], with the origin at pixel n//2: what two forward transforms do to a plane."""
-    even = tuple(1 - n % 2 for n in a.shape[-2:])
-    return jnp.roll(jnp.flip(a, (-2, -1)), even, (-2, -1))
+            raise ValueError(
+                f"`{name}` cannot hold {type(effect).__name__}: {reason}"
+                + ("; use `Quantize(bits, signed=True)`." if signed and isinstance(effect, Quantize) else ".")
+            )

@@ -1,7 +1,6 @@
 """Hardware in the loop: the owner's modulator and camera forwards, a simulated twin backwards."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,32 +9,36 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_shape
-from optics.device._fourier_processor import FourierProcessor, convolved
+from optics._typing import FunctionLike
+from optics.device._device import AbstractDevice, Stage
+from optics.device._exposure import Exposure
+from optics.device._fourier_processor import FourierProcessor, convolve_by_transforms
 
 
-class External(eqx.Module):
-    """A Fourier engine that exists: every transform is made by the owner's hardware and differentiated through a simulated twin.
+class External(AbstractDevice):
+    """A Fourier engine that exists: the owner's hardware makes every transform, a simulated twin differentiates it.
 
-        frames = forward(drive, reach)               what the camera saw
-        d frames = d twin.frames(drive, reach)       expected value, no noise
+        frames = forward(drive, full_scale)                    what the camera recorded
+        d frames = d twin.expose(drive, full_scale)            without noise
 
-    The twin's encoder sets the drive and its measurement reads the frames; its optics and effects stand for the hardware in the
-    derivative alone. A network trained so learns what the hardware does, with a gradient that is as good as the twin
-    (physics-aware training). The call leaves the compiled program and comes back (`jax.pure_callback`): it works under
-    `jit`, `grad` and `vmap`, and may be left out where nobody uses the result. The noise is the hardware's own; a key tells
-    one shot from another, and equal calls with equal keys may be made once.
+    The twin's encoder sets the drive and its measurement reads the frames; its transfer and effects stand for the hardware
+    in the derivative alone. A network trained so learns what the hardware does, with a gradient that is as good as the
+    twin (physics-aware training). The call leaves the compiled program and comes back (`jax.pure_callback`): it works
+    under `jit`, `grad` and `vmap`. JAX may leave out a call whose result nobody uses. The noise is the hardware's own; a
+    key distinguishes one draw from another, and JAX may make equal calls with equal keys only once.
 
     Arguments:
-        forward: function of numpy arrays `drive`, shape (..., exposures, rows, columns), amplitudes of at most 1, complex where
-            the encoder's are, and `reach`, shape (..., exposures, 1, 1), the field that full scale stands for, in units of a
-            modulator pixel's amplitude: gain and exposure time are to be set in proportion to 1/reach². It returns frames in
-            units of full scale, shape (..., exposures, frames, rows, columns), as `twin.frames(drive, reach)` does.
+        forward: function of two numpy arrays that returns frames. `drive`, shape (..., exposures, rows, columns), holds
+            amplitudes of at most 1, complex where the encoder's are. `full_scale`, shape (..., exposures, 1, 1), is the
+            field that full scale stands for, in units of a modulator pixel's amplitude: set gain and exposure time in
+            proportion to 1/full_scale². Frames are in units of full scale, shape
+            (..., exposures, frames, rows, columns), as `twin.expose` gives them.
         twin: `FourierProcessor`, calibrated to the hardware.
 
     Raises:
-        ValueError: a `forward` that cannot be called, a `twin` that is none.
-        jax.errors.JaxRuntimeError: when called, with the message of what `forward` raised, or of frames of another shape, of
-            whole numbers, or not finite.
+        ValueError: a `forward` that cannot be called, a `twin` that is not a `FourierProcessor`.
+        jax.errors.JaxRuntimeError: when called, with the message of what `forward` raised, or of frames of another shape,
+            of whole numbers, or not finite.
 
     Source: L. G. Wright et al., Deep physical neural networks trained with backpropagation, Nature 601, 549 (2022).
     """
@@ -43,13 +46,13 @@ class External(eqx.Module):
     forward: Callable = eqx.field(static=True)
     twin: FourierProcessor
 
-    def __init__(self, forward: Any, twin: Any):
+    def __init__(self, forward: FunctionLike, twin: FourierProcessor):
         if isinstance(forward, type) or not callable(forward):
             raise ValueError(
-                f"`forward` must be a function of drive and reach that returns frames, got {forward!r}."
+                f"`forward` must be a function of `drive` and `full_scale` that returns frames, got {forward!r}."
             )
-        if not isinstance(twin, FourierProcessor) or twin.multiplier is not None:
-            raise ValueError(f"`twin` must be a `FourierProcessor` with one modulator, got {twin!r}.")
+        if not isinstance(twin, FourierProcessor):
+            raise ValueError(f"`twin` must be a `FourierProcessor`, got {twin!r}.")
         self.forward, self.twin = forward, twin
 
     @property
@@ -57,34 +60,20 @@ class External(eqx.Module):
         """Pixels (rows, columns)."""
         return self.twin.shape
 
-    def transform(
-        self, a: Inexact[Array, "*lead rows cols"], key: Array | None = None, real: bool = False
-    ) -> Inexact[Array, "*lead rows cols"]:
-        """One optical Fourier transform; arguments and result as those of `FourierProcessor.transform`, the noise that of the hardware."""
-        check_shape("a", a, self)
-        drive, reach, scale = self.twin.shown(a)
-        # Without a key of its own a repeated measurement would be taken for one, and its result used twice.
-        shot = jnp.zeros(2, jnp.uint32) if key is None else jax.random.key_data(key)
-        return self.twin.read(self._frames(drive, reach, shot), reach, scale, real)
+    def prepare(self, a: Inexact[Array, "*lead rows cols"]) -> Exposure:
+        """Set the electronics for numbers, as the twin does."""
+        return self.twin.prepare(a)
 
-    def convolve(
-        self,
-        x: Inexact[Array, "*xlead rows cols"],
-        w: Inexact[Array, "*wlead rows cols"],
-        key: Array | None = None,
-    ) -> Inexact[Array, "*lead rows cols"]:
-        """Circular convolution around pixel n//2 of both: arguments and result as those of `FourierProcessor.convolve`."""
-        check_shape("x", x, self)
-        check_shape("w", w, self)
-        return convolved(self.transform, x, w, key)
-
-    def _frames(
-        self, drive: Array, reach: Array, shot: Array
-    ) -> Float[Array, "*lead frames shots camerarows cameracols"]:
+    def expose(
+        self, exposure: Exposure, key: Array | None = None
+    ) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
+        """The frames that the hardware gives of an exposure, differentiated through the twin."""
         forward = self.forward
+        # Without a key of its own JAX would take a repeated measurement for one, and use its result twice.
+        key_data = jnp.zeros(2, jnp.uint32) if key is None else jax.random.key_data(key)
 
-        def measured(drive: Any, reach: Any, shot: Any, like: Any) -> np.ndarray:
-            frames = np.asarray(forward(np.asarray(drive), np.asarray(reach)))
+        def measure(drive, full_scale, key_data, like):
+            frames = np.asarray(forward(np.asarray(drive), np.asarray(full_scale)))
             # `like` has the axes that a vmap added, too.
             if frames.shape != like.shape:
                 raise ValueError(f"`forward` must return frames of shape {like.shape}, got {frames.shape}.")
@@ -98,19 +87,54 @@ class External(eqx.Module):
                 )
             return frames.astype(like.dtype)
 
+        def simulate(twin, drive, full_scale):
+            return twin.expose(Exposure(drive, full_scale, jnp.ones((1, 1))))
+
         @jax.custom_jvp
-        def seen(drive, reach, shot, twin):
-            shape = jax.eval_shape(lambda *a: twin.frames(*a), drive, reach)
+        def frames_of(drive, full_scale, key_data, twin):
+            shape = jax.eval_shape(simulate, twin, drive, full_scale)
             like = jnp.zeros(shape.shape, shape.dtype)
-            return jax.pure_callback(measured, shape, drive, reach, shot, like, vmap_method="broadcast_all")
+            return jax.pure_callback(
+                measure, shape, drive, full_scale, key_data, like, vmap_method="broadcast_all"
+            )
 
-        @seen.defjvp
+        @frames_of.defjvp
         def rule(primals, tangents):
-            drive, reach, _, twin = primals
-            value = seen(*primals)
+            drive, full_scale, _, twin = primals
             slope = jax.jvp(
-                lambda drive, twin: twin.frames(drive, reach), (drive, twin), (tangents[0], tangents[3])
+                lambda drive, twin: simulate(twin, drive, full_scale),
+                (drive, twin),
+                (tangents[0], tangents[3]),
             )[1]
-            return value, slope
+            return frames_of(*primals), slope
 
-        return seen(drive, reach, shot, self.twin)
+        return frames_of(exposure.drive, exposure.full_scale, key_data, self.twin)
+
+    def transform(
+        self, a: Inexact[Array, "*lead rows cols"], key: Array | None = None, real: bool = False
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """One optical Fourier transform, with the noise of the hardware.
+
+        Arguments, result and errors: those of `AbstractDevice.transform`.
+        """
+        check_shape("a", a, self)
+        exposure = self.prepare(a)
+        return self.twin.reconstruct(self.expose(exposure, key), exposure, real)
+
+    def convolve(
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """Circular convolution around pixel n//2 of both.
+
+        Arguments, result and errors: those of `AbstractDevice.convolve`.
+        """
+        check_shape("x", x, self)
+        check_shape("w", w, self)
+        return convolve_by_transforms(self.transform, x, w, key)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """None: the effects of the hardware are its own."""
+        return ()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,211 +10,190 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_positive, check_range, check_shape
 from optics._fusion import fusion_barrier
-from optics.detect import Coherent
+from optics._numerics import split_key
+from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
+from optics.detect import AbstractMeasurement, Coherent
+from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
+    Exposure,
     check_camera,
+    check_encoder,
     check_gain,
     check_measurement,
     check_modulator,
-    exposed,
-    lit,
-    modulated,
+    encode_and_modulate,
+    full_scale_of,
+    modulate,
 )
 from optics.effects import Effect, apply
-from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
+from optics.encode import ComplexAmplitude, Encoder
 from optics.transfer import Dense
 
 
-class FourierProcessor(eqx.Module):
-    """A Fourier engine: one optical transform at a time; the product of two spectra in electronics, or in light.
+class FourierProcessor(AbstractDevice):
+    """A Fourier engine: one optical transform at a time, and the product of two spectra in electronics.
 
-        frames = camera(measurement.frames(optics(slm(encode(pre · a))) / reach))
-        transform = post · scale · (combine(reach · measurement.field(frames)) − background)
+        exposure = prepare(a)                      drive, scale = encoder.encode(input_gain · a)
+        frames = expose(exposure)                  camera(measurement.frames(transfer(slm(drive)) / full_scale))
+        F a ≈ reconstruct(frames, exposure)        output_gain · scale · (combine(full_scale · measurement.field(frames))
+                                                                          − background)
 
-    `reach` is the exposure: before each frame the light is set so that full scale is `headroom` times the brightest field
-    that the modulator, as it is known to be driven, could give at any pixel. By the triangle inequality that is
-    headroom · peak · Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise given per full scale
-    means the same at every exposure. Like the scale of the encoder it is a setting, through which no gradient flows.
+    Full scale is set before each exposure: it is `headroom` times the brightest field that the modulator, as it is
+    known to be driven, could give at any pixel. By the triangle inequality that is headroom · peak · Σ|slm(drive)|: the
+    signal never saturates, the headroom is for noise, and noise given per full scale means the same at every exposure.
+    Like the scale of the encoder it is a setting, through which no gradient flows.
 
     Arguments:
-        optics: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels around the axis.
+        transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels around the
+            axis.
         measurement: `Coherent()`, `PhaseShifting(4)`, …: light -> frames -> field.
         slm: effects on the modulator, on amplitudes in units of the brightest pixel.
         camera: effects on the detector, on frames in units of full scale.
-        pre, post: calibrated gains on the numbers before and after, scalar or (rows, columns), real or complex,
-            dimensionless; `pre` may be a `Dense` map instead, which undoes what gains cannot. A complex `post` needs both
-            quadratures of every field, also of one known to be real.
-        background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures it with all
-            numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
-        peak: how bright one modulator pixel can make one detector pixel; by default `optics.peak`.
+        input_gain, output_gain: calibrated gains on the numbers before and after, scalar or (rows, columns), real or
+            complex, dimensionless; `input_gain` may be a `Dense` map instead, which undoes what gains cannot. A complex
+            `output_gain` needs both quadratures of every field, also of one known to be real.
+        peak: how bright one modulator pixel can make one detector pixel; by default `transfer.peak`.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light, from `optics.encode`.
-        multiplier: effects of a second modulator, behind the lens, on which the spectrum of `w` is shown: the product of
-            two spectra is then made by light and detected once. By default None: the product is made in electronics.
+        background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures it with all
+            numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
 
     Raises:
-        ValueError: `peak` not positive, `headroom` below 1, gains that are not finite or not of the shape of the optics, a
-            measurement without `frames` and `field`, light that the optics does not take, or an effect where it has no
-            meaning.
+        ValueError: `peak` not positive, `headroom` below 1, gains that are not finite or not of the shape of the transfer,
+            a measurement or an encoder that is not an instance of one, light that the transfer does not take, or an
+            effect where it has no meaning.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> device = optics.FourierProcessor(optics.dft(4), camera=(optics.effects.Read(0.01),))
+        >>> print(optics.transform(jnp.ones((4, 4)), device).shape)
+        (4, 4)
     """
 
-    optics: Callable
-    measurement: eqx.Module
+    transfer: Callable
+    measurement: AbstractMeasurement
     slm: tuple[Effect, ...]
     camera: tuple[Effect, ...]
-    pre: Array | Dense
-    post: Array
+    input_gain: Array | Dense
+    output_gain: Array
     background: Array
     peak: Array
     headroom: Array
     encoder: Encoder
-    multiplier: tuple[Effect, ...] | None
 
     def __init__(
         self,
-        optics: Callable,
-        measurement: Any = None,
-        slm: Any = (),
-        camera: Any = (),
-        pre: Any = 1.0,
-        post: Any = 1.0,
-        peak: Any = None,
-        headroom: Any = 1.05,
-        encoder: Any = None,
-        multiplier: Any = None,
-        background: Any = 0.0,
+        transfer: Callable,
+        measurement: MeasurementLike = None,
+        slm: EffectsLike = (),
+        camera: EffectsLike = (),
+        input_gain: ArrayLike = 1.0,
+        output_gain: ArrayLike = 1.0,
+        peak: ScalarLike = None,
+        headroom: ScalarLike = 1.05,
+        encoder: EncoderLike = None,
+        background: ArrayLike = 0.0,
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
         check_measurement(measurement)
         check_modulator("slm", slm)
         check_camera("camera", camera, measurement)
-        if not isinstance(encoder, Encoder):
-            raise ValueError(
-                f"`encoder` must be one, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
-            )
-        if multiplier is not None:
-            check_modulator("multiplier", multiplier)
-        self.optics, self.measurement, self.encoder = optics, measurement, encoder
-        self.slm, self.camera = tuple(slm), tuple(camera)
-        self.multiplier = None if multiplier is None else tuple(multiplier)
-        self.pre, self.post = pre if isinstance(pre, Dense) else as_leaf(pre), as_leaf(post)
+        check_encoder(encoder)
+        self.transfer = transfer
+        self.measurement = measurement
+        self.slm = tuple(slm)
+        self.camera = tuple(camera)
+        self.input_gain = input_gain if isinstance(input_gain, Dense) else as_leaf(input_gain)
+        self.output_gain = as_leaf(output_gain)
         self.background = as_leaf(background)
-        self.peak = as_leaf(optics.peak if peak is None else peak)
+        self.peak = as_leaf(transfer.peak if peak is None else peak)
         self.headroom = as_leaf(headroom)
+        self.encoder = encoder
 
     def __check_init__(self):
         check_positive("peak", self.peak)
         check_range("headroom", self.headroom, 1.0, math.inf)
-        for name in ("pre", "post", "background"):
-            gain = getattr(self, name)
-            if isinstance(gain, Dense):
-                if gain.shape != self.shape:
-                    raise ValueError(
-                        f"`{name}` must have the shape {self.shape} of the optics, got {gain.shape}."
-                    )
-                continue
-            check_gain(name, gain, self.shape)
-        # Shapes alone: light that the optics does not take is refused here and not at the first call.
-        jax.eval_shape(
-            lambda device: lit(device.encoder, device.slm, device.optics, jnp.zeros(device.shape), None), self
-        )
+        check_gain("output_gain", self.output_gain, self.shape)
+        check_gain("background", self.background, self.shape)
+        if not isinstance(self.input_gain, Dense):
+            check_gain("input_gain", self.input_gain, self.shape)
+        elif self.input_gain.shape != self.shape:
+            raise ValueError(
+                f"`input_gain` must have the shape {self.shape} of the transfer, got {self.input_gain.shape}."
+            )
+        # Shapes alone: light that the transfer does not take is refused here and not at the first call.
+        jax.eval_shape(FourierProcessor.unmodulated, self)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Pixels (rows, columns) of modulator and detector."""
-        return self.optics.shape
+        return self.transfer.shape
+
+    def prepare(self, a: Inexact[Array, "*lead rows cols"]) -> Exposure:
+        """Set the electronics for numbers: the drive of the modulator, full scale, and the scale of the numbers.
+
+        Arguments:
+            a: numbers, shape (..., rows, columns), real or complex, any unit.
+
+        Returns:
+            `Exposure`.
+        """
+        calibrated = self.input_gain(a) if isinstance(self.input_gain, Dense) else a * self.input_gain
+        drive, scale = self.encoder.encode(calibrated)
+        nominal = jax.lax.stop_gradient(jnp.abs(modulate(self.encoder, self.slm, self.transfer, drive, None)))
+        bound = self.peak * jnp.sum(nominal, axis=(-2, -1), keepdims=True)
+        return Exposure(drive, full_scale_of(bound, self.headroom), scale)
+
+    def expose(
+        self, exposure: Exposure, key: Array | None = None, real: bool = False
+    ) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
+        """The frames that the camera gives of an exposure.
+
+        Arguments:
+            exposure: as `prepare` sets it; its `scale` does not matter here.
+            key: of the noise, consumed; None gives frames without noise.
+            real: the field is known to be real: a measurement that can detects that part only.
+
+        Returns:
+            frames in units of full scale, shape (..., exposures, frames, rows, columns).
+        """
+        slm_key, camera_key = split_key(key, 2)
+        light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, slm_key)
+        field = self.transfer(light, real=self._detects_real(real))
+        return apply(self.camera, self.measurement.frames(field / exposure.full_scale), camera_key)
+
+    def reconstruct(
+        self,
+        frames: Float[Array, "*lead exposures frames camera_rows camera_cols"],
+        exposure: Exposure,
+        real: bool = False,
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """The transform from its frames.
+
+        Arguments:
+            frames: as `expose` gives them, or as the camera of a real bench does, in units of full scale.
+            exposure: that the frames were taken with.
+            real: as in `expose`.
+
+        Returns:
+            field, shape (..., rows, columns), in the unit of the numbers; complex unless `real`.
+        """
+        field = self.encoder.combine(self.measurement.field(frames) * exposure.full_scale)
+        field = field - (self.background if jnp.iscomplexobj(field) else self.background.real)
+        result = field * (self.output_gain * exposure.scale)
+        return result.real if real else result
 
     def transform(
         self, a: Inexact[Array, "*lead rows cols"], key: Array | None = None, real: bool = False
     ) -> Inexact[Array, "*lead rows cols"]:
         """One optical Fourier transform, unitary scaling, origin at pixel n//2.
 
-        Arguments:
-            a: numbers, shape (..., rows, columns), real or complex, any unit.
-            key: of the shots, consumed; None gives the expected value.
-            real: the result is known to be real, so detect that part only.
-
-        Returns:
-            field, same shape and unit, complex unless `real`.
+        Arguments, result and errors: those of `AbstractDevice.transform`.
         """
-        return self._exposures(a, None, key, real)
-
-    def unmodulated(self) -> Complex[Array, "rows cols"]:
-        """The field at the detector while all numbers are 0, shape (rows, columns), as the long average of a bench would give it."""
-        light, _, _ = lit(self.encoder, self.slm, self.optics, jnp.zeros(self.shape), None)
-        return self.encoder.combine(self.optics(light)) + 0j
-
-    def shown(
-        self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[
-        Inexact[Array, "*lead frames driverows drivecols"],
-        Float[Array, "*lead frames 1 1"],
-        Float[Array, "*lead 1 1"],
-    ]:
-        """What the electronics set for numbers: the drive of the modulator, the exposure and the scale of the numbers."""
-        compensated = self.pre(a) if isinstance(self.pre, Dense) else a * self.pre
-        drive, scale = self.encoder.encode(compensated)
-        known = jax.lax.stop_gradient(jnp.abs(modulated(self.encoder, self.slm, self.optics, drive, None)))
-        return drive, exposed(self.peak * jnp.sum(known, axis=(-2, -1), keepdims=True), self.headroom), scale
-
-    def frames(
-        self,
-        drive: Inexact[Array, "*lead frames driverows drivecols"],
-        reach: Float[Array, "*lead frames 1 1"],
-        key: Array | None = None,
-        real: bool = False,
-        through: Inexact[Array, "*tlead rows cols"] | None = None,
-    ) -> Float[Array, "*out frames shots camerarows cameracols"]:
-        """What the camera gives for a drive and an exposure, in units of full scale; `through` is what a second modulator shows."""
-        on_slm, on_camera = (None, None) if key is None else jax.random.split(key)
-        field = self.optics(
-            modulated(self.encoder, self.slm, self.optics, drive, on_slm), in_phase=self._one_quadrature(real)
-        )
-        if through is not None:
-            on_multiplier = None if key is None else jax.random.fold_in(on_slm, len(self.slm))
-            field = field * apply(self.multiplier, through, on_multiplier)[..., None, :, :]
-        return apply(self.camera, self.measurement.frames(field / reach), on_camera)
-
-    def read(
-        self,
-        frames: Float[Array, "*lead frames shots camerarows cameracols"],
-        reach: Float[Array, "*rlead frames 1 1"],
-        scale: Float[Array, "*slead 1 1"],
-        real: bool = False,
-        through: Inexact[Array, "*tlead rows cols"] | None = None,
-    ) -> Inexact[Array, "*out rows cols"]:
-        """The transform from frames, with the exposure and the scale that `shown` gave."""
-        seen = self.encoder.combine(self.measurement.field(frames) * reach)
-        # Where a second modulator stands in the way, it dims this light as well.
-        background = self.background if through is None else self.background * through
-        seen = seen - (background if jnp.iscomplexobj(seen) else background.real)
-        found = seen * (self.post * scale)
-        return found.real if real else found
-
-    def _one_quadrature(self, real: bool) -> bool:
-        return (
-            real
-            and self.measurement.one_quadrature
-            and self.encoder.in_phase
-            and not jnp.iscomplexobj(self.post)
-        )
-
-    def _exposures(
-        self,
-        a: Inexact[Array, "*lead rows cols"],
-        spectrum: Complex[Array, "*slead rows cols"] | None,
-        key: Array | None,
-        real: bool,
-    ) -> Inexact[Array, "*out rows cols"]:
-        """The transform, seen through a second modulator that shows `spectrum`, where one is given."""
         check_shape("a", a, self)
-        drive, reach, scale = self.shown(a)
-        through = None
-        if spectrum is not None:
-            through, of_spectrum = complex_amplitude(spectrum)
-            scale = scale * of_spectrum
-        return self.read(self.frames(drive, reach, key, real, through), reach, scale, real, through)
+        exposure = self.prepare(a)
+        return self.reconstruct(self.expose(exposure, key, real), exposure, real)
 
     def convolve(
         self,
@@ -223,36 +201,57 @@ class FourierProcessor(eqx.Module):
         w: Inexact[Array, "*wlead rows cols"],
         key: Array | None = None,
     ) -> Inexact[Array, "*lead rows cols"]:
-        """Circular convolution around pixel n//2 of both: two forward transforms, a product, and one back.
+        """Circular convolution around pixel n//2 of both: two transforms forward, a product, and one back.
 
-        The lens only transforms forwards; the way back is F⁻¹ P = conj(F conj P), a modulator setting.
+        The lens only transforms forward; the way back is F⁻¹ P = conj(F conj P), a modulator setting.
 
-        Arguments:
-            x, w: shapes (..., rows, columns), leading axes broadcast as in x * w.
-            key: of the shots, consumed; None gives the expected value.
-
-        Returns:
-            shape of x * w, real when both are.
+        Arguments, result and errors: those of `AbstractDevice.convolve`.
         """
-        if self.multiplier is None:
-            return convolved(self.transform, x, w, key)
-        return convolved(
-            self.transform, x, w, key, lambda x, spectrum, key: self._exposures(x, spectrum, key, False)
+        return convolve_by_transforms(self.transform, x, w, key)
+
+    def unmodulated(self) -> Complex[Array, "rows cols"]:
+        """The field at the detector while all numbers are 0, shape (rows, columns), as a long average would give it."""
+        light = encode_and_modulate(self.encoder, self.slm, self.transfer, jnp.zeros(self.shape), None).field
+        return self.encoder.combine(self.transfer(light)) + 0j
+
+    def subtract_background(self) -> "FourierProcessor":
+        """The device with `background` measured: the field while all numbers are 0."""
+        return eqx.tree_at(lambda device: device.background, self, self.unmodulated())
+
+    def with_gains(self, input_gain: Array | Dense, output_gain: Array) -> "FourierProcessor":
+        """The device with other calibrated gains."""
+        return eqx.tree_at(
+            lambda device: (device.input_gain, device.output_gain),
+            self,
+            (input_gain, output_gain),
+            # `tree_at` looks no further than the map that may stand in for a gain.
+            is_leaf=lambda leaf: isinstance(leaf, Dense),
         )
 
+    def stages(self) -> tuple[Stage, ...]:
+        """The modulator and the camera."""
+        return (
+            Stage("slm", self.slm, is_modulator=True, phase_only=self.encoder.phase_only),
+            Stage(
+                "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
+            ),
+        )
 
-def convolved(
+    def _detects_real(self, real: bool) -> bool:
+        parts_support_real = self.measurement.supports_real and self.encoder.supports_real
+        return real and parts_support_real and not jnp.iscomplexobj(self.output_gain)
+
+
+def convolve_by_transforms(
     transform: Callable,
     x: Inexact[Array, "*xlead rows cols"],
     w: Inexact[Array, "*wlead rows cols"],
     key: Array | None,
-    product: Callable | None = None,
 ) -> Inexact[Array, "*lead rows cols"]:
-    """A convolution from transforms: both forward, their product in electronics or by `product`(x, spectrum, key), and one back."""
-    of_x, of_w, of_y = (None,) * 3 if key is None else jax.random.split(key, 3)
+    """A convolution from transforms: both forward, their product in electronics, and one back."""
+    x_key, w_key, y_key = split_key(key, 3)
     real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-    spectrum = fusion_barrier(transform(w, of_w))
-    both = fusion_barrier(transform(x, of_x)) * spectrum if product is None else product(x, spectrum, of_x)
-    y = transform(jnp.conj(both), of_y, real=real)
+    product = fusion_barrier(transform(x, x_key)) * fusion_barrier(transform(w, w_key))
+    y = transform(jnp.conj(product), y_key, real=real)
     # Unitary transforms: F(x * w) = √(pixels) F x · F w.
     return math.sqrt(math.prod(x.shape[-2:])) * (y if real else jnp.conj(y))

@@ -2,7 +2,7 @@
 
 from optics.effects._camera import camera as camera
 from optics.effects._camera import dark_current_at as dark_current_at
-from optics.effects._camera import photons as photons
+from optics.effects._camera import photon_count as photon_count
 from optics.effects._chain import apply as apply
 from optics.effects._crosstalk import Crosstalk as Crosstalk
 from optics.effects._crosstalk_kernels import Exponential as Exponential
@@ -28,7 +28,7 @@ from optics.effects._response import Gain as Gain
 from optics.effects._response import Saturate as Saturate
 from optics.effects._stuck_pixels import StuckPixels as StuckPixels
 from optics.effects._unit_draws import draw_dsnu as draw_dsnu
+from optics.effects._unit_draws import draw_lut_error as draw_lut_error
 from optics.effects._unit_draws import draw_prnu as draw_prnu
 from optics.effects._unit_draws import draw_read_noise as draw_read_noise
-from optics.effects._unit_draws import draw_residue as draw_residue
 from optics.effects._unit_draws import draw_stuck as draw_stuck

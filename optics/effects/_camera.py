@@ -103,7 +103,7 @@ def camera(
     return tuple(chain)
 
 
-def photons(power: Any, exposure: Any, wavelength: Any) -> Array:
+def photon_count(power: Any, exposure: Any, wavelength: Any) -> Array:
     """Photons that light of a given power brings in one exposure: μ_p = P t λ / (h c).
 
     Arguments:

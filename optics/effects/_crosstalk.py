@@ -21,7 +21,7 @@ class Crosstalk(Modulation):
 
     The mean over the pixel is what reaches the middle of the central order. What that leaves out: away from the middle
     the sub-pixels have their own phases, so that the envelope over the orders changes with the hologram. An optics that
-    starts from sub-pixels takes that in with `resolve=True`: the light then has shape (..., rows·subpixels,
+    starts from sub-pixels takes that in with `keep_subpixels=True`: the light then has shape (..., rows·subpixels,
     columns·subpixels), each sub-pixel in units of the brightest, so that a pixel is the mean of its sub-pixels.
 
     Arguments:
@@ -30,7 +30,7 @@ class Crosstalk(Modulation):
         neighbours: pixels on each side that the kernel is followed to, at least 1.
         response: `PhaseLUT` of the pixels, applied to the drive before it blurs. As an effect of its own before this
             one it would lose whole turns: light does not know phases past 2π.
-        resolve: give the sub-pixels instead of their mean.
+        keep_subpixels: give the sub-pixels instead of their mean.
 
     Raises:
         ValueError: `subpixels` or `neighbours` below 1, or a `kernel` or `response` of another kind.
@@ -42,7 +42,7 @@ class Crosstalk(Modulation):
     response: PhaseLUT | None
     subpixels: int = eqx.field(static=True)
     neighbours: int = eqx.field(static=True)
-    resolve: bool = eqx.field(static=True)
+    keep_subpixels: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Crosstalk(Modulation):
         subpixels: int = 3,
         neighbours: int = 3,
         response: PhaseLUT | None = None,
-        resolve: bool = False,
+        keep_subpixels: bool = False,
     ):
         if not hasattr(kernel, "below"):
             raise ValueError(f"`kernel` must be a kernel such as `effects.SuperGaussian()`, got {kernel!r}.")
@@ -59,7 +59,11 @@ class Crosstalk(Modulation):
         check_whole("subpixels", subpixels, 1)
         check_whole("neighbours", neighbours, 1)
         self.kernel, self.response = kernel, response
-        self.subpixels, self.neighbours, self.resolve = int(subpixels), int(neighbours), bool(resolve)
+        self.subpixels, self.neighbours, self.keep_subpixels = (
+            int(subpixels),
+            int(neighbours),
+            bool(keep_subpixels),
+        )
 
     def _shares(self, dtype) -> Float[Array, "subpixels near"]:
         """What each neighbouring pixel adds to the phase at the middle of each sub-pixel; each line sums to 1."""
@@ -82,7 +86,7 @@ class Crosstalk(Modulation):
         blocks = blurred.reshape(*phi.shape[:-2], rows, self.subpixels, cols, self.subpixels)
         # The light is turned by the change of its phase: its amplitude need not be taken apart.
         turn = phasor(blocks - phi[..., :, None, :, None])
-        if self.resolve:
+        if self.keep_subpixels:
             return (value[..., :, None, :, None] * turn).reshape(blurred.shape)
         return value * jnp.mean(turn, axis=(-3, -1))
 

@@ -43,13 +43,13 @@ class DeadSpace(Modulation):
 
     This is the field in the middle of the central order, where each pixel counts with its area. The share of power in
     the zero order is ((1 − F) ρ)². An optics that dims the open area itself (`FourierLens.fill`) already has the
-    factor F: use there `dim=False`, which leaves the leak relative to the open area, (1 − F)/F · ρ exp(iφ₀), alone.
+    factor F: use there `apply_fill_factor=False`, which leaves the leak relative to the open area, (1 − F)/F · ρ exp(iφ₀), alone.
 
     Arguments:
         fill: F, open share of the pixel's area, in (0, 1], scalar or map.
         reflectance: ρ, amplitude reflected by the gaps relative to that by the pixels, in [0, 1], scalar or map.
         phase: φ₀ of that light, rad, scalar or map.
-        dim: whether the open area dims the light here.
+        apply_fill_factor: whether the open area dims the light here.
 
     Raises:
         ValueError: `fill` or `reflectance` outside its range, `phase` not finite.
@@ -60,15 +60,20 @@ class DeadSpace(Modulation):
     fill: Array = eqx.field(converter=as_leaf)
     reflectance: Array = eqx.field(converter=as_leaf)
     phase: Array = eqx.field(converter=as_leaf)
-    dim: bool = eqx.field(static=True)
+    apply_fill_factor: bool = eqx.field(static=True)
 
-    def __init__(self, fill: Any, reflectance: Any = 1.0, phase: Any = 0.0, dim: bool = True):
+    def __init__(self, fill: Any, reflectance: Any = 1.0, phase: Any = 0.0, apply_fill_factor: bool = True):
         check_range("fill", fill, 0.0, 1.0, open_low=True)
         check_range("reflectance", reflectance, 0.0, 1.0)
         check_finite("phase", phase, "rad")
-        self.fill, self.reflectance, self.phase, self.dim = fill, reflectance, phase, bool(dim)
+        self.fill, self.reflectance, self.phase, self.apply_fill_factor = (
+            fill,
+            reflectance,
+            phase,
+            bool(apply_fill_factor),
+        )
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Complex[Array, "*any"]:
         value = light(value)
         leak = (1 - self.fill) * self.reflectance * phasor(self.phase)
-        return self.fill * value + leak if self.dim else value + leak / self.fill
+        return self.fill * value + leak if self.apply_fill_factor else value + leak / self.fill

@@ -119,7 +119,7 @@ def draw_read_noise(key: Array, shape: tuple[int, int], median: Any, rms: Any) -
     return median * jnp.exp(spread * jax.random.normal(key, shape))
 
 
-def draw_residue(
+def draw_lut_error(
     key: Array, rms: Any, shape: tuple[int, ...] = ()
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Residue of a phase table, `a2` and `a3` of `PhaseLUT`, of root-mean-square `rms` over units and drives.

@@ -14,11 +14,11 @@ from optics.encode._encoder import Encoder
 def bit_planes(
     a: Float[Array, "*lead rows cols"], bits: int
 ) -> tuple[Float[Array, "*lead bits rows cols"], Float[Array, " bits"]]:
-    """The binary frames of a grey image, and the weights with which their *fields* add.
+    """The binary patterns of a grey image, and the weights with which their *fields* add.
 
         round(a (2^b − 1)) / (2^b − 1) = Σ_j weight_j plane_j,   weight_j = 2^j / (2^b − 1),   plane_j ∈ {0, 1}
 
-    Light from different frames does not interfere, so the sum must be over the complex fields that a measurement
+    Light from different exposures does not interfere, so the sum must be over the complex fields that a measurement
     retrieves from each. Intensities do not add like this: Σ_j weight_j² |F plane_j|² lacks the interference between
     planes. The gradient is straight through: each plane has the slope 1 of the number within [0, 1], for the weights
     add up to 1.
@@ -45,7 +45,7 @@ def bit_planes(
 
 
 class BitPlanes(Encoder):
-    """Numbers as binary frames: non-negative parts (`Amplitude`), and each of them bit by bit.
+    """Numbers as binary patterns: non-negative parts (`Amplitude`), and each of them bit by bit.
 
         a / scale = Σ_k exp(2πik/parts) Σ_j weight_j plane_kj
 
@@ -69,22 +69,24 @@ class BitPlanes(Encoder):
         self.bits, self.parts = int(bits), int(parts)
 
     @property
-    def frames(self) -> int:
+    def exposures(self) -> int:
         return self.bits * self.parts
 
     @property
-    def in_phase(self) -> bool:
+    def supports_real(self) -> bool:
         return self.parts <= 2
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[Float[Array, "*lead frames rows cols"], Float[Array, "*lead 1 1"]]:
+    ) -> tuple[Float[Array, "*lead exposures rows cols"], Float[Array, "*lead 1 1"]]:
         """Frames of zeros and ones, (..., parts · bits, rows, columns), and scale (..., 1, 1)."""
         parts, scale = Amplitude(self.parts).encode(a)
         planes, _ = bit_planes(parts, self.bits)
-        return planes.reshape(*a.shape[:-2], self.frames, *a.shape[-2:]), scale
+        return planes.reshape(*a.shape[:-2], self.exposures, *a.shape[-2:]), scale
 
-    def combine(self, fields: Inexact[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+    def combine(
+        self, fields: Inexact[Array, "*lead exposures rows cols"]
+    ) -> Inexact[Array, "*lead rows cols"]:
         """The weighted sum of fields."""
         weights = jnp.asarray(2.0 ** np.arange(self.bits) / (2**self.bits - 1), fields.real.dtype)
         planes = fields.reshape(*fields.shape[:-3], self.parts, self.bits, *fields.shape[-2:])

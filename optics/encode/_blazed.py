@@ -26,31 +26,31 @@ class Blazed(Encoder):
     is what off-axis encoding is for. Centre the optics on `order`.
 
     Away from the middle of the order the slope 1 − M left in a block shows. For numbers all over the disc the error is
-    52 % of the field over the whole order and 25 % over its inner half (|κ| ≤ ¼ cycle a number). With `frames=period`
+    52 % of the field over the whole order and 25 % over its inner half (|κ| ≤ ¼ cycle a number). With `exposures=period`
     the slope is moved through the block from one exposure to the next, and their mean is exact everywhere.
 
     Arguments:
         period: q, modulator pixels across for one number, at least 3 (with 2 the orders +1 and −1 are one).
-        frames: 1, or `period`.
+        exposures: 1, or `period`.
 
     Raises:
-        ValueError: `period` below 3 or another number of `frames`.
+        ValueError: `period` below 3 or another number of `exposures`.
 
     Source: J. A. Davis et al., Appl. Opt. 38, 5004 (1999).
     """
 
     order: ClassVar[tuple[float, float]] = (0.0, 1.0)
     period: int = eqx.field(static=True)
-    phases: ClassVar[bool] = True
-    frames: int = eqx.field(static=True)
+    phase_only: ClassVar[bool] = True
+    exposures: int = eqx.field(static=True)
 
-    def __init__(self, period: int = 4, frames: int = 1):
+    def __init__(self, period: int = 4, exposures: int = 1):
         check_whole("period", period, 3)
-        if frames not in (1, period):
+        if exposures not in (1, period):
             raise ValueError(
-                f"`frames` must be 1, or {period} to move the grating through its period, got {frames!r}."
+                f"`exposures` must be 1, or {period} to move the grating through its period, got {exposures!r}."
             )
-        self.period, self.frames = int(period), int(frames)
+        self.period, self.exposures = int(period), int(exposures)
 
     @property
     def subpixels(self) -> tuple[int, int]:
@@ -58,8 +58,8 @@ class Blazed(Encoder):
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[Complex[Array, "*lead frames rows drivecols"], Float[Array, "*lead 1 1"]]:
-        """Drives (..., frames, rows, columns·period) of modulus 1 and scale (..., 1, 1)."""
+    ) -> tuple[Complex[Array, "*lead exposures rows drivecols"], Float[Array, "*lead 1 1"]]:
+        """Drives (..., exposures, rows, columns·period) of modulus 1 and scale (..., 1, 1)."""
         scale = brightest(a) / BRIGHTEST
         amplitude, phi, rest = polar(light(a / scale))
         detuning = _detuning(amplitude, self.period)
@@ -68,11 +68,13 @@ class Blazed(Encoder):
         at_zero = blocks(rest, phasor(ramp))
         drives = [
             phasor(carrier - blocks(detuning, jnp.roll(ramp, shift))) + at_zero
-            for shift in range(self.frames)
+            for shift in range(self.exposures)
         ]
         return jnp.stack(drives, axis=-3), scale
 
-    def combine(self, fields: Inexact[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+    def combine(
+        self, fields: Inexact[Array, "*lead exposures rows cols"]
+    ) -> Inexact[Array, "*lead rows cols"]:
         """The mean of the exposures."""
         return jnp.mean(fields, axis=-3)
 

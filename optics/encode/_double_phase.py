@@ -25,29 +25,29 @@ class DoublePhase(Encoder):
     i sin θ exp(iφ) shows with the weight tan(πκ/2), which reaches 1 at the edge of the order (κ = ½); for the checkerboard
     with the product of two such weights. For numbers all over the disc the error is 53 % of the field over the whole order
     and 25 % over its inner half (|κ| ≤ ¼) for pairs, 28 % and 6 % for the checkerboard. A second exposure with the
-    two exchanged (`frames=2`) cancels it everywhere.
+    two exchanged (`exposures=2`) cancels it everywhere.
 
     Arguments:
         layout: "pair" or "checkerboard".
-        frames: 1, or 2 to exchange the two.
+        exposures: 1, or 2 to exchange the two.
 
     Raises:
-        ValueError: another `layout` or number of `frames`.
+        ValueError: another `layout` or number of `exposures`.
 
     Source: C. K. Hsueh and A. A. Sawchuk, Appl. Opt. 17, 3874 (1978); O. Mendoza-Yero et al., Opt. Lett. 39, 1740 (2014),
     for the checkerboard.
     """
 
     layout: str = eqx.field(static=True)
-    phases: ClassVar[bool] = True
-    frames: int = eqx.field(static=True)
+    phase_only: ClassVar[bool] = True
+    exposures: int = eqx.field(static=True)
 
-    def __init__(self, layout: str = "checkerboard", frames: int = 1):
+    def __init__(self, layout: str = "checkerboard", exposures: int = 1):
         if layout not in ("pair", "checkerboard"):
             raise ValueError(f'`layout` must be "pair" or "checkerboard", got {layout!r}.')
-        if frames not in (1, 2):
-            raise ValueError(f"`frames` must be 1, or 2 to exchange the phases, got {frames!r}.")
-        self.layout, self.frames = layout, int(frames)
+        if exposures not in (1, 2):
+            raise ValueError(f"`exposures` must be 1, or 2 to exchange the phases, got {exposures!r}.")
+        self.layout, self.exposures = layout, int(exposures)
 
     @property
     def subpixels(self) -> tuple[int, int]:
@@ -55,8 +55,8 @@ class DoublePhase(Encoder):
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[Complex[Array, "*lead frames driverows drivecols"], Float[Array, "*lead 1 1"]]:
-        """Drives (..., frames, rows·p, columns·q) of modulus 1 and scale (..., 1, 1)."""
+    ) -> tuple[Complex[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
+        """Drives (..., exposures, rows·p, columns·q) of modulus 1 and scale (..., 1, 1)."""
         scale = brightest(a) / BRIGHTEST
         value = light(a / scale)
         amplitude, phi, rest = polar(value)
@@ -68,9 +68,11 @@ class DoublePhase(Encoder):
         def drive(sign):
             return phasor(blocks(phi, whole) + sign * blocks(theta, pattern)) + blocks(rest, whole)
 
-        return jnp.stack([drive(sign) for sign in (1, -1)[: self.frames]], axis=-3), scale
+        return jnp.stack([drive(sign) for sign in (1, -1)[: self.exposures]], axis=-3), scale
 
-    def combine(self, fields: Inexact[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+    def combine(
+        self, fields: Inexact[Array, "*lead exposures rows cols"]
+    ) -> Inexact[Array, "*lead rows cols"]:
         """The mean of the exposures."""
         return jnp.mean(fields, axis=-3)
 

@@ -48,7 +48,7 @@ class Superpixel(Encoder):
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
-    ) -> tuple[Float[Array, "*lead 1 driverows drivecols"], Float[Array, "*lead 1 1"]]:
+    ) -> tuple[Float[Array, "*lead 1 slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
         """Frame of zeros and ones, (..., 1, rows·size, columns·size), and scale (..., 1, 1)."""
         scale = brightest(a)
         value = light(a / scale)
@@ -62,7 +62,9 @@ class Superpixel(Encoder):
         smooth = 2 * (blocks(value - fixed, block) * phasor(carrier)).real / self._brightness
         return (on.astype(phi.dtype) + smooth)[..., None, :, :], scale
 
-    def combine(self, fields: Inexact[Array, "*lead frames rows cols"]) -> Inexact[Array, "*lead rows cols"]:
+    def combine(
+        self, fields: Inexact[Array, "*lead exposures rows cols"]
+    ) -> Inexact[Array, "*lead rows cols"]:
         """The field of the frame, undimmed: a block with half its mirrors on has 1/π of the light in the order."""
         return fields[..., 0, :, :] * self._brightness
 

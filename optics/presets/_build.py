@@ -95,7 +95,7 @@ def liquid_crystal(
 
     A number is a square of 2·`group` panel pixels a side: a checkerboard of two phases, each on groups of `group` by `group`.
     """
-    residues = (0.0, 0.0) if unit is None else effects.draw_residue(jax.random.fold_in(unit, 1), residue)
+    residues = (0.0, 0.0) if unit is None else effects.draw_lut_error(jax.random.fold_in(unit, 1), residue)
     slm = (
         effects.LaserNoise(power_noise),
         effects.PhaseQuantize(bits),
@@ -106,7 +106,7 @@ def liquid_crystal(
             response=effects.PhaseLUT(a2=residues[0], a3=residues[1], stretch=stretch),
         ),
         effects.Flicker(flicker, common=True),
-        effects.DeadSpace(panel_fill, dim=False),
+        effects.DeadSpace(panel_fill, apply_fill_factor=False),
     )
     pitch = 2 * group * panel_pitch
     camera = _camera(
@@ -171,7 +171,7 @@ def mirrors(
         )
         device = _calibrated(lens, level, measurement, slm, camera, encoder)
     # A mirror that is switched on takes its own leak away: what it adds is less than the light of a mirror.
-    return eqx.tree_at(lambda d: d.post, device, device.post / (1 - 1 / jnp.sqrt(contrast)))
+    return eqx.tree_at(lambda d: d.output_gain, device, device.output_gain / (1 - 1 / jnp.sqrt(contrast)))
 
 
 def joint(
@@ -227,8 +227,8 @@ def joint(
         slm=slm,
         camera=camera,
         detector=detector,
-        pre=gains.pre,
-        post=gains.post,
+        input_gain=gains.input_gain,
+        output_gain=gains.output_gain,
     )
 
 
@@ -248,10 +248,10 @@ def _calibrated(
     # One driven pixel is brightest where all of its sub-pixels are.
     peak = jnp.max(jnp.abs(transfer.matrix))
     device = FourierProcessor(
-        transfer, measurement, slm, camera, gains.pre, gains.post, peak, encoder=encoder
+        transfer, measurement, slm, camera, gains.input_gain, gains.output_gain, peak, encoder=encoder
     )
     device = device if encoder is None else subtract_background(device)
-    return device if level == "compiled" else eqx.tree_at(lambda d: d.optics, device, lens)
+    return device if level == "compiled" else eqx.tree_at(lambda d: d.transfer, device, lens)
 
 
 def _aberrations(unit: Array | None, rms: Any) -> Array:

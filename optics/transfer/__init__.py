@@ -1,9 +1,25 @@
-"""The optics, described (`FourierLens`) and compiled to a linear map (`Dense`, `Separable`)."""
+"""The linear map from modulator pixels to detector pixels: described, then compiled.
+
+`FourierLens` describes a 2f system and propagates light through it in full, a plane of many samples for every
+call. `compile_transfer(lens)` runs those wave optics once and keeps the map between pixels, which every later
+call applies:
+
+| pixels a side | compiled to | a call costs |
+| --- | --- | --- |
+| up to 16, or a line | `Dense`, a full matrix, exact | N⁴ products (N² on a line) |
+| above 16 | `Separable`, a short sum of row ⊗ column products, and its `residual` | 2 N³ products a term |
+| any, without errors | `dft(shape)`, the exact unitary transform as a `Dense` | N⁴ products |
+
+All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and a call with light that gives the field. A
+device takes any of them as its `transfer`. Numbers of a `FourierLens` are leaves, and compilation is an
+ordinary differentiable function.
+"""
 
 from optics.transfer._compile import compile_transfer as compile_transfer
 from optics.transfer._dense import Dense as Dense
 from optics.transfer._dense import dft as dft
-from optics.transfer._dense import light_shape as light_shape
-from optics.transfer._dense import pixel_shape as pixel_shape
 from optics.transfer._fourier_lens import FourierLens as FourierLens
 from optics.transfer._separable import Separable as Separable
+from optics.transfer._transfer import AbstractTransfer as AbstractTransfer
+from optics.transfer._transfer import light_shape as light_shape
+from optics.transfer._transfer import pixel_shape as pixel_shape

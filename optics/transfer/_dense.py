@@ -1,7 +1,6 @@
 """A compiled transfer as a full matrix, and the exact transform as one."""
 
 from functools import partial
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,23 +8,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Inexact
 
-from optics._check import check_whole
+from optics._typing import ShapeLike
+from optics.transfer._transfer import AbstractTransfer, light_shape, pixel_shape
 
 
-class Dense(eqx.Module):
+class Dense(AbstractTransfer):
     """A compiled transfer: every detector pixel as a weighted sum of every modulator pixel.
 
         out_m = Σ_n matrix[m, n] · in_n
 
-    Nothing is cut off: its truncation `residual` is 0.
+    Nothing is truncated: its `residual` is 0.
 
     Arguments:
-        matrix: complex, shape (rows·columns, rows·columns·subpixels²), pixels in row-major order, dimensionless.
+        matrix: complex, shape (rows·columns, rows·columns·subpixels²), pixels in row-major order,
+            dimensionless.
         shape: pixels (rows, columns) of the detector.
         subpixels: pixels of light per detector pixel and axis; an axis of one pixel is not divided.
 
     Raises:
-        ValueError: `matrix` has another shape than that.
+        ValueError: `matrix` has another shape.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> mirror = optics.Dense(jnp.eye(4, dtype=complex)[::-1], shape=(2, 2))
+        >>> mirror(jnp.array([[1.0, 2.0], [3.0, 4.0]]), real=True).tolist()
+        [[4.0, 3.0], [2.0, 1.0]]
     """
 
     matrix: Complex[Array, "out in"]
@@ -34,11 +41,12 @@ class Dense(eqx.Module):
 
     def __check_init__(self):
         rows, cols = self.shape
-        lit = light_shape(self.shape, self.subpixels)
-        wanted = rows * cols, lit[0] * lit[1]
-        if np.shape(self.matrix) != wanted:
+        light_rows, light_cols = light_shape(self.shape, self.subpixels)
+        matrix_shape = rows * cols, light_rows * light_cols
+        if np.shape(self.matrix) != matrix_shape:
             raise ValueError(
-                f"`matrix` must have shape {wanted} for {rows}×{cols} pixels, got {np.shape(self.matrix)}."
+                f"`matrix` must have shape {matrix_shape} for {rows}×{cols} pixels, "
+                f"got {np.shape(self.matrix)}."
             )
 
     @property
@@ -52,29 +60,25 @@ class Dense(eqx.Module):
         return jnp.zeros(())
 
     def __call__(
-        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+        self, light: Inexact[Array, "*lead rows cols"], real: bool = False
     ) -> Inexact[Array, "*lead rows_out cols_out"]:
-        """The field at the detector, shape (..., rows, columns).
-
-        Arguments:
-            light: field at the modulator, shape (..., rows · subpixels, columns · subpixels), real or complex.
-            in_phase: return the real part alone, at half the cost.
-        """
+        """The field at the detector: arguments and result as those of `AbstractTransfer`."""
         flat = light.reshape(*light.shape[:-2], -1)
-        real, imaginary = self.matrix.real.T, self.matrix.imag.T
-        # Real products: a complex one would compute the parts that a real input or output throws away.
+        re, im = self.matrix.real.T, self.matrix.imag.T
+        # Products of real matrices: a complex product would compute parts that are zero or not asked for.
         dot = partial(jnp.matmul, precision="highest")
         if jnp.iscomplexobj(light):
-            out = dot(flat.real, real) - dot(flat.imag, imaginary)
-            other = None if in_phase else dot(flat.real, imaginary) + dot(flat.imag, real)
+            out_re = dot(flat.real, re) - dot(flat.imag, im)
+            out_im = None if real else dot(flat.real, im) + dot(flat.imag, re)
         else:
-            out = dot(flat, real)
-            other = None if in_phase else dot(flat, imaginary)
-        return (out if other is None else jax.lax.complex(out, other)).reshape(*light.shape[:-2], *self.shape)
+            out_re = dot(flat, re)
+            out_im = None if real else dot(flat, im)
+        out = out_re if out_im is None else jax.lax.complex(out_re, out_im)
+        return out.reshape(*light.shape[:-2], *self.shape)
 
 
-def dft(shape: int | tuple[int, int]) -> Dense:
-    """The exact transform as a transfer: the unitary discrete Fourier transform with its origin at pixel n//2.
+def dft(shape: ShapeLike) -> Dense:
+    """The exact transform as a transfer: the unitary discrete Fourier transform, origin at pixel n//2.
 
         out[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) in[n]
 
@@ -86,28 +90,19 @@ def dft(shape: int | tuple[int, int]) -> Dense:
 
     Raises:
         ValueError: `shape` is not one or two whole numbers of at least 1.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> image = jnp.zeros((4, 4)).at[2, 2].set(1.0)  # one pixel, on the axis
+        >>> optics.dft(4)(image, real=True)[0].tolist()
+        [0.25, 0.25, 0.25, 0.25]
     """
     rows, cols = pixel_shape(shape)
-    return Dense(jnp.asarray(np.kron(_line(rows), _line(cols)), dtype=jnp.result_type(complex)), (rows, cols))
+    matrix = np.kron(_dft_line(rows), _dft_line(cols))
+    return Dense(jnp.asarray(matrix, dtype=jnp.result_type(complex)), (rows, cols))
 
 
-def _line(n: int) -> np.ndarray:
+def _dft_line(n: int) -> np.ndarray:
     # The product is reduced modulo n as integers: the angle is then exact however long the line.
     k = np.arange(n) - n // 2
     return np.exp(-2j * np.pi * (np.outer(k, k) % n) / n) / np.sqrt(n)
-
-
-def pixel_shape(shape: Any, name: str = "shape") -> tuple[int, int]:
-    """One whole number or a pair, as the pair (rows, columns); anything else is refused by `name`."""
-    pair = (shape, shape) if isinstance(shape, int | np.integer) and not isinstance(shape, bool) else shape
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise ValueError(f"`{name}` must be one whole number or a pair (rows, columns), got {shape!r}.")
-    for value in pair:
-        check_whole(name, value, 1)
-    return int(pair[0]), int(pair[1])
-
-
-def light_shape(shape: tuple[int, int], subpixels: int) -> tuple[int, int]:
-    """Pixels of light (rows, columns) on the modulator of a device of that shape; an axis of one pixel is not divided."""
-    rows, cols = (n * subpixels if n > 1 else 1 for n in shape)
-    return rows, cols

@@ -4,15 +4,19 @@ from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf
+from optics.transfer._transfer import AbstractTransfer
 
 
-class Separable(eqx.Module):
-    """A compiled transfer for larger devices: the paraxial kernel separates, aberrations and a round pupil add terms.
+class Separable(AbstractTransfer):
+    """A compiled transfer for larger devices: a short sum of row ⊗ column products.
 
         out = Σ_k rows_k · in · cols_k
+
+    The paraxial kernel is one product; aberrations and a round pupil add terms.
 
     Arguments:
         rows: complex, shape (terms, rows of the detector, rows of light).
@@ -22,7 +26,7 @@ class Separable(eqx.Module):
         subpixels: pixels of light per detector pixel and axis.
 
     Raises:
-        ValueError: `rows` and `cols` with different numbers of terms, or sizes that `subpixels` does not explain.
+        ValueError: `rows` and `cols` with different numbers of terms, or sizes that do not match `subpixels`.
     """
 
     rows: Complex[Array, "terms rows_out rows_in"]
@@ -32,14 +36,16 @@ class Separable(eqx.Module):
     subpixels: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        (terms, rows_out, rows_in), (others, cols_in, cols_out) = self.rows.shape, self.cols.shape
-        if terms != others:
+        row_terms, rows_out, rows_in = self.rows.shape
+        col_terms, cols_in, cols_out = self.cols.shape
+        if row_terms != col_terms:
             raise ValueError(
-                f"`rows` and `cols` must have the same number of terms, got {terms} and {others}."
+                f"`rows` and `cols` must have the same number of terms, got {row_terms} and {col_terms}."
             )
-        if (rows_in, cols_in) != (rows_out * self.subpixels, cols_out * self.subpixels):
+        light_rows, light_cols = rows_out * self.subpixels, cols_out * self.subpixels
+        if (rows_in, cols_in) != (light_rows, light_cols):
             raise ValueError(
-                f"`rows` and `cols` must take {rows_out * self.subpixels}×{cols_out * self.subpixels} pixels of light to "
+                f"`rows` and `cols` must take {light_rows}×{light_cols} pixels of light to "
                 f"{rows_out}×{cols_out} of the detector, got {rows_in}×{cols_in}."
             )
 
@@ -49,18 +55,15 @@ class Separable(eqx.Module):
         return self.rows.shape[1], self.cols.shape[2]
 
     def __call__(
-        self, light: Inexact[Array, "*lead rows cols"], in_phase: bool = False
+        self, light: Inexact[Array, "*lead rows cols"], real: bool = False
     ) -> Inexact[Array, "*lead rows_out cols_out"]:
-        """The field at the detector: arguments and result as those of `Dense`."""
-        terms, rows_out, rows_in = self.rows.shape
-        cols_in, cols_out = self.cols.shape[1:]
+        """The field at the detector: arguments and result as those of `AbstractTransfer`."""
+        terms = self.rows.shape[0]
         dot = partial(jnp.matmul, precision="highest")
-        # Two products of matrices over all terms at once: first the columns, then the rows and the sum over terms.
-        across = dot(light, jnp.moveaxis(self.cols, 0, 1).reshape(cols_in, -1)).reshape(
-            *light.shape[:-1], terms, cols_out
-        )
-        across = jnp.swapaxes(across, -3, -2).reshape(*light.shape[:-2], terms * rows_in, cols_out)
-        down = jnp.moveaxis(self.rows, 0, 1).reshape(rows_out, -1)
-        if in_phase:
-            return dot(down.real, across.real) - dot(down.imag, across.imag)
-        return dot(down, across)
+        # Two products of matrices over all terms at once: the columns, then the rows and the sum over terms.
+        cols = rearrange(self.cols, "term col_in col_out -> col_in (term col_out)")
+        across = rearrange(dot(light, cols), "... row (term col) -> ... (term row) col", term=terms)
+        rows = rearrange(self.rows, "term row_out row_in -> row_out (term row_in)")
+        if real:
+            return dot(rows.real, across.real) - dot(rows.imag, across.imag)
+        return dot(rows, across)

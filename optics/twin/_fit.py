@@ -12,9 +12,9 @@ import optimistix
 from jaxtyping import Array, Bool, Float
 
 from optics._check import check_whole
-from optics.device import FourierProcessor
+from optics.device import FourierProcessor, compile_device
 from optics.effects import Noise
-from optics.twin._likelihood import Problem, compiled, terms_of
+from optics.twin._likelihood import Likelihood, separable_terms
 from optics.twin._parameters import Leaves
 from optics.twin._recording import Recording, check_orientation, check_recording
 from optics.twin._result import Fit, errors_of
@@ -22,7 +22,7 @@ from optics.twin._result import Fit, errors_of
 
 @eqx.filter_jit
 def fit_means(
-    problem: Problem, vector: Array, which: Array, scale: Array, weight: Array, small: Array, steps: int
+    problem: Likelihood, vector: Array, which: Array, scale: Array, weight: Array, small: Array, steps: int
 ) -> tuple[Float[Array, " free"], Bool[Array, ""]]:
     """The numbers `which` that bring the expected frames closest to the recording, by Levenberg-Marquardt.
 
@@ -54,7 +54,7 @@ def fit_means(
 
 @eqx.filter_jit
 def fit_noise(
-    problem: Problem, vector: Array, which: Array, square: Array, weight: Array, small: Array, steps: int
+    problem: Likelihood, vector: Array, which: Array, square: Array, weight: Array, small: Array, steps: int
 ) -> tuple[Float[Array, " free"], Bool[Array, ""]]:
     """The noise levels `which` that explain what is left over, a step towards the most likely ones (Fisher scoring).
 
@@ -88,19 +88,19 @@ def fit_noise(
 
 
 @eqx.filter_jit
-def slopes_of_means(problem: Problem, vector: Array, which: Array) -> Float[Array, "numbers free"]:
+def slopes_of_means(problem: Likelihood, vector: Array, which: Array) -> Float[Array, "numbers free"]:
     """d mean / d number, a column for each of `which`."""
     return _slopes(lambda v: problem.expected(v)[0], vector, which)
 
 
 @eqx.filter_jit
-def slopes_of_variances(problem: Problem, vector: Array, which: Array) -> Float[Array, "numbers free"]:
+def slopes_of_variances(problem: Likelihood, vector: Array, which: Array) -> Float[Array, "numbers free"]:
     """d variance / d ln number, a column for each of `which`."""
     return _slopes(lambda v: problem.expected(v)[1], vector, which) * vector[which]
 
 
 @eqx.filter_jit
-def predict(problem: Problem, vector: Array) -> tuple[Array, Array, Array]:
+def predict(problem: Likelihood, vector: Array) -> tuple[Array, Array, Array]:
     """Mean, variance and which numbers count."""
     return problem.expected(vector)
 
@@ -140,7 +140,7 @@ def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: i
             a `FourierLens`, which is compiled at every step.
         recording: what was shown and what was seen.
         where: function of the device that returns the leaves to fit, as of `equinox.tree_at`, such as
-            `lambda d: (d.optics.defocus, d.slm[0].gain, d.camera[1].photons)`.
+            `lambda d: (d.transfer.defocus, d.slm[0].gain, d.camera[1].photons)`.
         free: booleans like what `where` returns, or that broadcast to it: False holds a number, such as the piston and the
             tilts of `aberrations`, which a reference and a shift imitate. By default all are fitted.
         steps: of each round at most.
@@ -153,10 +153,8 @@ def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: i
             the frames do not depend on; noise that is 0 to start with; fewer numbers recorded than fitted; or a fit that
             does not come to an end.
     """
-    if not isinstance(device, FourierProcessor) or device.multiplier is not None:
-        raise ValueError(
-            f"`device` must be a `FourierProcessor` with one modulator, got {type(device).__name__}."
-        )
+    if not isinstance(device, FourierProcessor):
+        raise ValueError(f"`device` must be a `FourierProcessor`, got {type(device).__name__}.")
     if not isinstance(recording, Recording):
         raise ValueError(f"`recording` must be an `optics.Recording`, got {type(recording).__name__}.")
     check_whole("steps", steps, 1)
@@ -164,20 +162,22 @@ def fit_twin(device: Any, recording: Any, where: Any, free: Any = None, steps: i
     leaves = Leaves(where, device, free)
     lens = any(leaves.of_lens())
     with jax.enable_x64(True):
-        start = _double(device if lens else compiled(device))
+        start = _double(device if lens else compile_device(device))
         live = (
             jnp.ptp(recording.frames, axis=(0, 1, 2)) > 0
             if recording.count > 2
             else jnp.ones(recording.frames.shape[-2:], bool)
         )
-        problem = Problem(start, _double(recording), leaves, live, terms_of(device.optics) if lens else None)
+        problem = Likelihood(
+            start, _double(recording), leaves, live, separable_terms(device.transfer) if lens else None
+        )
         check_orientation(recording, *predict(problem, leaves.vector(start))[:2])
         vector, chi2, freedom, slopes = _settle(problem, steps)
         errors, correlation = zip(*(errors_of(s) for s in slopes), strict=True)
         return _result(device, problem, np.asarray(vector), errors, correlation, chi2, freedom)
 
 
-def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.ndarray, np.ndarray]]:
+def _settle(problem: Likelihood, steps: int) -> tuple[Array, float, int, tuple[np.ndarray, np.ndarray]]:
     """The most likely numbers, χ², its degrees of freedom, and whitened slopes of the numbers of the mean and of those of noise."""
     of_noise = problem.leaves.of_noise()
     moving, levels = (jnp.asarray(np.flatnonzero(mask), int) for mask in (~of_noise, of_noise))
@@ -239,7 +239,7 @@ def _settle(problem: Problem, steps: int) -> tuple[Array, float, int, tuple[np.n
 
 def _result(
     device: FourierProcessor,
-    problem: Problem,
+    problem: Likelihood,
     vector: np.ndarray,
     errors: Any,
     correlation: Any,
@@ -267,7 +267,7 @@ def _double(tree: Any) -> Any:
     return jax.tree.map(wide, tree)
 
 
-def _check_felt(problem: Problem, strength: np.ndarray, moving: Array) -> None:
+def _check_felt(problem: Likelihood, strength: np.ndarray, moving: Array) -> None:
     """Refuse a leaf of which no number reaches the frames."""
     felt = np.zeros(len(problem.leaves.names), bool)
     felt[np.asarray(moving)] = strength > 0

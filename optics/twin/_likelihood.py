@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Inexact
 
-from optics.device import FourierProcessor
-from optics.device._exposure import modulated
+from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
 from optics.effects._quantize import power_of_two
 from optics.transfer import FourierLens, Separable, compile_transfer
@@ -24,7 +23,7 @@ CLEAR = 4.0
 def expected(
     device: FourierProcessor,
     drive: Inexact[Array, "count exposures driverows drivecols"],
-    reach: Float[Array, "count exposures 1 1"],
+    full_scale: Float[Array, "count exposures 1 1"],
 ) -> tuple[Float[Array, "*frames"], Float[Array, "*frames"], Bool[Array, "*frames"]]:
     """Mean and variance of the frames of a drive, and which pixels the ends of the scale leave alone.
 
@@ -36,8 +35,8 @@ def expected(
         mean in units of full scale, its square, and True where the mean keeps `CLEAR` standard deviations from the full
         well and from the first and last level of a converter; each (count, exposures, shots, rows, columns).
     """
-    light = modulated(device.encoder, device.slm, device.optics, drive, None)
-    return _through(device.camera, device.measurement.frames(device.optics(light) / reach))
+    light = modulate(device.encoder, device.slm, device.transfer, drive, None)
+    return _through(device.camera, device.measurement.frames(device.transfer(light) / full_scale))
 
 
 def _through(camera: Sequence[Effect], mean: Array) -> tuple[Array, Array, Array]:
@@ -62,26 +61,15 @@ def _through(camera: Sequence[Effect], mean: Array) -> tuple[Array, Array, Array
     return mean, variance, clear
 
 
-def compiled(device: FourierProcessor, terms: int | None = None) -> FourierProcessor:
-    """The device with its lens compiled; one whose optics is compiled already is left as it is.
-
-    Arguments:
-        terms: of the sum of row ⊗ column products, needed under jit for more than 16 pixels a side.
-    """
-    if not isinstance(device.optics, FourierLens):
-        return device
-    return eqx.tree_at(lambda d: d.optics, device, compile_transfer(device.optics, terms))
-
-
-def terms_of(optics: Any) -> int | None:
-    """How many terms the optics needs where it is compiled to a sum of them."""
-    if not isinstance(optics, FourierLens):
+def separable_terms(transfer: Callable) -> int | None:
+    """How many row ⊗ column products a lens needs where it is compiled to a sum of them; None otherwise."""
+    if not isinstance(transfer, FourierLens):
         return None
-    found = compile_transfer(optics)
-    return jax.tree.leaves(found)[0].shape[0] if isinstance(found, Separable) else None
+    compiled = compile_transfer(transfer)
+    return jax.tree.leaves(compiled)[0].shape[0] if isinstance(compiled, Separable) else None
 
 
-class Problem(eqx.Module):
+class Likelihood(eqx.Module):
     """A device, a recording of its twin, and the numbers that may differ between them.
 
     Arguments:
@@ -101,11 +89,11 @@ class Problem(eqx.Module):
     def at(self, vector: Float[Array, " free"]) -> FourierProcessor:
         """The device with other numbers, its optics compiled."""
         device = self.leaves.put(self.device, vector)
-        if not isinstance(device.optics, FourierLens):
+        if not isinstance(device.transfer, FourierLens):
             return device
         of_lens = np.repeat(self.leaves.of_lens(), self.leaves.counts)
         if not np.any(of_lens):
-            return eqx.tree_at(lambda d: d.optics, device, compile_transfer(device.optics, self.terms))
+            return eqx.tree_at(lambda d: d.transfer, device, compile_transfer(device.transfer, self.terms))
         # Only the numbers of the lens go through the wave optics, and each only once a step.
         index = np.flatnonzero(of_lens)
 
@@ -113,11 +101,11 @@ class Problem(eqx.Module):
             vector = problem.leaves.vector(problem.device).at[index].set(numbers)
             return compile_transfer(problem.leaves.put(problem.device, vector).optics, problem.terms)
 
-        return eqx.tree_at(lambda d: d.optics, device, by_jacobian(transfer, self, vector[index]))
+        return eqx.tree_at(lambda d: d.transfer, device, by_jacobian(transfer, self, vector[index]))
 
     def expected(self, vector: Float[Array, " free"]) -> tuple[Array, Array, Array]:
         """Mean, variance and which numbers count, shape of the recording's frames each."""
-        mean, variance, clear = expected(self.at(vector), self.recording.drive, self.recording.reach)
+        mean, variance, clear = expected(self.at(vector), self.recording.drive, self.recording.full_scale)
         return mean, variance, clear & self.live
 
 

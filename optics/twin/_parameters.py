@@ -92,8 +92,8 @@ class Leaves(eqx.Module):
         return np.repeat(self.noisy, self.counts)
 
     def of_lens(self) -> list[bool]:
-        """For each leaf whether it is of the optics."""
-        return [path.startswith("optics") for path in self.paths]
+        """For each leaf whether it is of the transfer."""
+        return [path.startswith("transfer") for path in self.paths]
 
     def vector(self, device: FourierProcessor) -> Array:
         """The free numbers."""
@@ -132,13 +132,13 @@ def _flat(leaf: Array) -> Array:
 def _picked(where: Any, device: FourierProcessor) -> Any:
     if not callable(where):
         raise ValueError(
-            f"`where` must be a function of the device, such as `lambda d: (d.optics.defocus, d.optics.aberrations)`, got {where!r}."
+            f"`where` must be a function of the device, such as `lambda d: (d.transfer.defocus, d.transfer.aberrations)`, got {where!r}."
         )
     try:
         picked = where(device)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
-            f"`where` must pick what the device has, but {error}. The optics must be a `FourierLens` to have defocus or aberrations, "
+            f"`where` must pick what the device has, but {error}. The transfer must be a `FourierLens` to have defocus or aberrations, "
             'as `presets.load(name, level="wave")` has; what a chain lacks is to be put in it, such as `effects.Gain(jnp.ones(shape))`.'
         ) from None
     nodes = jax.tree.leaves(picked, is_leaf=lambda node: node is None)

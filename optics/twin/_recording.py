@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_plane, check_shape
-from optics.device import FourierProcessor
+from optics.device import Exposure, FourierProcessor
 from optics.records._frames import check_frames
 
 # Of the correlation with what the device predicts that noise allows: what is as good as none, and what another orientation must
@@ -24,7 +24,7 @@ class Recording(eqx.Module):
     Arguments:
         drive: amplitudes of modulator pixels in units of the brightest, shape (count, exposures, rows, columns), real or
             complex; a count of one exposure each may have three axes.
-        reach: the field that full scale stood for, in units of a modulator pixel's amplitude, shape (count, exposures, 1, 1),
+        full_scale: the field that full scale stood for, in units of a modulator pixel's amplitude, shape (count, exposures, 1, 1),
             or anything that broadcasts to it; gain and exposure time went in proportion to 1/reach².
         frames: in units of full scale, shape (count, exposures, shots, rows, columns), where shots are the frames of one
             measurement; or the same frames in the same order with fewer leading axes, as a camera's file holds them.
@@ -35,10 +35,10 @@ class Recording(eqx.Module):
     """
 
     drive: Inexact[Array, "count exposures driverows drivecols"]
-    reach: Float[Array, "count exposures 1 1"]
+    full_scale: Float[Array, "count exposures 1 1"]
     frames: Float[Array, "count exposures shots rows cols"]
 
-    def __init__(self, drive: Any, reach: Any, frames: Any, shots: int = 1):
+    def __init__(self, drive: Any, full_scale: Any, frames: Any, shots: int = 1):
         drive = as_plane("drive", drive)
         drive = drive[:, None] if drive.ndim == 3 else drive
         if drive.ndim != 4 or not drive.size:
@@ -57,7 +57,9 @@ class Recording(eqx.Module):
                 "Give all of them, in the order that they were shown, and no dark frames among them."
             )
         self.drive = drive
-        self.reach = jnp.broadcast_to(jnp.asarray(reach, drive.real.dtype), (*drive.shape[:2], 1, 1))
+        self.full_scale = jnp.broadcast_to(
+            jnp.asarray(full_scale, drive.real.dtype), (*drive.shape[:2], 1, 1)
+        )
         self.frames = jnp.asarray(stack.reshape(*drive.shape[:2], shots, *stack.shape[-2:]), drive.real.dtype)
 
     @classmethod
@@ -74,8 +76,8 @@ class Recording(eqx.Module):
         """
         a = as_plane("numbers", numbers)
         check_shape("numbers", a, device)
-        drive, reach, _ = device.shown(a.reshape(-1, *a.shape[-2:]))
-        return cls(drive, reach, frames, shots_of(device))
+        exposure = device.prepare(a.reshape(-1, *a.shape[-2:]))
+        return cls(exposure.drive, exposure.full_scale, frames, shots_of(device))
 
     @property
     def count(self) -> int:
@@ -102,7 +104,7 @@ def check_recording(device: FourierProcessor, recording: Recording) -> None:
         )
     have, want = (
         recording.frames.shape,
-        eqx.filter_eval_shape(lambda d, r: d.frames(r.drive, r.reach), device, recording).shape,
+        _frames_shape(device, recording),
     )
     if have == want:
         return
@@ -115,6 +117,15 @@ def check_recording(device: FourierProcessor, recording: Recording) -> None:
         f"`frames` must have {want[-3]} shots of {want[-2]}×{want[-1]} pixels a drive, as the device's camera gives, got {have[-3]} of "
         f"{have[-2]}×{have[-1]}.{turned or ' Crop, bin or register them to the pixels of the device.'}"
     )
+
+
+def _frames_shape(device: FourierProcessor, recording: Recording) -> tuple[int, ...]:
+    """The shape of the frames that the device would give of the recording's drives."""
+
+    def expose(device, recording):
+        return device.expose(Exposure(recording.drive, recording.full_scale, jnp.ones((1, 1))))
+
+    return eqx.filter_eval_shape(expose, device, recording).shape
 
 
 def check_orientation(recording: Recording, predicted: Array, variance: Array) -> None:

@@ -52,14 +52,14 @@ class Fit(NamedTuple):
     """A twin fitted to a recording.
 
     Attributes:
-        device: with the fitted numbers in place; its optics is of the kind that it was.
+        device: with the fitted numbers in place; its transfer is of the kind that it was.
         values: fitted leaves, as `where` returned them.
         errors: their standard errors, the same structure and units: infinite for a number that the recording does not
             determine, 0 for one that was held; of a complex number real and imaginary part have one each.
         chi2: Σ (frames − mean)² / variance over the numbers that count.
         freedom: its degrees of freedom; `chi2 / freedom` is near 1 where the device can be what the bench is.
         correlation: of the free numbers, shape (free, free), in the order of `names`; 0 where a number is not determined.
-        names: of the free numbers, such as "optics.aberrations[4]".
+        names: of the free numbers, such as "transfer.aberrations[4]".
         numbers: the free numbers as a vector, in double precision.
         deviations: their standard errors.
     """

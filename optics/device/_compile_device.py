@@ -1,0 +1,31 @@
+"""A device whose lenses are compiled."""
+
+import jax
+
+from optics.device._device import AbstractDevice
+from optics.transfer import FourierLens, compile_transfer
+
+
+def compile_device(device: AbstractDevice, terms: int | None = None) -> AbstractDevice:
+    """Compile every lens of a device; what is compiled already stays.
+
+    Arguments:
+        device: with a `FourierLens` or several.
+        terms: of the sum of row ⊗ column products, needed under jit for more than 16 pixels a side.
+
+    Returns:
+        the device with `Dense` or `Separable` in the place of each lens.
+
+    Example:
+        >>> import optics
+        >>> lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
+        >>> print(type(optics.compile_device(optics.FourierProcessor(lens)).transfer).__name__)
+        Dense
+    """
+
+    def is_lens(part):
+        return isinstance(part, FourierLens)
+
+    return jax.tree.map(
+        lambda part: compile_transfer(part, terms) if is_lens(part) else part, device, is_leaf=is_lens
+    )

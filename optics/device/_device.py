@@ -1,0 +1,113 @@
+"""The one type of every device."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+import equinox as eqx
+from jaxtyping import Array, Inexact
+
+from optics.effects import Effect
+
+
+class Stage(NamedTuple):
+    """A chain of effects of a device, and how it meets numbers.
+
+    Attributes:
+        name: of the field that holds the chain.
+        effects: in the order that light meets them.
+        is_modulator: numbers are written to it; else a detector, from which they are read.
+        phase_only: the modulator takes one number a pixel, also where its light is complex.
+        single_exposure: the detector takes all frames of a field in one exposure.
+    """
+
+    name: str
+    effects: tuple[Effect, ...]
+    is_modulator: bool
+    phase_only: bool = False
+    single_exposure: bool = False
+
+
+class AbstractDevice(eqx.Module):
+    """A device: what it can compute are the methods that its class has; the others refuse by name.
+
+    Arrays have the origin at pixel n//2; `optics.convolve` and `optics.transform` move it there from index 0. Numbers of
+    a device are its pytree leaves, so that `jax.grad` gives sensitivities and `jax.vmap` sweeps, in one compilation.
+
+    Attributes:
+        shape: pixels (rows, columns) of the planes that it takes.
+    """
+
+    shape: eqx.AbstractVar[tuple[int, int]]
+
+    def convolve(
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """Circular convolution around pixel n//2 of both.
+
+        Arguments:
+            x, w: shapes (..., rows, columns), leading axes broadcast as in x * w, real or complex, any units.
+            key: of the device's noise, consumed; None gives the value without noise.
+
+        Returns:
+            shape of x * w, in the product of the units; real when both are.
+
+        Raises:
+            ValueError: the device has no convolution, or planes of another shape.
+        """
+        self._refuse("convolution")
+
+    def transform(
+        self, a: Inexact[Array, "*lead rows cols"], key: Array | None = None, real: bool = False
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """One optical Fourier transform, unitary scaling, origin at pixel n//2.
+
+        Arguments:
+            a: numbers, shape (..., rows, columns), real or complex, any unit.
+            key: of the device's noise, consumed; None gives the value without noise.
+            real: the result is known to be real, so detect that part only.
+
+        Returns:
+            field, same shape and unit, complex unless `real`.
+
+        Raises:
+            ValueError: the device has no transform, or planes of another shape.
+        """
+        self._refuse("transform")
+
+    def supports(self, operation: Callable) -> bool:
+        """Whether the device computes an operation, such as `AbstractDevice.transform`."""
+        return vars(AbstractDevice)[operation.__name__] is not getattr(type(self), operation.__name__)
+
+    @abc.abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The chains of effects, in the order that light meets them."""
+
+    def with_stages(self, **effects: Sequence[Effect]) -> "AbstractDevice":
+        """The device with other effects in the stages of these names."""
+        return eqx.tree_at(
+            lambda device: [getattr(device, name) for name in effects],
+            self,
+            [tuple(e) for e in effects.values()],
+        )
+
+    def subtract_background(self) -> "AbstractDevice":
+        """The device with the light that nothing modulates measured and subtracted; itself where it keeps no background."""
+        return self
+
+    def _refuse(self, operation: str) -> NoReturn:
+        able = [
+            name
+            for name, method in (
+                ("transform", AbstractDevice.transform),
+                ("convolution", AbstractDevice.convolve),
+            )
+            if self.supports(method)
+        ]
+        only = f", only a {' and a '.join(able)}" if able else ""
+        raise ValueError(
+            f"`device` {type(self).__name__} has no {operation} of its own{only}; use a `FourierProcessor`."
+        )

@@ -1,0 +1,57 @@
+"""The type of every transfer, and the sizes of its light."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Inexact
+
+from optics._check import check_whole
+from optics._typing import ShapeLike
+
+
+class AbstractTransfer(eqx.Module):
+    """A linear map from the light on a modulator to the field at a detector.
+
+    A transfer is a pytree: its numbers are leaves, so `grad` and `vmap` reach them, and its sizes are static.
+
+    Attributes:
+        shape: pixels (rows, columns) of the detector.
+        subpixels: pixels of light per detector pixel and axis; an axis of one pixel is not divided.
+        peak: how bright one modulator pixel can make one detector pixel, dimensionless, scalar.
+    """
+
+    shape: eqx.AbstractVar[tuple[int, int]]
+    subpixels: eqx.AbstractVar[int]
+    peak: eqx.AbstractVar[Array]
+
+    @abstractmethod
+    def __call__(
+        self, light: Inexact[Array, "*lead rows cols"], real: bool = False
+    ) -> Inexact[Array, "*lead rows_out cols_out"]:
+        """The field at the detector.
+
+        Arguments:
+            light: field at the modulator, shape (..., rows · subpixels, columns · subpixels), real or
+                complex.
+            real: return only the real part, at half the cost where the transfer is compiled.
+
+        Returns:
+            field, shape (..., rows, columns), in the unit of `light`; real if `real`, else complex.
+        """
+
+
+def pixel_shape(shape: ShapeLike, name: str = "shape") -> tuple[int, int]:
+    """One whole number or a pair, as the pair (rows, columns); `name` is refused if it is neither."""
+    pair = (shape, shape) if isinstance(shape, int | np.integer) and not isinstance(shape, bool) else shape
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(f"`{name}` must be one whole number or a pair (rows, columns), got {shape!r}.")
+    for count in pair:
+        check_whole(name, count, 1)
+    return int(pair[0]), int(pair[1])
+
+
+def light_shape(shape: tuple[int, int], subpixels: int) -> tuple[int, int]:
+    """Pixels of light (rows, columns) on a modulator of that shape; an axis of one pixel is not divided."""
+    rows, cols = (n * subpixels if n > 1 else 1 for n in shape)
+    return rows, cols
