@@ -1,13 +1,13 @@
 """Whether the computed plane of a lens is fine and wide enough, and doubts about units."""
 
 import math
-import warnings
 
 import numpy as np
 from scipy.fft import next_fast_len
 
 from optics._check import is_concrete
 from optics._typing import ScalarLike
+from optics._warn import warn_caller
 
 # The default plane is exactly critical; numbers rounded to single precision must not exceed it.
 ROUNDING_MARGIN = 1 + 1e-5
@@ -24,11 +24,9 @@ def warn_unless_metres(pitch: ScalarLike, wavelength: ScalarLike) -> None:
         ("wavelength", wavelength, LONGEST_WAVELENGTH),
     ):
         if is_concrete(value) and np.any(np.asarray(value) > largest):
-            # From here over `__init__` and the metaclass of equinox to the line that makes the lens.
-            warnings.warn(
-                f"`{name}` of {value} m is above {largest:g} m; lengths are in metres (SI units), such as 633e-9.",
-                UserWarning,
-                stacklevel=4,
+            warn_caller(
+                f"`{name}` of {value} m is above {largest:g} m; lengths are in metres (SI units), such as "
+                "633e-9 for 633 nm."
             )
 
 
@@ -65,17 +63,18 @@ def check_lens_sampling(
     distance = focal_length + max(defocus, 0.0)
     samples = wavelength * distance / dx**2
     if samples > plane * ROUNDING_MARGIN:
+        lengths = "`focal_length` + `defocus`" if defocus > 0 else "`focal_length`"
         raise ValueError(
-            f"`plane` of {plane} samples is too small to propagate over {distance:g} m without aliasing: "
-            f"it needs λ (f + `defocus`) / dx² = {math.ceil(samples)} samples; "
-            + _larger_plane(math.ceil(samples), pixels, pitch, wavelength, focal_length)
+            f"`plane` of {plane} samples is too small to propagate over {lengths} = {distance:g} m without "
+            f"aliasing: it needs λ z / dx² = {math.ceil(samples)} samples; "
+            + _suggest_plane(math.ceil(samples), pixels, pitch, wavelength, focal_length)
         )
 
 
-def _larger_plane(
+def _suggest_plane(
     samples: int, pixels: tuple[int, int], pitch: float, wavelength: float, focal_length: float
 ) -> str:
-    """The remedies for a plane that is too small: its size and memory, and the pitch that needs none of it."""
+    """The remedies for a plane that is too small: its size and memory, and the pitch that matches."""
     # A length without large prime factors, where an FFT is fast.
     samples = next_fast_len(samples, real=True)
     axes = sum(n > 1 for n in pixels)
@@ -83,7 +82,8 @@ def _larger_plane(
     prefix, unit = next(
         (p, u) for p, u in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1)) if size >= u or u == 1
     )
-    remedy = f"set `plane={samples}` (a field takes {size / unit:.3g} {prefix}B), or reduce `oversampling`"
+    memory = f"{size / unit:.3g} {prefix}B"
+    remedy = f"set `plane={samples}` (a field takes {memory}), or reduce `oversampling`"
     matched = math.sqrt(wavelength * focal_length / max(pixels))
     if matched > pitch * 1.001:
         remedy += (

@@ -112,6 +112,6 @@ def pixel_apertures(
 
 
 def _open_share(offset: Array, half: ScalarLike) -> Array:
-    """The open share of a sample at `offset` from the middle of an opening of half width `half`, in samples."""
+    """The open share of a sample at `offset` from the middle of an opening of half width `half`."""
     # Exactly 1 in the middle however far from the axis, unlike a difference of two edges.
     return jnp.clip(half + 0.5 - jnp.abs(offset), 0.0, jnp.minimum(2 * half, 1.0))

@@ -8,10 +8,11 @@ from jaxtyping import Array, Complex
 from optics._check import as_plane, check_finite, check_positive
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
+from optics._warn import warn_caller
 from optics.wave._angular_spectrum import axial_wavenumber
 from optics.wave._geometry import as_pair
 from optics.wave._phase_factor import exp_in_double
-from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn
+from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
 # Fresnel number (n dx)² / (λ z) of the plane, below which the sharp edge of the band shows.
 SMALLEST_FRESNEL_NUMBER = 10
@@ -114,17 +115,19 @@ def _warn_beyond_band(
     longest = (shortest * dx) ** 2 / (SMALLEST_FRESNEL_NUMBER * wavelength)
     if abs(z) > longest * ROUNDING_MARGIN:
         width = np.sqrt(SMALLEST_FRESNEL_NUMBER * wavelength * abs(z))
-        warn(
+        warn_caller(
             f"`z` of {z:g} m is beyond (n dx)² / ({SMALLEST_FRESNEL_NUMBER} λ) = {longest:g} m of {shortest} "
             "samples: the band that the grid carries so far holds few frequencies, and its edge shows; "
             f"pad `u` to {int(np.ceil(width / dx / ROUNDING_MARGIN))} samples a side at this `dx`, "
-            "or use `zoom` or `fraunhofer`."
+            "or use `zoom` or `fraunhofer`.",
+            SamplingWarning,
         )
     offset = max((abs(offset) for n, offset in zip(shape, shift, strict=True) if n > 1), default=0.0)
     frequency = offset / (wavelength * np.hypot(offset, z)) if offset else 0.0
     if 2 * dx * frequency > ROUNDING_MARGIN:
-        warn(
+        warn_caller(
             f"`shift` of {offset:g} m at `z` of {z:g} m needs waves of {frequency:g} cycles/m, "
             f"but `dx` of {dx:g} m holds {1 / (2 * dx):g} cycles/m: little or nothing arrives; "
-            f"sample `u` with `dx` of at most {1 / (2 * frequency):g} m."
+            f"sample `u` with `dx` of at most {1 / (2 * frequency):g} m.",
+            SamplingWarning,
         )

@@ -7,10 +7,11 @@ from jaxtyping import Array, Complex
 
 from optics._check import as_plane, check_positive, is_concrete
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics._warn import warn_caller
 from optics.wave._fresnel import log_amplitude
 from optics.wave._geometry import as_samples, centred, imaginary, outer
 from optics.wave._phase_factor import exp_in_double
-from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn
+from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
 # Below this share of the largest amplitude a sample counts as dark.
 DARK_AMPLITUDE = 1e-3
@@ -154,8 +155,9 @@ def _warn_near_field(u: jax.Array, dx: ScalarLike, wavelength: ScalarLike, z: Sc
     width = max(widths, default=0) * dx
     far = 2 * width**2 / wavelength
     if z * ROUNDING_MARGIN < far:
-        warn(
+        warn_caller(
             f"`z` of {z:g} m is not in the far field of light {width:g} m wide, which begins at "
-            f"2 D² / λ = {far:g} m; use `zoom`, which keeps the curvature of the wavefront, or `focus` if a lens "
-            "of that focal length stands at `u`."
+            f"2 D² / λ = {far:g} m; use `zoom`, which keeps the curvature of the wavefront, or `focus` if "
+            "a lens of that focal length stands at `u`.",
+            SamplingWarning,
         )

@@ -7,9 +7,10 @@ from jaxtyping import Array, Complex
 
 from optics._check import as_plane, check_finite, check_positive, is_concrete
 from optics._typing import ArrayLike, ScalarLike
+from optics._warn import warn_caller
 from optics.wave._geometry import imaginary, outer
 from optics.wave._phase_factor import exp_in_double
-from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn, warn_undersampled_transfer
+from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats, warn_undersampled_transfer
 
 
 def fresnel(
@@ -126,11 +127,14 @@ def _warn_undersampled_response(
     dx, wavelength, z = numbers
     critical = max(n if n > 1 else 0 for n in shape) * dx**2 / wavelength
     if abs(z) * ROUNDING_MARGIN < critical:
+        finer = wavelength * abs(z) / (max(shape) * dx)
         cropped = max(1, int(wavelength * abs(z) / dx**2 * ROUNDING_MARGIN))
-        warn(
+        warn_caller(
             f"`z` of {z:g} m is below the critical distance n dx² / λ = {critical:g} m of "
             f"{shape[0]}×{shape[1]} samples, where the impulse response is undersampled; use `fresnel`, "
-            f"crop `u` to {cropped} samples a side, or keep its width with `dx` of at most {wavelength * abs(z) / (max(shape) * dx):g} m."
+            f"crop `u` to {cropped} samples a side, or keep its width with `dx` of at most "
+            f"{finer:g} m.",
+            SamplingWarning,
         )
 
 

@@ -1,13 +1,11 @@
 """Whether a grid is fine and wide enough for a propagation, and which grid would be."""
 
-import sys
-import warnings
-
 import jax
 import numpy as np
 
 from optics._check import check_positive, is_concrete
 from optics._typing import ScalarLike, ShapeLike
+from optics._warn import warn_caller
 from optics.wave._geometry import as_samples
 
 # A 2f system lies exactly at the critical distance; numbers rounded to single precision must not exceed it.
@@ -15,9 +13,6 @@ ROUNDING_MARGIN = 1 + 1e-5
 
 # Share of the power beyond the sampled band that makes a result wrong: 1e-4 of the amplitude.
 LARGEST_ALIASED_POWER = 1e-8
-
-# Frames of these packages are inside of the call (the type checkers wrap functions in their own).
-_INSIDE = {"optics", "jaxtyping", "beartype"}
 
 
 class SamplingWarning(UserWarning):
@@ -57,14 +52,6 @@ def as_floats(*values: ScalarLike) -> tuple[float, ...] | None:
     return tuple(float(v) for v in values)
 
 
-def warn(message: str) -> None:
-    """Warn from the line outside the package that called the propagator, so that Python shows it once a line."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, SamplingWarning, stacklevel=level)
-
-
 def warn_undersampled_transfer(
     spectrum: jax.Array, dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike, alternative: str
 ) -> None:
@@ -98,9 +85,10 @@ def warn_undersampled_transfer(
         return
     needed = int(np.ceil(wavelength * abs(z) / dx**2 / ROUNDING_MARGIN))
     limit = min(limit for n, limit in zip(shape, limits, strict=True) if n > 1)
-    warn(
+    warn_caller(
         f"`z` of {z:g} m is beyond the critical distance n dx² / λ = {critical:g} m of "
-        f"{shape[0]}×{shape[1]} samples, and {share:.1e} of the power lies above {limit:g} cycles/m: it travels more "
-        f"than half the plane and returns from the other side; pad `u` to {needed} samples a side at this `dx`, "
-        f"or use {alternative}."
+        f"{shape[0]}×{shape[1]} samples, and {share:.1e} of the power lies above {limit:g} cycles/m: it "
+        "travels more than half the plane and returns from the other side; "
+        f"pad `u` to {needed} samples a side at this `dx`, or use {alternative}.",
+        SamplingWarning,
     )

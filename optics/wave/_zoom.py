@@ -7,10 +7,11 @@ from scipy.fft import next_fast_len
 
 from optics._check import as_plane, check_positive
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics._warn import warn_caller
 from optics.wave._fresnel import check_distance, log_amplitude
 from optics.wave._geometry import as_pair, as_samples, centred, imaginary
 from optics.wave._phase_factor import exp_in_double
-from optics.wave._sampling import ROUNDING_MARGIN, as_floats, warn
+from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
 
 def zoom(
@@ -134,10 +135,12 @@ def _warn_beyond_period(
     ]
     farthest, m, offset = max(outputs, default=(0.0, 1, 0.0))
     if farthest > half_period * ROUNDING_MARGIN:
+        finest = wavelength * abs(z) / (2 * farthest)
         fitting = int(2 * (half_period - offset) / dx_out)
-        warn(
-            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {farthest:g} m from the axis, "
-            f"but with `dx` of {dx:g} m the field is known only within λ |z| / (2 dx) = {half_period:g} m and repeats beyond; "
-            f"sample `u` with `dx` of at most {wavelength * abs(z) / (2 * farthest):g} m"
-            f"{f', or ask for {fitting} samples' if fitting > 0 else ''}."
+        fewer = f", or ask for {fitting} samples" if fitting > 0 else ""
+        warn_caller(
+            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {farthest:g} m from the axis, but with "
+            f"`dx` of {dx:g} m the field is known only within λ |z| / (2 dx) = {half_period:g} m and repeats beyond; "
+            f"sample `u` with `dx` of at most {finest:g} m{fewer}.",
+            SamplingWarning,
         )
