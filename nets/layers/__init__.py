@@ -1,18 +1,37 @@
-"""Layers whose convolutions a device can compute, called as `layer(x, device=None, key=None)`."""
+"""Layers whose convolutions a device can compute, called as `layer(x, device=None, key=None)`.
 
-from nets.layers._bigrams import PairEmbedding as PairEmbedding
-from nets.layers._bigrams import class_weights as class_weights
-from nets.layers._convert import convert as convert
+The device is an argument of the call and never part of a layer: None computes exactly, and a key draws the
+device's noise. `gradient` chooses how a device is differentiated. Layers that mix tokens also take a `mask`,
+True where there is a token, and have an attribute `features`: `nets.models.Block` can hold any of them.
+
+    mix tokens       attention: LinearSelfAttention, ConvSelfAttention
+                     lambdas: LambdaLayer, LambdaConv2d
+                     FourierMixing
+    each token       FeedForward, ConvFeedForward
+    embed            TokenEmbedding with BigramEmbedding, PatchEmbedding, ImageEmbedding
+    any Flax model   OpticalConv is `flax.nnx.Conv` on a device; convert(model) computes all in a network on
+    it training         Dropout, TokenDropout, freeze; naive_bayes_ratios for bigrams
+
+A new layer goes in a file of its own here, with its name added below; `nets/run/_build.py` makes a layer that
+mixes tokens a choice of `--model`.
+"""
+
+from nets.layers._bigrams import BigramEmbedding as BigramEmbedding
+from nets.layers._bigrams import hash_bigrams as hash_bigrams
+from nets.layers._bigrams import naive_bayes_ratios as naive_bayes_ratios
 from nets.layers._dropout import Dropout as Dropout
 from nets.layers._dropout import TokenDropout as TokenDropout
+from nets.layers._embedding import ImageEmbedding as ImageEmbedding
 from nets.layers._embedding import PatchEmbedding as PatchEmbedding
 from nets.layers._embedding import TokenEmbedding as TokenEmbedding
+from nets.layers._embedding import as_image_size as as_image_size
+from nets.layers._embedding import as_images as as_images
 from nets.layers._feed_forward import ConvFeedForward as ConvFeedForward
 from nets.layers._feed_forward import FeedForward as FeedForward
 from nets.layers._fourier_mixing import FourierMixing as FourierMixing
-from nets.layers._freeze import fix as fix
-from nets.layers._image_embedding import ImageEmbedding as ImageEmbedding
+from nets.layers._freeze import freeze as freeze
 from nets.layers._optical_conv import OpticalConv as OpticalConv
+from nets.layers._optical_conv import convert as convert
 from nets.layers.attention import ConvSelfAttention as ConvSelfAttention
 from nets.layers.attention import LinearSelfAttention as LinearSelfAttention
 from nets.layers.lambdas import LambdaConv2d as LambdaConv2d

@@ -1,32 +1,36 @@
-"""From what a data set holds to vectors: tokens, patches of an image."""
+"""Embeddings, from what a data set holds to vectors: token numbers, vectors, images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from einops import rearrange
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from nets.layers._bigrams import PairEmbedding
-from nets.layers._check import at_least_one
-from nets.layers._feed_forward import products
+from nets.layers._bigrams import BigramEmbedding
+from nets.layers._check import check_sizes
+from nets.layers._feed_forward import rounding_dot_general
+from optics._typing import ShapeLike
 
 
 class TokenEmbedding(nnx.Module):
     """Token numbers to vectors, plus a learned vector for each position; token 0 is padding.
 
-    With `pairs`, plus a projection of a vector for the pair with the token before, as `nets.pairs.PairEmbedding` has it.
+    `bigrams` adds a vector for the bigram that ends at each token (`nets.layers.BigramEmbedding`).
 
     Arguments:
         vocabulary: number of tokens, padding included.
         length: most tokens in a row.
         features: width.
-        pairs: number of vectors for pairs; None for single tokens alone.
-        pair_width: numbers of each.
-        pair_weights: shape (pairs,), factors of those vectors that stay as they are; None is 1.
+        bigrams: rows of the table of bigrams; None for none.
+        bigram_width: of such a row.
+        bigram_weights: shape (bigrams,), constant factors of the rows; None is 1.
         rngs: for the initial vectors of tokens and positions, normal with variance 1/features.
 
     Raises:
-        ValueError: sizes below 1, weights of another number, or, when called, more tokens than `length`.
+        ValueError: a size below 1, weights of another shape, or, when called, more tokens than `length`.
     """
 
     def __init__(
@@ -34,58 +38,149 @@ class TokenEmbedding(nnx.Module):
         vocabulary: int,
         length: int,
         features: int,
-        pairs: int | None = None,
-        pair_width: int = 16,
-        pair_weights: Float[Any, " pairs"] | None = None,
+        bigrams: int | None = None,
+        bigram_width: int = 16,
+        bigram_weights: Float[Any, " bigrams"] | None = None,
         *,
         rngs: nnx.Rngs,
     ):
-        at_least_one(vocabulary=vocabulary, length=length, features=features)
+        check_sizes(vocabulary=vocabulary, length=length, features=features)
         self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
-        self.pairs = (
-            None if pairs is None else PairEmbedding(pairs, features, pair_width, pair_weights, rngs=rngs)
-        )
+        # Checkpoints know these weights as `pairs`.
+        self.pairs = None
+        if bigrams is not None:
+            check_sizes(bigrams=bigrams, bigram_width=bigram_width)
+            self.pairs = BigramEmbedding(bigrams, features, bigram_width, bigram_weights, rngs=rngs)
 
     def __call__(
         self, x: Int[Array, "batch tokens"]
     ) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
         """Vectors, and True where there is a token."""
-        fits(x, self.positions.num_embeddings)
+        _check_length(x, self.positions.num_embeddings)
         vectors = self.tokens(x) + self.positions(jnp.arange(x.shape[1]))
         return vectors if self.pairs is None else vectors + self.pairs(x), x != 0
 
 
 class PatchEmbedding(nnx.Module):
-    """Vectors (patches of an image) to vectors, plus a learned vector for each position; nothing is padding.
+    """Vectors (such as patches of an image) to vectors, plus a learned vector for each position; nothing is
+    padding.
 
     Arguments:
         inputs: numbers in a patch.
         length: most patches in a row.
         features: width.
-        dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
+        dtype: of the factors of the product, such as `jnp.bfloat16`; None rounds nothing.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: sizes below 1, or, when called, more patches than `length`.
+        ValueError: a size below 1, or, when called, more patches than `length`.
     """
 
-    def __init__(self, inputs: int, length: int, features: int, dtype: Any = None, *, rngs: nnx.Rngs):
-        at_least_one(inputs=inputs, length=length, features=features)
-        self.project = nnx.Linear(inputs, features, dot_general=products(dtype), rngs=rngs)
+    def __init__(
+        self, inputs: int, length: int, features: int, dtype: DTypeLike | None = None, *, rngs: nnx.Rngs
+    ):
+        check_sizes(inputs=inputs, length=length, features=features)
+        self.project = nnx.Linear(inputs, features, dot_general=rounding_dot_general(dtype), rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "batch tokens inputs"]
     ) -> tuple[Float[Array, "batch tokens features"], None]:
         """Vectors, and no mask."""
-        fits(x, self.positions.num_embeddings)
+        _check_length(x, self.positions.num_embeddings)
         return self.project(x) + self.positions(jnp.arange(x.shape[1])), None
 
 
-def fits(x: Array, length: int) -> None:
+class ImageEmbedding(nnx.Module):
+    """Patches of an image, row by row, to vectors, plus a learned vector for each place.
+
+    Arguments:
+        image: its rows and columns.
+        patch: rows and columns of a patch, or one number for both; they divide those of the image.
+        features: width.
+        channels: numbers of a pixel.
+        dtype: of the factors of the product, as in `PatchEmbedding`.
+        rngs: for the initial weights.
+
+    Raises:
+        ValueError: a size below 1, or a patch that does not divide the image.
+    """
+
+    def __init__(
+        self,
+        image: Sequence[int],
+        patch: ShapeLike,
+        features: int,
+        channels: int = 1,
+        dtype: DTypeLike | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.image = as_image_size(image)
+        self.patch = (patch,) * 2 if isinstance(patch, int) else tuple(patch)
+        check_sizes(
+            features=features, channels=channels, **{f"patch[{i}]": n for i, n in enumerate(self.patch)}
+        )
+        if len(self.patch) != 2 or any(n % p for n, p in zip(self.image, self.patch, strict=True)):
+            divisors = " and ".join(
+                "one of " + ", ".join(str(p) for p in range(1, n + 1) if n % p == 0) for n in self.image
+            )
+            raise ValueError(
+                f"`patch` must divide the {self.image} pixels of `image`, got {self.patch}; use {divisors}."
+            )
+        self.channels = channels
+        rows, cols = (n // p for n, p in zip(self.image, self.patch, strict=True))
+        inputs = self.patch[0] * self.patch[1] * channels
+        self.embed = PatchEmbedding(inputs, rows * cols, features, dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "batch rows cols *channels"]
+    ) -> tuple[Float[Array, "batch tokens features"], None]:
+        """Vectors, and no mask; the axis of channels may be missing when there is one channel."""
+        x = as_images(x, self.image, self.channels)
+        height, width = self.patch
+        patches = rearrange(x, "n (rows h) (cols w) c -> n (rows cols) (h w c)", h=height, w=width)
+        return self.embed(patches)
+
+
+def as_image_size(image: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of an image.
+
+    Arguments:
+        image: two whole numbers.
+
+    Raises:
+        ValueError: another number of them, or one below 1.
+    """
+    image = tuple(image)
+    if len(image) != 2:
+        raise ValueError(f"`image` must be (rows, columns), got {image!r}.")
+    check_sizes(**{f"image[{i}]": n for i, n in enumerate(image)})
+    return image
+
+
+def as_images(x: Array, image: tuple[int, int], channels: int) -> Float[Array, "batch rows cols channels"]:
+    """Images with an axis of channels, which may be missing when there is one channel.
+
+    Arguments:
+        x: shape (batch, rows, columns) or (batch, rows, columns, channels), any unit.
+        image: rows and columns that the network was built for.
+        channels: numbers of a pixel.
+
+    Raises:
+        ValueError: images of another size.
+    """
+    images = x[..., None] if x.ndim == 3 and channels == 1 else x
+    if images.ndim != 4 or images.shape[1:] != (*image, channels):
+        raise ValueError(f"`x` must have shape (batch, {image[0]}, {image[1]}, {channels}), got {x.shape}.")
+    return images
+
+
+def _check_length(x: Array, length: int) -> None:
     """Refuse rows longer than the positions that were learned."""
     if x.shape[1] > length:
         raise ValueError(
-            f"`x` has rows of {x.shape[1]} tokens but the model was built for at most {length}; shorten them or raise `length`."
+            f"`x` has rows of {x.shape[1]} tokens but the model was built for at most {length}; "
+            "shorten them or raise `length`."
         )

@@ -1,4 +1,4 @@
-"""What a block does to each token alone: two matrices, or two rounds of convolutions."""
+"""Feed-forward layers, which transform each token alone: two matrices, or two rounds of convolutions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,56 +7,65 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 import optics
-from nets.layers._check import at_least_one, has_width
-from nets.layers._kernels import centred, new_kernels, plane_and_taps
+from nets.layers._check import check_call, check_sizes
+from nets.layers._device_call import call_device
+from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from optics._numerics import split_key
+from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
 from optics.gradients import gradient_rule
 
 
-def products(dtype: Any = None) -> Callable:
-    """What multiplies in a `flax.nnx.Linear`, as its `dot_general`: factors are rounded, forwards and backwards, and nothing else is.
+def rounding_dot_general(dtype: DTypeLike | None = None) -> Callable:
+    """A `dot_general` for `flax.nnx.Linear` that rounds the factors, forwards and backwards, and nothing
+    else.
 
-    Biases are added in the type of the factors before, for the gradient of one is a sum over all tokens: in bfloat16 it stops
-    to grow at 256 times what is added.
+    Biases are added in the dtype that the factors had before: the gradient of a bias is a sum over all
+    tokens, and in bfloat16 such a sum stops growing at 256 times a term.
 
     Arguments:
-        dtype: such as `jnp.bfloat16`; None leaves the numbers as they are.
+        dtype: such as `jnp.bfloat16`; None rounds nothing.
     """
     if dtype is None:
         return jax.lax.dot_general
 
-    def product(
+    def dot_general(
         a: Float[Array, "*left"], b: Float[Array, "*right"], dimensions: Any, **options: Any
     ) -> Float[Array, "*out"]:
         return jax.lax.dot_general(a.astype(dtype), b.astype(dtype), dimensions, **options).astype(a.dtype)
 
-    return product
+    return dot_general
 
 
 class FeedForward(nnx.Module):
-    """Two linear layers, W2 relu(W1 x + b1) + b2: 8 k² + 5 k parameters when four times as wide as k features.
+    """Two linear layers, W2 relu(W1 x + b1) + b2.
+
+    With k features and the default width 4 k they have 8 k² + 5 k parameters.
 
     Arguments:
-        features: width.
-        hidden: width between the layers; by default 4 · features.
-        dtype: that numbers are rounded to where they are multiplied, such as `jnp.bfloat16`; None is their own.
+        features: k.
+        hidden: width between the layers; by default 4 k.
+        dtype: of the factors of the products, such as `jnp.bfloat16`; None rounds nothing.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: fewer than one feature or hidden number.
+        ValueError: `features` or `hidden` below 1.
     """
 
-    def __init__(self, features: int, hidden: int | None = None, dtype: Any = None, *, rngs: nnx.Rngs):
+    def __init__(
+        self, features: int, hidden: int | None = None, dtype: DTypeLike | None = None, *, rngs: nnx.Rngs
+    ):
         hidden = 4 * features if hidden is None else hidden
-        at_least_one(features=features, hidden=hidden)
+        check_sizes(features=features, hidden=hidden)
         self.features = features
-        self.widen = nnx.Linear(features, hidden, dot_general=products(dtype), rngs=rngs)
-        self.narrow = nnx.Linear(hidden, features, dot_general=products(dtype), rngs=rngs)
+        self.widen = nnx.Linear(features, hidden, dot_general=rounding_dot_general(dtype), rngs=rngs)
+        self.narrow = nnx.Linear(hidden, features, dot_general=rounding_dot_general(dtype), rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch tokens features"], device: Any = None, key: Array | None = None
+        self, x: Float[Array, "batch tokens features"], device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch tokens features"]:
         """Transform each token; `device` and `key` are unused."""
         return self.narrow(jax.nn.relu(self.widen(x)))
@@ -67,19 +76,20 @@ class ConvFeedForward(nnx.Module):
 
         y = b + Σ_c relu(x ⊛ w_c + b_c) ⊛ u_c,      c = 1 … m
 
-    It is the feed-forward with matrices of circulant blocks, m of them each: 2 m k + (m + 1) k parameters for k features
-    instead of 2 m k² + (m + 1) k, and 2 + 2 m optical transforms a token (without those of the kernels).
+    It is a feed-forward whose matrices are stacks of m circulant blocks: 2 m k + (m + 1) k parameters for k
+    features instead of 2 m k² + (m + 1) k. A token takes 2 + 2 m optical transforms, and the kernels take
+    theirs.
 
     Arguments:
         shape: of the embedding as a plane, (k,) or (k1, k2) with k = k1 k2.
         maps: m, planes between the two rounds.
         kernel: taps in each direction, centred on the pixel they act on; by default those of the plane.
-        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial kernels, uniform in ±1/√(numbers summed).
 
     Raises:
-        ValueError: a shape that has not one or two whole numbers, fewer than one map, a kernel larger than the plane, or
-            an unknown `gradient`.
+        ValueError: `shape` is not one or two whole numbers, `maps` is below 1, the kernel is larger than the
+            plane, or `gradient` is unknown.
 
     Source: C. Ding et al., "CirCNN", MICRO (2017), section 3: block-circulant layers.
     """
@@ -88,22 +98,22 @@ class ConvFeedForward(nnx.Module):
         self,
         shape: Sequence[int],
         maps: int = 4,
-        kernel: Sequence[int] | int | None = None,
+        kernel: ShapeLike | None = None,
         *,
-        gradient: Any = None,
+        gradient: GradientLike = None,
         rngs: nnx.Rngs,
     ):
-        self.plane, taps = plane_and_taps(shape, kernel)
-        at_least_one(maps=maps)
+        self.plane, taps = as_plane_and_taps(shape, kernel)
+        check_sizes(maps=maps)
         self.features = math.prod(self.plane)
         self.convolve = gradient_rule(gradient)(optics.convolve)
-        self.widen = nnx.Param(new_kernels(maps, taps, rngs))
-        self.narrow = nnx.Param(new_kernels(maps, taps, rngs, inputs=maps))
+        self.widen = nnx.Param(uniform_kernels(maps, taps, rngs))
+        self.narrow = nnx.Param(uniform_kernels(maps, taps, rngs, inputs=maps))
         self.widen_bias = nnx.Param(jnp.zeros((maps, *self.plane)))
         self.narrow_bias = nnx.Param(jnp.zeros(self.plane))
 
     def __call__(
-        self, x: Float[Array, "batch tokens features"], device: Any = None, key: Array | None = None
+        self, x: Float[Array, "batch tokens features"], device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch tokens features"]:
         """Transform each token.
 
@@ -111,13 +121,16 @@ class ConvFeedForward(nnx.Module):
             x: shape (batch, tokens, features).
             device: computes the convolutions; None is the exact FFT.
             key: of the device's noise, consumed; None gives the expected value.
+
+        Raises:
+            ValueError: vectors of another width, a device of another shape, or a bad key.
         """
-        has_width(x, self.features)
-        of_first, of_second = (None, None) if key is None else jax.random.split(key)
+        check_call(x, self.features, key)
+        widen_key, narrow_key = split_key(key, 2)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
-        hidden = jax.nn.relu(
-            self.convolve(planes, centred(self.widen[...], self.plane), device, of_first)
-            + self.widen_bias[...]
-        )
-        y = self.convolve(hidden, centred(self.narrow[...], self.plane), device, of_second)
+        kernels = centre_kernels(self.widen[...], self.plane)
+        hidden = call_device(self.convolve, planes, kernels, device=device, key=widen_key)
+        hidden = jax.nn.relu(hidden + self.widen_bias[...])
+        kernels = centre_kernels(self.narrow[...], self.plane)
+        y = call_device(self.convolve, hidden, kernels, device=device, key=narrow_key)
         return (y.sum(axis=2) + self.narrow_bias[...]).reshape(x.shape)

@@ -1,15 +1,19 @@
-"""Numbers of a network that are not trained."""
+"""Weights that training does not change."""
 
 from flax import nnx
 
 
-class Fixed(nnx.Variable):
-    """A weight that is not trained."""
+class Frozen(nnx.Variable):
+    """A weight that is saved and not trained: gradients and optimizers look for `flax.nnx.Param`."""
 
 
-def fix(layer: nnx.Module) -> None:
-    """Keep every weight of a layer as it is, whatever is trained around it."""
+def freeze(layer: nnx.Module) -> None:
+    """Make every weight of a layer `Frozen`, in place; the rest of the network trains as before.
+
+    Arguments:
+        layer: any module; statistics and other variables stay what they are.
+    """
     for _, module in nnx.iter_modules(layer):
         for name, value in vars(module).items():
             if isinstance(value, nnx.Param):
-                setattr(module, name, Fixed(value[...]))
+                setattr(module, name, Frozen(value[...]))

@@ -1,31 +1,47 @@
-"""The convolution that a device computes, as a layer of its own."""
+"""Flax's convolutions on a device: as a layer, and in a network that already exists."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import jax
 from flax import nnx
+from flax.typing import PaddingLike
 from jaxtyping import Array, Inexact
 
-from nets.layers._convert import with_convolution
+from nets.layers._device_call import conv_on_device
+from optics._check import check_key
+from optics._typing import DeviceLike, GradientLike, KeyLike
+from optics.convolution import check_device
 from optics.gradients import gradient_rule
-from optics.mapping import conv_general_dilated
 
 
 class OpticalConv(nnx.Conv):
-    """A convolution over one or two spatial axes, with `flax.nnx.Conv`'s arguments and weights, computed by a device.
+    """A convolution over one or two spatial axes, computed by a device, with `flax.nnx.Conv`'s arguments and
+    weights.
 
         y[n, i, o] = bias[o] + Σ_c Σ_u kernel[u, c, o] x[n, stride · i + u, c]
 
     Arguments:
         in_features, out_features: channels.
         kernel_size: taps, a number or (taps,) for one spatial axis, (rows, columns) for two.
-        strides, padding: as in `flax.nnx.Conv`: "SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL", numbers or pairs.
-        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        strides, padding: as in `flax.nnx.Conv`: "SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL", numbers or
+            pairs.
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial weights.
-        options: the other arguments of `flax.nnx.Conv`: kernel_dilation, feature_group_count, use_bias, dtype, …
+        options: the other arguments of `flax.nnx.Conv`: kernel_dilation, feature_group_count, use_bias,
+            dtype, …
 
     Raises:
-        ValueError: more than two spatial axes, an unknown `gradient`, or `conv_general_dilated`, which the device is.
+        ValueError: more than two spatial axes, an unknown `gradient`, or an argument `conv_general_dilated`,
+            whose place the device takes.
+
+    Example:
+        >>> import jax, nets, optics
+        >>> from flax import nnx
+        >>> conv, device = nets.OpticalConv(1, 4, (3, 3), rngs=nnx.Rngs(0)), optics.presets.load("ideal")
+        >>> print(conv(jax.numpy.ones((2, 8, 8, 1)), device).shape)
+        (2, 8, 8, 4)
     """
 
     def __init__(
@@ -34,20 +50,21 @@ class OpticalConv(nnx.Conv):
         out_features: int,
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int] = 1,
-        padding: Any = "SAME",
+        padding: PaddingLike = "SAME",
         *,
-        gradient: Any = None,
+        gradient: GradientLike = None,
         rngs: nnx.Rngs,
         **options: Any,
     ):
         gradient_rule(gradient)
         if not isinstance(kernel_size, int) and len(kernel_size) not in (1, 2):
             raise ValueError(
-                f"`kernel_size` must have one or two spatial axes, for a device convolves planes; got {tuple(kernel_size)}."
+                "`kernel_size` must have one or two spatial axes, because a device convolves planes; got "
+                f"{tuple(kernel_size)}."
             )
         if "conv_general_dilated" in options:
             raise ValueError(
-                "`conv_general_dilated` is what the device does; give the `device` to the call instead."
+                "`conv_general_dilated` must be left out; give the `device` to the call instead."
             )
         super().__init__(
             in_features, out_features, kernel_size, strides, padding=padding, rngs=rngs, **options
@@ -57,8 +74,8 @@ class OpticalConv(nnx.Conv):
     def __call__(
         self,
         x: Inexact[Array, "*batch in_features"],
-        device: Any = None,
-        key: Array | None = None,
+        device: DeviceLike = None,
+        key: KeyLike = None,
         out_sharding: Any = None,
     ) -> Inexact[Array, "*out out_features"]:
         """Convolve.
@@ -68,8 +85,156 @@ class OpticalConv(nnx.Conv):
             device: computes the convolutions, at any size of its planes; None is the exact convolution.
             key: of the device's noise, consumed; None gives the expected value.
             out_sharding: of the result on a mesh, as in `flax.nnx.Conv`.
+
+        Raises:
+            ValueError: not a device, or a bad key.
         """
+        check_key("key", key)
         if device is None:
             return super().__call__(x, out_sharding)
-        twin = with_convolution(self, conv_general_dilated(device, key, self.gradient), [()])
-        return nnx.Conv.__call__(twin, x, out_sharding)
+        check_device(device)
+        optical = _with_convolution(self, conv_on_device(device, key, self.gradient), [()])
+        return nnx.Conv.__call__(optical, x, out_sharding)
+
+
+def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | Callable = ()) -> "Converted":
+    """The same network, called as `converted(x, device, key)`, with every `flax.nnx.Conv` in it computed by
+    the device.
+
+    The result shares its weights with `model`, which does not change: training either trains both. A
+    convolution is named by its place in the network, as in "blocks.0.conv".
+
+    Arguments:
+        model: any module that holds `flax.nnx.Conv` of one or two spatial axes.
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        exclude: convolutions that stay exact: their names, names of modules that hold them, or a function
+            (name, module) -> bool.
+
+    Returns:
+        `Converted`.
+
+    Raises:
+        ValueError: `model` is not a module, or has no convolution outside `exclude`; `exclude` names a part
+            without convolutions; an unknown `gradient`; a convolution over three axes or a transposed one,
+            unless excluded (`flax.nnx.ConvTranspose` does not accept another convolution).
+
+    Example:
+        >>> import jax, nets, optics
+        >>> from flax import nnx
+        >>> network = nnx.Sequential(nnx.Conv(1, 2, (3, 3), rngs=nnx.Rngs(0)), nnx.Conv(2, 1, (3, 3),
+        rngs=nnx.Rngs(1))) >>> print(nets.convert(network)(jax.numpy.ones((1, 4, 4, 1)),
+        optics.presets.load("ideal")).shape) (1, 4, 4, 1)
+    """
+    if not isinstance(model, nnx.Module):
+        raise ValueError(f"`model` must be a flax.nnx.Module, got {model!r}.")
+    gradient_rule(gradient)
+    # The graph is walked in the order of names; a module that is used twice is in it once.
+    convolutions = {
+        path: module
+        for path, module in nnx.iter_graph(model, graph=True)
+        if isinstance(module, nnx.Conv | nnx.ConvTranspose)
+    }
+    optical = _without(convolutions, exclude)
+    for path, module in optical.items():
+        remedy = f'; leave it exact with `exclude=["{_name(path)}"]`.'
+        if isinstance(module, nnx.ConvTranspose):
+            raise ValueError(
+                f"`model` has a transposed convolution, {_name(path)}, which flax only computes itself"
+                f"{remedy}"
+            )
+        if len(module.kernel_size) > 2:
+            raise ValueError(
+                f"`model` has a convolution over {len(module.kernel_size)} axes, {_name(path)}; "
+                f"a device has two{remedy}"
+            )
+    if not optical:
+        reason = (
+            f"all of {_names(convolutions)} are excluded"
+            if convolutions
+            else f"{type(model).__name__} has none"
+        )
+        raise ValueError(f"`model` must have a flax.nnx.Conv to be made optical; {reason}.")
+    return Converted(model, tuple(optical), gradient)
+
+
+class Converted(nnx.Module):
+    """A network whose convolutions a device computes; made by `convert`.
+
+    Attributes:
+        model: the network, which holds all weights.
+        paths: of the convolutions in it.
+        gradient: the rule.
+    """
+
+    def __init__(self, model: nnx.Module, paths: tuple, gradient: GradientLike):
+        self.model, self.paths, self.gradient = model, paths, gradient
+
+    def __call__(self, x: Any, device: DeviceLike = None, key: KeyLike = None, **others: Any) -> Any:
+        """Run the network with its convolutions on the device.
+
+        Each convolution draws its own noise, numbered in the order of calls. A loop that compiles its body
+        once (`jax.lax.scan`) draws the same noise in every turn. Variables change as they do in the network
+        (statistics of normalization, counts of keys).
+
+        Arguments:
+            x: the network's first argument.
+            device: computes the convolutions; None is the network itself, to the bit.
+            key: of the device's noise, consumed; None gives the expected value.
+            others: the network's other arguments, by name.
+
+        Raises:
+            ValueError: not a device, or a bad key.
+        """
+        check_key("key", key)
+        if device is None:
+            return self.model(x, **others)
+        check_device(device)
+        calls = itertools.count()
+
+        def convolution(*args, **kwargs):
+            call_key = None if key is None else jax.random.fold_in(key, next(calls))
+            return conv_on_device(device, call_key, self.gradient)(*args, **kwargs)
+
+        return _with_convolution(self.model, convolution, self.paths)(x, **others)
+
+
+def _with_convolution(model: nnx.Module, convolution: Callable, paths: Collection[tuple]) -> nnx.Module:
+    """A copy of `model` with the same variables, whose modules at `paths` call `convolution`.
+
+    It is made for each call: device and key, which may be traced, must not stay in a module that outlives the
+    trace.
+    """
+    copy = nnx.unflatten(*nnx.flatten(model, graph=True))
+    for path, module in nnx.iter_graph(copy, graph=True):
+        if path in paths:
+            module.conv_general_dilated = convolution
+    return copy
+
+
+def _without(
+    convolutions: dict[tuple, nnx.Module], exclude: Sequence[str] | Callable
+) -> dict[tuple, nnx.Module]:
+    """The convolutions that `exclude` leaves."""
+    if callable(exclude):
+        return {path: module for path, module in convolutions.items() if not exclude(_name(path), module)}
+    if isinstance(exclude, str) or not all(isinstance(name, str) for name in exclude):
+        raise ValueError(f"`exclude` must be names or a function (name, module) -> bool, got {exclude!r}.")
+    rest = dict(convolutions)
+    for name in exclude:
+        excluded = [path for path in convolutions if f"{_name(path)}.".startswith(f"{name}.")]
+        if not excluded:
+            raise ValueError(
+                f"`exclude` has {name!r}, where `model` has no convolution; it has "
+                f"{_names(convolutions) or 'none'}."
+            )
+        for path in excluded:
+            rest.pop(path, None)
+    return rest
+
+
+def _name(path: tuple) -> str:
+    return ".".join(map(str, path))
+
+
+def _names(convolutions: dict[tuple, nnx.Module]) -> str:
+    return ", ".join(map(_name, convolutions))

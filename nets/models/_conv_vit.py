@@ -2,19 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from flax import nnx
 
-from nets.layers._check import at_least_one
-from nets.layers._feed_forward import ConvFeedForward
-from nets.layers._image_embedding import ImageEmbedding
-from nets.layers.attention import ConvSelfAttention
+from nets.layers import ConvFeedForward, ConvSelfAttention, ImageEmbedding
 from nets.models._transformer import Block, Classifier
+from optics._check import check_whole
+from optics._typing import GradientLike, ShapeLike
 
 
 class ConvViT(Classifier):
-    """Patches of an image as tokens, pre-norm blocks of convolutional attention, mean, linear classes.
+    """Patches of an image as tokens, blocks of convolutional attention, mean, linear classes.
 
     Arguments:
         image: rows and columns.
@@ -28,42 +26,50 @@ class ConvViT(Classifier):
         maps: planes between the two rounds of a convolutional feed-forward, or None for the linear one.
         channels: numbers of a pixel.
         dropout: rate, in [0, 1).
-        order: "pre" or "post".
-        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        norm: "pre" or "post", as in `Block`.
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial weights.
 
     Raises:
         ValueError: as its parts, by the names of the arguments.
 
-    Source: A. Dosovitskiy et al., "An image is worth 16×16 words", ICLR (2021), with the mean in place of a class token.
+    Source: A. Dosovitskiy et al., "An image is worth 16×16 words", ICLR (2021), with the mean in place of a
+    class token.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> model = nets.ConvViT((8, 8), classes=10, patch=4, shape=(3, 3), depth=1, rngs=nnx.Rngs(0))
+        >>> print(model(jax.numpy.ones((2, 8, 8))).shape)
+        (2, 10)
     """
 
     def __init__(
         self,
         image: Sequence[int],
         classes: int,
-        patch: Sequence[int] | int = 7,
+        patch: ShapeLike = 7,
         shape: Sequence[int] = (11, 11),
         depth: int = 2,
         heads: int = 4,
-        kernel: Sequence[int] | int | None = None,
+        kernel: ShapeLike | None = None,
         spectral: bool = False,
         maps: int | None = None,
         channels: int = 1,
         dropout: float = 0.0,
-        order: str = "pre",
+        norm: str = "pre",
         *,
-        gradient: Any = None,
+        gradient: GradientLike = None,
         rngs: nnx.Rngs,
     ):
-        at_least_one(depth=depth)
+        check_whole("depth", depth, 1)
 
         def block():
             attention = ConvSelfAttention(shape, heads, kernel, spectral, gradient=gradient, rngs=rngs)
-            forward = (
+            feed_forward = (
                 None if maps is None else ConvFeedForward(shape, maps, kernel, gradient=gradient, rngs=rngs)
             )
-            return Block(attention, dropout=dropout, order=order, feed_forward=forward, rngs=rngs)
+            return Block(attention, dropout=dropout, norm=norm, feed_forward=feed_forward, rngs=rngs)
 
         blocks = [block() for _ in range(depth)]
         embedding = ImageEmbedding(image, patch, math.prod(shape), channels, rngs=rngs)

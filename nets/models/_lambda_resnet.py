@@ -1,26 +1,26 @@
-"""The residual network whose bottlenecks hold lambda layers in place of convolutions of 3 × 3."""
+"""The residual network whose bottlenecks hold lambda layers in place of 3 × 3 convolutions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from nets.layers._check import at_least_one
-from nets.layers._image_embedding import image_size, with_channels
-from nets.layers.lambdas import LambdaConv2d
-from nets.models._transformer import split
+from nets.layers import LambdaConv2d, as_image_size, as_images
+from optics._check import check_key, check_whole
+from optics._numerics import split_key
+from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
 
 
 class LambdaResNet(nnx.Module):
-    """A small LambdaResNet: convolutions that halve the image, residual blocks of lambdas, mean, linear classes.
+    """A small LambdaResNet: convolutions that halve the image, residual blocks of lambdas, mean, linear
+    classes.
 
         x = relu(BN(conv3×3(x))), halved, for each width of the stem
         x = relu(x + BN(conv1×1(relu(BN(lambda(relu(BN(conv1×1(x)))))))), for each block
 
-    The position lambdas are what a device computes. With 28 × 28 pixels and two halvings the blocks see 7 × 7, which with
-    a scope of 5 and the zeros around it is the plane of an 11 × 11 device.
+    A device computes the position lambdas. With 28 × 28 pixels and two halvings the blocks have 7 × 7
+    positions; with a scope of 5 and the zeros around them they fill the plane of an 11 × 11 device.
 
     Arguments:
         image: rows and columns.
@@ -33,14 +33,21 @@ class LambdaResNet(nnx.Module):
         boundary: "zero" or "circular".
         intra_depth: of the lambdas.
         channels: numbers of a pixel.
-        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: sizes below 1, an empty stem, and as `LambdaConv2d`.
+        ValueError: a size below 1, an empty stem, and as `LambdaConv2d`.
 
-    Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021), section 5 and
-        appendix; convolutions in the early stages, lambdas in the late ones, as its hybrids.
+    Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021),
+    section 5 and
+    appendix: its hybrids have convolutions in the early stages and lambdas in the late ones.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> model = nets.LambdaResNet((8, 8), classes=10, stem=(8, 16), depth=1, heads=4, scope=3,
+        rngs=nnx.Rngs(0)) >>> print(model(jax.numpy.ones((2, 8, 8))).shape) (2, 10)
     """
 
     def __init__(
@@ -51,25 +58,21 @@ class LambdaResNet(nnx.Module):
         depth: int = 2,
         heads: int = 8,
         key_depth: int = 8,
-        scope: Sequence[int] | int = 5,
+        scope: ShapeLike = 5,
         boundary: str = "zero",
         intra_depth: int = 1,
         channels: int = 1,
         *,
-        gradient: Any = None,
+        gradient: GradientLike = None,
         rngs: nnx.Rngs,
     ):
         stem = tuple(stem)
-        at_least_one(
-            classes=classes,
-            stem=len(stem),
-            depth=depth,
-            channels=channels,
-            **{f"stem[{i}]": n for i, n in enumerate(stem)},
-        )
-        self.image, self.channels = image_size(image), channels
+        sizes = {"classes": classes, "stem": len(stem), "depth": depth, "channels": channels}
+        for name, size in (sizes | {f"stem[{i}]": n for i, n in enumerate(stem)}).items():
+            check_whole(name, size, 1)
+        self.image, self.channels = as_image_size(image), channels
         self.stem = nnx.List(
-            _Normed(nnx.Conv(inputs, width, (3, 3), strides=2, use_bias=False, rngs=rngs), rngs)
+            _ConvNorm(nnx.Conv(inputs, width, (3, 3), strides=2, use_bias=False, rngs=rngs), rngs)
             for inputs, width in zip((channels, *stem), stem, strict=False)
         )
 
@@ -82,7 +85,7 @@ class LambdaResNet(nnx.Module):
         self.classes = nnx.Linear(stem[-1], classes, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch rows cols *channels"], device: Any = None, key: Array | None = None
+        self, x: Float[Array, "batch rows cols *channels"], device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch classes"]:
         """Logits, shape (batch, classes).
 
@@ -92,13 +95,14 @@ class LambdaResNet(nnx.Module):
             key: of the device's noise, consumed; None gives the expected value.
 
         Raises:
-            ValueError: images of another size.
+            ValueError: images of another size, or a bad key.
         """
-        x = with_channels(x, self.image, self.channels)
+        check_key("key", key)
+        x = as_images(x, self.image, self.channels)
         for layer in self.stem:
             x = jax.nn.relu(layer(x))
-        for block, own in zip(self.blocks, split(key, len(self.blocks)), strict=True):
-            x = block(x, device, own)
+        for block, block_key in zip(self.blocks, split_key(key, len(self.blocks)), strict=True):
+            x = block(x, device, block_key)
         return self.classes(x.mean(axis=(1, 2)))
 
 
@@ -107,9 +111,8 @@ class _Bottleneck(nnx.Module):
 
     def __init__(self, lambdas: LambdaConv2d, rngs: nnx.Rngs):
         def pointwise():
-            return _Normed(
-                nnx.Conv(lambdas.features, lambdas.features, (1, 1), use_bias=False, rngs=rngs), rngs
-            )
+            conv = nnx.Conv(lambdas.features, lambdas.features, (1, 1), use_bias=False, rngs=rngs)
+            return _ConvNorm(conv, rngs)
 
         self.before, self.lambdas, self.after = pointwise(), lambdas, pointwise()
         self.norm = _batch_norm(lambdas.features, rngs)
@@ -119,7 +122,7 @@ class _Bottleneck(nnx.Module):
         return jax.nn.relu(x + self.after(jax.nn.relu(self.norm(y))))
 
 
-class _Normed(nnx.Module):
+class _ConvNorm(nnx.Module):
     """A convolution and the normalisation after it."""
 
     def __init__(self, conv: nnx.Conv, rngs: nnx.Rngs):

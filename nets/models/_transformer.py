@@ -1,18 +1,17 @@
-"""The classification transformer: embedding, blocks, masked mean, linear classes."""
+"""The transformer: a block, and a classifier of an embedding, blocks, a masked mean and linear classes."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from nets.layers._check import at_least_one, one_of
-from nets.layers._dropout import Dropout, TokenDropout
-from nets.layers._embedding import PatchEmbedding as PatchEmbedding
-from nets.layers._embedding import TokenEmbedding as TokenEmbedding
-from nets.layers._feed_forward import FeedForward
+from nets.layers import Dropout, FeedForward, TokenDropout
+from optics._check import check_choice, check_key, check_whole
+from optics._numerics import split_key
+from optics._typing import DeviceLike, KeyLike
 
 
 class Block(nnx.Module):
@@ -21,26 +20,34 @@ class Block(nnx.Module):
         post-norm   x = drop(LN(attention(x) + x)),   x = drop(LN(feed_forward(x) + x))
         pre-norm    x = x + drop(s1 · attention(LN(x))),   x = x + drop(s2 · feed_forward(LN(x)))
 
-    with a factor for each feature, s1 and s2, if there is a `layer_scale`, and without otherwise.
+    s1 and s2 have a factor for each feature if `layer_scale` is given, and are 1 if it is not.
 
     Arguments:
-        attention: a layer called as attention(x, device, key, mask), with an attribute `features`: attention, lambdas or
-            Fourier mixing.
+        attention: a layer called as attention(x, device, key, mask), with an attribute `features`: attention,
+            lambdas or Fourier mixing.
         hidden: width of the linear feed-forward; by default 4 · features.
         dropout: rate, in [0, 1).
-        order: "post" or "pre".
-        feed_forward: a layer called as feed_forward(x, device, key), such as `ConvFeedForward`; by default `FeedForward`.
-        dtype: of the products of the linear feed-forward, as in `FeedForward`.
-        layer_scale: value that s1 and s2 start from, above 0; a small one keeps the block near the identity until it has
-            something to add.
+        norm: "post" or "pre".
+        feed_forward: a layer called as feed_forward(x, device, key), such as `ConvFeedForward`; by default
+            `FeedForward`.
+        dtype: of the factors of the products of the linear feed-forward, as in `FeedForward`.
+        layer_scale: initial value of s1 and s2, above 0. A small one keeps a block near the identity at the
+            beginning of training.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: `dropout` outside [0, 1), `hidden` below 1 or beside a `feed_forward`, unknown `order`, a `feed_forward`
-            of another width, a `layer_scale` of a post-norm block or not above 0.
+        ValueError: `dropout` outside [0, 1), `hidden` below 1 or together with a `feed_forward`, an unknown
+            `norm`, a `feed_forward` of another width, a `layer_scale` not above 0 or in a post-norm block.
 
-    Source: P. Bloem, "Transformers from scratch" (2019), post-norm and ε = 1e-5; R. Xiong et al., ICML (2020), pre-norm;
-    H. Touvron et al., Going deeper with image transformers, ICCV (2021), equation 4: LayerScale.
+    Source: P. Bloem, "Transformers from scratch" (2019), post-norm and ε = 1e-5; R. Xiong et al., ICML
+    (2020), pre-norm; H. Touvron et al., Going deeper with image transformers, ICCV (2021), equation 4:
+    LayerScale.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> block = nets.Block(nets.ConvSelfAttention((3, 3), 2, rngs=nnx.Rngs(0)), norm="pre",
+        rngs=nnx.Rngs(1)) >>> print(block(jax.numpy.ones((1, 4, 9))).shape) (1, 4, 9)
     """
 
     def __init__(
@@ -48,33 +55,36 @@ class Block(nnx.Module):
         attention: nnx.Module,
         hidden: int | None = None,
         dropout: float = 0.0,
-        order: str = "post",
+        norm: str = "post",
         feed_forward: nnx.Module | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         layer_scale: float | None = None,
         *,
         rngs: nnx.Rngs,
     ):
-        one_of("order", order, ("post", "pre"))
-        if layer_scale is not None and (order == "post" or not 0 < layer_scale < float("inf")):
+        check_choice("norm", norm, ("post", "pre"))
+        if layer_scale is not None and (norm == "post" or not 0 < layer_scale < math.inf):
             raise ValueError(
-                f"`layer_scale` must be above 0 and finite, in a block of order pre; got {layer_scale} and order {order}."
+                f"`layer_scale` must be above 0 and finite, with `norm` pre; got {layer_scale} and `norm` "
+                f"{norm}."
             )
         features = attention.features
         if feed_forward is not None and hidden is not None:
             raise ValueError(
-                f"`hidden` is the width of the linear feed-forward, got {hidden} beside a `feed_forward`; leave one out."
+                f"`hidden` is the width of the linear feed-forward, got {hidden} together with a "
+                "`feed_forward`; leave one out."
             )
         if feed_forward is not None and feed_forward.features != features:
             raise ValueError(
-                f"`feed_forward` must have the {features} features of `attention`, got {feed_forward.features}."
+                f"`feed_forward` must have the {features} features of `attention`, got "
+                f"{feed_forward.features}."
             )
-        self.attention, self.order = attention, order
+        self.attention, self.norm = attention, norm
         self.norm1 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.feed_forward = (
-            FeedForward(features, hidden, dtype, rngs=rngs) if feed_forward is None else feed_forward
-        )
+        if feed_forward is None:
+            feed_forward = FeedForward(features, hidden, dtype, rngs=rngs)
+        self.feed_forward = feed_forward
         self.dropout = Dropout(dropout)
         self.scale1, self.scale2 = (
             None if layer_scale is None else nnx.Param(jnp.full(features, layer_scale)) for _ in range(2)
@@ -83,43 +93,61 @@ class Block(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "batch tokens features"],
-        device: Any = None,
-        key: Array | None = None,
+        device: DeviceLike = None,
+        key: KeyLike = None,
         mask: Bool[Array, "batch tokens"] | None = None,
     ) -> Float[Array, "batch tokens features"]:
-        """Arguments as those of the attention."""
-        of_device, of_first, of_second, of_forward = split(key, 4)
-        if self.order == "pre":
-            x = x + self.dropout(
-                _scaled(self.attention(self.norm1(x), device, of_device, mask), self.scale1), of_first
-            )
-            return x + self.dropout(
-                _scaled(self.feed_forward(self.norm2(x), device, of_forward), self.scale2), of_second
-            )
-        x = self.dropout(self.norm1(self.attention(x, device, of_device, mask) + x), of_first)
-        return self.dropout(self.norm2(self.feed_forward(x, device, of_forward) + x), of_second)
+        """Mix the tokens, then transform each.
+
+        Arguments:
+            x: shape (batch, tokens, features).
+            device: computes the convolutions; None computes exactly.
+            key: of dropout and of the device's noise, consumed; None gives expected values and needs
+                `model.eval()`.
+            mask: True where there is a token.
+
+        Raises:
+            ValueError: a bad key, and as the layers of the block.
+        """
+        check_key("key", key)
+        attention_key, drop1_key, drop2_key, forward_key = split_key(key, 4)
+        if self.norm == "pre":
+            added = _scale(self.attention(self.norm1(x), device, attention_key, mask), self.scale1)
+            x = x + self.dropout(added, drop1_key)
+            added = _scale(self.feed_forward(self.norm2(x), device, forward_key), self.scale2)
+            return x + self.dropout(added, drop2_key)
+        x = self.dropout(self.norm1(self.attention(x, device, attention_key, mask) + x), drop1_key)
+        return self.dropout(self.norm2(self.feed_forward(x, device, forward_key) + x), drop2_key)
 
 
 class Classifier(nnx.Module):
-    """Embedding, blocks, mean over the tokens that are there, linear classes.
+    """Embedding, blocks, mean over the tokens that are not padding, linear classes.
 
-    After pre-norm blocks, whose sum nothing has normalised, there is one more layer norm, unless it is left out: without it
-    tokens of long vectors count for more in the mean.
+    Pre-norm blocks end with a sum that is not normalised; one more layer norm follows them, unless
+    `final_norm` is False. Without it, tokens of long vectors count for more in the mean.
 
     Arguments:
         embedding: maps the input to (vectors, mask).
         blocks: of the same width as the embedding.
         classes: number of classes.
         dropout: rate after the embedding, in [0, 1).
-        token_dropout: share of token numbers that training takes for padding, in [0, 1).
-        final_norm: normalise what pre-norm blocks end with.
-        features: width of the embedding; has to be given only without blocks, for the mean of the vectors alone.
+        token_dropout: share of tokens that become padding in training, in [0, 1).
+        final_norm: normalise the result of pre-norm blocks.
+        features: width of the embedding; needed only without blocks, when the mean of the vectors is
+            classified.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: no block and no width, fewer than one class, a rate outside [0, 1), a `final_norm` that there is not.
+        ValueError: neither blocks nor `features`, fewer than one class, a rate outside [0, 1), or
+            `final_norm` False without pre-norm blocks.
 
     Source: P. Bloem, "Transformers from scratch" (2019), with padding masked.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> model = nets.Classifier(nets.TokenEmbedding(50, 8, 9, rngs=nnx.Rngs(0)), [], 2, features=9,
+        rngs=nnx.Rngs(1)) >>> print(model(jax.numpy.ones((3, 6), int)).shape) (3, 2)
     """
 
     def __init__(
@@ -134,51 +162,53 @@ class Classifier(nnx.Module):
         features: int | None = None,
         rngs: nnx.Rngs,
     ):
-        at_least_one(classes=classes)
+        check_whole("classes", classes, 1)
         if not blocks and features is None:
             raise ValueError(
-                "`blocks` must be at least one, got none; give `features` for the mean of the embedding alone."
+                "`blocks` must be at least one, got none; give `features` for the mean of the embedding "
+                "alone."
             )
         self.embedding, self.blocks = embedding, nnx.List(blocks)
         self.dropout, self.token_dropout = Dropout(dropout), TokenDropout(token_dropout)
         features = blocks[-1].attention.features if blocks else features
-        pre = bool(blocks) and blocks[-1].order == "pre"
-        if not final_norm and not pre:
+        is_pre_norm = bool(blocks) and blocks[-1].norm == "pre"
+        if not final_norm and not is_pre_norm:
             raise ValueError(
-                "`final_norm` is of blocks of order pre; post-norm blocks end with their own, and the mean of the embedding has none."
+                "`final_norm` can only be left out after blocks with `norm` pre; post-norm blocks end with a "
+                "norm of their own, and the mean of the embedding has none."
             )
-        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if pre and final_norm else None
+        self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs) if is_pre_norm and final_norm else None
         self.classes = nnx.Linear(features, classes, rngs=rngs)
 
     def __call__(
-        self, x: Array, device: Any = None, key: Array | None = None
+        self, x: Array, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch classes"]:
         """Logits, shape (batch, classes).
 
         Arguments:
-            x: what the embedding takes: token numbers (batch, tokens), or patches (batch, tokens, inputs).
-            device: computes the convolutions; None is the exact FFT.
-            key: of dropout and of the device's noise, consumed; None gives expected values and needs `model.eval()`.
+            x: input of the embedding: token numbers (batch, tokens), or patches (batch, tokens, inputs).
+            device: computes the convolutions; None computes exactly.
+            key: of dropout and of the device's noise, consumed; None gives expected values and needs
+                `model.eval()`.
+
+        Raises:
+            ValueError: a bad key, and as the embedding and the blocks.
         """
-        keys = split(key, len(self.blocks) + 1)
-        h, mask = self.embedding(self.token_dropout(x, keys[-1]))
-        h = self.dropout(h, keys[-1])
-        for block, own in zip(self.blocks, keys, strict=False):
-            h = block(h, device, own, mask)
+        check_key("key", key)
+        *block_keys, drop_key = split_key(key, len(self.blocks) + 1)
+        h, mask = self.embedding(self.token_dropout(x, drop_key))
+        h = self.dropout(h, drop_key)
+        for block, block_key in zip(self.blocks, block_keys, strict=True):
+            h = block(h, device, block_key, mask)
         h = h if self.norm is None else self.norm(h)
         if mask is None:
             return self.classes(h.mean(axis=1))
-        there = mask[..., None].astype(h.dtype)
-        # A row of nothing but padding has a mean of zero, not of nothing.
-        return self.classes((h * there).sum(axis=1) / jnp.maximum(there.sum(axis=1), 1))
+        weights = mask[..., None].astype(h.dtype)
+        # The mean of a row that is all padding is zero.
+        return self.classes((h * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1))
 
 
-def split(key: Array | None, n: int) -> Array | tuple[None, ...]:
-    """n keys from one, or n times None."""
-    return (None,) * n if key is None else jax.random.split(key, n)
-
-
-def _scaled(
+def _scale(
     x: Float[Array, "batch tokens features"], scale: nnx.Param | None
 ) -> Float[Array, "batch tokens features"]:
     return x if scale is None else scale[...] * x

@@ -11,15 +11,18 @@ from flax import nnx
 import optics
 from nets.config import Config, named_numbers
 from nets.data import Dataset
-from nets.layers import ImageEmbedding
-from nets.layers._bigrams import class_weights
-from nets.layers._feed_forward import ConvFeedForward
-from nets.layers._fourier_mixing import FourierMixing
-from nets.layers._freeze import fix
-from nets.layers.attention import ConvSelfAttention, LinearSelfAttention
-from nets.layers.lambdas import LambdaLayer
-from nets.models import LambdaResNet
-from nets.models._transformer import Block, Classifier, TokenEmbedding
+from nets.layers import (
+    ConvFeedForward,
+    ConvSelfAttention,
+    FourierMixing,
+    ImageEmbedding,
+    LambdaLayer,
+    LinearSelfAttention,
+    TokenEmbedding,
+    freeze,
+    naive_bayes_ratios,
+)
+from nets.models import Block, Classifier, LambdaResNet
 
 
 def build_device(config: Config, **overrides: Any) -> Any:
@@ -90,7 +93,7 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
         mixer = MIXERS[config.model](config, tokens, rngs)
         about = {
             "dropout": config.dropout,
-            "order": config.order,
+            "norm": config.order,
             "dtype": dtype,
             "layer_scale": config.layer_scale,
         }
@@ -101,7 +104,7 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     if dataset.image is None:
         rows, labels = dataset.train.rows, dataset.train.labels
         weights = (
-            class_weights(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
+            naive_bayes_ratios(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
         )
         embedding = TokenEmbedding(
             dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs
@@ -110,7 +113,7 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
     if config.fixed:
         for one in blocks:
-            fix(one.attention)
+            freeze(one.attention)
     rates = (config.dropout, config.token_dropout)
     return Classifier(
         embedding, blocks, dataset.classes, *rates, config.final_norm, features=width, rngs=rngs

@@ -1,4 +1,9 @@
-"""Self-attention with linear and with convolutional projections."""
+"""Self-attention: projections by matrices, and by convolutions that a device can compute.
+
+`LinearSelfAttention` has matrices in three forms. `ConvSelfAttention` has circular convolutions: direct, one
+convolution for each head and projection, or spectral, one optical transform forward and one back for all
+heads. Both have a method `attention_map`, with the arguments of a call.
+"""
 
 from nets.layers.attention._convolutional import ConvSelfAttention as ConvSelfAttention
 from nets.layers.attention._linear import LinearSelfAttention as LinearSelfAttention

@@ -1,14 +1,17 @@
-"""Self-attention whose projections are matrices, in the three forms that are in use."""
+"""Self-attention whose projections are matrices, in three forms."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from nets.layers._check import at_least_one, divides, has_width, one_of
+from nets.layers._check import check_call, check_heads, check_sizes
+from nets.layers._kernels import fan_in_uniform
+from optics._check import check_choice
+from optics._typing import DeviceLike, KeyLike
 
 
 def attention_weights(
@@ -17,15 +20,15 @@ def attention_weights(
     mask: Bool[Array, "batch tokens"] | None,
     width: int | None = None,
 ) -> Float[Array, "batch heads tokens tokens"]:
-    """softmax over the second token axis of q kᵀ / √width, padding excluded; `width` is that of the heads unless given."""
+    """softmax of q kᵀ / √width over the second tokens, without padding; `width` is that of q by default."""
     logits = jnp.einsum("bthk,bshk->bhts", q, k) / math.sqrt(width or q.shape[-1])
-    return over_tokens(logits, mask)
+    return masked_softmax(logits, mask)
 
 
-def over_tokens(
+def masked_softmax(
     logits: Float[Array, "batch any tokens others"], mask: Bool[Array, "batch others"] | None
 ) -> Float[Array, "batch any tokens others"]:
-    """softmax over the last axis, padding excluded; a row of nothing but padding gets equal weights."""
+    """softmax over the last axis, padding excluded; a row that is all padding gets equal weights."""
     if mask is not None:
         logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
     return jax.nn.softmax(logits)
@@ -50,37 +53,49 @@ class LinearSelfAttention(nnx.Module):
         rngs: for the initial weights, uniform in ±1/√(inputs).
 
     Raises:
-        ValueError: unknown `kind`, fewer than one head or feature, or heads that do not divide the features.
+        ValueError: an unknown `kind`, fewer than one head or feature, or heads that do not divide the
+            features.
 
-    Source: A. Vaswani et al. (2017), section 3.2; P. Bloem, "Transformers from scratch" (2019), wide and narrow self-attention.
+    Source: A. Vaswani et al. (2017), section 3.2; P. Bloem, "Transformers from scratch" (2019), wide and
+    narrow self-attention.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> attention = nets.LinearSelfAttention(8, heads=2, kind="canonical", rngs=nnx.Rngs(0))
+        >>> print(attention(jax.numpy.ones((1, 4, 8))).shape)
+        (1, 4, 8)
     """
 
     def __init__(self, features: int, heads: int = 8, kind: str = "wide", *, rngs: nnx.Rngs):
-        at_least_one(features=features, heads=heads)
-        one_of("kind", kind, ("wide", "canonical", "narrow"))
+        check_sizes(features=features, heads=heads)
+        check_choice("kind", kind, ("wide", "canonical", "narrow"))
         if kind != "wide":
-            divides(features, heads)
+            check_heads(features, heads)
         self.features, self.heads, self.kind = features, heads, kind
         width = features if kind == "wide" else features // heads
         inputs, outputs = (width, width) if kind == "narrow" else (features, heads * width)
-        init = torch_uniform
-        self.project = nnx.Linear(inputs, 3 * outputs, use_bias=False, kernel_init=init, rngs=rngs)
-        self.merge = nnx.Linear(heads * width, features, kernel_init=init, rngs=rngs)
+        self.project = nnx.Linear(inputs, 3 * outputs, use_bias=False, kernel_init=fan_in_uniform, rngs=rngs)
+        self.merge = nnx.Linear(heads * width, features, kernel_init=fan_in_uniform, rngs=rngs)
 
     def __call__(
         self,
         x: Float[Array, "batch tokens features"],
-        device: Any = None,
-        key: Array | None = None,
+        device: DeviceLike = None,
+        key: KeyLike = None,
         mask: Bool[Array, "batch tokens"] | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Attend.
 
         Arguments:
             x: shape (batch, tokens, features).
-            device, key: unused: a matrix product is not a convolution.
+            device, key: unused, because a product of matrices is not a convolution.
             mask: True where there is a token; padding is not attended to.
+
+        Raises:
+            ValueError: vectors of another width, or a bad key.
         """
+        check_call(x, self.features, key)
         weights, v = self._weights_and_values(x, mask)
         y = jnp.einsum("bhts,bshk->bthk", weights, v)
         return self.merge(y.reshape(*x.shape[:2], -1))
@@ -88,30 +103,22 @@ class LinearSelfAttention(nnx.Module):
     def attention_map(
         self,
         x: Float[Array, "batch tokens features"],
-        device: Any = None,
-        key: Array | None = None,
+        device: DeviceLike = None,
+        key: KeyLike = None,
         mask: Bool[Array, "batch tokens"] | None = None,
     ) -> Float[Array, "batch heads tokens tokens"]:
-        """How much each token (third axis) takes of each (fourth), arguments as those of the call; rows sum to 1."""
+        """How much each token (third axis) takes of each (fourth) in this call; rows sum to 1."""
+        check_call(x, self.features, key)
         return self._weights_and_values(x, mask)[0]
 
     def _weights_and_values(self, x, mask):
-        has_width(x, self.features)
-        batch, tokens, _ = x.shape
         if self.kind == "narrow":
-            parts = self.project(x.reshape(batch, tokens, self.heads, -1)).reshape(
-                batch, tokens, self.heads, 3, -1
-            )
-            q, k, v = jnp.moveaxis(parts, 3, 0)
+            slices = rearrange(x, "batch tokens (heads s) -> batch tokens heads s", heads=self.heads)
+            projections = rearrange(self.project(slices), "... heads (three k) -> three ... heads k", three=3)
         else:
-            q, k, v = jnp.split(self.project(x).reshape(batch, tokens, 3 * self.heads, -1), 3, axis=2)
+            projections = rearrange(
+                self.project(x), "... (three heads k) -> three ... heads k", three=3, heads=self.heads
+            )
+        q, k, v = projections
         width = self.features if self.kind == "narrow" else None
         return attention_weights(q, k, mask, width), v
-
-
-def torch_uniform(
-    key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, out_sharding: Any = None
-) -> Array:
-    """Uniform in ±1/√(inputs), the initial weights of the article's framework, for linear and convolution alike."""
-    bound = 1 / math.sqrt(shape[0])
-    return jax.random.uniform(key, shape, dtype, -bound, bound)

@@ -1,55 +1,60 @@
-"""The sum over relative positions, in the four ways it can be computed; all give the same.
+"""The sum over relative positions, computed in four ways that give the same result.
 
     λ[b, k, v, i] = Σ_u Σ_s R[k, u, s] V[b, v, u, i + s]
 
-i and s have one axis or two. The sum runs over the values as they lie, or wraps around their end (`wraps`).
+i and s have one axis or two. The sum ends where the values end, or wraps around (`wraps`).
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import scipy.fft
+from einops import rearrange
 from jaxtyping import Array, Float
 
+import optics
+from nets.layers._device_call import call_device, conv_on_device
+from optics._numerics import reverse_index
+from optics._typing import DeviceLike, GradientLike, KeyLike
 from optics.convolution import check_device
-from optics.mapping import conv_general_dilated
+from optics.gradients import gradient_rule
 
 METHODS = ("fft", "direct", "dense")
 
 
-def by_fft(
-    v: Float[Array, "batch depth intra *seen"], taps: tuple[int, ...], wraps: bool
+def lambdas_by_fft(
+    v: Float[Array, "batch depth intra *positions"], taps: tuple[int, ...], wraps: bool
 ) -> Callable[[Float[Array, "keys intra *taps"]], Float[Array, "keys batch depth *space"]]:
-    """Transform the values once; what is returned takes relative positions to lambdas, a key at a time or many.
+    """Transform the values once; return a function from relative positions of some keys to their lambdas.
 
-    Both transforms have the length of the values: sums that wrap around it only spoil outputs that are not there.
+    Both transforms have the length of the values: sums that wrap around it only reach outputs that are cut
+    off.
     """
-    seen, axes = v.shape[-len(taps) :], tuple(range(-len(taps), 0))
-    size = seen if wraps else tuple(scipy.fft.next_fast_len(n, real=True) for n in seen)
-    out = tuple(slice(n if wraps else n - t + 1) for n, t in zip(seen, taps, strict=True))
+    positions, axes = v.shape[-len(taps) :], tuple(range(-len(taps), 0))
+    size = positions if wraps else tuple(scipy.fft.next_fast_len(n, real=True) for n in positions)
+    outputs = tuple(slice(n if wraps else n - t + 1) for n, t in zip(positions, taps, strict=True))
     spectra = jnp.fft.rfftn(v, s=size, axes=axes)
 
     def lambdas(relative):
         kernels = jnp.conj(jnp.fft.rfftn(relative, s=size, axes=axes))
-        # Not an einsum: its product of matrices would be one for every frequency.
+        # An einsum would be a separate product of matrices for every frequency.
         products = sum(kernels[:, None, None, u] * spectra[None, :, :, u] for u in range(v.shape[2]))
-        return jnp.fft.irfftn(products, s=size, axes=axes)[..., *out]
+        return jnp.fft.irfftn(products, s=size, axes=axes)[..., *outputs]
 
     return lambdas
 
 
-def by_matrix(
-    v: Float[Array, "batch depth intra *seen"], relative: Float[Array, "keys intra *taps"], wraps: bool
+def lambdas_by_matrix(
+    v: Float[Array, "batch depth intra *positions"], relative: Float[Array, "keys intra *taps"], wraps: bool
 ) -> Float[Array, "keys batch depth *space"]:
-    """With the tensor of all pairs of positions, E[i, m] = R[m − i]; its memory grows with the square of the length."""
+    """With the tensor of all pairs of positions, E[i, m] = R[m − i]; memory grows with the length squared."""
     taps = relative.shape[2:]
     index = []
     for n, t in zip(v.shape[3:], taps, strict=True):
         difference = jnp.arange(n)[None, :] - jnp.arange(n if wraps else n - t + 1)[:, None]
         difference = difference % n if wraps else difference
-        # One more tap, of zero, for pairs out of reach.
+        # Pairs farther apart than the scope take an added tap, which is zero.
         index.append(jnp.where((difference >= 0) & (difference < t), difference, t))
     padded = jnp.pad(relative, [(0, 0), (0, 0)] + [(0, 1)] * len(taps))
     if len(taps) == 1:
@@ -58,52 +63,53 @@ def by_matrix(
     return jnp.einsum("kuimjn,bvumn->kbvij", pairs, v)
 
 
-def by_convolution(
-    v: Float[Array, "batch depth intra *seen"],
+def lambdas_by_convolution(
+    v: Float[Array, "batch depth intra *positions"],
     relative: Float[Array, "keys intra *taps"],
     wraps: bool,
-    convolve: Callable,
-    device: Any,
-    key: Array | None,
+    gradient: GradientLike,
+    device: DeviceLike,
+    key: KeyLike,
 ) -> Float[Array, "keys batch depth *space"]:
-    """As a convolution over positions, by a device or, if that is None, directly.
+    """As a convolution over positions, by a device, or directly if that is None.
 
-    A device whose plane is as long as a circle of one dimension, or has its shape in two, convolves it as it is; the rows
-    of a plane are sequences of their own. Else the sequences are cut into overlapping pieces that fit.
+    A sum that wraps needs no padding on a device whose plane has its length (each row of the plane is a
+    sequence), or, in two dimensions, its shape. Otherwise the values are cut into overlapping pieces that fit
+    the device.
 
     Arguments:
-        convolve: `optics.convolve`, or a gradient rule around it.
+        gradient: a gradient rule, as in `optics.conv_general_dilated`.
         device: of any size.
         key: of its noise, consumed; None gives the expected value.
     """
-    taps, seen = relative.shape[2:], v.shape[3:]
+    taps, positions = relative.shape[2:], v.shape[3:]
     if device is not None:
         check_device(device)
-    if wraps and device is not None and device.shape[-len(seen) :] == seen:
-        return _as_it_is(v, relative, convolve, device, key)
+    if wraps and device is not None and device.shape[-len(positions) :] == positions:
+        return _lambdas_on_circle(v, relative, gradient, device, key)
     if wraps:
         v = jnp.pad(v, [(0, 0)] * 3 + [(0, t - 1) for t in taps], mode="wrap")
-    planes = v.reshape(-1, *v.shape[2:])
-    fn = conv_general_dilated(device, key, lambda _: convolve)
-    y = fn(planes, relative, (1,) * len(taps), "VALID")
-    return jnp.moveaxis(y.reshape(*v.shape[:2], *y.shape[1:]), 2, 0)
+    conv = conv_on_device(device, key, gradient)
+    y = conv(rearrange(v, "batch depth ... -> (batch depth) ..."), relative, (1,) * len(taps), "VALID")
+    return rearrange(y, "(batch depth) keys ... -> keys batch depth ...", depth=v.shape[1])
 
 
-def _as_it_is(v, relative, convolve, device, key):
-    """Circles of exactly the device's size, as many on a plane as it has rows to spare."""
-    seen, axes = v.shape[3:], tuple(range(-len(relative.shape[2:]), 0))
-    taps = [(0, n - t) for n, t in zip(seen, relative.shape[2:], strict=True)]
-    kernels = jnp.pad(relative, [(0, 0), (0, 0), *taps])
-    # A correlation is the convolution with the mirrored kernel.
-    kernels = jnp.roll(jnp.flip(kernels, axes), 1, axes)
-    planes = v.reshape(-1, *v.shape[2:])
-    if len(seen) == 1:
+def _lambdas_on_circle(v, relative, gradient, device, key):
+    """Sums that wrap exactly where the device does; sequences share a plane, one in each row."""
+    batch, depth, _, *positions = v.shape
+    taps = relative.shape[2:]
+    missing = [(0, n - t) for n, t in zip(positions, taps, strict=True)]
+    kernels = jnp.pad(relative, [(0, 0), (0, 0), *missing])
+    # A correlation is the convolution with the kernel reversed.
+    kernels = reverse_index(kernels, tuple(range(-len(taps), 0)))
+    planes = rearrange(v, "batch depth ... -> (batch depth) ...")
+    if len(positions) == 1:
         rows = device.shape[0]
-        count = -(-len(planes) // rows)
-        planes = jnp.pad(planes, [(0, count * rows - len(planes)), (0, 0), (0, 0)])
-        planes = jnp.swapaxes(planes.reshape(count, rows, *planes.shape[1:]), 1, 2)
+        planes = jnp.pad(planes, [(0, -len(planes) % rows), (0, 0), (0, 0)])
+        planes = rearrange(planes, "(count rows) intra n -> count intra rows n", rows=rows)
         kernels = jnp.pad(kernels[:, :, None], [(0, 0), (0, 0), (0, rows - 1), (0, 0)])
-    # Each product of an intra-depth is detected, and the sum is electronic.
-    y = convolve(planes[None], kernels[:, None], device, key).sum(axis=2)
-    y = y.reshape(len(relative), -1, *seen)[:, : math.prod(v.shape[:2])]
-    return y.reshape(len(relative), *v.shape[:2], *seen)
+    convolve = gradient_rule(gradient)(optics.convolve)
+    # The product of each intra-depth is detected, and the sum is electronic.
+    y = call_device(convolve, planes[None], kernels[:, None], device=device, key=key).sum(axis=2)
+    y = y.reshape(len(relative), -1, *positions)[:, : math.prod((batch, depth))]
+    return y.reshape(len(relative), batch, depth, *positions)

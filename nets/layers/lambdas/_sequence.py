@@ -1,12 +1,12 @@
 """The lambda layer of sequences."""
 
-from typing import Any
-
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from nets.layers._check import at_least_one, has_width, one_of
+from nets.layers._check import check_call, check_sizes
 from nets.layers.lambdas._projections import LambdaProjections
+from optics._check import check_choice
+from optics._typing import DeviceLike, GradientLike, KeyLike
 
 
 class LambdaLayer(LambdaProjections):
@@ -16,9 +16,9 @@ class LambdaLayer(LambdaProjections):
 
         λc = Σ_m softmax_m(K[m]) V[m]ᵀ,    λp[n] = Σ_m R[m − n] V[m]ᵀ,    y[n, h] = (λc + λp[n])ᵀ q[n, h]
 
-    Heads share keys and values, and are concatenated. R has `scope` relative positions, so that λp is a convolution over
-    the sequence, one kernel for each k and u, which a device can compute. Nothing grows with the square of the length,
-    save the memory of the method "dense".
+    Heads share keys and values, and are concatenated. R has `scope` relative positions, so that λp is a
+    convolution over the sequence, one kernel for each k and u, which a device can compute. Nothing grows with
+    the square of the length, save the memory of the method "dense".
 
     Parameters: d k h + d k u + d v u + scope · k u for d features, and 2 (k h + v u) of the normalisation.
 
@@ -26,21 +26,33 @@ class LambdaLayer(LambdaProjections):
         features: d, width of the embedding.
         heads: h, of the queries; it divides d.
         key_depth: k.
-        scope: number of relative positions: tap s is the token s − scope // 2 away, or s − scope + 1 if causal.
-        boundary: "circular": the end of a row is followed by its beginning, and scope = length means all pairs; "zero":
-            by nothing, and scope = 2 · length − 1 means all; "causal": no token sees a later one, content included.
+        scope: number of relative positions: tap s is the token s − scope // 2 away, or s − scope + 1 if
+            causal.
+        boundary: "circular": the end of a row is followed by its beginning, and scope = length means all
+            pairs; "zero": by nothing, and scope = 2 · length − 1 means all; "causal": a token sees no later
+            one, in its content lambda too.
         intra_depth: u.
-        normalization: of queries and values: "batch", "layer" (over the channels of a token), or None. Statistics of a
-            batch leave padding out, but would tell a causal layer of the future.
-        method: of the position lambda without a device: "fft", "direct" (best for a scope of few positions) or "dense".
-        gradient: "simulator" (None means that), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
+        normalization: of queries and values: "batch", "layer" (over the channels of a token), or None.
+            Statistics of a batch leave padding out. A causal layer cannot have them, because they include
+            later tokens.
+        method: of the position lambda without a device: "fft", "direct" (best for a scope of few positions)
+            or "dense".
+        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial weights, uniform in ±1/√(numbers summed).
 
     Raises:
-        ValueError: sizes below 1, heads that do not divide the features, an unknown boundary, normalisation, method or
-            gradient, or batch normalisation of a causal layer.
+        ValueError: a size below 1, heads that do not divide the features, an unknown boundary, normalisation,
+            method or gradient, or batch normalisation of a causal layer.
 
-    Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021), section 3.
+    Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021),
+    section 3.
+
+    Example:
+        >>> import jax, nets
+        >>> from flax import nnx
+        >>> layer = nets.LambdaLayer(8, heads=2, key_depth=4, scope=5, boundary="zero", rngs=nnx.Rngs(0))
+        >>> print(layer(jax.numpy.ones((1, 6, 8))).shape)
+        (1, 6, 8)
     """
 
     def __init__(
@@ -54,14 +66,15 @@ class LambdaLayer(LambdaProjections):
         normalization: str | None = "batch",
         method: str = "fft",
         *,
-        gradient: Any = None,
+        gradient: GradientLike = None,
         rngs: nnx.Rngs,
     ):
-        at_least_one(scope=scope)
-        one_of("boundary", boundary, ("circular", "zero", "causal"))
+        check_sizes(scope=scope)
+        check_choice("boundary", boundary, ("circular", "zero", "causal"))
         if boundary == "causal" and normalization == "batch":
             raise ValueError(
-                "`normalization` cannot be batch when `boundary` is causal, for a batch knows the future; use layer or None."
+                "`normalization` cannot be batch when `boundary` is causal, because statistics of a batch "
+                "include later tokens; use layer or None."
             )
         super().__init__(
             features, heads, key_depth, (scope,), boundary, intra_depth, normalization, method, gradient, rngs
@@ -70,8 +83,8 @@ class LambdaLayer(LambdaProjections):
     def __call__(
         self,
         x: Float[Array, "batch tokens features"],
-        device: Any = None,
-        key: Array | None = None,
+        device: DeviceLike = None,
+        key: KeyLike = None,
         mask: Bool[Array, "batch tokens"] | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Mix the tokens.
@@ -83,12 +96,12 @@ class LambdaLayer(LambdaProjections):
             mask: True where there is a token; padding, which comes after the tokens, is in no lambda.
 
         Raises:
-            ValueError: vectors of another width, or a circular scope longer than the sequence.
+            ValueError: vectors of another width, a circular scope longer than the sequence, or a bad key.
         """
-        has_width(x, self.features)
+        check_call(x, self.features, key)
         if self.boundary == "circular" and self.taps[0] > x.shape[1]:
             raise ValueError(
-                f"`scope` must be at most the {x.shape[1]} tokens of a circular sequence, got {self.taps[0]}; lower it, or use "
-                "`boundary` zero."
+                f"`scope` must be at most the {x.shape[1]} tokens of a circular sequence, got "
+                f"{self.taps[0]}; lower it, or use `boundary` zero."
             )
-        return self._mixed(x, x.shape[1:2], device, key, mask)
+        return self._mix(x, x.shape[1:2], device, key, mask)
