@@ -1,4 +1,4 @@
-"""What every test has: keys, double precision on request, and figures of error."""
+"""What every test has: keys, and double precision or optimized code on request."""
 
 import os
 
@@ -12,7 +12,6 @@ if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = quick_flags()
 
 import jax
-import numpy as np
 import pytest
 
 
@@ -34,10 +33,3 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
-
-
-def relative(found, wanted):
-    """Relative error in the 2-norm."""
-    found, wanted = np.asarray(found), np.asarray(wanted)
-    assert found.shape == wanted.shape
-    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)

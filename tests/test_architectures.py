@@ -9,7 +9,7 @@ import scipy.fft
 import optics
 from optics import effects
 from optics.device import phase_only
-from tests.conftest import relative
+from tests.helpers import relative
 
 convolve = jax.jit(optics.convolve)
 LENS = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)

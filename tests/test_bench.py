@@ -16,7 +16,7 @@ import optics
 from bench import output as results
 from bench.__main__ import main
 from bench.simulator import fidelity, memory
-from tests.conftest import relative
+from tests.helpers import relative
 
 
 def quick(command, tmp_path, capsys, *more):
@@ -82,9 +82,9 @@ def test_bits_and_aberrations_are_swept_in_one_program():
     @jax.jit
     def error(bits, coma):
         traces.append(bits)
-        lens = eqx.tree_at(lambda s: s.aberrations, device.optics, jnp.zeros(8).at[7].set(coma))
+        lens = eqx.tree_at(lambda s: s.aberrations, device.transfer, jnp.zeros(8).at[7].set(coma))
         changed = eqx.tree_at(
-            lambda d: (d.slm[0].bits, d.optics), device, (bits, optics.compile_transfer(lens))
+            lambda d: (d.slm[0].bits, d.transfer), device, (bits, optics.compile_transfer(lens))
         )
         return optics.convolve(x, x, changed)
 
@@ -175,7 +175,7 @@ def test_effective_bits():
     # A perfect 8-bit converter: step 1/255 of the range, full-scale sine.
     sine = np.sin(np.linspace(0, 200 * np.pi, 100_001))
     error = np.round((sine + 1) * 127.5) / 127.5 - 1 - sine
-    assert optics.accounting.effective_bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(
+    assert optics.metrics.effective_bits(fidelity.rms(error) / fidelity.rms(sine)) == pytest.approx(
         8, abs=0.02
     )
 

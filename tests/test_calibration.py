@@ -9,7 +9,7 @@ import scipy.fft
 
 import optics
 from optics import effects
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import load
 
 transform = jax.jit(optics.transform)

@@ -151,7 +151,7 @@ def test_on_a_device(key):
 
 def test_photons_and_dark_current():
     wanted = 1e-12 * 0.01 * 633e-9 / (scipy.constants.h * scipy.constants.c)
-    assert effects.photons(1e-12, 0.01, 633e-9) == pytest.approx(wanted, rel=1e-6)
+    assert effects.photon_count(1e-12, 0.01, 633e-9) == pytest.approx(wanted, rel=1e-6)
     assert effects.dark_current_at(33.0, 2.0, 25.0) == pytest.approx(4.0)
 
 
@@ -270,9 +270,9 @@ def test_refusals(change, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: effects.photons(-1.0, 1.0, 1e-6), "`power` must be finite and at least 0 W"),
-        (lambda: effects.photons(1.0, -1.0, 1e-6), "`exposure` must be finite and at least 0 s"),
-        (lambda: effects.photons(1.0, 1.0, 0.0), "`wavelength` must be finite and above 0 m"),
+        (lambda: effects.photon_count(-1.0, 1.0, 1e-6), "`power` must be finite and at least 0 W"),
+        (lambda: effects.photon_count(1.0, -1.0, 1e-6), "`exposure` must be finite and at least 0 s"),
+        (lambda: effects.photon_count(1.0, 1.0, 0.0), "`wavelength` must be finite and above 0 m"),
         (
             lambda: effects.dark_current_at(1.0, -1.0, 0.0),
             "`reference` must be finite and at least 0 electrons/s",

@@ -15,7 +15,7 @@ from optics import _chunks as turns
 from optics.gradients import optical_gradient
 from optics.mapping import _conv_general as channels
 from optics.mapping import conv_general_dilated
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import load
 
 NHWC = ("NHWC", "HWIO", "NHWC")

@@ -8,7 +8,7 @@ from flax import nnx
 
 import nets
 import optics
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import load
 
 
@@ -122,48 +122,44 @@ class Unfit(nnx.Module):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "argument"),
     [
-        (lambda m, r: nets.convert(jnp.ones(3)), "`model` must be a flax.nnx.Module, got"),
+        (lambda m, r: nets.convert(jnp.ones(3)), "model"),
+        (lambda m, r: nets.convert(nnx.Linear(2, 2, rngs=r)), "model"),
+        (lambda m, r: nets.convert(m, exclude=["first", "rest"]), "model"),
+        (lambda m, r: nets.convert(m, exclude="first"), "exclude"),
+        (lambda m, r: nets.convert(m, gradient="exact"), "gradient"),
+        (lambda m, r: nets.convert(m)(jnp.ones((1, 9, 8, 2)), load("ideal"), 0), "key"),
+        (lambda m, r: nets.convert(m)(jnp.ones((1, 9, 8, 2)), "engine11"), "device"),
+        (lambda m, r: nets.OpticalConv(1, 1, (3, 3, 3), rngs=r), "kernel_size"),
+        (lambda m, r: nets.OpticalConv(1, 1, 3, gradient="exact", rngs=r), "gradient"),
+        (lambda m, r: nets.OpticalConv(1, 1, 3, conv_general_dilated=None, rngs=r), "conv_general_dilated"),
+        (lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), load("ideal"), 0), "key"),
         (
-            lambda m, r: nets.convert(nnx.Linear(2, 2, rngs=r)),
-            "`model` must have a flax.nnx.Conv to be made optical; Linear has none",
+            lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), jax.random.key(0), load("ideal")),
+            "key",
         ),
-        (
-            lambda m, r: nets.convert(m, exclude=["first", "rest"]),
-            "all of first, rest.0, rest.1 are excluded",
-        ),
-        (
-            lambda m, r: nets.convert(m, exclude=["second"]),
-            "`exclude` has 'second', where `model` has no convolution; it has first",
-        ),
-        (lambda m, r: nets.convert(m, exclude="first"), "`exclude` must be names or a function"),
-        (
-            lambda m, r: nets.convert(m, gradient="exact"),
-            "`gradient` must be one of simulator, ideal, optical",
-        ),
-        (lambda m, r: nets.convert(Unfit(r)), 'a transposed convolution, back, .*`exclude=\\["back"\\]`'),
-        (
-            lambda m, r: nets.convert(Unfit(r), exclude=["back"]),
-            'a convolution over 3 axes, volume; .*`exclude=\\["volume"\\]`',
-        ),
-        (
-            lambda m, r: nets.OpticalConv(1, 1, (3, 3, 3), rngs=r),
-            "`kernel_size` must have one or two spatial axes",
-        ),
-        (
-            lambda m, r: nets.OpticalConv(1, 1, 3, gradient="exact", rngs=r),
-            "`gradient` must be one of simulator",
-        ),
-        (
-            lambda m, r: nets.OpticalConv(1, 1, 3, conv_general_dilated=None, rngs=r),
-            "`conv_general_dilated` is what the device does",
-        ),
+        (lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), "engine11"), "device"),
     ],
 )
-def test_refusals(call, message, model):
-    with pytest.raises(ValueError, match=message):
+def test_refusals_name_the_argument(call, argument, model):
+    with pytest.raises(ValueError, match=f"`{argument}`"):
         call(model, nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("exclude", "named"), [([], 'back; .*`exclude=\\["back"\\]`'), (["back"], 'volume; .*`exclude=\\["volume"\\]`')]
+)
+def test_a_convolution_that_no_device_computes_is_refused_by_name(exclude, named):
+    with pytest.raises(ValueError, match=named):
+        nets.convert(Unfit(nnx.Rngs(0)), exclude=exclude)
+
+
+def test_a_refusal_says_what_came_and_what_would_work(model):
+    with pytest.raises(ValueError) as refusal:
+        nets.convert(model, exclude=["second"])
+    message = "`exclude` has 'second', where `model` has no convolution; it has first, rest.0, rest.1."
+    assert str(refusal.value) == message
 
 
 def test_what_cannot_be_converted_stays_exact():

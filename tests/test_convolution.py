@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optics
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import load
 
 

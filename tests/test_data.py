@@ -51,7 +51,9 @@ def pack(path, files):
 
 
 def config(**changes):
-    return resolve(Config(**{"data": "imdb", "length": 16, "vocabulary": 80, "progress": False} | changes))
+    return resolve(
+        Config(**{"data": "imdb", "max_tokens": 16, "vocabulary": 80, "progress": False} | changes)
+    )
 
 
 def test_archive_folder_and_hub_layout_give_the_same(folder, tmp_path):
@@ -99,13 +101,26 @@ def test_long_texts_keep_both_ends():
 
 
 def test_digits():
-    loaded = data.load(resolve(Config(data="digits")))
+    loaded = data.load(Config(data="digits"))
     assert loaded.train.rows.shape[1:] == loaded.image == (8, 8) and loaded.vocabulary is None
     assert sum(len(split.labels) for split in (loaded.train, loaded.validation, loaded.test)) == 1797
     assert (
         len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows})
         == 1797
     )
+
+
+def test_the_baselines_of_digits_are_what_scikit_learn_gives():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    loaded = data.load(Config(data="digits"))
+    train, test = ((split.rows.reshape(-1, 64), split.labels) for split in (loaded.train, loaded.test))
+    methods = {
+        "logistic_regression_accuracy": LogisticRegression(max_iter=1000),
+        "nearest_neighbours_accuracy": KNeighborsClassifier(3),
+    }
+    assert loaded.baseline == {name: method.fit(*train).score(*test) for name, method in methods.items()}
 
 
 @pytest.fixture
@@ -145,13 +160,15 @@ def test_fashion_mnist_that_is_not_whole(fashion):
     for content in (whole[:-1], whole[:3], b"", whole.replace(bytes([0, 0, 8, 1]), bytes([0, 0, 13, 1]), 1)):
         labels.write_bytes(content)
         refused(
-            "t10k-labels-idx1-ubyte is not an IDX file of bytes with 1 axes, or not a whole one; fetch it again"
+            "t10k-labels-idx1-ubyte is not an IDX file of bytes with 1 axes, or not a whole one; fetch it "
+            "again"
         )
     packed = images.read_bytes()
     for content in (packed[:50], b"no gzip"):
         images.write_bytes(content)
         refused(
-            r"train-images-idx3-ubyte.gz is not a readable gzip file, or not a whole one \(.*\); fetch it again"
+            r"train-images-idx3-ubyte.gz is not a readable gzip file, or not a whole one \(.*\); fetch it "
+            r"again"
         )
     images.unlink()
     refused("`data_path` .* must hold train-images-idx3-ubyte.gz; name the folder of the four files")
@@ -235,9 +252,9 @@ def test_too_few_rows_for_validation():
     with pytest.raises(
         ValueError, match="`data_path` has too few rows to set 10% aside for validation, got 4"
     ):
-        data.dataset.hold_out(Split(np.zeros((4, 2)), np.zeros(4, int)), 0.1, 0)
+        data.hold_out(Split(np.zeros((4, 2)), np.zeros(4, int)), 0.1, 0)
     with pytest.raises(ValueError, match="too few rows to set 10% aside for validation, got 8"):
-        data.dataset.hold_out(Split(np.zeros((8, 2)), np.arange(8) % 2), 0.1, 0, neighbours=True)
+        data.hold_out(Split(np.zeros((8, 2)), np.arange(8) % 2), 0.1, 0, contiguous=True)
 
 
 def test_the_hub_out_of_reach():
@@ -261,7 +278,11 @@ def test_the_hub_not_installed(monkeypatch):
             r"`rows` must be finite, got nan at index \(0, 1, 0\); remove or repair that row",
         ),
         (np.array([[[1.0], [np.inf]]]), np.array([0]), r"`rows` must be finite, got inf"),
-        (np.zeros((0, 2)), np.zeros(0, int), "`rows` and `labels` must be as many, and some; got 0 and 0"),
+        (
+            np.zeros((0, 2)),
+            np.zeros(0, int),
+            "`rows` and `labels` must have the same length, at least 1; got 0 and 0",
+        ),
         (np.zeros((2, 2)), np.zeros(3, int), "got 2 and 3"),
         (np.zeros((2, 2)), np.zeros(2), "`labels` must be whole numbers from 0"),
         (np.zeros((2, 2)), np.array([0, -1]), "`labels` must be whole numbers from 0"),

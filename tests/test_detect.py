@@ -11,11 +11,11 @@ import scipy.fft
 
 import optics
 from optics import detect
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import MEASUREMENTS
 
 HARIHARAN = np.pi * np.array([-1, -0.5, 0, 0.5, 1])
-ALL = MEASUREMENTS | {
+ALL = {name: part.make() for name, part in MEASUREMENTS.items()} | {
     "2 steps": detect.PhaseShifting(2),
     "2 steps, weak reference": detect.PhaseShifting(2, reference=1.5),
     "Hariharan's steps": detect.PhaseShifting(phases=HARIHARAN),

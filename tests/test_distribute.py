@@ -1,4 +1,5 @@
-"""One run over several devices and processes gives the numbers of one device, and ends when a part of it is gone."""
+"""One run over several devices and processes gives the numbers of one device, and ends when a part of it is
+gone."""
 
 import json
 import os
@@ -12,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nets import train
-from nets.config import Config, resolve
-from nets.run._checkpoint import Checkpoints, best
-from nets.run._distribute import join, layout, slurm_tasks
-from tests import reviews
-from tests.test_survival import assert_same as identical
+import nets
+from nets.config import Config
+from nets.run import Checkpoints, RunFolder
+from nets.run._distribute import slurm_tasks
+from tests.helpers_nets import assert_same_run, command_line, lines, write_reviews
 
 ROOT = Path(__file__).parents[1]
 # 11 steps an epoch, of which the last has rows of weight 0; every step has its line.
@@ -26,17 +26,8 @@ LINEAR = dict(model="linear", shape=(4,), dropout=0.0, **STEPS)
 RESNET = dict(model="lambda-resnet", shape=(2, 4), key_depth=2, **STEPS)  # with statistics of batches
 
 
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 def start(out, run, virtual=1, **more):
-    values = run | {"out": out} | more
-    arguments = [
-        part
-        for n, v in values.items()
-        for part in (f"--{n.replace('_', '-')}", *map(str, v if isinstance(v, tuple) else (v,)))
-    ]
+    arguments = command_line(run | {"out": out} | more)
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={virtual}",
@@ -63,15 +54,20 @@ def finish(process):
     return process.returncode, out, error
 
 
-def assert_same(folder, reference, count=2 * 11 + 3):
-    found, wanted = lines(folder), lines(reference)
-    assert len(found) == len(wanted) == count
-    for one, other in zip(found, wanted, strict=True):
+def weights(folder):
+    return RunFolder(folder).weights()
+
+
+def assert_same_curve(folder, reference, count=2 * 11 + 3):
+    ours, theirs = lines(folder), lines(reference)
+    assert len(ours) == len(theirs) == count
+    for one, other in zip(ours, theirs, strict=True):
         assert one.keys() == other.keys()
         for name in (name for name in one if "loss" in name):
             assert one[name] == pytest.approx(other[name], abs=1e-5), (one, other)
-    a, b = best(folder), best(reference)
-    # Taps that lie off the image and a scale before a normalisation have no slope but rounding, which Adam makes large.
+    a, b = weights(folder), weights(reference)
+    # Taps that lie off the image and a scale before a normalisation have no slope but rounding, which Adam
+    # makes large.
     assert (
         max(
             np.abs(a[name] - b[name]).max()
@@ -90,7 +86,7 @@ def single(tmp_path_factory):
     def trained(run):
         out = folder / run["model"]
         if not out.exists():
-            train.fit(Config(**run, progress=False, out=out))
+            nets.fit(Config(**run, progress=False, out=out))
         return out
 
     return trained
@@ -101,7 +97,7 @@ def test_eight_devices_give_the_curve_of_one(single, tmp_path):
     reference = single(RESNET)  # beside it
     status, _, error = finish(process)
     assert status == 0, error
-    assert_same(tmp_path / "run", reference)
+    assert_same_curve(tmp_path / "run", reference)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["shards"] == 8
 
 
@@ -114,7 +110,7 @@ def test_two_processes_give_the_curve_of_one(run, virtual, single, tmp_path):
     for process in together(tmp_path / "run", run, virtual):
         status, _, error = finish(process)
         assert status == 0, error
-    assert_same(tmp_path / "run", single(run))
+    assert_same_curve(tmp_path / "run", single(run))
 
 
 def test_a_killed_peer_ends_the_run_with_its_last_checkpoint_whole(tmp_path):
@@ -135,40 +131,30 @@ def test_a_killed_peer_ends_the_run_with_its_last_checkpoint_whole(tmp_path):
 
 # Lambda layers take the statistics of a batch, here with padding, over the devices.
 TEXT = dict(data="imdb", vocabulary=60, epochs=2, batch_size=16, dropout=0.0, progress=False)
-LAMBDA = TEXT | dict(model="lambda", shape=(8,), heads=2, key_depth=2, scope=4, length=16)
-BUCKETS = TEXT | dict(model="linear", shape=(4,), heads=1, length=12, buckets=True)
-# "broken" leaves in its first epoch, and goes on.
-ON_TWO = """
+LAMBDA = TEXT | dict(model="lambda", shape=(8,), heads=2, key_depth=2, scope=4, max_tokens=16)
+BUCKETS = TEXT | dict(model="linear", shape=(4,), heads=1, max_tokens=12, buckets=True)
+# "broken" is interrupted in its first epoch and continued.
+ON_TWO = f"""
 import sys
 from pathlib import Path
-from nets import train
+import nets
 from nets.config import Config
-from nets.run._loop import Loop
-from tests.test_distribute import BUCKETS, LAMBDA
 
+TEXT, LAMBDA, BUCKETS = {TEXT!r}, {LAMBDA!r}, {BUCKETS!r}
 folder = Path(sys.argv[1])
 two = dict(devices=2, data_path=folder / "aclImdb", cache=folder / "cache")
-train.fit(Config(**LAMBDA | two, out=folder / "lambda-2"))
-train.fit(Config(**BUCKETS | two, accumulate=4, out=folder / "linear-2"))
-log = Loop._log
-
-def leaving(loop, bar):
-    log(loop, bar)
-    if loop.progress.step == 3:
-        loop._leave()
-
-Loop._log = leaving
+nets.fit(Config(**LAMBDA | two, out=folder / "lambda-2"))
+nets.fit(Config(**BUCKETS | two, accumulate=4, out=folder / "linear-2"))
 try:
-    train.fit(Config(**LAMBDA | two, out=folder / "broken"))
+    nets.fit(Config(**LAMBDA | two, out=folder / "broken"), observe=lambda line: line.get("step") == 3)
 except KeyboardInterrupt:
-    Loop._log = log
-train.fit(Config(**LAMBDA | two, out=folder / "broken"))
+    nets.fit(Config(**LAMBDA | two, out=folder / "broken"))
 """
 
 
 @pytest.mark.slow
 def test_two_devices_of_one_process(tmp_path):
-    data_path = reviews.write(tmp_path / "aclImdb")
+    data_path = write_reviews(tmp_path / "aclImdb")
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
@@ -178,35 +164,37 @@ def test_two_devices_of_one_process(tmp_path):
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     for run in (LAMBDA, BUCKETS):  # beside it
-        train.fit(Config(**run, data_path=data_path, out=tmp_path / f"{run['model']}-1"))
+        nets.fit(Config(**run, data_path=data_path, out=tmp_path / f"{run['model']}-1"))
     status, _, error = finish(process)
     assert status == 0 and f"continuing {tmp_path / 'broken'} at step 3" in error, error
-    identical(tmp_path / "lambda-2", tmp_path / "broken")
+    assert_same_run(tmp_path / "lambda-2", tmp_path / "broken")
     for name in ("lambda", "linear"):
-        assert_same(tmp_path / f"{name}-2", tmp_path / f"{name}-1", 2 * 5 + 3)
-    one, two = best(tmp_path / "lambda-1"), best(tmp_path / "lambda-2")
+        assert_same_curve(tmp_path / f"{name}-2", tmp_path / f"{name}-1", 2 * 5 + 3)
+    one, two = weights(tmp_path / "lambda-1"), weights(tmp_path / "lambda-2")
     statistics = [name for name in one if name.endswith(("norm.mean", "norm.var"))]
     assert len(statistics) == 4 and all(np.allclose(one[name], two[name], atol=1e-5) for name in statistics)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "name"),
     [
-        (dict(coordinator="127.0.0.1:1"), "`processes` is missing"),
-        (dict(processes=2, process=0), "`coordinator` is missing"),
-        (dict(coordinator="127.0.0.1:1", processes=2, process=2), "`process` must be between 0 and 1, got 2"),
+        (dict(coordinator="127.0.0.1:1"), "processes"),
+        (dict(processes=2, process=0), "coordinator"),
+        (dict(coordinator="127.0.0.1:1", processes=2, process=2), "process"),
+        (dict(devices=3), "devices"),
     ],
 )
-def test_processes_that_cannot_meet(changes, message):
-    with pytest.raises(ValueError, match=message):
-        join(resolve(Config(**changes)))
+def test_processes_and_devices_that_cannot_be(changes, name, tmp_path):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        nets.fit(Config(**changes, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
-def test_devices_that_are_not_there():
-    with pytest.raises(ValueError, match="`devices` must be at most the 1 of this machine, got 3"):
-        layout(resolve(Config(devices=3)))
-    with pytest.raises(ValueError, match="`devices` must be a whole number of at least 1, or all, got 0"):
-        resolve(Config(devices=0))
+def test_too_many_devices_are_refused_in_full(tmp_path):
+    with pytest.raises(
+        ValueError, match="`devices` must be at most the 1 of this machine, got 3; lower --devices"
+    ):
+        nets.fit(Config(devices=3, out=tmp_path / "run"))
 
 
 def test_tasks_of_slurm(monkeypatch):

@@ -10,22 +10,12 @@ import scipy.stats
 import optics
 from optics import effects
 from optics._fusion import fusion_barrier
-from tests.conftest import relative
-from tests.parts import EFFECTS, LIMITS
+from tests.helpers import relative
+from tests.parts import EFFECTS
 
 VALUE = jnp.linspace(0.05, 0.95, 30).reshape(5, 6)
 # Light has a phase too: all round the circle, and a little beyond the drive's seam at 0.
 LIGHT = VALUE * jnp.exp(2j * jnp.pi * jnp.linspace(-0.01, 0.97, 30).reshape(6, 5).T)
-RANDOM = (
-    "shot",
-    "exact shot",
-    "balanced shot",
-    "read",
-    "flicker",
-    "flicker out of step",
-    "laser",
-    "wandering laser",
-)
 
 # Compiled once per kind of effect: one operation at a time would compile each of them.
 act = jax.jit(lambda effect, value, key: effect(value, key))
@@ -49,7 +39,7 @@ def value_of(effect):
 
 
 def test_every_effect_has_its_limit():
-    assert EFFECTS.keys() == LIMITS.keys()
+    assert all(part.limit for part in EFFECTS.values())
     kinds = (effects.Effect, effects.Noise, effects.Modulation)
     exported = {
         name
@@ -57,38 +47,42 @@ def test_every_effect_has_its_limit():
         if isinstance(thing, type) and issubclass(thing, effects.Effect)
     }
     assert exported - {kind.__name__ for kind in kinds} == {
-        type(effect).__name__ for effect in EFFECTS.values()
+        type(part.make()).__name__ for part in EFFECTS.values()
     }
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_the_effect_acts(name, key):
-    value = value_of(EFFECTS[name])
-    assert relative(act(EFFECTS[name], value, key), value) > 1e-3
+    effect = EFFECTS[name].make()
+    value = value_of(effect)
+    assert relative(act(effect, value, key), value) > 1e-3
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", EFFECTS)
 def test_identity_limit(name, key):
-    value = value_of(LIMITS[name])
+    effect = EFFECTS[name].limit()
+    value = value_of(effect)
     # 16 bits of phase round by 3e-5 rad.
-    assert relative(act(LIMITS[name], value, key), value) <= (5e-5 if name == "phase levels" else 2e-5)
+    assert relative(act(effect, value, key), value) <= (5e-5 if name == "phase levels" else 2e-5)
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_jit_vmap_and_key(name, key):
-    effect, given = EFFECTS[name], value_of(EFFECTS[name])
+    effect = EFFECTS[name].make()
+    given = value_of(effect)
     value = act(effect, given, key)
     assert value.shape == given.shape and value.dtype == given.dtype
     np.testing.assert_array_equal(value, act(effect, given, key))
     keys = jax.random.split(key, 4000)
     mapped = np.asarray(shots(effect, given, keys))
     np.testing.assert_allclose(mapped[1], act(effect, given, keys[1]), atol=1e-6)
-    assert (name in RANDOM) == (np.max(np.abs(mapped[0] - mapped[1])) > 1e-6)
+    assert EFFECTS[name].random == (np.max(np.abs(mapped[0] - mapped[1])) > 1e-6)
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_expected_value_is_the_mean(name, key):
-    effect, given = EFFECTS[name], value_of(EFFECTS[name])
+    effect = EFFECTS[name].make()
+    given = value_of(effect)
     draws = shots(effect, given, jax.random.split(key, 4000))
     expected = act(effect, given, None)
     error = np.abs(np.mean(draws, 0) - expected) / (np.std(draws, 0) / np.sqrt(4000) + 1e-6)
@@ -96,10 +90,10 @@ def test_expected_value_is_the_mean(name, key):
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-@pytest.mark.parametrize("effects_", [EFFECTS, LIMITS], ids=["acting", "limit"])
-def test_no_nan_at_zero(effects_, name, key):
+@pytest.mark.parametrize("maker", ["make", "limit"])
+def test_no_nan_at_zero(maker, name, key):
     for k in (key, None):
-        value, found = slopes(effects_[name], jnp.zeros((3, 3)), k)
+        value, found = slopes(getattr(EFFECTS[name], maker)(), jnp.zeros((3, 3)), k)
         assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
 
 

@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 
 from optics import encode
-from tests.conftest import relative
+from tests.helpers import relative
+from tests.parts import ENCODERS
 
-ENCODERS = {
-    "complex": encode.ComplexAmplitude(),
-    "3 parts": encode.Amplitude(3),
-    "4 parts": encode.Amplitude(4),
-    "pairs": encode.DoublePhase("pair"),
-    "checkerboard": encode.DoublePhase(),
-    "exchanged pairs": encode.DoublePhase("pair", exposures=2),
-    "blazed": encode.Blazed(4),
-    "moved blazed": encode.Blazed(3, exposures=3),
-    "bit planes": encode.BitPlanes(12, parts=3),
-}
 N = 8
 
 
@@ -66,7 +56,7 @@ def orders(drive, order, size=N):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_what_is_encoded_comes_back(name, numbers):
-    encoder = ENCODERS[name]
+    encoder = ENCODERS[name].make()
     drive, scale, found = through(encoder, numbers)
     p, q = encoder.subpixels
     assert drive.shape == (2, encoder.exposures, N * p, N * q) and scale.shape == (2, 1, 1)
@@ -81,7 +71,7 @@ def test_what_is_encoded_comes_back(name, numbers):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
-    encoder = ENCODERS[name]
+    encoder = ENCODERS[name].make()
     direction = numbers[::-1] * (0.3 + 0.1j)
     for found, wanted in zip(sloped(encoder, numbers, direction)[3], direction, strict=True):
         assert relative(found, wanted) <= 5e-5
@@ -92,12 +82,12 @@ def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
 
 def test_modulus_of_phase_only_drives(numbers):
     for name in ("pairs", "checkerboard", "exchanged pairs", "blazed"):
-        np.testing.assert_allclose(np.abs(through(ENCODERS[name], numbers)[0]), 1, atol=1e-5)
+        np.testing.assert_allclose(np.abs(through(ENCODERS[name].make(), numbers)[0]), 1, atol=1e-5)
 
 
 def test_amplitudes_are_not_negative(numbers):
     for name in ("3 parts", "4 parts"):
-        assert np.min(through(ENCODERS[name], numbers)[0]) >= 0
+        assert np.min(through(ENCODERS[name].make(), numbers)[0]) >= 0
     drive, scale, found = through(encode.Amplitude(2), numbers.real)
     assert np.min(drive) >= 0 and np.max(drive) == 1
     np.testing.assert_allclose(scale[:, 0, 0], np.max(np.abs(numbers.real), (1, 2)), rtol=1e-6)
@@ -123,7 +113,7 @@ def test_amplitudes_are_not_negative(numbers):
     ],
 )
 def test_central_order_by_fft(name, whole, inner):
-    encoder, n = ENCODERS[name], 48
+    encoder, n = ENCODERS[name].make(), 48
     radius, turn = np.random.default_rng(1).uniform(size=(2, n, n))
     a = np.sqrt(radius) * np.exp(2j * np.pi * turn)
     drive, scale, _ = through(encoder, jnp.asarray(a, jnp.complex64))
@@ -258,7 +248,7 @@ def test_the_function_is_the_encoder(numbers):
 def test_double_precision_stays(x64):
     a = jnp.asarray(np.random.default_rng(3).normal(size=(2, 4, 4)) @ np.diag([1, 1j, -1, 0]))
     for name in ("4 parts", "checkerboard", "blazed"):
-        found = through(ENCODERS[name], a)[2]
+        found = through(ENCODERS[name].make(), a)[2]
         assert found.dtype == jnp.complex128 and relative(found, a) <= 1e-13
 
 

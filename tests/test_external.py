@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import optics
-from tests.conftest import relative
+from tests.helpers import relative
 
 # The hardware: noisy, its receivers unlike one another and its emitters too; the twin knows the nominal device.
 TWIN = optics.FourierProcessor(optics.dft(5), slm=(optics.effects.Quantize(8, signed=True),))

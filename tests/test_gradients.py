@@ -9,7 +9,7 @@ import pytest
 
 import optics
 from optics.gradients import gradient_rule, optical_gradient
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.parts import load
 from tests.test_conv_general import jit
 

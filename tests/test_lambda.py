@@ -1,6 +1,7 @@
 """Lambda layers against the sums that define them, in every way they are computed."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +13,11 @@ from flax import nnx
 
 import nets
 from nets.layers import LambdaConv2d, LambdaLayer
-from nets.layers.lambdas import _projections as projections
-from tests.conftest import relative
+from tests.helpers import relative
+from tests.helpers_layers import count, noisy, rngs, run
 from tests.parts import load
-from tests.test_attention import count, noisy, run
 
 METHODS = ("fft", "direct", "dense")
-
-
-def rngs():
-    return nnx.Rngs(0)
 
 
 @functools.cache
@@ -159,17 +155,17 @@ def test_no_token_sees_a_later_one(method, rounding, key):
     x = jax.random.normal(key, (1, 130, 6))
 
     @jax.jit
-    def reach(state, x):
+    def result_and_slope(state, x):
         model = nnx.merge(graph, state)
         y, back = jax.vjp(lambda x: model(x), x)
         # Values are normalised over the channels: their plain sum is zero whatever x is.
         return y, back(jnp.zeros_like(y).at[:, 64].set(jnp.arange(6.0)))[0]
 
-    y, slope = reach(state, x)
+    y, slope = result_and_slope(state, x)
     slope = np.abs(slope).max((0, 2))
     # An FFT rounds relative to the largest value of the whole sequence.
     assert np.all(slope[65:] <= rounding * slope.max()) and np.all(slope[:65] > 1e-5 * slope.max())
-    changed, slope = reach(state, x.at[:, 100].set(1e4))
+    changed, slope = result_and_slope(state, x.at[:, 100].set(1e4))
     assert np.all(np.isfinite(slope))
     np.testing.assert_allclose(changed[:, :100], y[:, :100], rtol=0, atol=rounding * np.max(np.abs(y)))
     assert not np.allclose(changed[:, 100:], y[:, 100:], atol=1e-2)
@@ -182,7 +178,7 @@ def test_the_causal_sum_is_the_same_whatever_the_block(key, monkeypatch):
     np.testing.assert_allclose(run(layer("causal", 4), x), whole, atol=1e-5)
 
 
-def test_lambdas_in_turns_are_those_at_once(key, monkeypatch):
+def test_lambdas_in_chunks_are_those_at_once(key, monkeypatch):
     def value_and_slope():
         graph, state = nnx.split(layer())
         y, slope = jax.jit(jax.value_and_grad(lambda state: jnp.sum(nnx.merge(graph, state)(x) ** 2)))(state)
@@ -190,7 +186,7 @@ def test_lambdas_in_turns_are_those_at_once(key, monkeypatch):
 
     x = jax.random.normal(key, (2, 7, 6))
     wanted, slope = value_and_slope()
-    monkeypatch.setattr(projections, "LARGEST", 50)
+    monkeypatch.setattr("optics._chunks.MAX_ELEMENTS", 50)
     found, other = value_and_slope()
     assert float(found) == pytest.approx(float(wanted), rel=1e-5) and relative(other, slope) <= 1e-5
 
@@ -214,7 +210,7 @@ def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
         assert 1e-5 < relative(found, wanted) < 0.2
 
 
-def compiled(make, length):
+def step_memory(make, length):
     """XLA's own account of a training step of a block with this mixing, in bytes; nothing is run."""
 
     def build():
@@ -244,68 +240,45 @@ def compiled(make, length):
 def test_memory_against_length(make, low, high):
     # The whole range, up to 16,384 tokens, is the business of the benchmark.
     lengths = [512, 2048]
-    slope = np.polyfit(np.log(lengths), np.log([compiled(make, n) for n in lengths]), 1)[0]
+    slope = np.polyfit(np.log(lengths), np.log([step_memory(make, n) for n in lengths]), 1)[0]
     assert low < slope < high
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "argument"),
     [
-        (
-            lambda: LambdaLayer(128, 6, rngs=rngs()),
-            "`heads` must divide the 128 features, got 6; use one of 1, 2, 4, 8",
-        ),
-        (
-            lambda: LambdaLayer(6, 2, 0, rngs=rngs()),
-            "`key_depth` must be a whole number of at least 1, got 0",
-        ),
-        (
-            lambda: LambdaLayer(6, 2, scope=0, rngs=rngs()),
-            "`scope` must be a whole number of at least 1, got 0",
-        ),
-        (lambda: LambdaLayer(6, 2, intra_depth=0, rngs=rngs()), "`intra_depth` must be"),
-        (
-            lambda: LambdaLayer(6, 2, boundary="wrap", rngs=rngs()),
-            '`boundary` must be "circular", "zero" or "causal", got \'wrap\'',
-        ),
-        (
-            lambda: LambdaLayer(6, 2, normalization="group", rngs=rngs()),
-            '`normalization` must be "batch", "layer" or None',
-        ),
-        (
-            lambda: LambdaLayer(6, 2, boundary="causal", rngs=rngs()),
-            "`normalization` cannot be batch when `boundary` is causal",
-        ),
-        (
-            lambda: LambdaLayer(6, 2, method="sparse", rngs=rngs()),
-            '`method` must be "fft", "direct" or "dense"',
-        ),
-        (lambda: LambdaLayer(6, 2, gradient="exact", rngs=rngs()), "`gradient` must be one of"),
-        (
-            lambda: layer(scope=8)(jnp.ones((1, 7, 6))),
-            "`scope` must be at most the 7 tokens of a circular sequence, got 8",
-        ),
-        (lambda: layer()(jnp.ones((1, 7, 5))), r"`x` must have shape \(batch, tokens, 6\)"),
-        (lambda: layer()(jnp.ones((1, 7, 6)), "engine11"), "`device` must be"),
-        (
-            lambda: LambdaConv2d(6, 2, scope=(3, 3, 3), rngs=rngs()),
-            r"`scope` must be a number or \(rows, columns\)",
-        ),
-        (lambda: LambdaConv2d(6, 2, scope=(3, 0), rngs=rngs()), r"`scope\[1\]` must be"),
-        (
-            lambda: LambdaConv2d(6, 2, boundary="causal", rngs=rngs()),
-            '`boundary` must be "zero" or "circular"',
-        ),
+        (lambda: LambdaLayer(6, 2, 0, rngs=rngs()), "key_depth"),
+        (lambda: LambdaLayer(6, 2, scope=0, rngs=rngs()), "scope"),
+        (lambda: LambdaLayer(6, 2, intra_depth=0, rngs=rngs()), "intra_depth"),
+        (lambda: LambdaLayer(128, 6, rngs=rngs()), "heads"),
+        (lambda: LambdaLayer(6, 2, boundary="wrap", rngs=rngs()), "boundary"),
+        (lambda: LambdaLayer(6, 2, normalization="group", rngs=rngs()), "normalization"),
+        (lambda: LambdaLayer(6, 2, boundary="causal", rngs=rngs()), "normalization"),
+        (lambda: LambdaLayer(6, 2, method="sparse", rngs=rngs()), "method"),
+        (lambda: LambdaLayer(6, 2, gradient="exact", rngs=rngs()), "gradient"),
+        (lambda: layer()(jnp.ones((1, 7, 5))), "x"),
+        (lambda: layer()(jnp.ones((1, 7, 6)), "engine11"), "device"),
+        (lambda: layer()(jnp.ones((1, 7, 6)), noisy(3), 0), "key"),
+        (lambda: LambdaConv2d(6, 2, scope=(3, 3, 3), rngs=rngs()), "scope"),
+        (lambda: LambdaConv2d(6, 2, scope=(3, 0), rngs=rngs()), "scope[1]"),
+        (lambda: LambdaConv2d(6, 2, boundary="causal", rngs=rngs()), "boundary"),
         (
             lambda: LambdaConv2d(6, 2, scope=4, boundary="circular", rngs=rngs())(jnp.ones((1, 3, 5, 6))),
-            r"`scope` must be at most the \(3, 5\) pixels of a circular image, got \(4, 4\)",
+            "scope",
         ),
-        (
-            lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 6))),
-            r"`x` must have shape \(batch, rows, columns, 6\)",
-        ),
+        (lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 6))), "x"),
+        (lambda: LambdaConv2d(6, 2, rngs=rngs())(jnp.ones((1, 3, 3, 6)), noisy(3), 0), "key"),
     ],
 )
-def test_refusals(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_refusals_name_the_argument(call, argument):
+    with pytest.raises(ValueError, match=f"`{re.escape(argument)}`"):
         call()
+
+
+def test_a_refusal_says_what_came_and_what_would_work():
+    with pytest.raises(ValueError) as refusal:
+        layer(scope=8)(jnp.ones((1, 7, 6)))
+    message = (
+        "`scope` must be at most the 7 tokens of a circular sequence, got 8; lower it, or use `boundary` zero."
+    )
+    assert str(refusal.value) == message

@@ -13,7 +13,7 @@ import optics
 from optics import _chunks as turns
 from optics import effects
 from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.test_mapping_tiles import Counter, ideal, truth
 
 

@@ -18,7 +18,7 @@ from optics.mapping import (
     plan_1d,
     plan_coprime,
 )
-from tests.conftest import relative
+from tests.helpers import relative
 from tests.test_mapping_tiles import Counter, ideal, truth
 
 

@@ -12,7 +12,7 @@ import scipy.signal
 import optics
 from optics import effects
 from optics.mapping import bit_slices, convolve_sliced, convolve_tiled, plan_sliced
-from tests.conftest import relative
+from tests.helpers import relative
 
 
 def engine(dac, adc=None, shape=8):

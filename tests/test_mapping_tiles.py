@@ -16,7 +16,7 @@ from optics import _chunks as turns
 from optics import effects
 from optics.mapping import Plan, convolve_tiled, plan_tiles
 from optics.mapping import _boundary as boundary
-from tests.conftest import relative
+from tests.helpers import relative
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import scipy.special
 import scipy.stats
 
 from optics import effects
-from tests.conftest import relative
+from tests.helpers import relative
 
 act = jax.jit(lambda effect, value, key: effect(value, key))
 

@@ -90,10 +90,11 @@ def test_any_effect(name, monkeypatch, capsys):
     """Whoever changes that one line studies another effect."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     matplotlib.use("Agg")
-    values = {"replacement": parts.EFFECTS[name]}
+    effect = parts.EFFECTS[name].make()
+    values = {"replacement": effect}
     exec(
         compile(ast.parse(LINE.sub("effect = replacement", nonideality())), NONIDEALITY.name, "exec"), values
     )
-    assert values["effect"] is parts.EFFECTS[name]
+    assert values["effect"] is effect
     assert values["one"] >= 0 and values["compared"]
     assert "d(mean square error)" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 WAVELENGTH = 532e-9
 

@@ -45,12 +45,12 @@ def unit_of(label):
 
 @pytest.mark.parametrize("name", parts.EFFECTS)
 def test_effects(name):
-    labelled(plots.show(parts.EFFECTS[name]))
+    labelled(plots.show(parts.EFFECTS[name].make()))
 
 
 @pytest.mark.parametrize("name", parts.MEASUREMENTS)
 def test_measurements(name):
-    labelled(plots.show(parts.MEASUREMENTS[name]))
+    labelled(plots.show(parts.MEASUREMENTS[name].make()))
 
 
 # Its lens takes seconds to compile; the rest of it is in "engine11, exact transform".
@@ -58,7 +58,7 @@ def test_measurements(name):
     "name", [pytest.param(n, marks=pytest.mark.notebooks) if n == "engine11" else n for n in parts.DEVICES]
 )
 def test_devices(name):
-    labelled(plots.show(parts.DEVICES[name]()))
+    labelled(plots.show(parts.DEVICES[name].make()))
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda e: type(e).__name__)
@@ -68,7 +68,7 @@ def test_encoders(encoder):
 
 def test_other_kinds(tmp_path):
     external = optics.External(
-        lambda drive, reach: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32), parts.DEVICES["wave 5×5"]()
+        lambda drive, full_scale: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32), parts.DEVICES["wave 5×5"].make()
     )
     resolved = optics.effects.Crosstalk(optics.effects.SuperGaussian(), subpixels=2, resolve=True)
     intensity = optics.Intensity(lambda amplitude: amplitude)
@@ -87,10 +87,10 @@ def test_drawn_without_complaint():
         {"condition": "Shot", "relative_rms_error": 2e-2, "without": 1e-2},
     ]
     figures = [
-        plots.show(parts.EFFECTS["crosstalk"]),
-        plots.show(parts.EFFECTS["shot"]),
-        plots.show(parts.MEASUREMENTS["4 steps"]),
-        plots.show(parts.DEVICES["correlator 3×4"]()),
+        plots.show(parts.EFFECTS["crosstalk"].make()),
+        plots.show(parts.EFFECTS["shot"].make()),
+        plots.show(parts.MEASUREMENTS["4 steps"].make()),
+        plots.show(parts.DEVICES["correlator 3×4"].make()),
         plots.show(one_dimensional),
         plots.layout(optics.Correlator(parts._lens)),
         plots.error_budget(rows, "budget"),
@@ -217,7 +217,7 @@ def test_prefixes():
         (lambda: plots.frames(np.ones(3)), r"`frames` must be real, of shape"),
         (lambda: plots.frames(1j * np.ones((3, 3))), r"`frames` must be real"),
         (lambda: plots.transfer_matrix(jnp.fft.fft2), "`transfer` must be"),
-        (lambda: plots.layout(parts.DEVICES["ideal"]()), "`part` must have a `FourierLens`"),
+        (lambda: plots.layout(parts.DEVICES["ideal"].make()), "`part` must have a `FourierLens`"),
         (lambda: plots.error_budget([]), "`rows` must be rows"),
         (lambda: plots.attention_map(np.ones((2, 3))), r"`weights` must have shape"),
         (lambda: plots.attention_map(np.ones((3, 3)), ["a"]), "`tokens` must name the 3 tokens"),
@@ -234,7 +234,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_keys_choose_the_shot():
-    shot = parts.EFFECTS["shot"]
+    shot = parts.EFFECTS["shot"].make()
     one, same, other = (
         plots.show(shot, key=jax.random.key(k)).axes[3].images[0].get_array() for k in (1, 1, 2)
     )

@@ -9,7 +9,7 @@ import pytest
 import scipy.fft
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 WAVELENGTH = 532e-9
 SHAPE, OUT = (40, 32), (36, 45)

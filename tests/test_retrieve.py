@@ -11,7 +11,7 @@ import scipy.fft
 
 import optics
 from optics import retrieve
-from tests.conftest import relative
+from tests.helpers import relative
 
 A, S, KEY = np.ones((4, 4), np.float32), np.eye(4, dtype=bool), jax.random.key(0)
 

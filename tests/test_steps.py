@@ -11,30 +11,27 @@ from flax import nnx
 
 from nets import data
 from nets.config import Config, resolve
-from nets.layers._feed_forward import FeedForward
-from nets.run import _steps as steps
-from nets.run._build import build_model
-from nets.run._checkpoint import named
-from nets.run._steps import compile_steps
-from tests.conftest import relative
+from nets.layers import FeedForward
+from nets.run import build_model, compile_steps, loss_sums, named_arrays
+from optics.metrics import relative_error
 
 SMALL = dict(device="none", heads=2, dropout=0.0, patch=4)
 RATE = 2.0**10  # so large that of its steps the rounding of the weights takes nothing
 
 
-def made(**changes):
+def make_step(**changes):
     """A model, a batch whose last rows weigh nothing, and what a step of slope `RATE` changes."""
     config = resolve(Config(**SMALL | changes))
     dataset = data.load(config)
     model = build_model(config, dataset, nnx.Rngs(0))
-    batch = data.gathered(dataset.train, np.arange(53), 64)
+    batch = data.make_batch(dataset.train, np.arange(53), 64)
 
     def step(model, accumulate=1):
         optimizer = nnx.Optimizer(model, optax.sgd(RATE), wrt=nnx.Param)
         state, key = nnx.state((model, optimizer)), jax.random.key(0)
-        after, found = compile_steps(model, optimizer, None, accumulate)[0](state, batch, None, key)
-        before, after = named(state[0]), named(after[0])
-        return {name: before[name] - after[name] for name in before}, found
+        after, sums = compile_steps(model, optimizer, None, accumulate)[0](state, batch, None, key)
+        before, after = named_arrays(state[0]), named_arrays(after[0])
+        return {name: before[name] - after[name] for name in before}, sums
 
     return model, batch, step
 
@@ -44,7 +41,7 @@ def made(**changes):
     [dict(model="conv2d", shape=(3, 4)), dict(model="lambda", shape=(8,), normalization="layer", depth=2)],
 )
 def test_parts_of_a_batch_add_up_to_it(changes):
-    model, _, step = made(**changes)
+    model, _, step = make_step(**changes)
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)
     for name, a in whole.items():
         a, b = a / RATE, parts[name] / RATE
@@ -54,7 +51,7 @@ def test_parts_of_a_batch_add_up_to_it(changes):
 
 
 def test_statistics_of_batches_are_those_of_the_parts_in_turn():
-    model, (rows, _, _), step = made(model="lambda", shape=(8,))
+    model, (rows, _, _), step = make_step(model="lambda", shape=(8,))
     norm = model.blocks[0].attention.query_norm
     mean, var = (np.asarray(statistic) for statistic in (norm.mean, norm.var))
     changed = step(model, 2)[0]
@@ -63,13 +60,14 @@ def test_statistics_of_batches_are_those_of_the_parts_in_turn():
         mean, var = 0.9 * mean + 0.1 * q.mean((0, 1)), 0.9 * var + 0.1 * q.var((0, 1))
     path = "blocks.0.attention.query_norm"
     assert (
-        relative(-changed[f"{path}.mean"], mean) <= 1e-5 and relative(1 - changed[f"{path}.var"], var) <= 1e-5
+        relative_error(-changed[f"{path}.mean"], mean) <= 1e-5
+        and relative_error(1 - changed[f"{path}.var"], var) <= 1e-5
     )
 
 
 def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
-    single, batch, step = made(shape=(3, 4), precision="float32")
-    mixed = made(shape=(3, 4), precision="mixed")[0]
+    single, batch, step = make_step(shape=(3, 4), precision="float32")
+    mixed = make_step(shape=(3, 4), precision="mixed")[0]
     assert all(
         np.array_equal(a, b)
         for a, b in zip(*(jax.tree.leaves(nnx.state(m)) for m in (single, mixed)), strict=True)
@@ -79,19 +77,19 @@ def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
         # Eight bits of each number, and of the sums over 256 tokens: 1.6 % by the emitters of jax 0.12.
         assert np.linalg.norm(a - b) <= 3 * 2**-7 * max(np.linalg.norm(a), 1e-2)
     rows = jnp.asarray(batch[0])
-    assert relative(mixed(rows), single(rows)) <= 2**-7
+    assert relative_error(mixed(rows), single(rows)) <= 2**-7
 
-    seen = []
+    dtypes = []
 
     def watched(convolve, planes, *others):
-        seen.append(planes.dtype)
+        dtypes.append(planes.dtype)
         return convolve(planes, *others)
 
     for block in mixed.blocks:
         block.attention.convolve = partial(watched, block.attention.convolve)
 
     def loss(model):
-        return steps.sums(model, (rows, *batch[1:]), None, jax.random.key(0))[0][0]
+        return loss_sums(model, (rows, *batch[1:]), None, jax.random.key(0))[0][0]
 
     used = list(
         equations(
@@ -100,9 +98,10 @@ def test_mixed_precision_reaches_the_matrices_alone(monkeypatch):
             ).jaxpr
         )
     )
-    assert seen and all(dtype == jnp.float32 for dtype in seen)
+    assert dtypes and all(dtype == jnp.float32 for dtype in dtypes)
     low = [name for name, types in used if jnp.dtype(jnp.bfloat16) in types]
-    # The product with the patches and two in the block, and backwards two for each, save that no slope of the pixels is asked for.
+    # The product with the patches and two in the block, and backwards two for each, save that no slope of the
+    # pixels is asked for.
     assert low.count("dot_general") == 3 + 2 * 3 - 1
     assert set(low) <= {"dot_general", "convert_element_type", "transpose"}
 

@@ -1,5 +1,7 @@
-"""A run that is killed, told to stop, damaged or starved of disk: it goes on as if nothing had happened, or says what is wrong."""
+"""A run that is killed, told to stop, damaged or starved of disk: it goes on as if nothing had happened, or
+says what is wrong."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -14,56 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nets
 from nets import data, train
 from nets.config import Config
-from nets.run._checkpoint import Checkpoints, Progress, best
-from nets.run._loop import Loop
-from tests import reviews
+from nets.run import Checkpoints, RunFolder, RunState
+from tests.helpers_nets import assert_same_run, command_line, lines, write_reviews
 
 ROOT = Path(__file__).parents[1]
 SMALL = dict(
     model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False
 )
-COMMAND = [
-    "--model",
-    "linear",
-    "--shape",
-    "4",
-    "--heads",
-    "1",
-    "--epochs",
-    "40",
-    "--batch-size",
-    "128",
-    "--checkpoint-every",
-    "0.05",
-    "--no-progress",
-]
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def untimed(folder):
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines(folder)]
-
-
-def checkpoint(folder):
-    """Arrays of the last checkpoint, and what it says of the run."""
-    saved = Checkpoints(folder)
-    (model, optimizer), progress = saved.latest()
-    saved.close()
-    return model | optimizer, progress
-
-
-def assert_same(one, other):
-    assert untimed(one) == untimed(other)
-    (a, at), (b, bt) = checkpoint(one), checkpoint(other)
-    assert a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
-    assert (at.step, at.epoch, at.best, at.lines) == (bt.step, bt.epoch, bt.best, bt.lines)
-    with np.load(one / "predictions.npz") as p, np.load(other / "predictions.npz") as q:
-        assert all(np.array_equal(p[name], q[name]) for name in ("labels", "predicted"))
+LONG = SMALL | dict(epochs=40, batch_size=128, checkpoint_every=0.05)
 
 
 def start(out, cache, *more):
@@ -72,7 +35,17 @@ def start(out, cache, *more):
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     environment |= {"PYTHONPATH": str(ROOT), "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    command = [sys.executable, "-m", "nets.train", *COMMAND, "--cache", "None", "--out", str(out), *more]
+    command = [
+        sys.executable,
+        "-m",
+        "nets.train",
+        *command_line(LONG),
+        "--cache",
+        "None",
+        "--out",
+        str(out),
+        *more,
+    ]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -102,13 +75,13 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undisturbed, tmp_path):
     (whole, cache), broken = undisturbed, tmp_path / "broken"
-    chance, killed, saving = random.Random(0), 0, 0
+    rng, killed, saving = random.Random(0), 0, 0
     # From its first line on a run takes this long; each start is killed within a share of it.
     seconds = lines(whole)[-1]["seconds"]
     while killed < kills:
         process = start(broken, cache)
         until_it_runs(process, broken)
-        time.sleep(chance.uniform(0, 0.7 * seconds / kills))
+        time.sleep(rng.uniform(0, 0.7 * seconds / kills))
         process.send_signal(signal.SIGKILL)
         error = process.communicate()[1]
         assert process.returncode in (-signal.SIGKILL, 0), error
@@ -116,11 +89,11 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undist
         saving += any("tmp" in path.name for path in (broken / "checkpoints").glob("*"))
         if process.returncode == 0:
             # It came to its end before; what is left of the kills is done to another one.
-            assert_same(whole, broken)
+            assert_same_run(whole, broken)
             shutil.rmtree(broken)
     print(f"{killed} kills, {saving} of them while saving")
     assert finish(start(broken, cache))[0] == 0
-    assert_same(whole, broken)
+    assert_same_run(whole, broken)
 
 
 def test_told_to_stop_a_run_saves_leaves_and_goes_on(undisturbed, tmp_path):
@@ -136,23 +109,16 @@ def test_told_to_stop_a_run_saves_leaves_and_goes_on(undisturbed, tmp_path):
         ), error
     status, _, error = finish(start(broken, cache))
     assert status == 0 and f"continuing {broken} at step" in error
-    assert_same(whole, broken)
+    assert_same_run(whole, broken)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A whole run, and one that was told to stop after its first epoch."""
     folder = tmp_path_factory.mktemp("runs")
-    train.fit(Config(**SMALL, out=folder / "whole"))
-    validated = Loop._validate
-
-    def once(self, bar, told):
-        validated(self, bar, told)
-        self._leave()
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Loop, "_validate", once)
-        train.fit(Config(**SMALL, out=folder / "stopped"))
+    nets.fit(Config(**SMALL, out=folder / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        nets.fit(Config(**SMALL, out=folder / "stopped"), observe=lambda line: "epoch" in line)
     return folder
 
 
@@ -162,15 +128,7 @@ def stopped(runs, tmp_path):
 
 
 def main(out, **changes):
-    arguments = []
-    for name, value in (SMALL | changes | {"out": out}).items():
-        name = f"--{name.replace('_', '-')}"
-        arguments += (
-            ["--no-progress"]
-            if name == "--progress"
-            else [name, *map(str, value if isinstance(value, tuple) else (value,))]
-        )
-    return train.main([*arguments, "--cache", "None"])
+    return train.main([*command_line(SMALL | changes | {"out": out}), "--cache", "None"])
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped, capsys):
@@ -188,16 +146,31 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(runs, stopped,
         and "going back to the checkpoint before it" in error
     )
     assert (stopped / "unreadable" / str(numbers[-1])).is_dir()
-    assert_same(runs / "whole", stopped)
+    assert_same_run(runs / "whole", stopped)
     assert main(stopped) == 0
     assert f"the run in {stopped} is finished" in capsys.readouterr().err
 
 
-def test_bits_that_changed_are_noticed(stopped, capsys, monkeypatch):
-    monkeypatch.setattr("nets.run._checkpoint.checksum", lambda parts: 0)
+def test_bits_that_changed_are_noticed(stopped, capsys):
+    for path in (stopped / "checkpoints").glob("*/progress/metadata"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"checksum": 0}))
     assert main(stopped) == 2
     error = capsys.readouterr().err
-    assert "its checksum is another one" in error and "no checkpoint of" in error.splitlines()[-1]
+    assert "its checksum does not match" in error and "no checkpoint of" in error.splitlines()[-1]
+
+
+def test_a_checkpoint_of_older_names_is_continued(runs, stopped):
+    for path in (stopped / "checkpoints").glob("*/progress/metadata"):
+        state = json.loads(path.read_text())
+        state |= {"seen": state.pop("epoch_sums"), "lately": state.pop("recent_sums")}
+        path.write_text(json.dumps(state))
+    path = stopped / "config.json"
+    facts = json.loads(path.read_text())
+    old = {"max_tokens": "length", "norm": "order", "overrides": "numbers", "bigrams": "pairs"}
+    facts = {old.get(name, name): value for name, value in facts.items() if name != "unit"}
+    path.write_text(json.dumps(facts))
+    assert main(stopped) == 0
+    assert_same_run(runs / "whole", stopped)
 
 
 def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
@@ -214,10 +187,9 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
     )
     refused("`epochs` 2, now 3, `seed` 0, now 1", epochs=3, seed=1)
     with monkeypatch.context() as patch:
-        hold_out = data.dataset.hold_out
-        patch.setattr(
-            "nets.data._digits.hold_out", lambda split, share, seed: hold_out(split, share, seed + 1)
-        )
+        digits = data.load(Config())
+        other = dataclasses.replace(digits, train=digits.validation)
+        patch.setattr(data, "load", lambda *_: other)
         refused("`data_path` holds other data than the run")
     with open(stopped / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -226,24 +198,24 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
     (stopped / "config.json").write_text("{")
     refused("config.json cannot be read")
     with pytest.raises(ValueError, match="holds a run, and it is not to be continued"):
-        train.fit(Config(**SMALL, out=stopped, resume=False))
+        nets.fit(Config(**SMALL, out=stopped, resume=False))
 
 
 def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
     run = dict(
         data="imdb",
-        data_path=reviews.write(tmp_path / "aclImdb", 16),
+        data_path=write_reviews(tmp_path / "aclImdb", 16),
         model="fourier",
         shape=(4,),
-        length=8,
+        max_tokens=8,
         vocabulary=60,
     )
-    train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+    nets.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
     finished = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     # As it was before the last line.
     (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
     assert (
-        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run")).keys()
+        nets.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run")).keys()
         <= json.loads(finished[-1]).keys()
     )
     (tmp_path / "run" / "metrics.jsonl").write_text("\n".join(finished[:-1]) + "\n")
@@ -251,10 +223,10 @@ def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):
     content = tokenizer.read_text()
     tokenizer.write_text(content[:40])
     with pytest.raises(ValueError, match="tokenizer\\.json of the run cannot be read"):
-        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+        nets.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
     tokenizer.unlink()
     with pytest.raises(ValueError, match="has no tokenizer"):
-        train.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
+        nets.fit(Config(**run, batch_size=16, epochs=1, progress=False, out=tmp_path / "run"))
 
 
 def test_a_disk_that_is_full(tmp_path, capsys):
@@ -277,7 +249,7 @@ def test_a_disk_that_is_full(tmp_path, capsys):
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
         assert main(disk / "run", shape=(32,)) == 0
         assert main(tmp_path / "whole", shape=(32,)) == 0
-        assert_same(tmp_path / "whole", disk / "run")
+        assert_same_run(tmp_path / "whole", disk / "run")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -286,24 +258,24 @@ def test_the_best_and_the_last_two_are_kept_over_restarts(tmp_path):
     numbers = {}
     for step in range(1, 7):
         saved = Checkpoints(tmp_path)
-        progress = Progress(step=step, epoch=step)
-        progress.best = {"epoch": min(step, 2), "accuracy": 0.5, "loss": 1.0, "checkpoint": 2 * min(step, 2)}
-        saved.save([{"a": np.full(2, step)}, {"b": np.ones(())}], progress)
+        state = RunState(step=step, epoch=step)
+        state.best = {"epoch": min(step, 2), "accuracy": 0.5, "loss": 1.0, "checkpoint": 2 * min(step, 2)}
+        saved.save([{"a": np.full(2, step)}, {"b": np.ones(())}], state)
         saved.close()
         numbers[step] = list(Checkpoints(tmp_path).manager.all_steps())
     assert [sorted(n) for n in numbers.values()] == [[2], [2, 4], [4, 6], [4, 6, 8], [4, 8, 10], [4, 10, 12]]
-    assert np.array_equal(best(tmp_path)["a"], [2, 2])
+    assert np.array_equal(RunFolder(tmp_path).weights()["a"], [2, 2])
 
 
 def test_patience_ends_a_run_and_the_best_epoch_is_tested(tmp_path):
     # So fast that it gets worse again.
-    final = train.fit(Config(**SMALL | dict(epochs=30, learning_rate=0.3), patience=2, out=tmp_path / "run"))
+    final = nets.fit(Config(**SMALL | dict(epochs=30, learning_rate=0.3), patience=2, out=tmp_path / "run"))
     epochs = [line for line in lines(tmp_path / "run") if "epoch" in line]
     top = max(epochs, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
     assert final["best_epoch"] == top["epoch"] == len(epochs) - 2 and len(epochs) < 30
     saved = Checkpoints(tmp_path / "run")
     assert top["step"] + top["epoch"] in saved.manager.all_steps() and len(saved.manager.all_steps()) <= 3
     saved.close()
-    with np.load(tmp_path / "run" / "predictions.npz") as found:
-        assert found["labels"].dtype == np.uint8 and len(found["labels"]) == 359
-        assert np.mean(found["labels"] == found["predicted"]) == pytest.approx(final["test_accuracy"])
+    labels, predicted = RunFolder(tmp_path / "run").predictions()
+    assert labels.dtype == np.uint8 and len(labels) == 359
+    assert np.mean(labels == predicted) == pytest.approx(final["test_accuracy"])

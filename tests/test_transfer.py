@@ -14,7 +14,7 @@ import optics
 from optics import FourierLens, compile_transfer
 from optics.transfer import _kronecker as kronecker
 from optics.transfer import light_shape, pixel_shape
-from tests.conftest import relative
+from tests.helpers import relative
 
 ENGINE = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
 ABERRATIONS = [0, 0, 0, 0, 0, 0, 0.1, 0.05, 0, 0, 0.08]

@@ -13,7 +13,7 @@ from optics import compile_device
 from optics.twin import inverse_table
 from optics.twin._recording import shots_of
 from optics.twin._result import errors_of
-from tests.conftest import relative
+from tests.helpers import relative
 
 TURN = 2 * np.pi
 N, NODES, ZERNIKES = 8, 17, 10

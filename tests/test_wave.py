@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 N, DX, WAVELENGTH = 256, 8e-6, 532e-9
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 WAVELENGTH, DX = 532e-9, 8e-6
 SHAPE, CENTRE = (64, 48), (0.31e-3, -0.12e-3)

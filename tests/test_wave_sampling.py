@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 WAVELENGTH, N, DX = 532e-9, 64, 4e-6
 CRITICAL = N * DX**2 / WAVELENGTH  # 1.92 mm

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.conftest import relative
+from tests.helpers import relative
 
 # Noll (1976), table I, up to the first spherical aberration.
 TABLE = {

@@ -123,7 +123,7 @@ class FourierProcessor(AbstractDevice):
                 f"`input_gain` must have the shape {self.shape} of the transfer, got {self.input_gain.shape}."
             )
         # Shapes alone: light that the transfer does not take is refused here and not at the first call.
-        jax.eval_shape(FourierProcessor.unmodulated, self)
+        jax.eval_shape(FourierProcessor.background_field, self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -209,14 +209,14 @@ class FourierProcessor(AbstractDevice):
         """
         return convolve_by_transforms(self.transform, x, w, key)
 
-    def unmodulated(self) -> Complex[Array, "rows cols"]:
+    def background_field(self) -> Complex[Array, "rows cols"]:
         """The field at the detector while all numbers are 0, shape (rows, columns), as a long average would give it."""
         light = encode_and_modulate(self.encoder, self.slm, self.transfer, jnp.zeros(self.shape), None).field
         return self.encoder.combine(self.transfer(light)) + 0j
 
     def subtract_background(self) -> "FourierProcessor":
         """The device with `background` measured: the field while all numbers are 0."""
-        return eqx.tree_at(lambda device: device.background, self, self.unmodulated())
+        return eqx.tree_at(lambda device: device.background, self, self.background_field())
 
     def with_gains(self, input_gain: Array | Dense, output_gain: Array) -> "FourierProcessor":
         """The device with other calibrated gains."""
