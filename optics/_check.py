@@ -25,7 +25,9 @@ def as_leaf(value: Any) -> jax.Array:
 def check_range(
     name: str, value: Any, low: float | int, high: float | int, unit: str = "", *, open_low: bool = False
 ) -> None:
-    """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low` excludes `low`."""
+    """Refuse a concrete `value` (any shape) that is not finite or lies outside [low, high]; `open_low`
+    excludes `low`.
+    """
     if not is_concrete(value):
         return
     try:
@@ -66,7 +68,9 @@ def check_choice(name: str, value: Any, choices: tuple) -> None:
 
 
 def check_key(name: str, key: Any) -> None:
-    """Refuse anything but None and one key of `jax.random`, such as a seed, or a device in the place of the key."""
+    """Refuse anything but None and one key of `jax.random`, such as a seed, or a device in the place of the
+    key.
+    """
     if key is None:
         return
     if isinstance(key, jax.Array | np.ndarray):
@@ -105,7 +109,8 @@ def check_shape(name: str, array: jax.Array, device: Any) -> None:
     if array.shape[-2:] != device.shape:
         rows, cols = device.shape
         raise ValueError(
-            f"`{name}` has planes of {'×'.join(map(str, array.shape[-2:]))} but the device has {rows}×{cols} pixels; "
+            f"`{name}` has planes of {'×'.join(map(str, array.shape[-2:]))} but the device has "
+            f"{rows}×{cols} pixels; "
             f"reshape or pad `{name}` to (..., {rows}, {cols}), or load a device of that shape."
         )
 

@@ -6,7 +6,9 @@ from jaxtyping import Array, Float, Inexact
 
 
 def safe_sqrt(a: Float[Array, "*any"], otherwise: float = 0.0) -> Float[Array, "*any"]:
-    """√a where a is above zero, elsewhere `otherwise`, without a slope: the slope of √ is infinite at zero."""
+    """√a where a is above zero, elsewhere `otherwise`, without a slope: the slope of √ is infinite at
+    zero.
+    """
     above = a > 0
     return jnp.where(above, jnp.sqrt(jnp.where(above, a, 1)), otherwise)
 
@@ -40,7 +42,9 @@ def reverse_index(a: Inexact[Array, "*shape"], axes: tuple[int, ...] = (-2, -1))
 
 
 def reverse_about_centre(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead rows cols"]:
-    """a[−n] of the last two axes, with the origin at pixel n//2: what two forward transforms do to a plane."""
+    """a[−n] of the last two axes, with the origin at pixel n//2: what two forward transforms do to a
+    plane.
+    """
     even = tuple(1 - n % 2 for n in a.shape[-2:])
     return jnp.roll(jnp.flip(a, (-2, -1)), even, (-2, -1))
 

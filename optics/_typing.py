@@ -1,7 +1,7 @@
 """Names of what arguments may be, where a public function checks its argument itself.
 
-To a type checker they are the types that they stand for. At run time they are `Any`: tests check annotations, and would
-refuse a bad argument before the function could do so by name, with what would work.
+To a type checker they are the types that they stand for. At run time they are `Any`: tests check annotations,
+and would refuse a bad argument before the function could do so by name, with what would work.
 """
 
 from typing import TYPE_CHECKING, Any

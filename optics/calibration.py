@@ -20,26 +20,30 @@ def calibrate(
     compensation: str = "amplitude",
     key: Array | None = None,
 ) -> FourierProcessor:
-    """Measure the map of a device with probes, and set the gains that bring it closest to the exact transform F.
+    """Measure the map of a device with probes, and set the gains that bring it closest to the exact transform
+    F.
 
     With T the map that the responses to the probes give, by least squares:
 
-        "amplitude", "complex":  output_gain ⊗ input_gain = inverse of the best rank-one factor of T / F, its amplitudes
+        "amplitude", "complex":  output_gain ⊗ input_gain = inverse of the best rank-one factor of T / F, its
+        amplitudes
                                  alone or whole
         "matrix":                input_gain = T⁻¹ F
 
-    Gains cost a multiplication a pixel, and amplitudes keep real numbers real. They leave the differences between
-    pairs of pixels: aberrations, a pupil that cuts, a lens phase that is not the one of the propagation. A full matrix
+    Gains cost a multiplication a pixel, and amplitudes keep real numbers real. They leave the differences
+    between
+    pairs of pixels: aberrations, a pupil that cuts, a lens phase that is not the one of the propagation. A
+        full matrix
     leaves nothing but noise, at the price of a product that is as large as the transform itself.
 
     A device that was fitted to recorded camera frames (`fit_twin`) corrects its bench by `compensate`.
 
     Arguments:
         device: whose `input_gain` and `output_gain` are to be set; those that it has are taken off first.
-        probe: numbers to transform, shape (count, rows, columns), count at least rows · columns; by default one pixel after
-            another, which takes a device of at most some hundreds of pixels.
-        response: transforms of the probe measured on a bench, shape (count, rows, columns), origin at pixel n//2; by
-            default those of the device.
+        probe: numbers to transform, shape (count, rows, columns), count at least rows · columns; by default
+            one pixel after another, which takes a device of at most some hundreds of pixels.
+        response: transforms of the probe measured on a bench, shape (count, rows, columns), origin at pixel
+            n//2; by default those of the device.
         compensation: "amplitude", "complex" or "matrix".
         key: of the device's noise; None calibrates without noise, as long averaging would.
 
@@ -47,8 +51,8 @@ def calibrate(
         the device with both gains replaced; the brightest `input_gain` is 1.
 
     Raises:
-        ValueError: an unknown `compensation`, a `probe` or `response` of another shape, probes that do not tell every pixel
-            apart, numbers that are not finite, or a device that is not a `FourierProcessor`.
+        ValueError: an unknown `compensation`, a `probe` or `response` of another shape, probes that do not
+            tell every pixel apart, numbers that are not finite, or a device that is not a `FourierProcessor`.
 
     Example:
         >>> import optics
@@ -59,7 +63,7 @@ def calibrate(
     if not isinstance(device, FourierProcessor):
         remedy = ""
         if isinstance(device, AbstractDevice):
-            remedy = "; calibrate one with the same lens, and give its `input_gain` and `output_gain` to this device"
+            remedy = "; calibrate one with the same lens, and give both of its gains to this device"
         raise ValueError(f"`device` must be a `FourierProcessor`, got {device!r}{remedy}.")
     if compensation not in COMPENSATIONS:
         raise ValueError(f"`compensation` must be one of {', '.join(COMPENSATIONS)}, got {compensation!r}.")
@@ -99,7 +103,8 @@ def calibrate(
 def compensate(
     device: FourierProcessor, twin: FourierProcessor, compensation: str = "matrix"
 ) -> FourierProcessor:
-    """Correct a device by what is known of its twin: the inverse of the twin's phase table, and gains measured on the twin.
+    """Correct a device by what is known of its twin: the inverse of the twin's phase table, and gains
+    measured on the twin.
 
     Arguments:
         device: the bench, or the twin itself.
@@ -107,8 +112,8 @@ def compensate(
         compensation: as in `calibrate`.
 
     Returns:
-        the device, compiled, with both gains replaced; if the twin's modulator has a `PhaseLUT`, with its `inverse_table` at
-        the head of `slm`.
+        the device, compiled, with both gains replaced; if the twin's modulator has a `PhaseLUT`, with its
+        `inverse_table` at the head of `slm`.
 
     Raises:
         ValueError: another shape, a twin with more than one table, or a device that `calibrate` refuses.
@@ -118,7 +123,8 @@ def compensate(
     tables = [effect for effect in twin.slm if isinstance(effect, PhaseLUT)]
     if len(tables) > 1:
         raise ValueError(
-            f"`twin` must have one `PhaseLUT` in `slm`, got {len(tables)}; it is compensated already, or merge them."
+            f"`twin` must have one `PhaseLUT` in `slm`, got {len(tables)}; it is compensated already, or "
+            "merge them."
         )
     inverse = tuple(map(inverse_table, tables))
     device, twin = (
@@ -131,14 +137,15 @@ def compensate(
 def subtract_background(device: DeviceLike) -> AbstractDevice:
     """Measure the field while all numbers are 0, and subtract it from every field from then on.
 
-    Light from the gaps between pixels and from pixels that are never quite dark does not depend on the numbers; a lens
-    gathers it in the zero order, where it outshines the modulated light.
+    Light from the gaps between pixels and from pixels that are never quite dark does not depend on the
+    numbers; a lens gathers it in the zero order, where it outshines the modulated light.
 
     Arguments:
         device: whose gains are kept.
 
     Returns:
-        the device with `background` replaced, shape (rows, columns); a device that keeps no background as it is.
+        the device with `background` replaced, shape (rows, columns); a device that keeps no background as it
+        is.
 
     Raises:
         ValueError: `device` is not a device.
@@ -157,7 +164,8 @@ def _solve_map(inputs: Array, outputs: Array) -> Array:
     rank = int(jnp.linalg.matrix_rank(inputs))
     if rank < inputs.shape[1]:
         raise ValueError(
-            f"`probe` must tell all {inputs.shape[1]} pixels apart, but its {inputs.shape[0]} planes have rank {rank}."
+            f"`probe` must tell all {inputs.shape[1]} pixels apart, but its {inputs.shape[0]} planes have "
+            f"rank {rank}."
         )
     return jnp.linalg.lstsq(inputs.astype(outputs.dtype), outputs)[0].T
 

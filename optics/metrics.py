@@ -83,7 +83,9 @@ def effective_bits(error: float) -> float:
 
 
 def _as_arrays(result: Any, exact: Any) -> tuple[ModuleType, Any, Any]:
-    """The module that computes with both, and both as its arrays: NumPy's in double precision, unless one is traced."""
+    """The module that computes with both, and both as its arrays: NumPy's in double precision, unless one is
+    traced.
+    """
     if is_concrete(result) and is_concrete(exact):
         xp, result, exact = np, np.asarray(result), np.asarray(exact)
         result, exact = (a.astype(np.result_type(a, np.float64)) for a in (result, exact))

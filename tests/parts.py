@@ -21,8 +21,8 @@ class Part(NamedTuple):
         limit: makes it where it does nothing (of effects).
         random: it draws noise (of effects).
         leaks: it sends light of its own where all is dark (of modulations).
-        tolerance: relative error that a convolution may have, noise and all (of devices), or that the middle of the order
-            may have (of encoders).
+        tolerance: relative error that a convolution may have, noise and all (of devices), or that the middle
+            of the order may have (of encoders).
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""Every device: exact where it is ideal, finite at zero, the same bits for the same key, one trace for a sweep."""
+"""Every device: exact where it is ideal, finite at zero, the same bits for the same key, one trace for a
+sweep.
+"""
 
 import equinox as eqx
 import jax
@@ -43,7 +45,9 @@ def exact(x, w):
 
 
 def centred_dft(a):
-    """The unitary transform of the last two axes by scipy, in double precision, with its origin at pixel n//2."""
+    """The unitary transform of the last two axes by scipy, in double precision, with its origin at pixel
+    n//2.
+    """
     axes = (-2, -1)
     spectrum = scipy.fft.fft2(scipy.fft.ifftshift(np.asarray(a, complex), axes), norm="ortho")
     return scipy.fft.fftshift(spectrum, axes)
@@ -136,7 +140,8 @@ def test_scale_and_order_do_not_matter(named, key):
 
 
 def test_full_scale_has_room_for_rounding_and_noise(key):
-    # Converters round 120 of 121 pixels up, and all the light of a constant plane meets in one detector pixel.
+    # Converters round 120 of 121 pixels up, and all the light of a constant plane meets in one detector
+    # pixel.
     device = load("engine11", level="ideal")
     uneven, constant = jnp.full((11, 11), 0.5).at[0, 0].set(1), jnp.ones((11, 11))
     for a in (uneven, constant):
@@ -238,7 +243,9 @@ def test_a_camera_refuses_an_effect_that_has_no_meaning_on_its_frames(effect, me
 
 @pytest.mark.parametrize(("effect", "measurement"), [pair for pair in PAIRS if fits(*pair)])
 def test_an_effect_acts_on_the_frames_of_a_measurement(effect, measurement, key):
-    """Without noise the device gives what the measurement reads from the effect's own frames of the exact field."""
+    """Without noise the device gives what the measurement reads from the effect's own frames of the exact
+    field.
+    """
     effect, measurement = EFFECTS[effect].make(), MEASUREMENTS[measurement].make()
     device = optics.FourierProcessor(optics.dft(4), measurement, camera=(effect,))
     x = jax.random.normal(key, (8, 4, 4))

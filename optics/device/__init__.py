@@ -2,7 +2,7 @@
 
 | device | what it computes | how |
 | --- | --- | --- |
-| `FourierProcessor` | transforms and convolutions | one optical Fourier transform at a time, products in electronics |
+| `FourierProcessor` | transforms and convolutions | one optical transform at a time, products in electronics |
 | `Correlator` | convolutions | two lenses and a filter with the kernel's spectrum between them |
 | `JointTransform` | convolutions | both arrays side by side, a camera between two transforms |
 | `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
@@ -12,7 +12,7 @@ A `FourierProcessor` reads as five lines:
     exposure = device.prepare(a)                      numbers -> drive, full scale and scale
     light    = slm(exposure.drive)                    converters and faults of the modulator
     field    = transfer(light)                        Dense, Separable or FourierLens
-    frames   = camera(measurement.frames(field))      noise, saturation, converters: device.expose(exposure, key)
+    frames   = camera(measurement.frames(field))      noise, converters: device.expose(exposure, key)
     result   = device.reconstruct(frames, exposure)   field and calibrated gains
 
 A new device is one file here, a subclass of `AbstractDevice`, and one line in `tests/parts.py`.

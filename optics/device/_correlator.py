@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_shape
 from optics._numerics import reverse_about_centre, split_key
-from optics._typing import ArrayLike, EffectsLike, EncoderLike, FunctionLike, MeasurementLike, ScalarLike
+from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
 from optics.detect import AbstractMeasurement, Coherent
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
@@ -26,7 +26,7 @@ from optics.device._exposure import (
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
-from optics.transfer import dft
+from optics.transfer import AbstractTransfer, dft
 
 
 class Correlator(AbstractDevice):
@@ -34,8 +34,9 @@ class Correlator(AbstractDevice):
 
         y = scale · measurement.field(camera(measurement.frames(second(filter(F w) · first(slm(encode(x)))))))
 
-    The spectrum of the kernel is computed in electronics; with a fixed kernel a convolution is one exposure. Two lenses
-    forward turn the plane upside down, which the readout undoes. A filter pixel passes the mode of its own square.
+    The spectrum of the kernel is computed in electronics; with a fixed kernel a convolution is one exposure.
+    Two lenses forward turn the plane upside down, which the readout undoes. A filter pixel passes the mode of
+    its own square.
 
     Full scale is `headroom` times a bound on the output by the Cauchy-Schwarz inequality,
     peak · ‖filter(drive)‖₂ · ‖slm(drive)‖₂: lenses are passive, so the signal never saturates.
@@ -46,23 +47,24 @@ class Correlator(AbstractDevice):
         measurement: light -> frames -> field.
         slm, filter: effects on the two modulators, on amplitudes in units of the brightest pixel.
         camera: effects on the frames.
-        input_gain, output_gain: calibrated gains of one lens, as `calibrate` finds for a `FourierProcessor`: on the numbers
-            before, between (in the filter, as output_gain · input_gain) and after; scalar or (rows, columns), dimensionless.
+        input_gain, output_gain: calibrated gains of one lens, as `calibrate` finds for a `FourierProcessor`:
+            on the numbers before, between (in the filter, as output_gain · input_gain) and after; scalar or
+            (rows, columns), dimensionless.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light.
-        encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or `phase_only`, for which the kernel
-            that x is convolved with has the phases of F w and amplitude 1.
+        encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or `phase_only`, for
+            which the kernel that x is convolved with has the phases of F w and amplitude 1.
 
     Raises:
-        ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a measurement or an
-            encoder that is not an instance of one, or an effect where it has no meaning.
+        ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a
+            measurement or an encoder that is not an instance of one, or an effect where it has no meaning.
 
-    Source: A. VanderLugt, IEEE Trans. Inf. Theory 10, 139 (1964); for phase-only filters J. L. Horner and P. D. Gianino,
-        Appl. Opt. 23, 812 (1984).
+    Source: A. VanderLugt, IEEE Trans. Inf. Theory 10, 139 (1964); for phase-only filters J. L. Horner and P.
+        D. Gianino, Appl. Opt. 23, 812 (1984).
     """
 
-    first: Callable
-    second: Callable
+    first: AbstractTransfer
+    second: AbstractTransfer
     measurement: AbstractMeasurement
     slm: tuple[Effect, ...]
     filter: tuple[Effect, ...]
@@ -75,8 +77,8 @@ class Correlator(AbstractDevice):
 
     def __init__(
         self,
-        first: Callable,
-        second: FunctionLike = None,
+        first: AbstractTransfer,
+        second: AbstractTransfer | None = None,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
         filter: EffectsLike = (),
@@ -109,11 +111,13 @@ class Correlator(AbstractDevice):
     def __check_init__(self):
         if self.first.shape != self.second.shape:
             raise ValueError(
-                f"`first` and `second` must have the same pixels, got {self.first.shape} and {self.second.shape}."
+                f"`first` and `second` must have the same pixels, got {self.first.shape} and "
+                f"{self.second.shape}."
             )
         if self.second.subpixels != 1:
             raise ValueError(
-                f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only `first` may divide them."
+                f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only "
+                "`first` may divide them."
             )
         check_gain("input_gain", self.input_gain, self.shape)
         check_gain("output_gain", self.output_gain, self.shape)

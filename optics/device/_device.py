@@ -31,8 +31,9 @@ class Stage(NamedTuple):
 class AbstractDevice(eqx.Module):
     """A device: what it can compute are the methods that its class has; the others refuse by name.
 
-    Arrays have the origin at pixel n//2; `optics.convolve` and `optics.transform` move it there from index 0. Numbers of
-    a device are its pytree leaves, so that `jax.grad` gives sensitivities and `jax.vmap` sweeps, in one compilation.
+    Arrays have the origin at pixel n//2; `optics.convolve` and `optics.transform` move it there from index 0.
+    Numbers of a device are its pytree leaves, so that `jax.grad` gives sensitivities and `jax.vmap` sweeps,
+    in one compilation.
 
     Attributes:
         shape: pixels (rows, columns) of the planes that it takes.
@@ -95,7 +96,9 @@ class AbstractDevice(eqx.Module):
         )
 
     def subtract_background(self) -> "AbstractDevice":
-        """The device with the light that nothing modulates measured and subtracted; itself where it keeps no background."""
+        """The device with the light that nothing modulates measured and subtracted; itself where it keeps no
+        background.
+        """
         return self
 
     def _refuse(self, operation: str) -> NoReturn:

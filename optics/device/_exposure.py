@@ -1,7 +1,7 @@
 """The steps that every device takes: numbers to light, the setting of full scale, and checks of its parts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,19 +13,21 @@ from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike,
 from optics.detect import AbstractMeasurement
 from optics.effects import Effect, Modulation, Noise, Quantize, apply
 from optics.encode import Encoder
-from optics.transfer import light_shape
+from optics.transfer import AbstractTransfer, light_shape
 
 
 class Exposure(NamedTuple):
-    """One setting of a device: the drive of its modulator, what full scale stands for, and the scale of the numbers.
+    """One setting of a device: the drive of its modulator, what full scale stands for, and the scale of the
+    numbers.
 
-    A pytree; all three are settings of the electronics. An encoder that needs several exposures for one field has
-    them on an axis of its own.
+    A pytree; all three are settings of the electronics. An encoder that needs several exposures for one field
+    has them on an axis of its own.
 
     Attributes:
-        drive: amplitudes of modulator pixels, of at most 1, shape (..., exposures, rows, columns), real or complex.
-        full_scale: the field that the receiver's full scale stands for, in units of the amplitude of the brightest
-            modulator pixel, shape (..., exposures, 1, 1).
+        drive: amplitudes of modulator pixels, of at most 1, shape (..., exposures, rows, columns), real or
+            complex.
+        full_scale: the field that the receiver's full scale stands for, in units of the amplitude of the
+            brightest modulator pixel, shape (..., exposures, 1, 1).
         scale: what the drive is multiplied by to give the numbers, in their unit, shape (..., 1, 1).
     """
 
@@ -39,7 +41,8 @@ class Light(NamedTuple):
 
     Attributes:
         field: light behind the modulator, shape (..., exposures, rows, columns).
-        nominal: the amplitude that the modulator is known to give, without noise and without a gradient, same shape.
+        nominal: the amplitude that the modulator is known to give, without noise and without a gradient, same
+            shape.
         scale: of the numbers, shape (..., 1, 1).
     """
 
@@ -51,7 +54,7 @@ class Light(NamedTuple):
 def encode_and_modulate(
     encoder: Encoder,
     slm: tuple[Effect, ...],
-    transfer: Callable,
+    transfer: AbstractTransfer,
     a: Inexact[Array, "*lead rows cols"],
     key: Array | None,
 ) -> Light:
@@ -68,7 +71,7 @@ def encode_and_modulate(
 def modulate(
     encoder: Encoder,
     slm: tuple[Effect, ...],
-    transfer: Callable,
+    transfer: AbstractTransfer,
     drive: Inexact[Array, "*lead exposures slm_rows slm_cols"],
     key: Array | None,
 ) -> Inexact[Array, "*lead exposures light_rows light_cols"]:
@@ -89,7 +92,9 @@ def modulate(
 
 
 def full_scale_of(bound: Float[Array, "*any"], headroom: Float[Array, ""]) -> Float[Array, "*any"]:
-    """Full scale: `headroom` times a bound on the brightest field; 1 in the dark. A setting without gradient."""
+    """Full scale: `headroom` times a bound on the brightest field; 1 in the dark. A setting without
+    gradient.
+    """
     full_scale = jax.lax.stop_gradient(headroom * bound)
     return jnp.where(full_scale > 0, full_scale, 1)
 
@@ -104,7 +109,8 @@ def check_measurement(measurement: MeasurementLike) -> None:
     """Check that `measurement` is an instance of a measurement, not its class."""
     if not isinstance(measurement, AbstractMeasurement):
         raise ValueError(
-            f"`measurement` must be an `AbstractMeasurement`, such as `optics.Coherent()`, got {measurement!r}."
+            "`measurement` must be an `AbstractMeasurement`, such as `optics.Coherent()`, got "
+            f"{measurement!r}."
         )
 
 
@@ -140,7 +146,9 @@ def check_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> None:
 def _check_effects(
     name: str, chain: Any, signed: bool, reason: str, unfit: type[Effect], unfit_reason: str
 ) -> None:
-    """Check that a chain holds effects alone, for values of this sign, and none of a kind that is out of place."""
+    """Check that a chain holds effects alone, for values of this sign, and none of a kind that is out of
+    place.
+    """
     if not isinstance(chain, Sequence):
         raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {chain!r}.")
     for effect in chain:

@@ -16,31 +16,35 @@ from optics.device._fourier_processor import FourierProcessor, convolve_by_trans
 
 
 class External(AbstractDevice):
-    """A Fourier engine that exists: the owner's hardware makes every transform, a simulated twin differentiates it.
+    """A Fourier engine that exists: the owner's hardware makes every transform, a simulated twin
+    differentiates it.
 
         frames = forward(drive, full_scale)                    what the camera recorded
         d frames = d twin.expose(drive, full_scale)            without noise
 
-    The twin's encoder sets the drive and its measurement reads the frames; its transfer and effects stand for the hardware
-    in the derivative alone. A network trained so learns what the hardware does, with a gradient that is as good as the
-    twin (physics-aware training). The call leaves the compiled program and comes back (`jax.pure_callback`): it works
-    under `jit`, `grad` and `vmap`. JAX may leave out a call whose result nobody uses. The noise is the hardware's own; a
-    key distinguishes one draw from another, and JAX may make equal calls with equal keys only once.
+    The twin's encoder sets the drive and its measurement reads the frames; its transfer and effects stand for
+    the hardware in the derivative alone. A network trained so learns what the hardware does, with a gradient
+    that is as good as the twin (physics-aware training). The call leaves the compiled program and comes back
+    (`jax.pure_callback`): it works under `jit`, `grad` and `vmap`. JAX may leave out a call whose result
+    nobody uses. The noise is the hardware's own; a key distinguishes one draw from another, and JAX may make
+    equal calls with equal keys only once.
 
     Arguments:
-        forward: function of two numpy arrays that returns frames. `drive`, shape (..., exposures, rows, columns), holds
-            amplitudes of at most 1, complex where the encoder's are. `full_scale`, shape (..., exposures, 1, 1), is the
-            field that full scale stands for, in units of a modulator pixel's amplitude: set gain and exposure time in
-            proportion to 1/full_scale². Frames are in units of full scale, shape
+        forward: function of two numpy arrays that returns frames. `drive`, shape (..., exposures, rows,
+            columns), holds amplitudes of at most 1, complex where the encoder's are. `full_scale`, shape
+            (..., exposures, 1, 1), is the field that full scale stands for, in units of a modulator pixel's
+            amplitude: set gain and exposure time in proportion to 1/full_scale². Frames are in units of full
+                scale, shape
             (..., exposures, frames, rows, columns), as `twin.expose` gives them.
         twin: `FourierProcessor`, calibrated to the hardware.
 
     Raises:
         ValueError: a `forward` that cannot be called, a `twin` that is not a `FourierProcessor`.
-        jax.errors.JaxRuntimeError: when called, with the message of what `forward` raised, or of frames of another shape,
-            of whole numbers, or not finite.
+        jax.errors.JaxRuntimeError: when called, with the message of what `forward` raised, or of frames of
+            another shape, of whole numbers, or not finite.
 
-    Source: L. G. Wright et al., Deep physical neural networks trained with backpropagation, Nature 601, 549 (2022).
+    Source: L. G. Wright et al., Deep physical neural networks trained with backpropagation, Nature 601, 549
+        (2022).
     """
 
     forward: Callable = eqx.field(static=True)
@@ -49,7 +53,8 @@ class External(AbstractDevice):
     def __init__(self, forward: FunctionLike, twin: FourierProcessor):
         if isinstance(forward, type) or not callable(forward):
             raise ValueError(
-                f"`forward` must be a function of `drive` and `full_scale` that returns frames, got {forward!r}."
+                "`forward` must be a function of `drive` and `full_scale` that returns frames, got "
+                f"{forward!r}."
             )
         if not isinstance(twin, FourierProcessor):
             raise ValueError(f"`twin` must be a `FourierProcessor`, got {twin!r}.")
@@ -79,7 +84,8 @@ class External(AbstractDevice):
                 raise ValueError(f"`forward` must return frames of shape {like.shape}, got {frames.shape}.")
             if not np.issubdtype(frames.dtype, np.floating):
                 raise ValueError(
-                    f"`forward` must return frames in units of full scale, got {frames.dtype}; divide counts by the camera's largest."
+                    f"`forward` must return frames in units of full scale, got {frames.dtype}; divide "
+                    "counts by the camera's largest."
                 )
             if not np.all(np.isfinite(frames)):
                 raise ValueError(

@@ -27,41 +27,44 @@ from optics.device._exposure import (
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder
-from optics.transfer import Dense
+from optics.transfer import AbstractTransfer, Dense
 
 
 class FourierProcessor(AbstractDevice):
     """A Fourier engine: one optical transform at a time, and the product of two spectra in electronics.
 
-        exposure = prepare(a)                      drive, scale = encoder.encode(input_gain · a)
-        frames = expose(exposure)                  camera(measurement.frames(transfer(slm(drive)) / full_scale))
-        F a ≈ reconstruct(frames, exposure)        output_gain · scale · (combine(full_scale · measurement.field(frames))
-                                                                          − background)
+        exposure = prepare(a)               drive, scale = encoder.encode(input_gain · a)
+        frames = expose(exposure)           camera(measurement.frames(transfer(slm(drive)) / full_scale))
+        F a ≈ reconstruct(frames, exposure) output_gain · scale · (field − background)
+                                            field = combine(full_scale · measurement.field(frames))
 
-    Full scale is set before each exposure: it is `headroom` times the brightest field that the modulator, as it is
-    known to be driven, could give at any pixel. By the triangle inequality that is headroom · peak · Σ|slm(drive)|: the
-    signal never saturates, the headroom is for noise, and noise given per full scale means the same at every exposure.
-    Like the scale of the encoder it is a setting, through which no gradient flows.
+    Full scale is set before each exposure: it is `headroom` times the brightest field that the modulator, as
+        it is
+    known to be driven, could give at any pixel. By the triangle inequality that is headroom · peak ·
+    Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise given per full scale means
+    the same at every exposure. Like the scale of the encoder it is a setting, through which no gradient
+    flows.
 
     Arguments:
-        transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels around the
-            axis.
+        transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels
+            around the axis.
         measurement: `Coherent()`, `PhaseShifting(4)`, …: light -> frames -> field.
         slm: effects on the modulator, on amplitudes in units of the brightest pixel.
         camera: effects on the detector, on frames in units of full scale.
-        input_gain, output_gain: calibrated gains on the numbers before and after, scalar or (rows, columns), real or
-            complex, dimensionless; `input_gain` may be a `Dense` map instead, which undoes what gains cannot. A complex
-            `output_gain` needs both quadratures of every field, also of one known to be real.
+        input_gain, output_gain: calibrated gains on the numbers before and after, scalar or (rows, columns),
+            real or complex, dimensionless; `input_gain` may be a `Dense` map instead, which undoes what gains
+            cannot. A complex `output_gain` needs both quadratures of every field, also of one known to be
+            real.
         peak: how bright one modulator pixel can make one detector pixel; by default `transfer.peak`.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light, from `optics.encode`.
-        background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures it with all
-            numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
+        background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures
+            it with all numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
 
     Raises:
-        ValueError: `peak` not positive, `headroom` below 1, gains that are not finite or not of the shape of the transfer,
-            a measurement or an encoder that is not an instance of one, light that the transfer does not take, or an
-            effect where it has no meaning.
+        ValueError: `peak` not positive, `headroom` below 1, gains that are not finite or not of the shape of
+            the transfer, a measurement or an encoder that is not an instance of one, light that the transfer
+            does not take, or an effect where it has no meaning.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -70,7 +73,7 @@ class FourierProcessor(AbstractDevice):
         (4, 4)
     """
 
-    transfer: Callable
+    transfer: AbstractTransfer
     measurement: AbstractMeasurement
     slm: tuple[Effect, ...]
     camera: tuple[Effect, ...]
@@ -83,7 +86,7 @@ class FourierProcessor(AbstractDevice):
 
     def __init__(
         self,
-        transfer: Callable,
+        transfer: AbstractTransfer,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
         camera: EffectsLike = (),
@@ -131,7 +134,8 @@ class FourierProcessor(AbstractDevice):
         return self.transfer.shape
 
     def prepare(self, a: Inexact[Array, "*lead rows cols"]) -> Exposure:
-        """Set the electronics for numbers: the drive of the modulator, full scale, and the scale of the numbers.
+        """Set the electronics for numbers: the drive of the modulator, full scale, and the scale of the
+        numbers.
 
         Arguments:
             a: numbers, shape (..., rows, columns), real or complex, any unit.
@@ -210,7 +214,9 @@ class FourierProcessor(AbstractDevice):
         return convolve_by_transforms(self.transform, x, w, key)
 
     def background_field(self) -> Complex[Array, "rows cols"]:
-        """The field at the detector while all numbers are 0, shape (rows, columns), as a long average would give it."""
+        """The field at the detector while all numbers are 0, shape (rows, columns), as a long average would
+        give it.
+        """
         light = encode_and_modulate(self.encoder, self.slm, self.transfer, jnp.zeros(self.shape), None).field
         return self.encoder.combine(self.transfer(light)) + 0j
 

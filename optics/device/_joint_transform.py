@@ -1,7 +1,6 @@
 """The joint transform correlator: both arrays side by side, and a camera between two transforms."""
 
 import math
-from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,42 +23,46 @@ from optics.device._exposure import (
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, complex_amplitude
-from optics.transfer import pixel_shape
+from optics.transfer import AbstractTransfer, pixel_shape
 
 _POWER = Intensity(lambda amplitude: amplitude)
 
 
 class JointTransform(AbstractDevice):
-    """A joint transform correlator: x and w on one modulator, their joint power spectrum on a camera, and back again.
+    """A joint transform correlator: x and w on one modulator, their joint power spectrum on a camera, and
+    back again.
 
         J = |F (x̃ + w shifted by D)|²,   x̃[n] = conj(x[−n]),   D = 2 columns − 1
         (F J)[−i − D] = (x ∗ w)[i] / √(pixels of the modulator)
 
-    No filter must be computed or aligned: the interference of the two spectra is their product. The camera measures the
-    joint power spectrum, which the modulator then takes and the lens transforms once more; of the three terms that appear
-    (x̃ and w with themselves in the middle, and the convolution on either side), one is read. It is the linear
-    convolution, and is added up to the circular one.
+    No filter must be computed or aligned: the interference of the two spectra is their product. The camera
+        measures the
+    joint power spectrum, which the modulator then takes and the lens transforms once more; of the three terms
+    that appear (x̃ and w with themselves in the middle, and the convolution on either side), one is read. It
+    is the linear convolution, and is added up to the circular one.
 
     Arguments:
-        transfer: the optical transform, of at least 6 · columns − 3 columns, and of `rows` or at least 2 · rows − 1 rows.
+        transfer: the optical transform, of at least 6 · columns − 3 columns, and of `rows` or at least 2 ·
+            rows − 1 rows.
         shape: (rows, columns) of the arrays.
         measurement: of the second transform: light -> frames -> field.
         slm: effects on the modulator, in both passes.
         camera: effects on the frame of the joint power spectrum, in units of full scale.
         detector: effects on the frames of the second transform; by default those of `camera`.
-        input_gain, output_gain: calibrated gains of the transfer, as `calibrate` finds for a `FourierProcessor`: on the
-            numbers that the modulator takes, and on the power spectrum (squared) and the field that are measured; scalar
+        input_gain, output_gain: calibrated gains of the transfer, as `calibrate` finds for a
+            `FourierProcessor`: on the numbers that the modulator takes, and on the power spectrum (squared)
+                and the field that are measured; scalar
             or of the transfer's shape.
         headroom: full scale over the brightest possible field, at least 1.
 
     Raises:
-        ValueError: gains not finite or of another shape, a transfer too small for `shape`, `headroom` below 1, a
-            measurement that is not an instance of one, or an effect where it has no meaning.
+        ValueError: gains not finite or of another shape, a transfer too small for `shape`, `headroom` below
+            1, a measurement that is not an instance of one, or an effect where it has no meaning.
 
     Source: C. S. Weaver and J. W. Goodman, Appl. Opt. 5, 1248 (1966).
     """
 
-    transfer: Callable
+    transfer: AbstractTransfer
     shape: tuple[int, int] = eqx.field(static=True)
     measurement: AbstractMeasurement
     slm: tuple[Effect, ...]
@@ -71,7 +74,7 @@ class JointTransform(AbstractDevice):
 
     def __init__(
         self,
-        transfer: Callable,
+        transfer: AbstractTransfer,
         shape: ShapeLike,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
@@ -91,7 +94,8 @@ class JointTransform(AbstractDevice):
         plane = transfer.shape
         if plane[1] < 6 * cols - 3 or not (plane[0] == rows or plane[0] >= 2 * rows - 1):
             raise ValueError(
-                f"`transfer` must have at least {6 * cols - 3} columns, and {rows} or at least {2 * rows - 1} rows, for arrays "
+                f"`transfer` must have at least {6 * cols - 3} columns, and {rows} or at least "
+                f"{2 * rows - 1} rows, for arrays "
                 f"of {rows}×{cols}, got {plane[0]}×{plane[1]}."
             )
         self.transfer = transfer
@@ -148,7 +152,9 @@ class JointTransform(AbstractDevice):
         return frames[..., 0, 0, :, :] * jnp.abs(self.output_gain) ** 2, full_scale
 
     def _measure_field(self, a: Array, key: Array | None, real: bool) -> tuple[Array, Array]:
-        """The field of the second transform in units of full scale, and the field that full scale stands for."""
+        """The field of the second transform in units of full scale, and the field that full scale stands
+        for.
+        """
         frames, full_scale = self._expose(a, self.measurement, self.detector, key, real)
         field = self.measurement.field(frames)[..., 0, :, :] * self.output_gain
         return (field.real if real else field), full_scale
