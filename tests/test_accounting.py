@@ -62,9 +62,9 @@ def test_the_frames_counted_are_the_frames_made(name):
     [
         (optics.encode.ComplexAmplitude(), optics.Coherent(), 1, 2),
         (optics.encode.ComplexAmplitude(), optics.Balanced(), 1, 2),
-        (optics.encode.DoublePhase(frames=2), optics.PhaseShifting(3), 6, 8),
+        (optics.encode.DoublePhase(exposures=2), optics.PhaseShifting(3), 6, 8),
         (optics.encode.BitPlanes(5, parts=4), optics.PhaseShifting(4), 80, 20),
-        (optics.encode.Blazed(4, frames=4), optics.OffAxis(), 4, 16),
+        (optics.encode.Blazed(4, exposures=4), optics.OffAxis(), 4, 16),
     ],
 )
 def test_exposures_of_a_complex_transform(encoder, measurement, exposures, written):
