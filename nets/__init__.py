@@ -1,34 +1,68 @@
 """Transformers and lambda networks whose convolutions a simulated optical device can compute (flax.nnx).
 
-Every layer is called as `layer(x, device=None, key=None)`; the names below are imported when first used, so that the
-command lines answer `--help` without loading JAX.
+Every layer is called as `layer(x, device=None, key=None)`; without a device it is exact.
+
+| name                  | what it is                                                        |
+| --------------------- | ----------------------------------------------------------------- |
+| `LinearSelfAttention` | self-attention whose projections are matrices                     |
+| `ConvSelfAttention`   | self-attention whose projections are circular convolutions        |
+| `LambdaLayer`         | lambda layer for sequences                                        |
+| `LambdaConv2d`        | lambda layer for images                                           |
+| `FourierMixing`       | mixes tokens by a Fourier transform                               |
+| `FeedForward`         | two matrices with a nonlinearity between them                     |
+| `ConvFeedForward`     | the same with convolutions                                        |
+| `OpticalConv`         | `flax.nnx.Conv` on a device                                       |
+| `ImageEmbedding`      | images to vectors of their patches                                |
+| `TokenEmbedding`      | tokens to vectors                                                 |
+| `PatchEmbedding`      | vectors of patches to vectors of the width of the network         |
+| `Block`               | transformer block of a layer that mixes tokens and a feed-forward |
+| `Classifier`          | embedding, blocks, mean over tokens, class logits                 |
+| `ConvViT`             | vision transformer with convolutional attention                   |
+| `LambdaResNet`        | residual network of lambda layers for images                      |
+| `convert`             | any Flax network with its convolutions on a device                |
+| `Config`              | the options of a training run                                     |
+| `fit`                 | train the network of a `Config` and write the folder of the run   |
+
+The rooms behind them: `nets.layers`, `nets.models`, `nets.data` (data sets and batches) and `nets.run` (runs
+and their folders). The commands: `python -m nets.train`, `nets.evaluate` and `nets.export`.
+
+Names are imported on first use, so that the commands answer `--help` without loading JAX.
 """
 
 import importlib
 from typing import Any
 
+_ROOMS = ("config", "data", "layers", "models", "run")
 _HOME = {
-    "LinearSelfAttention": "nets.layers.attention",
-    "ConvSelfAttention": "nets.layers.attention",
-    "LambdaLayer": "nets.layers.lambdas",
-    "LambdaConv2d": "nets.layers.lambdas",
+    "LinearSelfAttention": "nets.layers",
+    "ConvSelfAttention": "nets.layers",
+    "LambdaLayer": "nets.layers",
+    "LambdaConv2d": "nets.layers",
     "FourierMixing": "nets.layers",
     "FeedForward": "nets.layers",
     "ConvFeedForward": "nets.layers",
     "OpticalConv": "nets.layers",
-    "convert": "nets.layers",
+    "ImageEmbedding": "nets.layers",
+    "TokenEmbedding": "nets.layers",
+    "PatchEmbedding": "nets.layers",
     "Block": "nets.models",
     "Classifier": "nets.models",
     "ConvViT": "nets.models",
     "LambdaResNet": "nets.models",
-    "ImageEmbedding": "nets.layers",
-    "TokenEmbedding": "nets.layers",
-    "PatchEmbedding": "nets.layers",
+    "convert": "nets.layers",
+    "Config": "nets.config",
+    "fit": "nets.run",
 }
 __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"nets.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'nets' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

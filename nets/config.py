@@ -1,8 +1,12 @@
-"""What a training run is, as one frozen value. No JAX here: the command line reads this to print its help."""
+"""The options of a training run as one frozen value. Imports no JAX: the command line prints its help from
+here.
 
-import json
-import os
-from collections.abc import Sequence
+Each field carries its range (`Range`) and the options it depends on (`Only`); `resolve` checks both, and
+`--help` shows both.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -10,160 +14,263 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 
+def flag(name: str, value: Any = None) -> str:
+    """The option as it is typed on the command line; with the value False, as it is turned off."""
+    option = {"overrides": "set"}.get(name, name).replace("_", "-")
+    return f"--no-{option}" if value is False else f"--{option}"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that an option can have; None always stands for the default.
+
+    Arguments:
+        words: the range, to follow "must be".
+        contains: whether a value lies in it.
+    """
+
+    words: str
+    contains: Callable[[Any], bool]
+
+    def check(self, name: str, config: "Config") -> None:
+        """Raise ValueError if the option lies outside."""
+        value = getattr(config, name)
+        if value is not None and not self.contains(value):
+            raise ValueError(f"`{name}` must be {self.words}, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Only:
+    """The condition that an option has an effect only together with another one.
+
+    Arguments:
+        option: the other one.
+        values: those of its values that it takes; any but None if empty.
+        example: such a value, if there are none listed.
+    """
+
+    option: str
+    values: tuple[str, ...] = ()
+    example: str = ""
+
+    @property
+    def words(self) -> str:
+        """The condition, for `--help`."""
+        return f"only with {flag(self.option)} {_either(self.values)}".rstrip()
+
+    def check(self, name: str, config: "Config") -> None:
+        """Raise ValueError if the option is set and the condition does not hold."""
+        value, other = getattr(config, name), getattr(config, self.option)
+        if value in (getattr(Config, name), default_values(config).get(name)):
+            return
+        if self.values and other not in self.values:
+            raise ValueError(
+                f"`{name}` has no effect with `{self.option}` {other}; leave {flag(name, value)} out, or set "
+                f"{flag(self.option)} to {_either(self.values)}."
+            )
+        if not self.values and other is None:
+            raise ValueError(
+                f"`{name}` has no effect without `{self.option}`; leave {flag(name, value)} out, or set "
+                f"{flag(self.option)}, to {self.example} for example."
+            )
+
+
+def _either(values: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(values[:-1]), *values[-1:]) if part)
+
+
+def at_least(low: int) -> Range:
+    """Whole numbers from `low` on."""
+    return Range(f"a whole number of at least {low}", lambda value: isinstance(value, int) and value >= low)
+
+
+POSITIVE = Range("finite and above zero", lambda value: 0 < value < math.inf)
+SECONDS = Range("finite and at least 0 seconds", lambda value: 0 <= value < math.inf)
+FRACTION = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+COUNT_OR_ALL = Range(
+    "a whole number of at least 1, or all",
+    lambda value: value == "all" or (isinstance(value, int) and value >= 1),
+)
+
+CONVOLUTIONAL = ("conv1d", "conv2d")
+LAMBDA = ("lambda", "lambda-resnet")
+TRANSFORMERS = ("linear", *CONVOLUTIONAL, "lambda", "fourier")  # made of blocks
+WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda")
+IMAGES = ("digits", "fashion-mnist")
+TEXT = ("imdb",)
+
+
+def _constraints(kind: Any) -> Iterator[Range | Only]:
+    """The constraints in the annotation of a field."""
+    metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return (part for part in metadata if isinstance(part, Range | Only))
+
+
+def hint_constraints(cls: type) -> type:
+    """Show the range and the conditions of each option in `--help`, before its default."""
+    for name, kind in get_type_hints(cls, include_extras=True).items():
+        words = [constraint.words for constraint in _constraints(kind)]
+
+        def hint(default: str, words=words) -> str:
+            return f"({'; '.join([*words, f'default: {default}'])})"
+
+        if words:
+            cls.__annotations__[name] = Annotated[kind, tyro.conf.arg(help_behavior_hint=hint)]
+    return cls
+
+
+@hint_constraints
 @dataclass(frozen=True)
 class Config:
     """Train a network whose convolutions a simulated optical device computes.
 
-    Options shown as None take the default of the data set. A run is written to a folder of its own: config.json,
-    metrics.jsonl (training as it goes, validation each epoch, the test last), curves.png, predictions.npz and checkpoints/.
-    Tested is the network of the epoch with the best validation accuracy. A run that was ended is continued by the same
-    command with its folder as --out, and ends as if nothing had happened.
+    An option shown as None takes the default of the data set or of the model. The run is written to a folder
+    of its
+    own: config.json, metrics.jsonl (training, validation after each epoch, the test last), curves.png,
+        predictions.npz
+    and checkpoints/. The network of the epoch with the best validation accuracy is tested. To continue a run
+    that was stopped or killed, give the same command with its folder as --out; the result is the same to the
+    last bit.
     """
 
     data: Literal["digits", "imdb", "fashion-mnist"] = "digits"
-    """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative. fashion-mnist: 28×28 images of clothes."""
-    data_path: Path | None = None
-    """Of imdb: aclImdb_v1.tar.gz, or the folder it unpacks to; without it, Hugging Face (extra "hub") is asked. Of fashion-mnist: the folder of its four files; without it, that of the Debian package."""
+    """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative.
+    fashion-mnist: 28×28 images of clothes."""
+    data_path: Annotated[Path | None, Only("data", ("imdb", "fashion-mnist"))] = None
+    """imdb: aclImdb_v1.tar.gz or the folder it unpacks to; by default Hugging Face is asked (extra "hub").
+    fashion-mnist: the folder of its four files; by default that of the Debian package."""
     model: Literal["linear", "conv1d", "conv2d", "lambda", "fourier", "mean", "lambda-resnet"] = "conv2d"
-    """What mixes the tokens: attention with projections by matrices (linear) or by circular convolutions in one or two dimensions, lambda layers, a Fourier transform, nothing before the mean of all (mean), or, for images, a residual network with lambda layers."""
+    """How tokens are mixed: attention with linear projections (linear) or circular convolutions in one or two
+    dimensions (conv1d, conv2d), lambda layers, a Fourier transform, or not at all (mean: their average is
+    classified). lambda-resnet: a residual network of lambda layers for images."""
     device: str | None = None
-    """Preset that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d unless given."""
-    numbers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE …")] = ()
-    """Numbers of the preset that are to be otherwise, such as photons=1000."""
-    unit: int | None = None
-    """Draw one physical unit of the device, by number; without, the device has no deviations."""
+    """Preset of the device that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d
+    and none for the others by default."""
+    overrides: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE …")] = ()
+    """Values for parameters of the device preset, such as photons=1000."""
+    unit: Annotated[int | None, at_least(0)] = None
+    """Simulate one physical copy of the device, drawn within its tolerances with this seed; by default the
+    nominal device."""
     gradient: Literal["simulator", "ideal", "optical"] = "simulator"
-    """Differentiate through the simulated device, as if it were exact, or by the device itself."""
-    fixed: bool = False
-    """Leave the layers that mix tokens as they were drawn, and train the rest."""
-    attention: Literal["wide", "canonical", "narrow"] = "wide"
-    """Kind of the linear attention."""
-    spectral: bool = False
-    """Convolutional attention with one optical transform forward and one back a token, instead of every convolution."""
-    order: Literal["post", "pre"] = "post"
-    """Layer norm after each residual sum, or before what is added."""
-    layer_scale: float | None = None
-    """Of pre-norm blocks: value that the factors of what is added start from, one learned for each feature; no factors unless given."""
-    final_norm: bool = True
-    """Layer norm of what pre-norm blocks end with. --no-final-norm: tokens of long vectors count for more in the mean over them."""
-    maps: int | None = None
-    """Planes between the two rounds of a convolutional feed-forward; the linear one unless given."""
+    """How convolutions are differentiated: through the simulated device, as if the device were exact, or with
+    the device computing the backward pass too."""
+    freeze_mixers: Annotated[bool, Only("model", WITH_MIXER_WEIGHTS)] = False
+    """Keep the initial weights of the layers that mix tokens, and train the rest."""
+    attention: Annotated[Literal["wide", "canonical", "narrow"], Only("model", ("linear",))] = "wide"
+    """Heads of linear attention: each as wide as the embedding (wide), or sharing its width (canonical), or
+    each seeing a slice of it only (narrow)."""
+    spectral: Annotated[bool, Only("model", CONVOLUTIONAL)] = False
+    """Compute attention in the Fourier domain: two optical transforms a token instead of one convolution a
+    kernel."""
+    norm: Annotated[Literal["post", "pre"], Only("model", TRANSFORMERS)] = "post"
+    """Where a block normalises: after each residual sum (post), or before each layer (pre)."""
+    layer_scale: Annotated[float | None, POSITIVE, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = None
+    """Initial LayerScale, a learned factor for each feature of a residual branch; none by default."""
+    final_norm: Annotated[bool, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = True
+    """Normalise the output of the last block."""
+    feedforward_maps: Annotated[int | None, at_least(1), Only("model", TRANSFORMERS)] = None
+    """Use a convolutional feed-forward with this number of feature maps; by default it is linear."""
     shape: tuple[int, ...] | None = None
-    """Embedding as a plane: 11 11 for conv2d, 128 for the others, unless given; of lambda-resnet the channels after each halving of the image, 32 64."""
-    kernel: tuple[int, ...] | None = None
-    """Taps of the kernels in each direction; the whole plane unless given."""
-    scope: int | None = None
-    """Relative positions of lambda layers; every token of a row that is closed to a circle unless given, 5 a direction for lambda-resnet."""
-    key_depth: int = 16
-    """Of lambda layers."""
-    boundary: Literal["circular", "zero"] | None = None
-    """What lambda layers see beyond the ends; circular for lambda and zero for lambda-resnet unless given."""
-    normalization: Literal["batch", "layer"] = "batch"
-    """Of queries and values in lambda layers."""
-    depth: int = 1
-    """Blocks."""
-    heads: int = 8
-    """Heads of attention and of lambda layers."""
-    patch: int | None = None
-    """Pixels a side of the patches that are the tokens of an image."""
-    length: int | None = None
-    """Most tokens of a review; longer ones keep their beginning and their end."""
-    vocabulary: int = 20_000
-    """Tokens of the byte-pair encoding that is trained on the training reviews."""
-    pairs: int | None = None
-    """Vectors for pairs of neighbouring tokens, which share them by chance, beside those of single tokens; none unless given."""
-    pair_width: int = 16
-    """Numbers of a vector for pairs, before a matrix takes it to the width of the embedding."""
-    weighted_pairs: bool = False
-    """Multiply the vector of a pair by how unevenly the classes share it, as naive Bayes does."""
-    held_out: Literal["random", "neighbours"] = "random"
-    """What of the training set is for validation: rows drawn at random, or neighbours in each class; those of IMDb are of the same few films, which training then has hardly any review of."""
-    examples: int | None = None
-    """Train on so many rows of the training set, and validate on a tenth as many; all unless given."""
-    start: Path | None = None
-    """Folder of a run on the same data whose trained network this one starts from."""
-    epochs: int | None = None
+    """Shape of the embedding: 11 11 for conv2d and 128 for the others by default. lambda-resnet: channels
+    after each halving of the image, 32 64 by default."""
+    kernel: Annotated[tuple[int, ...] | None, Only("model", CONVOLUTIONAL)] = None
+    """Size of the convolution kernels; by default that of the embedding."""
+    scope: Annotated[int | None, at_least(1), Only("model", LAMBDA)] = None
+    """Relative positions that a lambda layer reaches; by default all tokens of a row, or 5 in each direction
+    for lambda-resnet."""
+    key_depth: Annotated[int, at_least(1), Only("model", LAMBDA)] = 16
+    """Features of a key in lambda layers."""
+    boundary: Annotated[Literal["circular", "zero"] | None, Only("model", LAMBDA)] = None
+    """Padding of lambda layers: circular for lambda and zero for lambda-resnet by default."""
+    normalization: Annotated[Literal["batch", "layer"], Only("model", ("lambda",))] = "batch"
+    """Normalisation of queries and values in lambda layers."""
+    depth: Annotated[int, at_least(1)] = 1
+    """Number of blocks."""
+    heads: Annotated[int, at_least(1)] = 8
+    """Number of heads of attention and lambda layers."""
+    patch: Annotated[
+        int | None, at_least(1), Only("data", IMAGES), Only("model", (*TRANSFORMERS, "mean"))
+    ] = None
+    """Side of the square patches that an image is cut into, in pixels."""
+    max_tokens: Annotated[int | None, at_least(1), Only("data", TEXT)] = None
+    """Longest review, in tokens; the middle of a longer one is left out."""
+    vocabulary: Annotated[int, at_least(1)] = 20_000
+    """Size of the byte-pair encoding that is trained on the training reviews."""
+    bigrams: Annotated[int | None, at_least(1), Only("data", TEXT)] = None
+    """Size of a hashed embedding of neighbouring token pairs, added to that of the tokens; off by default."""
+    bigram_width: Annotated[int, at_least(1), Only("data", TEXT), Only("bigrams", example="1000003")] = 16
+    """Features of a bigram before it is projected to the width of the embedding."""
+    weighted_bigrams: Annotated[bool, Only("data", TEXT), Only("bigrams", example="1000003")] = False
+    """Weight each bigram by its naive Bayes log ratio between the classes."""
+    validation_split: Annotated[Literal["random", "neighbours"], Only("data", TEXT)] = "random"
+    """How validation rows are chosen: at random, or contiguous in each class (neighbours), which keeps the
+    reviews of a film together."""
+    max_examples: Annotated[int | None, at_least(1)] = None
+    """Train on the first rows only, and validate on a tenth as many; all by default."""
+    init_from: Path | None = None
+    """Folder of a run on the same data whose trained weights this one starts from."""
+    epochs: Annotated[int | None, at_least(1)] = None
     """Passes over the training set."""
-    buckets: bool = False
-    """Reviews of about one length share a batch, padded to the next of a few lengths (16, 24, 32, 48, …) instead of `length`: less to compute, the same network."""
-    batch_size: int | None = None
-    """Examples in a step."""
-    accumulate: int = 1
-    """Parts that a batch is computed in, one after another, which takes the memory of one; statistics of batches are those of a part."""
-    precision: Literal["float32", "mixed"] = "float32"
-    """mixed: products with the matrices of the feed-forward and of image patches in bfloat16; nothing else, and never the optics."""
-    learning_rate: float | None = None
-    """Of Adam, after a linear warm-up, before a cosine decay to zero."""
-    dropout: float | None = None
+    buckets: Annotated[bool, Only("data", TEXT)] = False
+    """Batch reviews of similar length, padded to 16, 24, 32, 48, … tokens instead of --max-tokens: the same
+    network, less to compute."""
+    batch_size: Annotated[int | None, at_least(1)] = None
+    """Examples per step."""
+    accumulate: Annotated[int, at_least(1)] = 1
+    """Compute each batch in this number of parts, to save memory; batch statistics are those of a part."""
+    precision: Annotated[Literal["float32", "mixed"], Only("model", TRANSFORMERS)] = "float32"
+    """mixed: bfloat16 for the matrix products of the feed-forward and the image patches; the optics stay in
+    float32."""
+    learning_rate: Annotated[float | None, POSITIVE] = None
+    """Peak learning rate of Adam, after a linear warm-up and before a cosine decay to zero."""
+    dropout: Annotated[float | None, FRACTION, Only("model", (*TRANSFORMERS, "mean"))] = None
     """Share of activations dropped in training."""
-    token_dropout: float = 0.0
-    """Share of the tokens of a review that are left out in training."""
-    seed: int = 0
-    """Of everything random in the run."""
-    patience: int | None = None
-    """Stop after so many epochs in a row without a better validation accuracy; never unless given."""
+    token_dropout: Annotated[float, FRACTION, Only("data", TEXT)] = 0.0
+    """Share of the tokens of a review dropped in training."""
+    seed: Annotated[int, at_least(0)] = 0
+    """Seed of everything random in the run."""
+    patience: Annotated[int | None, at_least(1)] = None
+    """Stop after this number of epochs without a better validation accuracy; never by default."""
     test: bool = True
-    """Test the network at the end. --no-test leaves the test set alone, as where options are still being chosen."""
+    """Test the network at the end. --no-test leaves the test set alone while options are being chosen."""
     out: Path | None = None
-    """Folder of the run; runs/DATA-MODEL-DEVICE unless given."""
-    resume: Annotated[bool, tyro.conf.arg(help="Continue the run that lies in the folder, if one does.")] = (
-        True
-    )
-    checkpoint_every: float = 60.0
-    """Seconds between checkpoints, beside those after the best epoch, at the end and when the run is told to stop."""
-    devices: int | Literal["all"] | None = None
-    """Devices of this machine that share each batch; one unless given, all where several processes run."""
+    """Folder of the run; runs/DATA-MODEL-DEVICE by default."""
+    resume: Annotated[bool, tyro.conf.arg(help="Continue a run that is already in the folder.")] = True
+    checkpoint_every: Annotated[float, SECONDS] = 60.0
+    """Seconds between checkpoints; others are saved after the best epoch, at the end and on interruption."""
+    devices: Annotated[int | Literal["all"] | None, COUNT_OR_ALL] = None
+    """JAX devices of this machine that share each batch; by default 1, or all with several processes."""
     coordinator: str | None = None
-    """HOST:PORT of process 0, where several processes make up one run without SLURM."""
-    processes: int | None = None
-    """Number of those processes."""
+    """HOST:PORT of process 0, for several processes without SLURM."""
+    processes: Annotated[int | None, at_least(1)] = None
+    """Number of processes of the run."""
     process: int | None = None
-    """Number of this one, from 0; process 0 writes."""
+    """Number of this process, from 0; process 0 writes the folder."""
     cache: Path | None = None
-    """Folder of compiled programs, which make a second start faster; None compiles again, or does as JAX is set."""
+    """Folder of compiled programs, which make the next start faster; None uses the setting of JAX."""
     profile: bool = False
-    """Trace a few steps into profile/ of the run."""
+    """Write a profile of a few steps to profile/ in the folder of the run."""
     tensorboard: bool = False
-    """Write metrics for TensorBoard too, into tensorboard/ of the run (extra "log")."""
+    """Also write metrics for TensorBoard, to tensorboard/ in the folder of the run (extra "log")."""
     progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
 
 
-# What suits each data set where the user does not say: small enough for two cores.
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULT_CACHE = Path("~/.cache/lensformer").expanduser()  # of the command lines
+# Small enough for two cores.
+DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
-    "imdb": {"length": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
+    "imdb": {"max_tokens": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
     "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
 }
-# Options that say something to some models alone; for any other they are refused, not ignored.
-CONVOLUTIONAL, LAMBDA, BLOCKS = (
-    ("conv1d", "conv2d"),
-    ("lambda", "lambda-resnet"),
-    ("linear", "conv1d", "conv2d", "lambda", "fourier"),
-)
-MIXING = ("linear", *CONVOLUTIONAL, "lambda")  # with weights that mix tokens
-OPTIONS_OF = {
-    "attention": ("linear",),
-    "spectral": CONVOLUTIONAL,
-    "kernel": CONVOLUTIONAL,
-    "scope": LAMBDA,
-    "key_depth": LAMBDA,
-    "boundary": LAMBDA,
-    "normalization": ("lambda",),
-    "order": BLOCKS,
-    "layer_scale": BLOCKS,
-    "final_norm": BLOCKS,
-    "maps": BLOCKS,
-    "patch": (*BLOCKS, "mean"),
-    "dropout": (*BLOCKS, "mean"),
-    "precision": BLOCKS,
-    "fixed": MIXING,
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "conv2d": {"shape": (11, 11), "device": "engine11"},
+    "lambda": {"boundary": "circular"},
+    "lambda-resnet": {"shape": (32, 64), "boundary": "zero", "scope": 5, "patch": None, "dropout": 0.0},
 }
-
-
-# What may be otherwise when a run is continued: where things lie and how the run is watched.
-CACHE = Path("~/.cache/lensformer").expanduser()  # of command lines
-PROCESSES = ("devices", "coordinator", "processes", "process")
-FREE = (
+SHAPE_AXES = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}  # (1,) for the others
+# Options that may change when a run is continued: they say where its files are and how it is watched or
+# computed.
+FREE_ON_RESUME = (
     "data_path",
     "out",
     "resume",
@@ -172,171 +279,99 @@ FREE = (
     "cache",
     "profile",
     "tensorboard",
-    *PROCESSES,
+    "devices",
+    "coordinator",
+    "processes",
+    "process",
 )
-# Of these, folders of one machine, which are no part of what a run was.
-PLACES = ("data_path", "out", "cache")
+# Folders of one machine, which are not part of what a run was.
+LOCAL_PATHS = ("data_path", "out", "cache")
+# Options that runs and plans were recorded with under another name.
+OLD_NAMES = {
+    "numbers": "overrides",
+    "fixed": "freeze_mixers",
+    "order": "norm",
+    "maps": "feedforward_maps",
+    "length": "max_tokens",
+    "pairs": "bigrams",
+    "pair_width": "bigram_width",
+    "weighted_pairs": "weighted_bigrams",
+    "held_out": "validation_split",
+    "examples": "max_examples",
+    "start": "init_from",
+}
 
 
 def resolve(config: Config) -> Config:
-    """The same run with every None that has a default filled in.
+    """Check a run and fill in the default of every option that is None.
 
     Raises:
-        ValueError: a field outside what a run can have, by name.
+        ValueError: an option outside its range, or without effect beside the others; the message names it.
     """
-    for name, kind in get_type_hints(Config).items():
-        value, choices = getattr(config, name), get_args(kind)
-        if get_origin(kind) is Literal and value not in choices:
-            raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
-    for name, models in OPTIONS_OF.items():
-        if getattr(config, name) != getattr(Config, name) and config.model not in models:
-            raise ValueError(
-                f"`{name}` says nothing to model {config.model}; leave it out, or set `model` to {' or '.join(models)}."
-            )
-    of_images, of_text = config.data != "imdb", config.data == "imdb"
-    if config.model == "lambda-resnet" and of_text:
-        raise ValueError(
-            "`model` lambda-resnet reads images; set `data` to digits or fashion-mnist, or `model` to lambda."
-        )
-    of_tokens = ("length", "buckets", "pairs", "pair_width", "weighted_pairs", "held_out", "token_dropout")
-    for name, meant in {"patch": of_images, **dict.fromkeys(of_tokens, of_text)}.items():
-        if getattr(config, name) != getattr(Config, name) and not meant:
-            raise ValueError(f"`{name}` says nothing of {config.data}; leave it out.")
-    for name in ("pair_width", "weighted_pairs"):
-        if getattr(config, name) != getattr(Config, name) and config.pairs is None:
-            raise ValueError(
-                f"`{name}` says nothing without `pairs`; give a number of them, 1000003 for example."
-            )
-    shape = config.shape or {"conv2d": (11, 11), "lambda-resnet": (32, 64)}.get(config.model, (128,))
-    device = config.device or {"conv2d": "engine11"}.get(config.model, "none")
-    out = config.out or unused(Path("runs") / f"{config.data}-{config.model}-{device}")
-    defaults = {name: value for name, value in DEFAULTS[config.data].items() if getattr(config, name) is None}
-    if config.model == "lambda-resnet":
-        defaults |= {"patch": None, "dropout": 0.0, "scope": config.scope or 5}
-    if config.model in LAMBDA:
-        defaults["boundary"] = (
-            config.boundary or {"lambda": "circular", "lambda-resnet": "zero"}[config.model]
-        )
-    config = replace(config, shape=tuple(shape), device=device, out=Path(out), **defaults)
-    whole = {
-        "depth": 1,
-        "heads": 1,
-        "length": 1,
-        "patch": 1,
-        "vocabulary": 1,
-        "epochs": 1,
-        "batch_size": 1,
-        "seed": 0,
-        "pair_width": 1,
+    for name, kind in get_type_hints(Config, include_extras=True).items():
+        _check_choice(name, kind, config)
+        for constraint in _constraints(kind):
+            constraint.check(name, config)
+    defaults = {
+        name: value for name, value in default_values(config).items() if getattr(config, name) is None
     }
-    for name, least in (
-        whole
-        | {
-            "accumulate": 1,
-            "maps": 1,
-            "scope": 1,
-            "key_depth": 1,
-            "patience": 1,
-            "processes": 1,
-            "pairs": 1,
-            "unit": 0,
-            "examples": 1,
-        }
-    ).items():
-        value = getattr(config, name)
-        if value is None and name in (
-            "length",
-            "patch",
-            "maps",
-            "scope",
-            "patience",
-            "processes",
-            "pairs",
-            "unit",
-            "examples",
-        ):
-            continue
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"`{name}` must be a whole number of at least {least}, got {value!r}.")
-    if config.model in ("linear", "mean") and device != "none" and config.maps is None:
-        raise ValueError(
-            f"`model` {config.model} has no convolutions; leave `device` out, choose conv1d or conv2d, or give `maps`."
-        )
-    for name in ("numbers", "unit"):
-        if getattr(config, name) not in ((), None) and device == "none":
-            raise ValueError(
-                f"`{name}` is of a device, and `device` is none; leave it out, or set `device` to a preset."
-            )
-    named_numbers("numbers", config.numbers, "photons=1000")
-    if config.layer_scale is not None and (
-        config.order == "post" or not 0 < config.layer_scale < float("inf")
+    config = replace(config, **defaults)
+    out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{config.device}")
+    config = replace(config, shape=tuple(config.shape), out=Path(out))
+    for check in (
+        _check_model,
+        _check_device,
+        _check_shape,
+        _check_accumulate,
+        _check_precision,
+        _check_buckets,
     ):
-        raise ValueError(
-            f"`layer_scale` must be above 0 and finite, with `order` pre; got {config.layer_scale} and `order` {config.order}."
-        )
-    if not config.final_norm and config.order == "post":
-        raise ValueError(
-            "`final_norm` is of `order` pre: post-norm blocks end with their own; leave --no-final-norm out."
-        )
-    if not 0 <= config.token_dropout < 1:
-        raise ValueError(f"`token_dropout` must be at least 0 and below 1, got {config.token_dropout!r}.")
-    if config.start is not None and not (config.start / "config.json").is_file():
-        raise ValueError(f"`start` {config.start} must be the folder of a run, but it has no config.json.")
-    if config.batch_size % config.accumulate:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {config.accumulate} parts of `accumulate`, got {config.batch_size}; use "
-            f"{near(config.batch_size, config.accumulate)}, for example."
-        )
-    if config.precision == "mixed" and config.maps is not None and of_text:
-        raise ValueError(
-            "`precision` mixed finds no matrix in a network that reads text with `maps`; leave one of them out."
-        )
-    if config.buckets:
-        shortens(config)
-    if config.data_path is not None and config.data == "digits":
-        raise ValueError(
-            f"`data_path` {config.data_path} would not be read: digits come with scikit-learn; leave it out, or set `data` to imdb."
-        )
-    if not 0 < config.learning_rate < float("inf"):
-        raise ValueError(f"`learning_rate` must be finite and above zero, got {config.learning_rate}.")
-    if config.devices not in (None, "all") and not (isinstance(config.devices, int) and config.devices >= 1):
-        raise ValueError(f"`devices` must be a whole number of at least 1, or all, got {config.devices!r}.")
-    if not 0 <= config.checkpoint_every < float("inf"):
-        raise ValueError(
-            f"`checkpoint_every` must be finite and at least 0 seconds, got {config.checkpoint_every}."
-        )
-    dimensions = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}.get(config.model, (1,))
-    if len(config.shape) not in dimensions:
-        raise ValueError(
-            f"`shape` must have {' or '.join(map(str, dimensions))} number(s) for model {config.model}, got {config.shape}."
-        )
-    to_write(
-        config.out,
-        config.resume,
-        {name: value for name, value in as_json(config).items() if name not in FREE},
-        Config,
-    )
+        check(config)
     return config
 
 
+def default_values(config: Config) -> dict[str, Any]:
+    """The defaults that depend on the data set and the model, by option."""
+    common = {"shape": (128,), "device": "none"}
+    return common | DATA_DEFAULTS[config.data] | MODEL_DEFAULTS.get(config.model, {})
+
+
 def as_json(config: Config) -> dict[str, Any]:
-    """The fields as JSON values."""
+    """The options as JSON values."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, int | float]:
-    """Numbers by name, of texts NAME=VALUE.
+def as_config(values: Mapping[str, Any]) -> Config:
+    """The options that `as_json` wrote, also under their former names; other values are left out."""
+    known = {field.name for field in fields(Config)}
+    values = {name: value for name, value in current_names(values).items() if name in known}
+    for name in ("shape", "kernel", "overrides"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
+    for name in ("data_path", "init_from", "out", "cache"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name])
+    return Config(**values)
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, with options under the names that they have now."""
+    return {OLD_NAMES.get(name, name): value for name, value in values.items()}
+
+
+def parse_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, int | float]:
+    """Numbers by name, from texts NAME=VALUE.
 
     Arguments:
-        option: what the user calls them.
-        texts: what the user gave.
-        example: of such a text.
+        option: name of the argument, for messages.
+        texts: what was typed.
+        example: such a text.
 
     Raises:
         ValueError: another form, or a name twice.
     """
-    found: dict[str, int | float] = {}
+    numbers: dict[str, int | float] = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
@@ -345,76 +380,35 @@ def named_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
             raise ValueError(
                 f"`{option}` must be of the form name=number, such as {example}; got {text!r}."
             ) from None
-        if name in found:
+        if name in numbers:
             raise ValueError(f"`{option}` must set a number once, got {name} twice.")
-        found[name] = int(number) if number.is_integer() else number
-    return found
+        numbers[name] = int(number) if number.is_integer() else number
+    return numbers
 
 
-def near(number: int, factor: int) -> int:
-    """A multiple of the factor, not far below the number."""
+def nearest_multiple(number: int, factor: int) -> int:
+    """The largest multiple of the factor up to the number, and at least the factor."""
     return max(1, number // factor) * factor
 
 
-SHORTEST = 8  # of these lengths, in tokens
+SHORTEST_BUCKET = 8  # tokens
 
 
-def bucket_lengths(config: Any) -> tuple[int, ...] | None:
-    """Lengths, in tokens, that rows of text are padded to: 8, 12, 16, 24, 32, …, then `length`; None for `length` alone.
+def bucket_lengths(config: Config) -> tuple[int, ...] | None:
+    """Lengths that rows of text are padded to: 8, 12, 16, 24, 32, … and `max_tokens`; None without buckets.
 
-    A circular lambda layer takes no row shorter than its scope, so its lengths begin there.
+    A circular lambda layer needs rows of at least its scope, so its lengths begin there.
     """
     if not config.buckets:
         return None
     circular = config.model == "lambda" and config.boundary == "circular"
-    least = (config.scope or config.length) if circular else 1
-    steps = (n for power in range(config.length.bit_length()) for n in (2 * 2**power, 3 * 2**power))
-    return (*(n for n in steps if max(SHORTEST, least) <= n < config.length), config.length)
+    shortest = max(SHORTEST_BUCKET, (config.scope or config.max_tokens) if circular else 1)
+    steps = (n for power in range(config.max_tokens.bit_length()) for n in (2 * 2**power, 3 * 2**power))
+    return (*(n for n in steps if shortest <= n < config.max_tokens), config.max_tokens)
 
 
-def shortens(config: Any) -> None:
-    """Refuse buckets where the length of a row is part of what it gives, or where there is but one."""
-    if config.model == "fourier":
-        raise ValueError(
-            "`buckets` would change what model fourier gives, for padding counts in the length of its transform; leave it out, or choose "
-            "another `model`."
-        )
-    if len(bucket_lengths(config)) > 1:
-        return
-    if config.model == "lambda" and config.boundary == "circular":
-        raise ValueError(
-            f"`buckets` needs rows shorter than `length` {config.length}, and a circular lambda layer takes none shorter than its `scope` "
-            f"of {config.scope or config.length}; lower `scope`, or use `boundary` zero."
-        )
-    raise ValueError(
-        f"`buckets` begins at {SHORTEST} tokens, and `length` is {config.length}; leave it out, or raise `length`."
-    )
-
-
-def to_write(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
-    """Refuse a folder that a run can neither be started in nor continued.
-
-    Arguments:
-        out: the folder.
-        resume: a run that lies there is continued.
-        now: the options that make up the run.
-        defaults: has the values, by name, of options that an earlier run was recorded without.
-
-    Raises:
-        ValueError: a folder that is not empty and holds no run, another one, or one that is not to be continued; a folder that
-            cannot be written to.
-    """
-    if (out / "config.json").exists():
-        _continuable(out, resume, now, defaults)
-    elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise ValueError(f"`out` {out} is not empty; a run is never written over: name another folder.")
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"`out` {out} cannot be written: {existing} is not a folder that may be written to.")
-
-
-def unused(folder: Path) -> Path:
-    """The folder, numbered if an earlier run lies there."""
+def next_free_folder(folder: Path) -> Path:
+    """The folder, numbered if it exists."""
     candidate, number = folder, 1
     while candidate.exists():
         number += 1
@@ -422,22 +416,81 @@ def unused(folder: Path) -> Path:
     return candidate
 
 
-def _continuable(out: Path, resume: bool, now: dict[str, Any], defaults: Any) -> None:
-    if not resume:
+def _check_choice(name: str, kind: Any, config: Config) -> None:
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    alternatives = [part for part in get_args(kind) or (kind,) if part is not type(None)]
+    choices = get_args(kind) if get_origin(kind) is Literal else get_args(alternatives[0])
+    literal = get_origin(kind) is Literal or all(get_origin(part) is Literal for part in alternatives)
+    value = getattr(config, name)
+    if literal and value is not None and value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
+
+
+def _check_model(config: Config) -> None:
+    if config.model == "lambda-resnet" and config.data in TEXT:
         raise ValueError(
-            f"`out` {out} holds a run, and it is not to be continued; name another folder, or leave --no-resume out."
+            "`model` lambda-resnet reads images; set --data to digits or fashion-mnist, or --model to lambda."
         )
-    path = out / "config.json"
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+
+
+def _check_device(config: Config) -> None:
+    if config.model in ("linear", "mean") and config.device != "none" and config.feedforward_maps is None:
         raise ValueError(
-            f"`out`: {path} cannot be read ({error}); repair it, or name another folder."
-        ) from None
-    now = json.loads(json.dumps(now))
-    changed = [name for name in now if before.get(name, getattr(defaults, name)) != now[name]]
-    if changed:
-        told = ", ".join(f"`{name}` {before.get(name)!r}, now {now[name]!r}" for name in changed)
-        raise ValueError(
-            f"`out` {out} holds a run of other options: {told}; give the same ones, or name another folder."
+            f"`model` {config.model} has no convolutions; leave --device out, set --model to conv1d or conv2d"
+            + (", or give --feedforward-maps." if config.model == "linear" else ".")
         )
+    for name in ("overrides", "unit"):
+        if getattr(config, name) not in ((), None) and config.device == "none":
+            raise ValueError(
+                f"`{name}` has no effect with `device` none; leave {flag(name)} out, or set --device to a "
+                "preset."
+            )
+    parse_numbers("overrides", config.overrides, "--set photons=1000")
+
+
+def _check_shape(config: Config) -> None:
+    axes = SHAPE_AXES.get(config.model, (1,))
+    if len(config.shape) not in axes:
+        raise ValueError(
+            f"`shape` must have {' or '.join(map(str, axes))} number(s) for model {config.model}, got "
+            f"{config.shape}."
+        )
+
+
+def _check_accumulate(config: Config) -> None:
+    if config.batch_size % config.accumulate:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {config.accumulate} parts of `accumulate`, got "
+            f"{config.batch_size}; use {nearest_multiple(config.batch_size, config.accumulate)}, for example."
+        )
+
+
+def _check_precision(config: Config) -> None:
+    if config.precision == "mixed" and config.feedforward_maps is not None and config.data in TEXT:
+        raise ValueError(
+            "`precision` mixed has no effect with text and `feedforward_maps`; leave --precision or "
+            "--feedforward-maps out."
+        )
+
+
+def _check_buckets(config: Config) -> None:
+    """Refuse buckets where the length of a row is part of the result, or where there is only one."""
+    if config.buckets and config.model == "fourier":
+        raise ValueError(
+            "`buckets` would change the result of model fourier, whose transform includes the padding; leave "
+            "--buckets out, or choose another --model."
+        )
+    if not config.buckets or len(bucket_lengths(config)) > 1:
+        return
+    if config.model == "lambda" and config.boundary == "circular":
+        raise ValueError(
+            f"`buckets` needs rows shorter than the {config.max_tokens} of `max_tokens`, and a circular "
+            "lambda "
+            f"layer needs at least its `scope` of {config.scope or config.max_tokens}; lower --scope, or set "
+            "--boundary to zero."
+        )
+    raise ValueError(
+        f"`buckets` begins at {SHORTEST_BUCKET} tokens, and `max_tokens` is {config.max_tokens}; leave "
+        "--buckets "
+        "out, or raise --max-tokens."
+    )

@@ -1,40 +1,70 @@
-"""Data sets by name: each module has `load(config) -> Dataset`."""
+"""Data sets by name, and their batches.
+
+    dataset = nets.data.load(nets.Config(data="digits"))
+    for rows, labels, weights in nets.data.batches(dataset.train, 32):
+        ...
+
+A data set is a module with `load(config) -> Dataset`, and a line in `LOADERS`.
+
+| name            | content                                                           |
+| --------------- | ----------------------------------------------------------------- |
+| `load`          | the data set of a `Config`                                        |
+| `Dataset`       | its splits `train`, `validation` and `test`, and their sizes      |
+| `Split`         | rows and labels                                                   |
+| `hold_out`      | split off validation rows                                         |
+| `head`          | the first rows of a split                                         |
+| `batches`       | one pass over a split, in batches of one size                     |
+| `plan_batches`  | the rows of each batch, also by length                            |
+| `make_batch`    | the batch of given rows                                           |
+| `merge_batches` | predictions of batches in the order of the split                  |
+"""
 
 from dataclasses import replace
 
-from nets.config import Config
-from nets.data import _digits as digits
-from nets.data import _fashion as fashion
-from nets.data import _imdb as imdb
+from nets.config import Config, resolve
+from nets.data import _digits, _fashion, _imdb
+from nets.data._dataset import Batch as Batch
 from nets.data._dataset import Dataset as Dataset
 from nets.data._dataset import Split as Split
 from nets.data._dataset import batches as batches
-from nets.data._dataset import first as first
-from nets.data._dataset import gathered as gathered
-from nets.data._dataset import planned as planned
+from nets.data._dataset import head as head
+from nets.data._dataset import hold_out as hold_out
+from nets.data._dataset import make_batch as make_batch
+from nets.data._dataset import merge_batches as merge_batches
+from nets.data._dataset import plan_batches as plan_batches
 
-LOADERS = {"digits": digits.load, "imdb": imdb.load, "fashion-mnist": fashion.load}
+LOADERS = {"digits": _digits.load, "imdb": _imdb.load, "fashion-mnist": _fashion.load}
 
 
 def load(config: Config, tokenizer: str | None = None) -> Dataset:
     """The data set that `config.data` names.
 
     Arguments:
-        config: names the data set.
-        tokenizer: of text, the tokenizer.json of an earlier run, used in place of a new one; the baseline is not made again.
+        config: the data set and its options; options that are None take their defaults.
+        tokenizer: for text, the tokenizer.json of an earlier run; it is trained otherwise. The baseline is
+            left out then.
 
     Raises:
-        ValueError: its data are missing, empty or not finite, with the place named, or fewer than `config.examples`.
+        ValueError: the data are missing, empty or not finite, or have fewer rows than `config.max_examples`.
+
+    Example:
+        >>> from nets import data
+        >>> from nets.config import Config
+        >>> data.load(Config(data="digits")).train.rows.shape
+        (1294, 8, 8)
     """
-    found = LOADERS[config.data](config) if tokenizer is None else LOADERS[config.data](config, tokenizer)
-    if config.examples is None:
-        return found
-    if config.examples > len(found.train.labels):
+    config = resolve(config)
+    loader = LOADERS[config.data]
+    dataset = loader(config) if tokenizer is None else loader(config, tokenizer)
+    count = config.max_examples
+    if count is None:
+        return dataset
+    if count > len(dataset.train.labels):
         raise ValueError(
-            f"`examples` must be at most the {len(found.train.labels)} rows of the training set, got {config.examples}."
+            f"`max_examples` must be at most the {len(dataset.train.labels)} rows of the training set, got "
+            f"{count}; "
+            "lower --max-examples."
         )
-    train, validation = (
-        first(found.train, config.examples),
-        first(found.validation, -(-config.examples // 10)),
+    return replace(
+        dataset, train=head(dataset.train, count), validation=head(dataset.validation, -(-count // 10))
     )
-    return replace(found, train=train, validation=validation)

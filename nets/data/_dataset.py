@@ -1,4 +1,4 @@
-"""What a data set is: three splits of rows and labels, checked where they enter."""
+"""A data set: three splits of rows and labels, which are checked here, and their batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ class Split:
     """Rows and their labels.
 
     Arguments:
-        rows: token numbers (rows, tokens), 0 being padding, or images (rows, height, width).
-        labels: class numbers, shape (rows,), from 0.
+        rows: tokens (rows, tokens), 0 being padding, or images (rows, height, width).
+        labels: classes, shape (rows,), from 0.
 
     Raises:
         ValueError: no rows, rows and labels that do not match, a number that is not finite, a negative label.
@@ -27,12 +27,13 @@ class Split:
     def __post_init__(self):
         if len(self.rows) == 0 or len(self.rows) != len(self.labels):
             raise ValueError(
-                f"`rows` and `labels` must be as many, and some; got {len(self.rows)} and {len(self.labels)}."
+                f"`rows` and `labels` must have the same length, at least 1; got {len(self.rows)} and "
+                f"{len(self.labels)}."
             )
         if np.issubdtype(self.rows.dtype, np.inexact) and not np.isfinite(self.rows).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(self.rows))[0])
+            index = tuple(int(i) for i in np.argwhere(~np.isfinite(self.rows))[0])
             raise ValueError(
-                f"`rows` must be finite, got {self.rows[at]} at index {at}; remove or repair that row."
+                f"`rows` must be finite, got {self.rows[index]} at index {index}; remove or repair that row."
             )
         if not np.issubdtype(self.labels.dtype, np.integer) or self.labels.min() < 0:
             raise ValueError(
@@ -42,15 +43,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits and what a model must know of them.
+    """Three splits, and the sizes that a model needs.
 
     Arguments:
         train, validation, test: the splits.
         classes: number of classes.
-        image: height and width in pixels, or None for token numbers.
+        image: height and width in pixels, or None for tokens.
         vocabulary: number of tokens, padding included, or None for images.
-        files: text to be kept beside the model, by file name (a tokenizer).
-        baseline: accuracy on the test set of a simple method, by name.
+        files: text files to store in the folder of a run, by name (a tokenizer).
+        baseline: test accuracies of simple methods, by name.
     """
 
     train: Split
@@ -63,95 +64,130 @@ class Dataset:
     baseline: dict[str, Any] = field(default_factory=dict)
 
 
-def hold_out(split: Split, share: float, seed: int, neighbours: bool = False) -> tuple[Split, Split]:
-    """Shuffle, and set `share` of the rows aside: (the rest, the set aside).
+def hold_out(split: Split, share: float, seed: int, contiguous: bool = False) -> tuple[Split, Split]:
+    """Shuffle the rows and split off a share of them.
 
     Arguments:
         split: the rows.
-        share: of them, to be set aside.
+        share: of the rows to hold out.
         seed: of the order.
-        neighbours: set rows of each class aside that follow each other, from 40 % of its rows on, instead of any. What is told
-            of in several rows that stand together is then on one side, but for that at the ends.
+        contiguous: hold out a contiguous block of each class, which begins at 40 % of its rows, instead of
+            random rows. Rows that stand together, such as the reviews of a film, then stay together.
+
+    Returns:
+        the remaining rows, and those held out.
 
     Raises:
         ValueError: too few rows for both parts.
     """
-    order, aside = (
-        np.random.default_rng(seed).permutation(len(split.labels)),
-        np.zeros(len(split.labels), bool),
-    )
-    if neighbours:
-        for of_class in (np.flatnonzero(split.labels == label) for label in np.unique(split.labels)):
-            start = round(0.4 * len(of_class))
-            aside[of_class[start : start + round(len(of_class) * share)]] = True
+    order = np.random.default_rng(seed).permutation(len(split.labels))
+    held_out = np.zeros(len(split.labels), bool)
+    if contiguous:
+        for label in np.unique(split.labels):
+            rows = np.flatnonzero(split.labels == label)
+            start = round(0.4 * len(rows))
+            held_out[rows[start : start + round(len(rows) * share)]] = True
     else:
-        aside[order[len(order) - round(len(order) * share) :]] = True
-    if not aside.any() or aside.all():
+        held_out[order[len(order) - round(len(order) * share) :]] = True
+    if not held_out.any() or held_out.all():
         raise ValueError(
             f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}."
         )
-    rest, aside = order[~aside[order]], order[aside[order]]
-    return Split(split.rows[rest], split.labels[rest]), Split(split.rows[aside], split.labels[aside])
+    first, second = order[~held_out[order]], order[held_out[order]]
+    return Split(split.rows[first], split.labels[first]), Split(split.rows[second], split.labels[second])
 
 
-def first(split: Split, count: int) -> Split:
+def head(split: Split, count: int) -> Split:
     """The first rows of a split."""
     return Split(split.rows[:count], split.labels[:count])
 
 
 def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
-    """Batches of exactly `size`, in `order`; the last is filled up with rows of weight 0."""
-    for chosen in planned(split, size, order):
-        yield gathered(split, chosen, size)
+    """The batches of one pass over a split.
+
+    Arguments:
+        split: the rows.
+        size: rows of a batch; the last one is filled up with rows of weight 0.
+        order: of the rows; None is that of the split.
+
+    Returns:
+        rows, labels and weights of each batch.
+    """
+    for indices in plan_batches(split, size, order):
+        yield make_batch(split, indices, size)
 
 
-def planned(
+def plan_batches(
     split: Split,
     size: int,
     order: np.ndarray | None = None,
     lengths: Sequence[int] | None = None,
-    chance: np.random.Generator | None = None,
+    rng: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """The rows of each batch of a pass over a split, every row once: ⌈rows / size⌉ batches, of which one may be smaller.
+    """The rows of each batch of one pass over a split: ⌈rows / size⌉ batches, of which one may be smaller.
 
-    With `lengths` the rows of a batch are padded to the same one; what is left over of one length joins the next longer.
+    With `lengths`, the rows of a batch are padded to the same length; rows that do not fill a batch of their
+    length join the next longer one.
 
     Arguments:
-        split: rows of tokens, if there are lengths.
-        size: rows in a batch.
+        split: the rows; of tokens, if there are lengths.
+        size: rows of a batch.
         order: of the rows; None is that of the split.
-        lengths: in tokens, ascending, the last for all that are longer.
-        chance: draws the order of the batches; None leaves it, shorter rows first.
+        lengths: in tokens, ascending; the last one is for all longer rows.
+        rng: shuffles the batches; None leaves shorter rows first.
 
     Returns:
-        row numbers, an array for each batch.
+        the row indices of each batch.
     """
     order = np.arange(len(split.labels)) if order is None else order
     if lengths is None:
         return [order[start : start + size] for start in range(0, len(order), size)]
     bucket = np.searchsorted(lengths[:-1], token_counts(split.rows[order]))
     plan: list[np.ndarray] = []
-    left = order[:0]
+    remaining = order[:0]
     for i in range(len(lengths)):
-        rows = np.concatenate([left, order[bucket == i]])
-        whole = len(rows) if i == len(lengths) - 1 else len(rows) - len(rows) % size
-        plan += [rows[start : start + size] for start in range(0, whole, size)]
-        left = rows[whole:]
-    return plan if chance is None else [plan[i] for i in chance.permutation(len(plan))]
+        rows = np.concatenate([remaining, order[bucket == i]])
+        end = len(rows) if i == len(lengths) - 1 else len(rows) - len(rows) % size
+        plan += [rows[start : start + size] for start in range(0, end, size)]
+        remaining = rows[end:]
+    return plan if rng is None else [plan[i] for i in rng.permutation(len(plan))]
 
 
-def gathered(split: Split, chosen: np.ndarray, size: int, lengths: Sequence[int] | None = None) -> Batch:
-    """The batch of the rows that are chosen, filled up to `size` with rows of weight 0 and cut to the first of `lengths` that holds all."""
-    # A row of another length would take the others to its own.
-    filler = 0 if lengths is None else chosen[0]
-    index = np.concatenate([chosen, np.full(size - len(chosen), filler, chosen.dtype)])
-    weights = (np.arange(size) < len(chosen)).astype(np.float32)
-    rows = split.rows[index]
+def make_batch(split: Split, indices: np.ndarray, size: int, lengths: Sequence[int] | None = None) -> Batch:
+    """The batch of these rows.
+
+    Arguments:
+        split: the rows.
+        indices: those of the batch.
+        size: rows of the batch; it is filled up with rows of weight 0.
+        lengths: the rows are cut to the shortest of these that holds all their tokens; None leaves them.
+
+    Returns:
+        rows, labels and weights.
+    """
+    # A filler of another length would lengthen the batch.
+    filler = 0 if lengths is None else indices[0]
+    padded = np.concatenate([indices, np.full(size - len(indices), filler, indices.dtype)])
+    weights = (np.arange(size) < len(indices)).astype(np.float32)
+    rows = split.rows[padded]
     if lengths is not None:
         rows = rows[:, : next(n for n in lengths if n >= token_counts(rows).max())]
-    return rows, split.labels[index], weights
+    return rows, split.labels[padded], weights
+
+
+def merge_batches(plan: Sequence[np.ndarray], predictions: Sequence[Any]) -> np.ndarray:
+    """Predictions in the order of the split.
+
+    Arguments:
+        plan: the row indices of each batch.
+        predictions: of each batch, with those of its fillers.
+    """
+    merged = np.concatenate(
+        [np.asarray(part)[: len(indices)] for indices, part in zip(plan, predictions, strict=True)]
+    )
+    return merged[np.argsort(np.concatenate(plan))]
 
 
 def token_counts(rows: np.ndarray) -> np.ndarray:
-    """Tokens of each row before its padding."""
+    """Tokens of each row up to its padding."""
     return ((rows != 0) * np.arange(1, rows.shape[1] + 1)).max(axis=1)

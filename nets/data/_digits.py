@@ -5,9 +5,13 @@ import numpy as np
 from nets.config import Config
 from nets.data._dataset import Dataset, Split, hold_out
 
+# Of scikit-learn's LogisticRegression(max_iter=1000) and KNeighborsClassifier(3), fitted to the training
+# rows. Both are deterministic, so a test measures them and a run does not.
+BASELINE = {"logistic_regression_accuracy": 351 / 359, "nearest_neighbours_accuracy": 353 / 359}
+
 
 def load(config: Config) -> Dataset:
-    """20 % of the images are the test set and 10 % of the rest validation, drawn with a seed that never changes.
+    """20 % of the images are the test set and 10 % of the others validation, always the same ones.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI (1998).
     """
@@ -15,7 +19,7 @@ def load(config: Config) -> Dataset:
 
     images, labels = load_digits(return_X_y=True)
     # Grey values run from 0 to 16.
-    everything = Split((images / 8 - 1).reshape(-1, 8, 8).astype(np.float32), labels.astype(np.int32))
-    rest, test = hold_out(everything, 0.2, seed=0)
-    train, validation = hold_out(rest, 0.1, seed=1)
-    return Dataset(train, validation, test, classes=10, image=(8, 8))
+    images = (images / 8 - 1).reshape(-1, 8, 8).astype(np.float32)
+    others, test = hold_out(Split(images, labels.astype(np.int32)), 0.2, seed=0)
+    train, validation = hold_out(others, 0.1, seed=1)
+    return Dataset(train, validation, test, classes=10, image=(8, 8), baseline=BASELINE)

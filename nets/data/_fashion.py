@@ -10,19 +10,19 @@ from nets.config import Config
 from nets.data._dataset import Dataset, Split, hold_out
 
 # Where the Debian package dataset-fashion-mnist puts them.
-SYSTEM = Path("/usr/share/datasets/fashion-mnist")
+SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FILES = {"train": "train", "test": "t10k"}
 
 
 def load(config: Config) -> Dataset:
-    """60,000 images, of which 10 % are set aside for validation, and 10,000 for test, in units from −1 to 1.
+    """60,000 images, of which 10 % are held out for validation, and 10,000 for test, in units from −1 to 1.
 
     Raises:
-        ValueError: the folder or one of its files is missing, or a file is not what it should be.
+        ValueError: the folder or one of its files is missing, or a file is damaged.
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747 (2017).
     """
-    folder = SYSTEM if config.data_path is None else Path(config.data_path)
+    folder = SYSTEM_FOLDER if config.data_path is None else Path(config.data_path)
     splits = {}
     for name, stem in FILES.items():
         images, labels = (
@@ -35,11 +35,13 @@ def load(config: Config) -> Dataset:
 
 
 def _read(folder: Path, name: str, axes: int) -> np.ndarray:
-    """An array of bytes in IDX format: two zeros, type 8, number of axes, sizes in 32 bits, then the bytes."""
+    """An array of bytes in IDX format: two zeros, type 8, number of axes, sizes in 32 bits, then the
+    bytes."""
     path = next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
     if path is None:
         raise ValueError(
-            f"`data_path` {folder} must hold {name}.gz; name the folder of the four files of Fashion-MNIST, or install the Debian "
+            f"`data_path` {folder} must hold {name}.gz; name the folder of the four files of Fashion-MNIST, "
+            "or install the Debian "
             "package dataset-fashion-mnist."
         )
     try:
@@ -56,6 +58,7 @@ def _read(folder: Path, name: str, axes: int) -> np.ndarray:
         or len(content) != header + int(np.prod(sizes))
     ):
         raise ValueError(
-            f"`data_path`: {path} is not an IDX file of bytes with {axes} axes, or not a whole one; fetch it again."
+            f"`data_path`: {path} is not an IDX file of bytes with {axes} axes, or not a whole one; fetch it "
+            "again."
         )
     return np.frombuffer(content[header:], np.uint8).reshape(sizes)

@@ -14,36 +14,37 @@ from nets.data._dataset import Dataset, Split, hold_out
 from nets.data._text import bag_of_words_accuracy, encode, read_tokenizer, train_tokenizer
 
 HUB = "stanfordnlp/imdb"
-WAYS = (
-    "give `data_path`: aclImdb_v1.tar.gz, the folder aclImdb it unpacks to, or a folder of the parquet files of "
-    f'{HUB}; or install lensformer with the extra "hub" and let it download {HUB}'
+WAYS_TO_GIVE_DATA = (
+    "give `data_path`: aclImdb_v1.tar.gz, the folder aclImdb it unpacks to, or a folder of the parquet files "
+    f'of {HUB}; or install lensformer with the extra "hub" and let it download {HUB}'
 )
 Texts = dict[str, tuple[list[str], list[int]]]
 
 
 def load(config: Config, tokenizer: str | None = None) -> Dataset:
-    """Read the reviews, train the tokenizer on the training split unless it is given, hold 10 % of that split out for validation.
+    """Read the reviews, train a tokenizer on the training split if none is given, and hold out 10 % for
+    validation.
 
     Raises:
-        ValueError: `data_path` does not exist or holds no reviews, or the hub cannot be had.
+        ValueError: `data_path` does not exist or holds no reviews, or the hub cannot be reached.
 
     Source: A. L. Maas et al., Learning word vectors for sentiment analysis, ACL (2011).
     """
     state = None
     if config.data_path is not None and Path(config.data_path).is_file():
-        found = Path(config.data_path).stat()
-        state = (found.st_size, found.st_mtime_ns)
+        status = Path(config.data_path).stat()
+        state = (status.st_size, status.st_mtime_ns)
     options = (
         config.data_path,
         state,
         tokenizer,
         config.vocabulary,
-        config.length,
-        config.held_out,
+        config.max_tokens,
+        config.validation_split,
         config.progress,
     )
-    # Several runs of one process read one file once; of anything else it is not known whether it has changed.
-    return (_load if state is None else _kept)(*options)
+    # Several runs of one process read an archive once. Whether a folder has changed cannot be told so easily.
+    return (_load if state is None else _load_cached)(*options)
 
 
 def _load(
@@ -51,18 +52,18 @@ def _load(
     state: Any,
     tokenizer: str | None,
     vocabulary: int,
-    length: int,
-    held_out: str,
+    max_tokens: int,
+    validation_split: str,
     progress: bool,
 ) -> Dataset:
     texts = read(path, progress)
-    fresh = tokenizer is None
-    tokenizer = train_tokenizer(texts["train"][0], vocabulary) if fresh else read_tokenizer(tokenizer)
+    is_new = tokenizer is None
+    tokenizer = train_tokenizer(texts["train"][0], vocabulary) if is_new else read_tokenizer(tokenizer)
     splits = {
-        name: Split(encode(tokenizer, reviews, length), np.asarray(labels, np.int32))
+        name: Split(encode(tokenizer, reviews, max_tokens), np.asarray(labels, np.int32))
         for name, (reviews, labels) in texts.items()
     }
-    train, validation = hold_out(splits["train"], 0.1, seed=0, neighbours=held_out == "neighbours")
+    train, validation = hold_out(splits["train"], 0.1, seed=0, contiguous=validation_split == "neighbours")
     return Dataset(
         train,
         validation,
@@ -71,12 +72,12 @@ def _load(
         vocabulary=tokenizer.get_vocab_size(),
         files={"tokenizer.json": tokenizer.to_str()},
         baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])}
-        if fresh
+        if is_new
         else {},
     )
 
 
-_kept = lru_cache(maxsize=2)(_load)
+_load_cached = lru_cache(maxsize=2)(_load)
 
 
 def read(path: Path | None, progress: bool = True) -> Texts:
@@ -89,7 +90,7 @@ def read(path: Path | None, progress: bool = True) -> Texts:
         return _from_hub(HUB)
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"`data_path` {path} does not exist; {WAYS}.")
+        raise ValueError(f"`data_path` {path} does not exist; {WAYS_TO_GIVE_DATA}.")
     if path.is_dir():
         texts = _from_hub(str(path)) if any(path.rglob("*.parquet")) else _from_folder(path)
     else:
@@ -98,14 +99,15 @@ def read(path: Path | None, progress: bool = True) -> Texts:
         labels = texts[split][1]
         if not 0 < sum(labels) < len(labels):
             raise ValueError(
-                f"`data_path` {path} holds {sum(labels)} positive and {len(labels) - sum(labels)} negative reviews in {split}/, "
-                f"but both are needed; {WAYS}."
+                f"`data_path` {path} holds {sum(labels)} positive and {len(labels) - sum(labels)} negative "
+                f"reviews in {split}/, but "
+                f"both are needed; {WAYS_TO_GIVE_DATA}."
             )
     return texts
 
 
 def _from_archive(path: Path, progress: bool) -> Texts:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     try:
         with (
             tarfile.open(path) as archive,
@@ -114,17 +116,18 @@ def _from_archive(path: Path, progress: bool) -> Texts:
             for member in archive:
                 bar.update()
                 if member.isfile() and _label(member.name) is not None:
-                    found[member.name] = _text(member.name, archive.extractfile(member).read())
+                    texts[member.name] = _text(member.name, archive.extractfile(member).read())
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(
-            f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); {WAYS}."
+            f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); "
+            f"{WAYS_TO_GIVE_DATA}."
         ) from None
-    return _sorted(found)
+    return _by_split(texts)
 
 
 def _from_folder(path: Path) -> Texts:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
-    return _sorted(
+    return _by_split(
         {
             name: _text(str(file), file.read_bytes())
             for name, file in files.items()
@@ -138,7 +141,8 @@ def _text(name: str, content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or remove it."
+            f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or "
+            "remove it."
         ) from None
 
 
@@ -155,11 +159,12 @@ def _label(name: str) -> tuple[str, int] | None:
     return parts[-3], int(parts[-2] == "pos")
 
 
-def _sorted(found: dict[str, str]) -> Texts:
+def _by_split(files: dict[str, str]) -> Texts:
+    """Texts by file name, sorted into splits and labels."""
     texts: Texts = {"train": ([], []), "test": ([], [])}
-    for name in sorted(found):
+    for name in sorted(files):
         split, label = _label(name)
-        texts[split][0].append(found[name])
+        texts[split][0].append(files[name])
         texts[split][1].append(label)
     return texts
 
@@ -170,13 +175,14 @@ def _from_hub(source: str) -> Texts:
         import datasets
     except ModuleNotFoundError:
         raise ValueError(
-            f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS}.'
+            f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS_TO_GIVE_DATA}.'
         ) from None
     try:
         loaded = {split: datasets.load_dataset(source, split=split) for split in ("train", "test")}
     except (ConnectionError, OSError, ValueError) as error:
         raise ValueError(
-            f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); {WAYS}."
+            f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); "
+            f"{WAYS_TO_GIVE_DATA}."
         ) from None
     return {
         split: (list(rows["text"]), [int(label) for label in rows["label"]]) for split, rows in loaded.items()

@@ -1,4 +1,4 @@
-"""Text to token numbers, and the baseline that any network on text has to be seen beside."""
+"""Text to tokens, and a baseline for networks that read text."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ PADDING, UNKNOWN = "<pad>", "<unk>"
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A byte-pair encoding of lower-cased words; token 0 is padding. The same texts give the same tokens every time.
+    """A byte-pair encoding of lower-cased words; token 0 is padding. The same texts give the same tokens
+    every time.
 
     Source: R. Sennrich, B. Haddow and A. Birch, ACL (2016).
     """
@@ -31,21 +32,21 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
 
 
 def read_tokenizer(text: str) -> Tokenizer:
-    """The tokenizer that a tokenizer.json describes.
+    """The tokenizer of a tokenizer.json.
 
     Raises:
-        ValueError: it describes none.
+        ValueError: the text is not one.
     """
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
         raise ValueError(
-            f"tokenizer.json of the run cannot be read ({error}); put the one that it was trained with back."
+            f"tokenizer.json of the run cannot be read ({error}); restore the one that it was trained with."
         ) from None
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarray:
-    """Token numbers, shape (texts, length), padded with 0; a longer text keeps its beginning and its end."""
+    """Tokens, shape (texts, length), padded with 0; a longer text keeps its beginning and its end."""
     rows = np.zeros((len(texts), length), np.int32)
     for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(texts)), strict=True):
         ids = encoding.ids
@@ -58,7 +59,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarra
 def bag_of_words_accuracy(
     train: tuple[Sequence[str], Sequence[int]], test: tuple[Sequence[str], Sequence[int]]
 ) -> float:
-    """Test accuracy of logistic regression on TF-IDF single words: it knows nothing of order."""
+    """Test accuracy of logistic regression on TF-IDF of single words, regardless of their order."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -1,1 +1,44 @@
-"""Everything about a training run and its folder."""
+"""Training runs: train, test and export the network of a `nets.Config`, and read the folder of a run.
+
+    result = nets.fit(nets.Config(out="runs/digits"))       train, or continue
+    network = nets.run.load("runs/digits")                  network.config, network.dataset, network.model
+    rows = nets.run.evaluate("runs/digits", "engine11")     test on a device
+    paths = nets.run.export("runs/digits")                  for use without this package
+
+A run is a folder:
+
+| file              | content                                                                    |
+| ----------------- | -------------------------------------------------------------------------- |
+| `config.json`     | options; fingerprint of the data, parameters, versions and commit          |
+| `metrics.jsonl`   | a line every few steps, one for each epoch, and the result as the last one |
+| `checkpoints/`    | network, optimizer and position: the best epoch and the last two           |
+| `predictions.npz` | labels and predicted classes of the test rows                              |
+| `curves.png`      | loss and accuracy                                                          |
+| `tokenizer.json`  | of a run on text                                                           |
+
+`RunFolder(path)` reads these files one by one. For a training loop of your own there are `build_model`,
+`build_device`, `compile_steps` and `loss_sums`; `load_weights` gives a network the weights of a run, and
+`named_arrays` and `with_arrays` take the arrays of a state out and put them back.
+"""
+
+from nets.run._build import build_device as build_device
+from nets.run._build import build_model as build_model
+from nets.run._build import count_parameters as count_parameters
+from nets.run._checkpoint import Checkpoints as Checkpoints
+from nets.run._checkpoint import RunState as RunState
+from nets.run._checkpoint import load_weights as load_weights
+from nets.run._checkpoint import named_arrays as named_arrays
+from nets.run._checkpoint import with_arrays as with_arrays
+from nets.run._curves import plot_curves as plot_curves
+from nets.run._diagnose import first_not_finite as first_not_finite
+from nets.run._environment import provenance as provenance
+from nets.run._evaluate import evaluate as evaluate
+from nets.run._export import export as export
+from nets.run._fit import fit as fit
+from nets.run._folder import RunFolder as RunFolder
+from nets.run._folder import read_lines as read_lines
+from nets.run._folder import write as write
+from nets.run._steps import compile_steps as compile_steps
+from nets.run._steps import loss_sums as loss_sums
+from nets.run._trained import TrainedNetwork as TrainedNetwork
+from nets.run._trained import load as load

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 import optics
-from nets.config import Config, named_numbers
+from nets.config import LAMBDA, Config, parse_numbers
 from nets.data import Dataset
 from nets.layers import (
     ConvFeedForward,
@@ -26,37 +26,41 @@ from nets.models import Block, Classifier, LambdaResNet
 
 
 def build_device(config: Config, **overrides: Any) -> Any:
-    """The device by preset name, None for "none".
+    """The device that computes the convolutions of a run; None for the exact FFT.
 
     Arguments:
-        config: names the preset, its numbers and its unit, and the embedding that it has to fit.
-        overrides: fields of the preset to set otherwise.
+        config: a resolved configuration: the preset, its overrides and unit, and the embedding that it has to
+            fit.
+        overrides: more parameters of the preset.
 
     Raises:
-        ValueError: unknown preset, field or value, or a device of other pixels than the embedding that it is to convolve.
+        ValueError: unknown preset, parameter or value, or a device of another size than the embedding.
     """
     if config.device == "none":
         return None
     if config.device not in optics.presets.names():
         raise ValueError(
-            f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got {config.device!r}."
+            f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got "
+            f"{config.device!r}."
         )
-    overrides = named_numbers("numbers", config.numbers, "photons=1000") | overrides
+    overrides = parse_numbers("overrides", config.overrides, "--set photons=1000") | overrides
     if config.unit is not None:
         overrides["unit"] = jax.random.key(config.unit)
-    if config.model in ("lambda", "lambda-resnet") and config.maps is None:
-        # Their convolutions run over positions, cut to whatever size the device has.
+    if config.model in LAMBDA and config.feedforward_maps is None:
+        # Their convolutions run over positions, in tiles of any size.
         return optics.presets.load(config.device, **overrides)
     plane = (1,) * (2 - len(config.shape)) + config.shape
-    # The exact transform has any size; hardware has the size it has.
+    # Hardware has a fixed size, the ideal device any.
     overrides |= {"pixels": plane} if config.device == "ideal" else {}
     device = optics.presets.load(config.device, **overrides)
     if device.shape != plane:
+        rows, columns = device.shape
         raise ValueError(
-            f"`device` {config.device} has {device.shape[0]}×{device.shape[1]} pixels but model {config.model} has an embedding of "
+            f"`device` {config.device} has {rows}×{columns} pixels but model {config.model} has an embedding "
+            "of "
             f"{plane[0]}×{plane[1]}; "
-            + (f"set `shape` to {device.shape[0]} {device.shape[1]}, or " * (config.model == "conv2d"))
-            + "set `device` to ideal or none."
+            + (f"set --shape to {rows} {columns}, or " * (config.model == "conv2d"))
+            + "set --device to ideal or none."
         )
     return device
 
@@ -64,8 +68,13 @@ def build_device(config: Config, **overrides: Any) -> Any:
 def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     """The classifier, with new weights.
 
+    Arguments:
+        config: a resolved configuration.
+        dataset: gives the sizes of images, vocabulary and classes.
+        rngs: for the initial weights and for dropout.
+
     Raises:
-        ValueError: as its parts, by the names of the fields.
+        ValueError: an option that its layers refuse, by name.
     """
     if config.model == "lambda-resnet":
         return LambdaResNet(
@@ -80,51 +89,68 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
             gradient=config.gradient,
             rngs=rngs,
         )
-    # Rounded where it is safe: not in norms, attention, optics and logits, nor in tables of vectors, whose gradients add up.
+    # bfloat16 is safe here; it is not in norms, attention, optics, logits, and tables of vectors, whose
+    # gradients add up.
     dtype = {"float32": None, "mixed": jnp.bfloat16}[config.precision]
-    tokens = config.length if dataset.image is None else math.prod(n // config.patch for n in dataset.image)
-
-    def feed_forward():
-        if config.maps is None:
-            return None
-        return ConvFeedForward(config.shape, config.maps, config.kernel, gradient=config.gradient, rngs=rngs)
-
-    def block():
-        mixer = MIXERS[config.model](config, tokens, rngs)
-        about = {
-            "dropout": config.dropout,
-            "norm": config.order,
-            "dtype": dtype,
-            "layer_scale": config.layer_scale,
-        }
-        return Block(mixer, feed_forward=feed_forward(), **about, rngs=rngs)
-
-    blocks = [] if config.model == "mean" else [block() for _ in range(config.depth)]
-    width = math.prod(config.shape) if config.model == "mean" else blocks[0].attention.features
+    tokens = (
+        config.max_tokens if dataset.image is None else math.prod(n // config.patch for n in dataset.image)
+    )
+    depth = 0 if config.model == "mean" else config.depth
+    blocks = [_block(config, tokens, dtype, rngs) for _ in range(depth)]
+    width = blocks[0].attention.features if blocks else math.prod(config.shape)
     if dataset.image is None:
-        rows, labels = dataset.train.rows, dataset.train.labels
-        weights = (
-            naive_bayes_ratios(rows, labels, dataset.classes, config.pairs) if config.weighted_pairs else None
-        )
-        embedding = TokenEmbedding(
-            dataset.vocabulary, tokens, width, config.pairs, config.pair_width, weights, rngs=rngs
-        )
+        embedding = _token_embedding(config, dataset, tokens, width, rngs)
     else:
         embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
-    if config.fixed:
-        for one in blocks:
-            freeze(one.attention)
-    rates = (config.dropout, config.token_dropout)
+    if config.freeze_mixers:
+        for block in blocks:
+            freeze(block.attention)
     return Classifier(
-        embedding, blocks, dataset.classes, *rates, config.final_norm, features=width, rngs=rngs
+        embedding,
+        blocks,
+        dataset.classes,
+        config.dropout,
+        config.token_dropout,
+        config.final_norm,
+        features=width,
+        rngs=rngs,
     )
 
 
-def parameters(model: nnx.Module) -> dict[str, int]:
-    """Numbers that are trained: all of them, and those of the layers that mix tokens."""
+def count_parameters(model: nnx.Module) -> dict[str, int]:
+    """Number of trained parameters: of the network ("all"), and of the layers that mix tokens ("mixers")."""
     sizes = {path: leaf.size for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
     mixers = sum(size for path, size in sizes.items() if {"attention", "lambdas"} & set(path))
     return {"all": sum(sizes.values()), "mixers": mixers}
+
+
+def _block(config: Config, tokens: int, dtype: Any, rngs: nnx.Rngs) -> Block:
+    mixer = MIXERS[config.model](config, tokens, rngs)
+    feed_forward = None
+    if config.feedforward_maps is not None:
+        feed_forward = ConvFeedForward(
+            config.shape, config.feedforward_maps, config.kernel, gradient=config.gradient, rngs=rngs
+        )
+    return Block(
+        mixer,
+        feed_forward=feed_forward,
+        dropout=config.dropout,
+        norm=config.norm,
+        dtype=dtype,
+        layer_scale=config.layer_scale,
+        rngs=rngs,
+    )
+
+
+def _token_embedding(
+    config: Config, dataset: Dataset, tokens: int, width: int, rngs: nnx.Rngs
+) -> TokenEmbedding:
+    ratios = None
+    if config.weighted_bigrams:
+        ratios = naive_bayes_ratios(dataset.train.rows, dataset.train.labels, dataset.classes, config.bigrams)
+    return TokenEmbedding(
+        dataset.vocabulary, tokens, width, config.bigrams, config.bigram_width, ratios, rngs=rngs
+    )
 
 
 def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
@@ -155,7 +181,7 @@ def _fourier(config: Config, tokens: int, rngs: nnx.Rngs) -> FourierMixing:
     return FourierMixing(math.prod(config.shape), config.shape, gradient=config.gradient)
 
 
-# What mixes the tokens, by the name of the model: (config, tokens, rngs) -> layer.
+# The layer that mixes tokens, by the name of the model: (config, tokens, rngs) -> layer.
 MIXERS: dict[str, Callable] = {
     "linear": _linear,
     "conv1d": _convolutional,

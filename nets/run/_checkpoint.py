@@ -1,9 +1,11 @@
-"""Checkpoints of a run: the network, its optimizer and where the run stands, of which the best and the last two are kept."""
+"""Checkpoints of a run: the network, its optimizer and the state of the run. The best and the last two are
+kept."""
 
 import shutil
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,60 +15,67 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import nnx
+
+Arrays = dict[str, np.ndarray]  # by path, such as "blocks.0.norm1.scale"
+PARTS = ("model", "optimizer")
+# Names that fields of `RunState` have in older checkpoints.
+OLD_FIELDS = {"seen": "epoch_sums", "lately": "recent_sums"}
 
 
 @dataclass
-class Progress:
-    """Position and running sums of a run; with the seed, it says what comes next.
+class RunState:
+    """How far a run is. With the seed, it determines all that follows.
 
-    The order of an epoch's rows follows from the seed and the epoch, and the keys of a step from the seed and the step,
-    so a position is a number.
+    The order of an epoch's rows follows from the seed and the epoch, and the keys of a step from the seed and
+    the step.
 
     Arguments:
         step: steps taken.
-        epoch: epochs that were trained and validated.
-        seen, lately: sums of loss, right answers and rows, over this epoch until the last line of metrics.jsonl, and since.
-        best: of the epoch with the best validation: its number, accuracy, loss and checkpoint.
-        stopped: no better epoch came for as long as the run was to wait.
+        epoch: epochs trained and validated.
+        epoch_sums: sums of loss, correct rows and rows in this epoch, up to the last line of metrics.jsonl.
+        recent_sums: the same sums since that line.
+        best: epoch, accuracy, loss and checkpoint of the epoch with the best validation.
+        stopped: the run ended early, by its patience.
         lines: lines of metrics.jsonl.
-        seconds: time that the run has taken, over all its starts.
+        seconds: duration of the run, over all its starts.
     """
 
     step: int = 0
     epoch: int = 0
-    seen: list[float] = field(default_factory=lambda: [0.0] * 3)
-    lately: list[float] = field(default_factory=lambda: [0.0] * 3)
+    epoch_sums: list[float] = field(default_factory=lambda: [0.0] * 3)
+    recent_sums: list[float] = field(default_factory=lambda: [0.0] * 3)
     best: dict[str, Any] | None = None
     stopped: bool = False
     lines: int = 0
     seconds: float = 0.0
 
     @property
-    def number(self) -> int:
-        """The number of a checkpoint here: before and after the validation of an epoch there are two."""
+    def checkpoint_id(self) -> int:
+        """The number of a checkpoint of this state; it differs before and after the validation of an
+        epoch."""
         return self.step + self.epoch
 
-    def validated(self, accuracy: float, loss: float, patience: int | None) -> bool:
-        """Count an epoch; True if it is the best so far, of equal accuracies the one of lower loss."""
+    def add_epoch(self, accuracy: float, loss: float, patience: int | None) -> bool:
+        """Count a validated epoch, and return whether it is the best one; of equal accuracies, the lower loss
+        is better."""
         self.epoch += 1
         better = self.best is None or (accuracy, -loss) > (self.best["accuracy"], -self.best["loss"])
         if better:
-            self.best = {"epoch": self.epoch, "accuracy": accuracy, "loss": loss, "checkpoint": self.number}
+            self.best = {
+                "epoch": self.epoch,
+                "accuracy": accuracy,
+                "loss": loss,
+                "checkpoint": self.checkpoint_id,
+            }
         self.stopped = patience is not None and self.epoch - self.best["epoch"] >= patience
         return better
-
-    def as_json(self) -> dict[str, Any]:
-        """The fields as JSON values, which give the same numbers back."""
-        return asdict(self)
-
-
-Arrays = dict[str, np.ndarray]
 
 
 class Checkpoints:
     """The folder checkpoints/ of a run.
 
-    Writing goes on beside training, and what is not whole is never taken for a checkpoint.
+    Checkpoints are written in the background; an incomplete one is never read.
 
     Arguments:
         folder: of the run.
@@ -77,46 +86,41 @@ class Checkpoints:
     def __init__(self, folder: Path, writer: bool = True, reader: bool = False):
         self.folder = Path(folder).absolute() / "checkpoints"
         self.writer = writer
-        # What orbax would log of a failure beside training is raised, as one message.
+        # Failures in the background are raised, as one message; orbax would log them too.
         absl.logging.set_verbosity(absl.logging.FATAL)
-        self.kept = Kept()
-        self.manager = _manager(self.folder, self.kept if writer else None) if writer or reader else None
+        self.policy = BestAndLastTwo()
+        self.manager = _manager(self.folder, self.policy if writer else None) if writer or reader else None
 
-    def save(self, state: Any, progress: Progress) -> None:
-        """Save (model, optimizer) as it is now; returns when it has been copied.
+    def save(self, arrays: Any, state: RunState) -> None:
+        """Save (model, optimizer) and the state of the run; returns when they are copied.
 
         Raises:
-            FloatingPointError: a number that is not finite; nothing is written.
+            FloatingPointError: a number is not finite; nothing is written.
             OSError: this or an earlier checkpoint could not be written.
         """
-        if not self.writer or progress.number in self.manager.all_steps():
+        if not self.writer or state.checkpoint_id in self.manager.all_steps():
             return
-        arrays = [named(part, copy=True) for part in (state[0], state[1])]
-        for name, array in (item for part in arrays for item in part.items()):
+        parts = [named_arrays(part, copy=True) for part in (arrays[0], arrays[1])]
+        for name, array in (item for part in parts for item in part.items()):
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
-                raise FloatingPointError(f"{name} stopped being finite by step {progress.step}.")
-        about = progress.as_json() | {"checksum": checksum(arrays)}
-        items = {
-            name: ocp.args.StandardSave(part)
-            for name, part in zip(("model", "optimizer"), arrays, strict=True)
-        }
-        self.kept.best = progress.best and progress.best["checkpoint"]
-        with _told(self.folder):
+                raise FloatingPointError(f"{name} stopped being finite by step {state.step}.")
+        items = {name: ocp.args.StandardSave(part) for name, part in zip(PARTS, parts, strict=True)}
+        values = asdict(state) | {"checksum": checksum(parts)}
+        self.policy.best = state.best and state.best["checkpoint"]
+        with _write_errors(self.folder):
             self.manager.save(
-                progress.number,
-                args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(about)),
+                state.checkpoint_id,
+                args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(values)),
                 force=True,
             )
 
-    def check(self) -> None:
-        """Raise what went wrong beside training.
+    def check_errors(self) -> None:
+        """Raise an error of the background.
 
         Raises:
             OSError: a checkpoint could not be written.
         """
-        if self.writer:
-            with _told(self.folder):
-                self.manager.check_for_errors()
+        self._call("check_for_errors")
 
     def wait(self) -> None:
         """Return when everything is written.
@@ -124,14 +128,17 @@ class Checkpoints:
         Raises:
             OSError: a checkpoint could not be written.
         """
-        if self.writer:
-            with _told(self.folder):
-                self.manager.wait_until_finished()
+        self._call("wait_until_finished")
 
-    def latest(self) -> tuple[Sequence[Arrays], Progress] | None:
-        """Arrays of model and optimizer and where the run stood, from the last checkpoint that can be read; None without any.
+    def close(self) -> None:
+        """Finish writing, and end the threads."""
+        self._call("close")
 
-        What cannot be read is told and set aside, into unreadable/ of the run.
+    def latest(self) -> tuple[Sequence[Arrays], RunState] | None:
+        """Arrays of model and optimizer, and the state of the run, of the last readable checkpoint; None
+        without any.
+
+        A checkpoint that cannot be read is reported and moved to unreadable/ of the run.
 
         Raises:
             ValueError: there are checkpoints, but none can be read.
@@ -139,155 +146,147 @@ class Checkpoints:
         numbers = sorted(self.manager.all_steps(), reverse=True)
         for number in numbers:
             try:
-                found = self.read(number)
+                checkpoint = self.read(number)
             except ValueError as error:
                 print(f"{error}; going back to the checkpoint before it", file=sys.stderr)
                 if self.writer:
-                    aside = self.folder.with_name("unreadable")
-                    aside.mkdir(exist_ok=True)
-                    shutil.rmtree(aside / str(number), ignore_errors=True)
-                    (self.folder / str(number)).rename(aside / str(number))
+                    self._move_aside(number)
                 continue
             self.manager.reload()
-            return found
+            return checkpoint
         if numbers:
             raise ValueError(
-                f"`out`: no checkpoint of {self.folder.parent} can be read; name another folder to start again."
+                f"`out`: no checkpoint of {self.folder.parent} can be read; name another folder to start "
+                "again."
             )
         return None
 
-    def read(self, number: int) -> tuple[Sequence[Arrays], Progress]:
-        """Arrays of model and optimizer, and where the run stood.
+    def read(self, number: int) -> tuple[Sequence[Arrays], RunState]:
+        """Arrays of model and optimizer, and the state of the run.
 
         Raises:
-            ValueError: the checkpoint is not there, or not whole.
+            ValueError: the checkpoint does not exist, or is damaged.
         """
-        names = ("model", "optimizer")
         try:
-            items = {name: ocp.args.StandardRestore() for name in names}
-            found = self.manager.restore(
+            items = {name: ocp.args.StandardRestore() for name in PARTS}
+            restored = self.manager.restore(
                 number, args=ocp.args.Composite(**items, progress=ocp.args.JsonRestore())
             )
-            parts, about = [dict(found[name]) for name in names], dict(found["progress"])
-            whole = checksum(parts) == about.pop("checksum")
-            progress = Progress(**about)
-        # Whatever the bytes lead to: orbax and tensorstore promise no kind of error.
+            parts, values = [dict(restored[name]) for name in PARTS], dict(restored["progress"])
+            intact = checksum(parts) == values.pop("checksum")
+            state = RunState(**{OLD_FIELDS.get(name, name): value for name, value in values.items()})
+        # Damaged bytes can raise anything: orbax and tensorstore promise no kind of error.
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(
                 f"{self.folder / str(number)} cannot be read ({type(error).__name__}: {first[:200]})"
             ) from None
-        if not whole:
-            raise ValueError(f"{self.folder / str(number)} cannot be read (its checksum is another one)")
-        return parts, progress
+        if not intact:
+            raise ValueError(f"{self.folder / str(number)} cannot be read (its checksum does not match)")
+        return parts, state
 
-    def close(self) -> None:
-        """Let everything be written, and end the threads."""
+    def _move_aside(self, number: int) -> None:
+        aside = self.folder.with_name("unreadable")
+        aside.mkdir(exist_ok=True)
+        shutil.rmtree(aside / str(number), ignore_errors=True)
+        (self.folder / str(number)).rename(aside / str(number))
+
+    def _call(self, method: str) -> None:
         if self.writer:
-            with _told(self.folder):
-                self.manager.close()
+            with _write_errors(self.folder):
+                getattr(self.manager, method)()
 
 
-class Kept:
-    """Which checkpoints are kept: the best, and the last two."""
+class BestAndLastTwo:
+    """Which checkpoints orbax keeps: the best, and the last two."""
 
     def __init__(self):
         self.best: int | None = None
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """For each checkpoint, in the order of their numbers, whether it is."""
-        return [i >= len(checkpoints) - 2 or one.step == self.best for i, one in enumerate(checkpoints)]
+        """For each checkpoint, in the order of their numbers, whether it is kept."""
+        return [
+            i >= len(checkpoints) - 2 or checkpoint.step == self.best
+            for i, checkpoint in enumerate(checkpoints)
+        ]
 
 
-class _told:
-    """Whatever goes wrong in writing, as an OSError that says what is left."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, FloatingPointError):
-            whole = sorted(
-                int(path.parent.name)
-                for path in self.folder.glob("*/_CHECKPOINT_METADATA")
-                if path.parent.name.isdigit()
-            )
-            text = str(error)
-            full = "No space left on device" in text or "RESOURCE_EXHAUSTED" in text
-            reason = "No space left on device" if full else (text.splitlines() or [""])[0][:200]
-            raise OSError(
-                f"a checkpoint could not be written to {self.folder} ({reason}); put that right, then continue with the same "
-                + (
-                    f"command: checkpoint {whole[-1]} is whole."
-                    if whole
-                    else "command: there was none before."
-                )
-            ) from error
+@contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Turn any error of writing into an OSError that says which checkpoint is intact."""
+    try:
+        yield
+    except FloatingPointError:
+        raise
+    except Exception as error:
+        intact = sorted(
+            int(path.parent.name)
+            for path in folder.glob("*/_CHECKPOINT_METADATA")
+            if path.parent.name.isdigit()
+        )
+        text = str(error)
+        full = "No space left on device" in text or "RESOURCE_EXHAUSTED" in text
+        reason = "No space left on device" if full else (text.splitlines() or [""])[0][:200]
+        last = f"checkpoint {intact[-1]} is whole." if intact else "there was none before."
+        raise OSError(
+            f"a checkpoint could not be written to {folder} ({reason}); put that right, then continue with "
+            "the same "
+            f"command: {last}"
+        ) from error
 
 
-def best(folder: Path) -> Arrays:
-    """The network of a run as it was after its best epoch so far: arrays by the names that `named` gives them.
+def load_best(folder: Path) -> Arrays:
+    """The arrays of the network of a run after its best epoch so far, by path.
 
     Raises:
         ValueError: there is no such network, or it cannot be read.
     """
-    saved = Checkpoints(folder, writer=False, reader=True)
-    found = saved.latest() if saved.folder.is_dir() else None
-    if found is None or found[1].best is None:
+    checkpoints = Checkpoints(folder, writer=False, reader=True)
+    latest = checkpoints.latest() if checkpoints.folder.is_dir() else None
+    if latest is None or latest[1].best is None:
         raise ValueError(
-            f"{folder} has no checkpoint of a whole epoch; train there first: python -m nets.train --out {folder}."
+            f"{folder} has no checkpoint of a whole epoch; train there first: python -m nets.train --out "
+            f"{folder}."
         )
-    return saved.read(found[1].best["checkpoint"])[0][0]
+    return checkpoints.read(latest[1].best["checkpoint"])[0][0]
 
 
-def _manager(folder: Path, kept: Kept | None) -> ocp.CheckpointManager:
-    if kept is None:
-        return ocp.CheckpointManager(
-            folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    # One process of a run writes, and waits for no other.
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0} if jax.process_count() > 1 else None
-    )
-    options = ocp.CheckpointManagerOptions(
-        preservation_policy=kept, create=False, cleanup_tmp_directories=True, multiprocessing_options=alone
-    )
-    return ocp.CheckpointManager(folder, options=options)
-
-
-def named(part: Any, copy: bool = False) -> Arrays:
-    """The arrays of a state by their path, such as "blocks.0.norm1.scale"; copied if they are to outlive a step."""
-    found = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(part):
-        found[path_name(path)] = np.array(leaf) if copy else np.asarray(leaf)
-    return found
-
-
-def path_name(path: Sequence[Any]) -> str:
-    """A path of a pytree, in words."""
-    keys = (getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry))) for entry in path)
-    return ".".join(str(key) for key in keys if str(key) != "value")
-
-
-def filled(part: Any, arrays: Arrays) -> Any:
-    """The same state with the arrays of these names.
+def load_weights(model: nnx.Module, folder: Path) -> None:
+    """Give a network the weights and statistics of the best epoch of a run.
 
     Raises:
-        ValueError: names or shapes are not those of the state.
+        ValueError: there are none, or they belong to another network.
     """
-    leaves, structure = jax.tree_util.tree_flatten_with_path(part)
-    wanted = {path_name(path): leaf.shape for path, leaf in leaves}
-    came = {name: array.shape for name, array in arrays.items()}
-    if wanted != came:
-        odd = sorted(wanted.items() ^ came.items())
-        raise ValueError(f"`out`: the checkpoint is of another network; {odd[0][0]} differs.")
+    nnx.update(model, with_arrays(nnx.state(model), load_best(folder)))
+
+
+def named_arrays(state: Any, copy: bool = False) -> Arrays:
+    """The arrays of a state by path; copied if they have to outlive a step."""
+    convert = np.array if copy else np.asarray
+    return {path_name(path): convert(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+
+
+def with_arrays(state: Any, arrays: Arrays) -> Any:
+    """The state with these arrays in place of its own.
+
+    Raises:
+        ValueError: paths or shapes differ from those of the state.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(state)
+    expected = {path_name(path): leaf.shape for path, leaf in leaves}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if expected != shapes:
+        different = sorted(expected.items() ^ shapes.items())
+        raise ValueError(f"the checkpoint is of another network: {different[0][0]} differs.")
     return jax.tree_util.tree_unflatten(
         structure, [jnp.asarray(arrays[path_name(path)]) for path, _ in leaves]
     )
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """The path of a leaf, with dots."""
+    keys = (getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry))) for entry in path)
+    return ".".join(str(key) for key in keys if str(key) != "value")
 
 
 def checksum(parts: Sequence[Arrays]) -> int:
@@ -297,3 +296,22 @@ def checksum(parts: Sequence[Arrays]) -> int:
         for name in sorted(part):
             total = zlib.crc32(np.ascontiguousarray(part[name]).data, total)
     return total
+
+
+def _manager(folder: Path, policy: BestAndLastTwo | None) -> ocp.CheckpointManager:
+    if policy is None:
+        return ocp.CheckpointManager(
+            folder, options=ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    # One process of a run writes, and does not wait for the others.
+    one_process = ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0} if jax.process_count() > 1 else None
+    )
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policy,
+        create=False,
+        cleanup_tmp_directories=True,
+        multiprocessing_options=one_process,
+    )
+    return ocp.CheckpointManager(folder, options=options)

@@ -1,4 +1,4 @@
-"""Training curves as a picture."""
+"""Training curves as a figure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,52 +6,55 @@ from typing import Any
 from matplotlib.figure import Figure
 
 
-def drawn(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: str = "") -> Figure:
-    """Loss and accuracy of runs against the step; also while they train.
+def plot_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: str = "") -> Figure:
+    """Loss and accuracy of runs against the step, also of unfinished ones.
 
     Arguments:
-        runs: (name, lines of metrics.jsonl) of each, at least one line.
+        runs: name and lines of metrics.jsonl of each run; at least one line.
         title: of the figure.
 
     Returns:
-        the figure: train thin, validation with marks, test dashed and a bag of words dotted where the run is finished.
+        the figure: train as a thin line, validation with markers, test dashed, baselines dotted.
     """
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    for axes, what, unit in zip(
+    for axes, metric, unit in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True
     ):
         for i, (run, lines) in enumerate(runs):
-            colour, name = f"C{i}", f"{run}, " if len(runs) > 1 else ""
-            steps = [line for line in lines if f"train_{what}" in line and "epoch" not in line]
-            epochs = [line for line in lines if f"validation_{what}" in line and "step" in line]
-            axes.plot(
-                [line["step"] for line in steps],
-                [line[f"train_{what}"] for line in steps],
-                color=colour,
-                linewidth=0.8,
-                alpha=0.7,
-            )
-            marks = {"color": colour, "markersize": 4, "label": f"{name}validation (thin: train)"}
-            axes.plot(
-                [line["step"] for line in epochs],
-                [line[f"validation_{what}"] for line in epochs],
-                "o-",
-                **marks,
-            )
-            for key, style, words in (
-                (f"test_{what}", "--", "test"),
-                (f"bag_of_words_{what}", ":", "bag of words"),
-            ):
-                if key in lines[-1]:
-                    axes.axhline(
-                        lines[-1][key],
-                        color=colour,
-                        linestyle=style,
-                        linewidth=1,
-                        label=f"{name}{words} {lines[-1][key]:.4f}",
-                    )
-        axes.set(xlabel="optimizer step (1)", ylabel=f"{what} ({unit})")
+            _plot_run(axes, metric, f"C{i}", f"{run}, " if len(runs) > 1 else "", lines)
+        axes.set(xlabel="optimizer step (1)", ylabel=f"{metric} ({unit})")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     figure.suptitle(title)
     return figure
+
+
+def _plot_run(axes: Any, metric: str, colour: str, prefix: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    steps = [line for line in lines if f"train_{metric}" in line and "epoch" not in line]
+    epochs = [line for line in lines if f"validation_{metric}" in line and "step" in line]
+    axes.plot(
+        [line["step"] for line in steps],
+        [line[f"train_{metric}"] for line in steps],
+        color=colour,
+        linewidth=0.8,
+        alpha=0.7,
+    )
+    axes.plot(
+        [line["step"] for line in epochs],
+        [line[f"validation_{metric}"] for line in epochs],
+        "o-",
+        color=colour,
+        markersize=4,
+        label=f"{prefix}validation (thin: train)",
+    )
+    for key, value in lines[-1].items():
+        name = key.removesuffix(f"_{metric}")
+        if name == key or name in ("train", "validation"):
+            continue
+        axes.axhline(
+            value,
+            color=colour,
+            linestyle="--" if name == "test" else ":",
+            linewidth=1,
+            label=f"{prefix}{name.replace('_', ' ')} {value:.4f}",
+        )

@@ -1,8 +1,8 @@
-"""One run over several devices and several processes: who takes part, who holds what."""
+"""One run on several devices and in several processes."""
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
@@ -12,27 +12,28 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from nets.config import Config, near
-from nets.run._checkpoint import Progress
+from nets.config import Config, nearest_multiple
+from nets.run._checkpoint import Arrays, RunState
 from nets.run._steps import AXIS
 
-# A process that has not been heard of for so long is given up. Seconds.
-SILENCE = 30
-LONGEST = 8192  # bytes of what is told of a run's position
+HEARTBEAT_TIMEOUT = 30  # seconds after which a silent process counts as lost
+STATE_BYTES = 8192  # the most that the JSON of a RunState takes
 
 
 def join(config: Config) -> None:
-    """Meet the other processes of the run: those that `coordinator` brings together, or the tasks of a SLURM step.
+    """Connect to the other processes of the run: by `coordinator`, or as tasks of a SLURM step.
 
     Raises:
-        ValueError: an incomplete or impossible set of `coordinator`, `processes` and `process`, or JAX is in use already.
+        ValueError: `coordinator`, `processes` and `process` are incomplete or impossible, or JAX has been
+            used before.
     """
-    given = {name: getattr(config, name) for name in ("coordinator", "processes", "process")}
-    if any(value is not None for value in given.values()):
-        missing = [name for name, value in given.items() if value is None]
+    options = {name: getattr(config, name) for name in ("coordinator", "processes", "process")}
+    if any(value is not None for value in options.values()):
+        missing = [name for name, value in options.items() if value is None]
         if missing:
             raise ValueError(
-                f"`coordinator`, `processes` and `process` go together; `{missing[0]}` is missing."
+                f"`coordinator`, `processes` and `process` go together; `{missing[0]}` is missing: add "
+                f"--{missing[0]}."
             )
         if not 0 <= config.process < config.processes:
             raise ValueError(f"`process` must be between 0 and {config.processes - 1}, got {config.process}.")
@@ -42,7 +43,7 @@ def join(config: Config) -> None:
         return
     try:
         jax.distributed.initialize(
-            config.coordinator, config.processes, config.process, heartbeat_timeout_seconds=SILENCE
+            config.coordinator, config.processes, config.process, heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT
         )
     except RuntimeError as error:
         raise ValueError(
@@ -51,7 +52,7 @@ def join(config: Config) -> None:
 
 
 def slurm_tasks() -> int:
-    """Tasks of the SLURM step that this process is one of; 1 outside of one."""
+    """Number of tasks of the SLURM step that this process belongs to; 1 outside of one."""
     if "SLURM_PROCID" not in os.environ or "SLURM_STEP_NODELIST" not in os.environ:
         return 1
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
@@ -59,121 +60,127 @@ def slurm_tasks() -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a run's arrays are: batches shared out by rows, everything else on every device.
+    """Where the arrays of a run are: the rows of a batch are divided among the devices, all else is on every
+    device.
 
     Arguments:
-        mesh: of all devices of all processes, with one axis; None is one device, on which nothing has to be placed.
+        mesh: all devices of all processes, on one axis; None for a single device, where nothing has to be
+            placed.
     """
 
     mesh: Mesh | None
 
     @property
-    def writer(self) -> bool:
-        """Whether this process is the one that writes."""
+    def is_writer(self) -> bool:
+        """Whether this process writes the folder of the run."""
         return jax.process_index() == 0
 
     @property
     def shards(self) -> int:
-        """Parts of a batch."""
+        """Number of parts of a batch."""
         return 1 if self.mesh is None else self.mesh.size
 
-    def batch(self, batch: tuple) -> tuple:
-        """The rows that are this process's, on its devices."""
+    def shard_batch(self, batch: tuple) -> tuple:
+        """The batch, with the rows of this process on its devices."""
         if self.mesh is None:
             return batch
-        sharding, here, of = NamedSharding(self.mesh, P(AXIS)), jax.process_index(), jax.process_count()
-        own = [array[len(array) * here // of : len(array) * (here + 1) // of] for array in batch]
+        sharding, process, count = NamedSharding(self.mesh, P(AXIS)), jax.process_index(), jax.process_count()
         return tuple(
-            jax.make_array_from_process_local_data(sharding, part, array.shape)
-            for part, array in zip(own, batch, strict=True)
+            jax.make_array_from_process_local_data(
+                sharding,
+                array[len(array) * process // count : len(array) * (process + 1) // count],
+                array.shape,
+            )
+            for array in batch
         )
 
-    def everywhere(self, tree: Any) -> Any:
-        """The tree on every device."""
+    def replicate(self, tree: Any) -> Any:
+        """A copy of the tree on every device."""
         if self.mesh is None:
             return tree
         sharding = NamedSharding(self.mesh, P())
-
-        def place(leaf):
-            if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                return jax.random.wrap_key_data(
-                    place(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
-                )
-            return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
-
-        return jax.tree.map(place, tree)
-
-    def local(self, tree: Any) -> Any:
-        """What is everywhere, on the first device of this process alone."""
-        if self.mesh is None:
-            return tree
-
-        def take(leaf):
-            if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                return jax.random.wrap_key_data(
-                    take(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
-                )
-            return jnp.asarray(np.asarray(leaf))
-
-        return jax.tree.map(take, tree)
-
-    def any(self, flag: bool) -> bool:
-        """Whether it is true in any process; all must ask."""
-        return (
-            flag
-            if jax.process_count() == 1
-            else bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+        return _map_arrays(
+            lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
         )
 
-    def meet(self, name: str) -> None:
-        """Wait for the others."""
+    def local_copy(self, tree: Any) -> Any:
+        """A replicated tree on the first device of this process only."""
+        if self.mesh is None:
+            return tree
+        return _map_arrays(lambda leaf: jnp.asarray(np.asarray(leaf)), tree)
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether the flag is true in any process; all processes must call this."""
+        if jax.process_count() == 1:
+            return flag
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+    def barrier(self, name: str) -> None:
+        """Wait until all processes are here."""
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(name)
 
-    def arrays(
-        self, arrays: dict[str, np.ndarray] | None, like: dict[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        """What the writer has, in every process; `like` has the same names, shapes and types."""
+    def broadcast_arrays(self, arrays: Arrays | None, like: Arrays) -> Arrays:
+        """The arrays of the writer, in every process.
+
+        Arguments:
+            arrays: in the writer; None in the others.
+            like: arrays of the same names, shapes and types.
+        """
         if jax.process_count() == 1:
             return arrays
-        found = multihost_utils.broadcast_one_to_all(
-            like if arrays is None else {name: arrays[name] for name in like}
-        )
-        return {name: np.asarray(array) for name, array in found.items()}
+        sent = like if arrays is None else {name: arrays[name] for name in like}
+        return {name: np.asarray(array) for name, array in multihost_utils.broadcast_one_to_all(sent).items()}
 
-    def position(self, progress: Progress | None) -> Progress | None:
-        """Where the writer says that the run stands, in every process."""
+    def broadcast_state(self, state: RunState | None) -> RunState | None:
+        """The state of the writer, in every process."""
         if jax.process_count() == 1:
-            return progress
-        text = json.dumps(None if progress is None else progress.as_json()).encode().ljust(LONGEST)
-        told = json.loads(
-            bytes(np.asarray(multihost_utils.broadcast_one_to_all(np.frombuffer(text, np.uint8))))
-        )
-        return None if told is None else Progress(**told)
+            return state
+        text = json.dumps(None if state is None else asdict(state)).encode().ljust(STATE_BYTES)
+        received = multihost_utils.broadcast_one_to_all(np.frombuffer(text, np.uint8))
+        values = json.loads(bytes(np.asarray(received)))
+        return None if values is None else RunState(**values)
 
 
-def layout(config: Config) -> Layout:
-    """The devices that `config.devices` asks for, of every process.
+def _map_arrays(function: Any, tree: Any) -> Any:
+    """Apply a function of arrays to every leaf, and to the data of keys."""
+
+    def apply(leaf):
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(
+                function(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+            )
+        return function(leaf)
+
+    return jax.tree.map(apply, tree)
+
+
+def make_layout(config: Config) -> Layout:
+    """The devices that `config.devices` asks for, in every process.
 
     Raises:
-        ValueError: there are not so many, or they cannot share a batch evenly.
+        ValueError: there are fewer, or they cannot share a batch evenly.
     """
     local = jax.local_device_count()
-    wanted = config.devices if config.devices is not None else "all" if jax.process_count() > 1 else 1
-    if wanted != "all" and wanted > local:
-        raise ValueError(f"`devices` must be at most the {local} of this machine, got {wanted}.")
-    count = local if wanted == "all" else wanted
-    chosen = [
-        d
-        for i in range(jax.process_count())
-        for d in [d for d in jax.devices() if d.process_index == i][:count]
+    count = config.devices if config.devices is not None else "all" if jax.process_count() > 1 else 1
+    if count != "all" and count > local:
+        raise ValueError(
+            f"`devices` must be at most the {local} of this machine, got {count}; lower --devices."
+        )
+    count = local if count == "all" else count
+    devices = [
+        device
+        for process in range(jax.process_count())
+        for device in [device for device in jax.devices() if device.process_index == process][:count]
     ]
-    if len(chosen) == 1:
+    if len(devices) == 1:
         return Layout(None)
-    if config.batch_size % (len(chosen) * config.accumulate):
+    if config.batch_size % (len(devices) * config.accumulate):
         parts = f", in {config.accumulate} parts each (`accumulate`)" * (config.accumulate > 1)
         raise ValueError(
-            f"`batch_size` must be a multiple of the {len(chosen)} devices{parts}, got {config.batch_size}; use "
-            f"{near(config.batch_size, len(chosen) * config.accumulate)}, for example."
+            f"`batch_size` must be a multiple of the {len(devices)} devices{parts}, got {config.batch_size}; "
+            "set "
+            f"--batch-size to {nearest_multiple(config.batch_size, len(devices) * config.accumulate)}, for "
+            "example."
         )
-    return Layout(Mesh(np.array(chosen), (AXIS,)))
+    return Layout(Mesh(np.array(devices), (AXIS,)))

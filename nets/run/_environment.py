@@ -1,74 +1,80 @@
-"""Being told to stop: Ctrl-C, or the signal that a batch system sends before it kills."""
+"""The process and the machine of a run: compilation cache, profile, TensorBoard, signals, versions."""
 
+import os
+import platform
 import signal
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-from jax.experimental.compilation_cache import compilation_cache
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 CACHE_OPTIONS = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
+PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
 
 @contextmanager
-def kept_programs(folder: Path | None) -> Iterator[None]:
-    """Keep what is compiled in the folder, and find it there the next time; None leaves JAX as it is set."""
+def compilation_cache(folder: Path | None) -> Iterator[None]:
+    """Store compiled programs in the folder and load them from there; None keeps the setting of JAX."""
     if folder is None:
         yield
         return
     options = CACHE_OPTIONS | {"jax_compilation_cache_dir": str(folder)}
     before = {name: getattr(jax.config, name) for name in options}
     try:
-        _set(options)
+        _configure_cache(options)
         yield
     finally:
-        _set(before)
+        _configure_cache(before)
 
 
-def _set(options: dict[str, Any]) -> None:
+def _configure_cache(options: dict[str, Any]) -> None:
     for name, value in options.items():
         jax.config.update(name, value)
-    compilation_cache.reset_cache()
+    jax_cache.reset_cache()
 
 
 class Trace:
-    """A trace of a few steps by jax.profiler, in profile/ of the run; TensorBoard and Perfetto show it.
+    """A profile of a few steps, written by jax.profiler to profile/ of the run; TensorBoard and Perfetto show
+    it.
 
     Arguments:
-        folder: of the run; None traces nothing.
-        first, last: steps of this start, from 1; the first ones compile.
+        folder: of the run; None writes no profile.
+        first, last: the profiled steps of this start, counted from 1; the first ones compile.
     """
 
     def __init__(self, folder: Path | None, first: int = 4, last: int = 8):
         self.folder, self.first, self.last, self.step = folder, first, last, 0
 
     def before_step(self) -> None:
-        """Begin where it is time to."""
+        """Start the profiler before the first step."""
         self.step += 1
         if self.folder is not None and self.step == self.first:
             jax.profiler.start_trace(str(self.folder / "profile"))
 
-    def after_step(self, found: Any) -> None:
-        """End where it is time to, when the step is done."""
+    def after_step(self, result: Any) -> None:
+        """Stop the profiler when the last step is computed."""
         if self.folder is not None and self.step == self.last:
-            jax.block_until_ready(found)
+            jax.block_until_ready(result)
             jax.profiler.stop_trace()
             self.folder = None
 
     def close(self) -> None:
-        """End a trace of a run that was shorter."""
+        """Stop the profiler if the run was shorter."""
         if self.folder is not None and self.step >= self.first:
             jax.profiler.stop_trace()
             self.folder = None
 
 
-def board_writer() -> Any:
+def import_summary_writer() -> Callable:
     """The class that writes for TensorBoard.
 
     Raises:
@@ -78,30 +84,58 @@ def board_writer() -> Any:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
         raise ValueError(
-            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave it out.'
+            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave --tensorboard '
+            "out."
         ) from None
     return SummaryWriter
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """A function that is true once the process was told to stop; told a second time, it stops at once.
+def graceful_stop() -> Iterator[Callable[[], bool]]:
+    """Give a function `stop_requested`: true after Ctrl-C, or after the signal that a batch system sends
+    before it kills.
 
-    Outside the main thread, which alone may handle signals, nothing is handled.
+    A second signal raises KeyboardInterrupt at once. Outside the main thread, which alone can handle signals,
+    it stays false.
     """
-    told = threading.Event()
+    event = threading.Event()
 
     def handle(number: int, frame: Any) -> None:
-        if told.is_set():
+        if event.is_set():
             raise KeyboardInterrupt
-        told.set()
+        event.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield told.is_set
+        yield event.is_set
         return
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield told.is_set
+        yield event.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def provenance(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """The versions, Python, machine and commit that numbers were made with."""
+    return {
+        "versions": {p: version(p) for p in packages},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the source tree, marked when it has changes; None outside a checkout."""
+    try:
+        process = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return process.stdout.strip()

@@ -1,4 +1,4 @@
-"""The training step and the evaluation of one batch, compiled for one device or for a mesh of them."""
+"""The training step and the evaluation of a batch, compiled for one JAX device or for a mesh of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,105 +10,115 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-AXIS = "data"  # of the mesh, and the name by which layers that need the whole batch know it
+AXIS = "data"  # of the mesh; batch norm averages over it
 
 
 def compile_steps(
     model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1
 ) -> tuple[Callable, Callable]:
-    """The training step and the evaluation of one batch, as compiled functions of the state.
+    """The training step and the evaluation of a batch, as compiled functions of `nnx.state((model,
+    optimizer))`.
 
     Arguments:
-        model, optimizer: as they are to start.
-        mesh: of the devices that share a batch, with one axis "data"; None is one device.
-        accumulate: parts of a batch, or of a device's share of it, that are computed in turn; the gradient is that of the
-            batch, noise, dropout and statistics of batches aside, which are those of the parts.
+        model, optimizer: their structure; the arrays are passed as the state.
+        mesh: of the JAX devices that share a batch, with one axis "data"; None for a single one.
+        accumulate: number of parts that a batch, or the share of a JAX device, is computed in. The gradient
+            is that of the batch; noise, dropout and batch statistics are those of the parts.
 
     Returns:
-        step: (state, batch, device, key, number) -> state, and sums of loss, right answers and rows followed by the norm of
-            the gradient; `number` is folded into the key unless it is None.
-        evaluate: (state, batch, device, key, number) -> those sums and the class of each row; no dropout, statistics as
-            they are.
+        step: (state, batch, device, key, number) -> the next state, and an array of loss, correct rows and
+            rows summed over the batch, and the norm of the gradient. `number` is folded into the key unless
+            it is None.
+        evaluate: (state, batch, device, key, number) -> the first three of these numbers, and the predicted
+            class of each row; without dropout, with the running statistics.
     """
     graph = _graph(model, optimizer, None if mesh is None else AXIS)
     model.eval()
-    still = _graph(model, optimizer, None)
+    evaluation_graph = _graph(model, optimizer, None)
     model.train()
 
     def step(state, batch, device, key, number=None):
         model, optimizer = nnx.merge(graph, state)
         rows = _total(batch[2].sum(), mesh)
 
-        def of_part(model, part, key):
+        def gradient(model, part, key):
             def loss(model):
-                found = sums(model, part, device, key)[0]
-                return found[0] / rows, found
+                sums = loss_sums(model, part, device, key)[0]
+                return sums[0] / rows, sums
 
             return nnx.grad(loss, has_aux=True)(model)
 
-        own = _key(key, number, mesh)
-        found = (
-            of_part(model, batch, own)
-            if accumulate == 1
-            else _in_turn(of_part, model, batch, own, accumulate)
-        )
-        gradients, found = _total(found, mesh)
+        key = _step_key(key, number, mesh)
+        if accumulate == 1:
+            result = gradient(model, batch, key)
+        else:
+            result = _accumulate(gradient, model, batch, key, accumulate)
+        gradients, sums = _total(result, mesh)
         optimizer.update(model, gradients)
-        return nnx.state((model, optimizer)), jnp.append(found, optax.tree.norm(gradients))
+        return nnx.state((model, optimizer)), jnp.append(sums, optax.tree.norm(gradients))
 
     def evaluate(state, batch, device, key, number=None):
-        found, predicted = sums(nnx.merge(still, state)[0], batch, device, _key(key, number, mesh))
+        model, _ = nnx.merge(evaluation_graph, state)
+        sums, predicted = loss_sums(model, batch, device, _step_key(key, number, mesh))
         if mesh is None:
-            return found, predicted
-        return jax.lax.psum(found, AXIS), jax.lax.all_gather(predicted, AXIS, tiled=True)
+            return sums, predicted
+        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predicted, AXIS, tiled=True)
 
     if mesh is None:
         return jax.jit(step), jax.jit(evaluate)
-    # Automatic sharding would gather the whole batch around every FFT. What is replicated is so by construction, which
-    # the checker of shard_map cannot see through the gather.
+    # Automatic sharding would gather the whole batch around every FFT. The checker of shard_map is off
+    # because it cannot see that the gathered classes are replicated.
     specs = (P(), P(AXIS), P(), P(), P())
 
-    def spread(f):
-        shared = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
+    def shard(f):
+        sharded = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
         return jax.jit(
-            lambda state, batch, device, key, number=None: shared(state, batch, device, key, number)
+            lambda state, batch, device, key, number=None: sharded(state, batch, device, key, number)
         )
 
-    return spread(step), spread(evaluate)
+    return shard(step), shard(evaluate)
 
 
-def sums(model: nnx.Module, batch: tuple, device: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sums of loss, right answers and rows over a batch (rows, labels, weights), and the class of each row."""
+def loss_sums(model: nnx.Module, batch: tuple, device: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Loss, correct rows and rows, summed over a batch, and the predicted class of each row.
+
+    Arguments:
+        model: called as `model(rows, device, key)`, gives logits.
+        batch: rows, labels and weights, as `nets.data.batches` makes them.
+        device: computes the convolutions; None is the exact FFT.
+        key: of the noise and of dropout.
+    """
     rows, labels, weights = batch
     logits = model(rows, device, key)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     predicted = logits.argmax(-1)
-    right = (predicted == labels) * weights
-    return jnp.stack([(losses * weights).sum(), right.sum(), weights.sum()]), predicted
+    correct = (predicted == labels) * weights
+    return jnp.stack([(losses * weights).sum(), correct.sum(), weights.sum()]), predicted
 
 
-def _in_turn(
-    of_part: Callable, model: nnx.Module, batch: tuple, key: jax.Array, parts: int
+def _accumulate(
+    gradient: Callable, model: nnx.Module, batch: tuple, key: jax.Array, parts: int
 ) -> tuple[Any, jax.Array]:
-    """Gradients and sums of a batch, added up over its parts; the statistics of the model take each part into account."""
+    """Gradients and sums of a batch, added up over its parts; each part updates the batch statistics of the
+    model."""
     graph, weights, statistics = nnx.split(model, nnx.Param, ...)
 
     def add(carry, part):
         total, statistics = carry
         model = nnx.merge(graph, weights, statistics, copy=True)
-        found = of_part(model, part[0], part[1])
-        return (jax.tree.map(jnp.add, total, found), nnx.split(model, nnx.Param, ...)[2]), None
+        result = gradient(model, part[0], part[1])
+        return (jax.tree.map(jnp.add, total, result), nnx.split(model, nnx.Param, ...)[2]), None
 
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(parts))
-    turns = (jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), batch), keys)
-    none = (jax.tree.map(jnp.zeros_like, weights), jnp.zeros(3))
-    (total, statistics), _ = jax.lax.scan(add, (none, statistics), turns)
+    batches = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), batch)
+    zero = (jax.tree.map(jnp.zeros_like, weights), jnp.zeros(3))
+    (total, statistics), _ = jax.lax.scan(add, (zero, statistics), (batches, keys))
     nnx.update(model, statistics)
     return total
 
 
 def _graph(model: nnx.Module, optimizer: nnx.Optimizer, axis: str | None) -> nnx.GraphDef:
-    """The structure of both, with statistics of batches taken over the axis of the mesh."""
+    """The structure of both, with batch statistics averaged over the axis of the mesh."""
     norms = [module for _, module in nnx.iter_modules(model) if isinstance(module, nnx.BatchNorm)]
     for norm in norms:
         norm.axis_name = axis
@@ -118,8 +128,8 @@ def _graph(model: nnx.Module, optimizer: nnx.Optimizer, axis: str | None) -> nnx
     return graph
 
 
-def _key(key: jax.Array, number: Any, mesh: Mesh | None) -> jax.Array:
-    """The key of a step, another one on each shard."""
+def _step_key(key: jax.Array, number: Any, mesh: Mesh | None) -> jax.Array:
+    """The key of a step, different on each shard."""
     key = key if number is None else jax.random.fold_in(key, number)
     return key if mesh is None else jax.random.fold_in(key, jax.lax.axis_index(AXIS))
 

@@ -1,4 +1,4 @@
-"""A trained network with its data, to be tested on devices."""
+"""A trained network with its data, read from the folder of its run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,39 +8,33 @@ import jax
 import numpy as np
 from flax import nnx
 
+from nets import data
 from nets.config import Config, bucket_lengths
-from nets.data import Split, gathered, load, planned
-from nets.run import _steps as steps
 from nets.run._build import build_model
-from nets.run._checkpoint import best, filled
-from nets.run._loop import added, evaluation_size, metrics
-from nets.run._resume import earlier
+from nets.run._checkpoint import load_weights
+from nets.run._folder import RunFolder
+from nets.run._steps import loss_sums
+from nets.run._trainer import add_sums, evaluation_size, mean_metrics
 
 
-class Trained:
-    """The network of the best epoch of a run, compiled once for all devices of one structure.
+class TrainedNetwork:
+    """The network of the best epoch of a run, ready for any device; `load` makes one.
 
     Arguments:
-        run: folder of the run.
         config: of the run.
-
-    Raises:
-        ValueError: no checkpoint in the folder, or other data than the network was trained on.
+        dataset: its data.
+        model: its network, in evaluation mode.
     """
 
-    def __init__(self, run: Path, config: Config):
-        before = earlier(config)
-        self.config, self.dataset = config, load(config, before.tokenizer)
-        before.same(self.dataset)
-        self.model = build_model(config, self.dataset, nnx.Rngs(config.seed))
-        nnx.update(self.model, filled(nnx.state(self.model), best(run)))
-        self.model.eval()
-        graph, self.state = nnx.split(self.model)
-        self.compute = jax.jit(
-            lambda state, batch, device, key: steps.sums(nnx.merge(graph, state), batch, device, key)
+    def __init__(self, config: Config, dataset: data.Dataset, model: nnx.Module):
+        self.config, self.dataset, self.model = config, dataset, model
+        graph, self.state = nnx.split(model)
+        # Compiled once for all devices of the same structure.
+        self.evaluate_batch = jax.jit(
+            lambda state, batch, device, key: loss_sums(nnx.merge(graph, state), batch, device, key)
         )
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> data.Split:
         """The rows of "test" or "validation".
 
         Raises:
@@ -51,28 +45,52 @@ class Trained:
         return getattr(self.dataset, name)
 
     def plan(self, split: str) -> list[np.ndarray]:
-        """The rows of each batch that a split is read in."""
-        return planned(self.split(split), evaluation_size(self.config), lengths=bucket_lengths(self.config))
+        """The row indices of each batch of a split."""
+        return data.plan_batches(
+            self.split(split), evaluation_size(self.config), lengths=bucket_lengths(self.config)
+        )
 
-    def on(
-        self, device: Any, seed: int, split: str = "test", done: Callable[[], Any] = lambda: None
+    def evaluate(
+        self, device: Any, seed: int, split: str = "test", after_batch: Callable[[], Any] = lambda: None
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Accuracy and loss on a device, and the class of each row.
+        """Accuracy and loss on a device, and the predicted class of each row.
 
         Arguments:
             device: computes the convolutions; None is the exact FFT.
-            seed: of the device's noise.
+            seed: of the noise of the device.
             split: "test" or "validation".
-            done: called after each batch.
+            after_batch: called after each batch.
         """
-        root, found, plan = jax.random.key(seed), [], self.plan(split)
-        for i, chosen in enumerate(plan):
-            batch = gathered(
-                self.split(split), chosen, evaluation_size(self.config), bucket_lengths(self.config)
-            )
-            found.append(jax.device_get(self.compute(self.state, batch, device, jax.random.fold_in(root, i))))
-            done()
-        total, predicted = added(plan, found)
-        return {
-            key.removeprefix("test_"): number for key, number in metrics("test", total).items()
-        }, predicted
+        key, plan, results = jax.random.key(seed), self.plan(split), []
+        size, lengths = evaluation_size(self.config), bucket_lengths(self.config)
+        for i, indices in enumerate(plan):
+            batch = data.make_batch(self.split(split), indices, size, lengths)
+            result = self.evaluate_batch(self.state, batch, device, jax.random.fold_in(key, i))
+            results.append(jax.device_get(result))
+            after_batch()
+        sums, predicted = zip(*results, strict=True)
+        metrics = mean_metrics(split, add_sums(sums))
+        metrics = {name.removeprefix(f"{split}_"): value for name, value in metrics.items()}
+        return metrics, data.merge_batches(plan, predicted)
+
+
+def load(folder: Path | str) -> TrainedNetwork:
+    """Read the network of the best epoch of a run, and its data.
+
+    Arguments:
+        folder: of the run.
+
+    Returns:
+        `config`, `dataset` and `model` of the run; `evaluate` tests the model on a device.
+
+    Raises:
+        ValueError: no run or no checkpoint in the folder, or the data are missing or have changed.
+    """
+    run = RunFolder(Path(folder))
+    config = run.config()
+    dataset = data.load(config, run.tokenizer())
+    run.check_data(dataset)
+    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    load_weights(model, run.path)
+    model.eval()
+    return TrainedNetwork(config, dataset, model)

@@ -1,0 +1,93 @@
+"""Test a trained network on a device, over a swept parameter, or on many units."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from nets.config import Config
+from nets.run._build import build_device
+from nets.run._environment import provenance
+from nets.run._folder import RunFolder, write
+from nets.run._trained import load
+
+
+def evaluate(
+    run: Path | str,
+    device: str | None = None,
+    field: str | None = None,
+    values: Sequence[float] = (),
+    seed: int = 0,
+    progress: bool = False,
+    split: str = "test",
+    units: int | None = None,
+    save: bool = False,
+) -> list[dict[str, Any]]:
+    """Test the network of a run on a device, at every value of one of its parameters, or on many units of it.
+
+    Arguments:
+        run: folder of the run.
+        device: preset, or "none"; None is that of the run.
+        field: a parameter of the preset, as `optics.presets.describe` lists them; None changes nothing.
+        values: of the parameter, in its unit. A value that changes the structure of the device (pixels, bits)
+            compiles again.
+        seed: of the noise of the device, which is the same for every value.
+        progress: show a bar.
+        split: "test" or "validation".
+        units: test on this number of physical units, seed, seed + 1, …; at the first of `values` if there are
+            any.
+        save: also write the rows to evaluate.json of the run.
+
+    Returns:
+        a row for each value or unit: device, field, value, unit, split, accuracy, loss, and `predicted`, the
+            class of each
+        row of the split, in order.
+
+    Raises:
+        ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown
+            device or parameter, or a value outside its range.
+    """
+    config = RunFolder(Path(run)).config()
+    name = device or config.device
+    devices = _devices(config, name, field, values, seed, units)  # refused before the data are read
+    network = load(run)
+    batches, rows = len(network.plan(split)), []
+    with tqdm(total=len(devices) * batches, desc="evaluating", unit=" batches", disable=not progress) as bar:
+        for value, unit, built in devices:
+            metrics, predicted = network.evaluate(built, seed, split, bar.update)
+            case = {"device": name, "field": field, "value": value, "unit": unit, "split": split}
+            rows.append(case | metrics | {"predicted": predicted.tolist()})
+    if save:
+        record = {"rows": rows, "labels": network.split(split).labels.tolist(), "seed": seed, **provenance()}
+        write(Path(run) / "evaluate.json", json.dumps(record) + "\n")
+    return rows
+
+
+def _devices(
+    config: Config, name: str, field: str | None, values: Sequence[float], seed: int, units: int | None
+) -> list[tuple[float | None, int | None, Any]]:
+    """(value, unit, device) of each row. Devices that differ in a number share one compilation."""
+    if name != config.device:
+        config = replace(config, device=name, overrides=(), unit=None)
+    if field is not None and name == "none":
+        raise ValueError(f"`sweep` {field} needs a device; set --device to a preset.")
+    if field is not None and not values:
+        raise ValueError(f"`sweep` {field} needs values; write --sweep {field}=1,2,3.")
+    if units is not None:
+        if name == "none" or not isinstance(units, int) or units < 1:
+            raise ValueError(
+                f"`units` must be at least 1, of a device; got {units!r} of {name}. Set --device to a preset "
+                "and --units "
+                "to 32, for example."
+            )
+        overrides = {} if field is None else {field: values[0]}
+        return [
+            (overrides.get(field), unit, build_device(replace(config, unit=unit), **overrides))
+            for unit in range(seed, seed + units)
+        ]
+    if field is None:
+        return [(None, config.unit, build_device(config))]
+    return [(value, config.unit, build_device(config, **{field: value})) for value in values]

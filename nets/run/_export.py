@@ -1,0 +1,52 @@
+"""Write a trained network for use without this package."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+
+from nets.run._build import build_device
+from nets.run._folder import RunFolder, write
+from nets.run._trained import load
+
+
+def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
+    """Write the weights and the compiled program of a trained network.
+
+    `jax.export.deserialize(path.read_bytes()).call(rows)` runs the program, on a CPU or a CUDA device,
+    without this package.
+
+    Arguments:
+        run: folder of the run.
+        device: preset whose expected values the program computes, or "none"; None is that of the run.
+
+    Returns:
+        the paths of model.safetensors and model.stablehlo.
+
+    Raises:
+        ValueError: no run or no checkpoint in the folder, an unknown device, or the extra "export" is not
+            installed.
+    """
+    try:
+        import flatbuffers  # noqa: F401 (jax.export needs it)
+        from safetensors.numpy import save
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'{error.name} is not installed; install lensformer with the extra "export".'
+        ) from None
+    folder = RunFolder(Path(run))
+    config = folder.config()
+    built = build_device(replace(config, device=device or config.device))
+    network = load(run)
+    example = network.dataset.test.rows[:1]
+    (batch,) = jax.export.symbolic_shape("batch")
+    rows = jax.ShapeDtypeStruct((batch, *example.shape[1:]), example.dtype)
+    # Row by row, so that the layers see fixed shapes for a batch of any size.
+    call = jax.jit(jax.vmap(lambda row: network.model(row[None], built)[0]))
+    program = jax.export.export(call, platforms=("cpu", "cuda"))(rows)
+    target = folder.path / "export"
+    target.mkdir(exist_ok=True)
+    weights, stablehlo = target / "model.safetensors", target / "model.stablehlo"
+    write(weights, save(folder.weights()))
+    write(stablehlo, bytes(program.serialize()))
+    return weights, stablehlo

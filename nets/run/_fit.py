@@ -1,0 +1,172 @@
+"""Train the network of a `Config`, from the start or from where an earlier start ended."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+from flax import nnx
+
+from nets import data
+from nets.config import Config, resolve
+from nets.run._build import build_device, build_model, count_parameters
+from nets.run._checkpoint import Checkpoints, RunState, load_weights, named_arrays, with_arrays
+from nets.run._distribute import join, make_layout
+from nets.run._environment import compilation_cache, import_summary_writer
+from nets.run._folder import RunFolder, RunWriter, check_folders
+from nets.run._steps import compile_steps
+from nets.run._trainer import Observer, Program, Record, Task, Trainer, mean_metrics
+
+
+def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
+    """Train a network and write the folder of its run; continue the run that is in the folder, with the same
+    result to the last bit.
+
+    The network of the epoch with the best validation accuracy is tested once, at the end.
+
+    Arguments:
+        config: the run; options that are None take their defaults.
+        observe: called with each line of metrics.jsonl; if it returns true, the run is saved and interrupted
+            there.
+
+    Returns:
+        the last line of metrics.jsonl: accuracy and loss of the test, or of the validation for a run without
+        a test, the best epoch, and the accuracies of baselines.
+
+    Raises:
+        ValueError: an impossible option, a folder of another run or a damaged one, or data that cannot be
+            read; nothing has been written then.
+        FloatingPointError: a number stopped being finite; what was saved before remains.
+        OSError: the folder cannot be written to any more, or another process of the run is lost; what was
+            saved before remains.
+        KeyboardInterrupt: the process or `observe` asked to stop; everything is saved.
+    """
+    config = resolve(config)
+    check_folders(config)
+    with compilation_cache(config.cache), _explain_lost_process(config):
+        join(config)  # before any array is made
+        folder = RunFolder(config.out)
+        result = folder.result()
+        if result is not None:
+            print(f"the run in {config.out} is finished; name another folder to start one", file=sys.stderr)
+            return result
+        return _train(config, folder, observe)
+
+
+def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[str, Any]:
+    layout = make_layout(config)
+    summary_writer = import_summary_writer() if config.tensorboard else None
+    device = build_device(config)
+    started = time.perf_counter()
+    dataset = data.load(config, folder.tokenizer())
+    facts = folder.check_data(dataset)
+    task = Task(config, dataset, layout)
+    program = _build(task, device)
+    facts |= {"parameters": count_parameters(program.model), "shards": layout.shards}
+    layout.barrier("before anything is written")
+    with ExitStack() as stack:
+        writer = stack.enter_context(closing(RunWriter(config, facts, dataset.files, layout.is_writer)))
+        checkpoints = stack.enter_context(closing(Checkpoints(config.out, layout.is_writer)))
+        program, state = _restore(task, program, checkpoints)
+        if state.step:
+            folder.warn_if_resharded(layout.shards)
+        writer.truncate(state.lines)
+        writer.attach_tensorboard(summary_writer, state.step)
+        trainer = Trainer(task, program, Record(writer, checkpoints, state, started), observe)
+        trainer.train()
+        return _finish(trainer, facts["baseline"])
+
+
+def _build(task: Task, device: Any) -> Program:
+    """The network with its first weights, and its compiled step and evaluation."""
+    config, dataset = task.config, task.dataset
+    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    if config.init_from is not None:
+        _load_initial_weights(model, config, dataset)
+    optimizer = nnx.Optimizer(model, _adam(config, len(dataset.train.labels)), wrt=nnx.Param)
+    step, evaluate = compile_steps(model, optimizer, task.layout.mesh, config.accumulate)
+    arrays = nnx.state((model, optimizer))
+    # A key that differs from that of the first weights.
+    key = jax.random.fold_in(jax.random.key(config.seed), 2**31)
+    # Shapes that do not fit are refused here, before a folder is made.
+    batch = next(iter(data.batches(dataset.validation, config.batch_size)))
+    jax.eval_shape(evaluate, arrays, batch, device, key)
+    return Program(model, step, evaluate, arrays, device, key)
+
+
+def _load_initial_weights(model: nnx.Module, config: Config, dataset: data.Dataset) -> None:
+    RunFolder(Path(config.init_from)).check_same_tokens(config, dataset)
+    try:
+        load_weights(model, config.init_from)
+    except ValueError as error:
+        raise ValueError(
+            f"`init_from` {config.init_from} cannot be used: {error} Give a run with the same network."
+        ) from None
+
+
+def _adam(config: Config, rows: int) -> optax.GradientTransformation:
+    steps = -(-rows // config.batch_size) * config.epochs
+    warmup = max(1, steps // 20)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(steps, warmup + 1))
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def _restore(task: Task, program: Program, checkpoints: Checkpoints) -> tuple[Program, RunState]:
+    """The program and the state of the last checkpoint, on all devices; those of a new run if there is
+    none."""
+    layout, arrays = task.layout, program.arrays
+    latest = checkpoints.latest() if layout.is_writer else None
+    state = layout.broadcast_state(None if latest is None else latest[1])
+    if state is None:
+        state = RunState()
+    else:
+        for i in range(2):
+            saved = layout.broadcast_arrays(None if latest is None else latest[0][i], named_arrays(arrays[i]))
+            arrays[i] = _with_saved_arrays(arrays[i], saved)
+        if layout.is_writer:
+            print(f"continuing {task.config.out} at step {state.step}", file=sys.stderr)
+    arrays, key, device = (layout.replicate(tree) for tree in (arrays, program.key, program.device))
+    return replace(program, arrays=arrays, key=key, device=device), state
+
+
+def _with_saved_arrays(state: Any, saved: dict) -> Any:
+    try:
+        return with_arrays(state, saved)
+    except ValueError as error:
+        raise ValueError(f"`out`: {error} Name another folder.") from None
+
+
+def _finish(trainer: Trainer, baseline: dict[str, Any]) -> dict[str, Any]:
+    """Test the best epoch, unless the run has no test, and write the last line."""
+    best, writer, test = trainer.state.best, trainer.record.writer, trainer.task.dataset.test
+    if not trainer.config.test:
+        final = {f"validation_{name}": best[name] for name in ("accuracy", "loss")}
+        final |= {"best_epoch": best["epoch"]}
+        writer.finish(final | {"seconds": trainer.seconds})
+        return final
+    if best["checkpoint"] != trainer.state.checkpoint_id:
+        trainer.load(best["checkpoint"])
+    sums, predicted = trainer.evaluate(test)
+    final = mean_metrics("test", sums) | {"best_epoch": best["epoch"]} | baseline
+    writer.finish(final | {"seconds": trainer.seconds}, test.labels, predicted)
+    return final
+
+
+@contextmanager
+def _explain_lost_process(config: Config) -> Iterator[None]:
+    """Turn the error of a lost process into one that says how to go on."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        raise ConnectionError(
+            f"another process of the run is gone ({str(error).splitlines()[0][:120]}); start all of them "
+            "again, with "
+            f"the same command and --out {config.out}: its last checkpoint is whole."
+        ) from error
