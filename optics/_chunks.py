@@ -1,4 +1,4 @@
-"""Bounded memory: what is too large to compute at once is computed in chunks, one after another."""
+"""Bounded memory: large computations run in chunks, one after another."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,7 @@ MAX_ELEMENTS = 2**22
 
 
 def chunk_sizes(count: int, elements: int) -> tuple[int, int]:
-    """How many of `count` entries, each with products of `elements` numbers, make up a chunk, and how many
-    chunks there are.
+    """Size and number of the chunks that `count` entries make, each with products of `elements` numbers.
 
     Returns:
         (size, chunks) with (chunks − 1) · size < count ≤ chunks · size.
@@ -30,11 +29,9 @@ def largest_even_chunk(count: int, elements: int) -> int:
 def map_in_chunks(
     f: Callable, x: Inexact[Array, "count *rest"], key: Array | None, elements: int
 ) -> Inexact[Array, "count *result"]:
-    """f(x, key), a function of the first axis entry by entry, in chunks that hold at most `MAX_ELEMENTS`
-    numbers.
+    """f(x, key), a function of the first axis entry by entry, in chunks of at most `MAX_ELEMENTS` numbers.
 
-    Each chunk draws its own noise. Its interior is computed again on the way back, so that a gradient needs
-    no more memory.
+    Each chunk draws its own noise. A gradient computes its interior again, so that it needs no more memory.
 
     Arguments:
         f: (x, key) -> array with the same first axis.

@@ -1,15 +1,15 @@
 """The convolution and the transform, on a device or exact: where array indices meet the optical axis."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from optics._check import as_plane, check_shape
+from optics._typing import ArrayLike, DeviceLike
+from optics.device import AbstractDevice
 
 
 def convolve(
-    x: Any, w: Any, device: Any = None, key: Array | None = None
+    x: ArrayLike, w: ArrayLike, device: DeviceLike = None, key: Array | None = None
 ) -> Inexact[Array, "*lead rows cols"]:
     """Circular convolution over the last two axes, computed by a device or exactly.
 
@@ -17,20 +17,27 @@ def convolve(
 
     Arguments:
         x, w: shapes (..., rows, columns), real or complex, any units; leading axes broadcast as in x * w.
-        device: `FourierProcessor` and its like; None is the exact FFT.
+        device: any device that convolves; None is the exact FFT.
         key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
 
     Returns:
         shape of x * w, in the product of the units; real when both are.
 
     Raises:
-        ValueError: fewer than two axes, planes of different shape or of another shape than the device's, leading axes that
-            do not broadcast, or what is no device.
+        ValueError: fewer than two axes, planes of different shape or of another shape than the device's,
+            leading axes that do not broadcast, or no device.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> x = jnp.arange(1.0, 5.0)[None]
+        >>> optics.convolve(x, jnp.array([[0.0, 1, 0, 0]])).round().tolist()
+        [[4.0, 1.0, 2.0, 3.0]]
     """
     x, w = as_plane("x", x), as_plane("w", w)
     if x.shape[-2:] != w.shape[-2:]:
         raise ValueError(
-            f"`x` and `w` must agree in their last two axes, got {x.shape} and {w.shape}; pad the smaller one with zeros around its origin."
+            f"`x` and `w` must agree in their last two axes, got {x.shape} and {w.shape}; "
+            "pad the smaller one with zeros around its origin."
         )
     try:
         jnp.broadcast_shapes(x.shape, w.shape)
@@ -39,57 +46,60 @@ def convolve(
             f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}."
         ) from None
     if device is None:
-        return _exact(x, w)
+        return _convolve_exact(x, w)
     check_device(device)
     check_shape("x", x, device)
-    # A lens has its origin in the middle of the plane, an array at index 0. Moving w's origin there is enough: the
-    # result then lies as x does.
+    # A lens has its origin in the middle of the plane, an array at index 0. If w's origin is moved there, the
+    # result lies as x does.
     centre = tuple(n // 2 for n in w.shape[-2:])
     return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
 
 
 def transform(
-    a: Any, device: Any = None, key: Array | None = None, *, real: bool = False
+    a: ArrayLike, device: DeviceLike = None, key: Array | None = None, *, real: bool = False
 ) -> Inexact[Array, "*lead rows cols"]:
-    """Fourier transform over the last two axes, unitary, in the index order of `jnp.fft.fft2(a, norm="ortho")`.
+    """Fourier transform over the last two axes, unitary, in the order of `jnp.fft.fft2(a, norm="ortho")`.
 
         F a[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) a[n]
 
     Arguments:
         a: shape (..., rows, columns), real or complex, any unit.
-        device: `FourierProcessor`; None is the exact FFT.
+        device: a device with a transform of its own, such as `FourierProcessor`; None is the exact FFT.
         key: of the device's noise, consumed; None gives the expected value.
-        real: the result is known to be real, so that its real part is all that is detected and returned.
+        real: detect and return the real part only, for results that are known to be real.
 
     Returns:
         complex unless `real`, same shape and unit.
 
     Raises:
-        ValueError: fewer than two axes, another shape than the device's, what is no device, or one that only convolves.
+        ValueError: fewer than two axes, another shape than the device's, no device, or one that only
+            convolves.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> spectrum = optics.transform(jnp.ones((2, 2)), optics.presets.load("ideal", pixels=2), real=True)
+        >>> spectrum[0, 0].round().item()
+        2.0
     """
     a = as_plane("a", a)
     if device is None:
         exact = jnp.fft.fft2(a, norm="ortho")
         return exact.real if real else exact
     check_device(device)
-    if not hasattr(device, "transform"):
-        raise ValueError(
-            f"`device` {type(device).__name__} has no transform of its own, only a convolution; use a `FourierProcessor`."
-        )
     check_shape("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
 
 
-def check_device(device: Any) -> None:
-    """Refuse what cannot compute a convolution, such as the name of a preset."""
-    if isinstance(device, type) or not hasattr(device, "convolve"):
+def check_device(device: DeviceLike) -> None:
+    """Refuse anything that is not a device, such as the name of a preset."""
+    if not isinstance(device, AbstractDevice):
         raise ValueError(
             f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}."
         )
 
 
-def _exact(x: Array, w: Array) -> Array:
+def _convolve_exact(x: Array, w: Array) -> Array:
     if jnp.iscomplexobj(x) or jnp.iscomplexobj(w):
         return jnp.fft.ifft2(jnp.fft.fft2(x) * jnp.fft.fft2(w))
     return jnp.fft.irfft2(jnp.fft.rfft2(x) * jnp.fft.rfft2(w), s=x.shape[-2:])

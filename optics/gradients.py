@@ -1,4 +1,4 @@
-"""Gradient rules: wrappers around a device computation. Unwrapped, it is differentiated through the simulator."""
+"""Gradient rules: wrappers around a device computation. Without one, JAX differentiates the simulator."""
 
 import functools
 import inspect
@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array
 
+from optics._numerics import reverse_index, zero_where_dark
+from optics._typing import GradientLike
 from optics.convolution import convolve, transform
 
 
@@ -18,8 +20,8 @@ def ideal_gradient(f: Callable) -> Callable:
         value:      f(x, w, device, key)
         derivative: d f(x, w, None, None)
 
-    A `custom_jvp`, so forward mode, reverse mode, `vmap`, `remat` and `shard_map` all work. The device and the key
-    get no derivative.
+    A `custom_jvp`, so forward mode, reverse mode, `vmap`, `remat` and `shard_map` all work. The device and
+    the key get no derivative.
 
     Arguments:
         f: a function of arrays with arguments named `device` and `key`, such as `convolve` and `transform`.
@@ -29,6 +31,14 @@ def ideal_gradient(f: Callable) -> Callable:
 
     Raises:
         ValueError: `f` has no arguments `device` and `key`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, optics
+        >>> f, device = optics.ideal_gradient(optics.convolve), optics.presets.load("ideal", pixels=3)
+        >>> jax.grad(lambda x: f(x, jnp.eye(3), device).sum())(jnp.ones((3, 3))).round().tolist()[0]
+        [3.0, 3.0, 3.0]
+
+    Source: L. G. Wright et al., Nature 601, 549 (2022): a physical forward pass, a digital model backward.
     """
     signature = inspect.signature(f)
     if not {"device", "key"} <= set(signature.parameters):
@@ -36,52 +46,60 @@ def ideal_gradient(f: Callable) -> Callable:
             f"`f` must have arguments `device` and `key`, as `optics.convolve` has; {f!r} takes {signature}."
         )
 
-    def with_flags(flags):
+    def with_rule(options):
         @jax.custom_jvp
         def forward(arrays, device, key):
-            return f(**arrays, **flags, device=device, key=key)
+            return f(**arrays, **options, device=device, key=key)
 
         @forward.defjvp
         def rule(primals, tangents):
             (arrays, device, key), (directions, _, _) = primals, tangents
-            slope = jax.jvp(lambda a: f(**a, **flags, device=None, key=None), (arrays,), (directions,))[1]
+            slope = jax.jvp(lambda a: f(**a, **options, device=None, key=None), (arrays,), (directions,))[1]
             value = forward(arrays, device, key)
             return value, slope.astype(value.dtype)
 
         return forward
 
     @functools.wraps(f)
-    def wrapped(*args, **kwargs):
-        arrays, flags, device, key = _bound(signature, args, kwargs)
-        return with_flags(flags)(arrays, device, key)
+    def wrapper(*args, **kwargs):
+        arrays, options, device, key = _bind(signature, args, kwargs)
+        return with_rule(options)(arrays, device, key)
 
-    return wrapped
+    return wrapper
 
 
 def optical_gradient(f: Callable) -> Callable:
-    """Run `f` forward on the device and its derivative too: both directions of a convolution are convolutions.
+    """Run `f` and its derivative on the device: both directions of a convolution are convolutions.
 
         convolve:   x̄ = ȳ ⊛ w(−·),   w̄ = ȳ ⊛ x(−·)
         transform:  ā = F ȳ, also for its real part alone
 
-    where ȳ is the derivative with respect to the value, a(−·) is a with its index reversed (a correlation is the
-    convolution with it) and F is the device's transform, which is its own transpose. They are JAX's derivatives, of the
-    bilinear value and unconjugated; for a real loss of complex numbers the conjugate is the direction of ascent. Sums
-    over leading axes that were broadcast are electronic. A plane of zeros is not exposed: its result is zero.
+    Here ȳ is the derivative with respect to the value, a(−·) is a with its index reversed (a correlation is
+    the convolution with it) and F is the device's transform, which is its own transpose. These are JAX's
+    derivatives, of the bilinear value and not conjugated; for a real loss of complex numbers the conjugate is
+    the direction of ascent. Sums over leading axes that were broadcast are electronic. A plane of zeros is
+    not exposed: its result is zero.
 
-    A `custom_vjp`: reverse mode, `vmap`, `remat`, `jit` and `shard_map` work; forward mode (`jax.jvp`, `jax.hessian`)
-    is refused by JAX. The noise of the way back is independent of the noise forward and drawn from the same key. The
-    device and the key get no derivative.
+    A `custom_vjp`: reverse mode, `vmap`, `remat`, `jit` and `shard_map` work, and JAX refuses forward mode
+    (`jax.jvp`, `jax.hessian`). The noise of the backward pass is independent of the noise forward and drawn
+    from the same key. The device and the key get no derivative.
 
     Arguments:
-        f: `convolve` or `transform`, or either in a wrapper with `__wrapped__`, such as `jax.jit`. What is made of them
-            takes the rule inside, as `conv_general_dilated(device, key, optical_gradient)` does.
+        f: `convolve` or `transform`, or either in a wrapper with `__wrapped__`, such as `jax.jit`. Functions
+            that call them take the rule as an argument, as `conv_general_dilated(device, key,
+            optical_gradient)` does.
 
     Returns:
         function of the same signature.
 
     Raises:
         ValueError: `f` is neither.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, optics
+        >>> f, device = optics.optical_gradient(optics.convolve), optics.presets.load("ideal", pixels=3)
+        >>> jax.grad(lambda x: f(x, jnp.eye(3), device).sum())(jnp.ones((3, 3))).round().tolist()[0]
+        [3.0, 3.0, 3.0]
 
     Source: T. W. Hughes et al., Optica 5, 864 (2018); T. Zhou et al., Photonics Res. 8, 940 (2020).
     """
@@ -93,94 +111,88 @@ def optical_gradient(f: Callable) -> Callable:
         )
     signature = inspect.signature(kind)
 
-    def with_flags(flags):
+    def with_rule(options):
         @jax.custom_vjp
         def forward(arrays, device, key):
-            return f(*arrays, device=device, key=key, **flags)
+            return f(*arrays, device=device, key=key, **options)
 
-        def keep(arrays, device, key):
+        def forward_and_keep(arrays, device, key):
             return forward(arrays, device, key), (arrays, device, key)
 
-        forward.defvjp(keep, back)
+        forward.defvjp(forward_and_keep, backward)
         return forward
 
-    def back(kept, slope):
+    def backward(kept, slope):
         arrays, device, key = kept
-        # Far from the numbers of shots and tiles, for `jax.random.split` numbers its keys as `fold_in` does.
+        # Far from the numbers of draws and tiles: `jax.random.split` numbers its keys as `fold_in` does.
         keys = [None if key is None else jax.random.fold_in(key, _BACKWARD + i) for i in range(2)]
         if kind is transform:
-            found = [_unless_dark(f(slope, device=device, key=keys[0]), slope)]
+            slopes = [zero_where_dark(f(slope, device=device, key=keys[0]), slope)]
         else:
-            others = [_reversed(a) for a in arrays[::-1]]
-            found = [
-                _unless_dark(f(slope, a, device=device, key=k), slope, a)
-                for a, k in zip(others, keys, strict=True)
+            # The derivative of each factor needs the other one.
+            factors = [reverse_index(a) for a in arrays[::-1]]
+            slopes = [
+                zero_where_dark(f(slope, a, device=device, key=k), slope, a)
+                for a, k in zip(factors, keys, strict=True)
             ]
-        return tuple(_as_broadcast(one, a) for one, a in zip(found, arrays, strict=True)), None, None
+        return tuple(_undo_broadcast(s, a) for s, a in zip(slopes, arrays, strict=True)), None, None
 
     @functools.wraps(f)
-    def wrapped(*args, **kwargs):
-        arrays, flags, device, key = _bound(signature, args, kwargs)
-        return with_flags(flags)(tuple(jnp.asarray(a) for a in arrays.values()), device, key)
+    def wrapper(*args, **kwargs):
+        arrays, options, device, key = _bind(signature, args, kwargs)
+        return with_rule(options)(tuple(jnp.asarray(a) for a in arrays.values()), device, key)
 
-    return wrapped
+    return wrapper
 
 
-def gradient_rule(gradient: Any) -> Callable:
-    """The wrapper that `gradient` names: None and "simulator" change nothing, "ideal", "optical", or itself a wrapper.
+def gradient_rule(gradient: GradientLike) -> Callable:
+    """The wrapper that `gradient` names, or `gradient` itself if it is a wrapper.
+
+    Arguments:
+        gradient: "simulator" (or None) for no rule, "ideal", "optical", or a wrapper.
+
+    Returns:
+        function that wraps `convolve` or `transform`.
 
     Raises:
-        ValueError: another name, or what cannot be called.
+        ValueError: another name, or an object that cannot be called.
     """
     gradient = "simulator" if gradient is None else gradient
     if isinstance(gradient, str) and gradient in _RULES:
         return _RULES[gradient]
     if not callable(gradient):
         raise ValueError(
-            f"`gradient` must be one of {', '.join(_RULES)}, or a wrapper such as `optics.ideal_gradient`; got {gradient!r}."
+            f"`gradient` must be one of {', '.join(_RULES)}, or a wrapper such as `optics.ideal_gradient`; "
+            f"got {gradient!r}."
         )
     return gradient
 
 
 _RULES = {"simulator": lambda f: f, "ideal": ideal_gradient, "optical": optical_gradient}
+# Keys of the backward pass are `fold_in(key, _BACKWARD)` and the one after it.
 _BACKWARD = 0x40000000
 
 
-def _bound(
-    signature: inspect.Signature, args: tuple, kwargs: dict
+def _bind(
+    signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
-    """The arguments of a call: arrays by name, what is no array by name, device and key."""
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    arrays = dict(bound.arguments)
+    """The arguments of a call: arrays by name, static options by name, device and key."""
+    call = signature.bind(*args, **kwargs)
+    call.apply_defaults()
+    arrays = dict(call.arguments)
     device, key = arrays.pop("device"), arrays.pop("key")
-    plain = [
+    static = [
         name
         for name, value in arrays.items()
         if value is None or isinstance(value, bool | str) or callable(value)
     ]
-    return arrays, {name: arrays.pop(name) for name in plain}, device, key
+    return arrays, {name: arrays.pop(name) for name in static}, device, key
 
 
-def _reversed(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead rows cols"]:
-    """a[−i] over the last two axes, indices modulo their lengths."""
-    return jnp.roll(jnp.flip(a, (-2, -1)), 1, (-2, -1))
+def _undo_broadcast(slope: Array, a: Array) -> Array:
+    """The derivative with respect to `a`, from that with respect to its broadcast to the shape of `slope`.
 
-
-def _unless_dark(found: Array, *inputs: Array) -> Array:
-    """Zero where an input plane is: without a signal to set the exposure by, the device's noise would be of full scale.
-
-    A derivative can be 1e-6 of full scale, and whole planes of it zero.
-    """
-    for a in inputs:
-        found = jnp.where(jnp.any(a != 0, axis=(-2, -1), keepdims=True), found, 0)
-    return found
-
-
-def _as_broadcast(slope: Array, a: Array) -> Array:
-    """The derivative with respect to `a` from that with respect to `a` broadcast to the shape and kind of `slope`.
-
-    It is the transpose of that broadcast: sums over the axes, the real part for a real `a`, and the sum over the devices of
-    a mesh that `a` is shared by.
+    It is the transpose of that broadcast: sums over the axes, the real part for a real `a`, and the sum over
+    the devices of a mesh that `a` is shared by.
     """
     return jax.vjp(lambda a: a + 0 * slope, a)[1](slope)[0]

@@ -28,21 +28,21 @@ def test_against_scipy(rows, cols, seed, kind):
     if kind == "i":
         x, w = np.round(4 * x).astype(int), np.round(4 * w).astype(int)
     # By the definition: y[i] = Σ_u w[u] x[i − u].
-    wanted = sum(w[u, v] * np.roll(x, (u, v), (0, 1)) for u in range(rows) for v in range(cols))
+    expected = sum(w[u, v] * np.roll(x, (u, v), (0, 1)) for u in range(rows) for v in range(cols))
     tolerance = 1e-5 * max(1.0, np.abs(x).max() * np.abs(w).max() * rows * cols)
     convolve = jax.jit(optics.convolve)
-    np.testing.assert_allclose(convolve(x, w), wanted, atol=tolerance)
+    np.testing.assert_allclose(convolve(x, w), expected, atol=tolerance)
     np.testing.assert_allclose(
-        convolve(x, w, optics.presets.load("ideal", pixels=(rows, cols))), wanted, atol=tolerance
+        convolve(x, w, optics.presets.load("ideal", pixels=(rows, cols))), expected, atol=tolerance
     )
 
 
 def test_against_scipy_signal(key):
     x, kernel = jax.random.normal(key, (12, 9)), jax.random.normal(key, (3, 5))
-    wanted = scipy.signal.convolve2d(np.asarray(x), np.asarray(kernel), mode="same", boundary="wrap")
+    expected = scipy.signal.convolve2d(np.asarray(x), np.asarray(kernel), mode="same", boundary="wrap")
     # A small kernel around its origin: its middle at index 0.
     w = jnp.roll(jnp.pad(kernel, ((0, 9), (0, 4))), (-1, -2), (0, 1))
-    np.testing.assert_allclose(optics.convolve(x, w), wanted, atol=1e-5)
+    np.testing.assert_allclose(optics.convolve(x, w), expected, atol=1e-5)
 
 
 def test_a_delta_changes_nothing(key):
@@ -55,9 +55,9 @@ def test_a_delta_changes_nothing(key):
 def test_transform_in_the_order_of_numpy(key):
     for shape in ((11, 11), (4, 6)):
         a = jax.random.normal(key, (2, *shape))
-        wanted = np.fft.fft2(np.asarray(a), norm="ortho")
-        assert relative(optics.transform(a), wanted) <= 1e-6
-        assert relative(optics.transform(a, optics.presets.load("ideal", pixels=shape)), wanted) <= 1e-5
+        expected = np.fft.fft2(np.asarray(a), norm="ortho")
+        assert relative(optics.transform(a), expected) <= 1e-6
+        assert relative(optics.transform(a, optics.presets.load("ideal", pixels=shape)), expected) <= 1e-5
 
 
 def _problem(key):
@@ -77,16 +77,16 @@ def test_ideal_gradient(key):
     def against(convolve, device):
         return lambda x, w: jnp.vdot(target, convolve(x, w, device, key))
 
-    found = jax.jit(jax.grad(against(rule, device), (0, 1)))(x, w)
-    wanted = jax.jit(jax.grad(against(optics.convolve, None), (0, 1)))(x, w)
+    result = jax.jit(jax.grad(against(rule, device), (0, 1)))(x, w)
+    expected = jax.jit(jax.grad(against(optics.convolve, None), (0, 1)))(x, w)
     simulator = jax.jit(jax.grad(against(optics.convolve, device), (0, 1)))(x, w)
-    for f, e, s in zip(found, wanted, simulator, strict=True):
+    for f, e, s in zip(result, expected, simulator, strict=True):
         assert relative(f, e) <= 1e-6 < relative(s, e)
     # Forward mode, remat and vmap.
     slope = jax.jit(lambda x: jax.jvp(lambda x: rule(x, w, device, key), (x,), (x,))[1])(x)
     assert relative(slope, convolve(x, w)) <= 1e-6
     remat = jax.jit(jax.grad(jax.checkpoint(against(rule, device)), 1))(x, w)
-    assert relative(remat, wanted[1]) <= 1e-6
+    assert relative(remat, expected[1]) <= 1e-6
     mapped = jax.jit(jax.vmap(jax.grad(against(rule, device), 1), (0, None)))(jnp.stack([x, 2 * x]), w)
     assert mapped.shape == (2, 3, 5, 5) and np.all(np.isfinite(mapped))
     # The device and the key have no derivative.
@@ -118,8 +118,8 @@ def test_ideal_gradient_under_shard_map(key):
     sharded = jax.jit(
         jax.shard_map(jax.grad(loss, 1), mesh=mesh, in_specs=(spec("data"), spec()), out_specs=spec())
     )
-    wanted = jax.jit(jax.grad(lambda w: jnp.sum(rule(x, w, device, key) ** 2)))(w)
-    assert relative(sharded(x, w), wanted) <= 1e-4
+    expected = jax.jit(jax.grad(lambda w: jnp.sum(rule(x, w, device, key) ** 2)))(w)
+    assert relative(sharded(x, w), expected) <= 1e-4
 
 
 @pytest.mark.usefixtures("x64")

@@ -1,6 +1,7 @@
-"""Many small planes, and many short sequences, in a frame."""
+"""Many small planes, and many short sequences, on each plane of a device."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,10 @@ import pytest
 import scipy.ndimage
 import scipy.signal
 
-import optics
-from optics import _chunks as turns
-from optics import effects
+from optics import _chunks
 from optics.mapping import convolve_packed, convolve_rows, plan_packed, plan_rows
 from tests.helpers import relative
-from tests.test_mapping_tiles import Counter, ideal, truth
+from tests.helpers_mapping import Counter, ideal, noisy, truth
 
 
 @functools.partial(jax.jit, static_argnames=("boundary",))
@@ -32,14 +31,14 @@ def of_lines(x, w, boundary):
 
 
 @pytest.mark.parametrize("boundary", ["full", "same", "valid", "circular", "negacyclic"])
-def test_planes_in_a_frame(boundary):
+def test_planes_side_by_side(boundary):
     rng = np.random.default_rng(1)
-    # Tokens and examples share frames, the two heads have kernels of their own.
+    # Tokens and examples share planes, the two heads have kernels of their own.
     x, w = rng.normal(size=(3, 1, 5, 4, 3)), rng.normal(size=(2, 1, 4, 2))
     device = ideal((13, 10))
-    wanted = np.stack([[[truth(a, b, boundary) for a in example[0]] for b in w[:, 0]] for example in x])
-    assert relative(packed(x, w, device, None, boundary), wanted) <= 1e-6
-    assert relative(packed(x, w, boundary=boundary), wanted) <= 1e-6
+    expected = np.stack([[[truth(a, b, boundary) for a in example[0]] for b in w[:, 0]] for example in x])
+    assert relative(packed(x, w, device, None, boundary), expected) <= 1e-6
+    assert relative(packed(x, w, boundary=boundary), expected) <= 1e-6
 
 
 def test_a_kernel_larger_than_the_plane_reaches_no_other():
@@ -60,11 +59,11 @@ def test_a_kernel_larger_than_the_plane_reaches_no_other():
         ("circular", 11, 1),
     ],
 )
-def test_tokens_in_a_frame(boundary, pixels, grid):
+def test_tokens_on_a_device(boundary, pixels, grid):
     plan = plan_packed((8, 1, 5000, 11, 11), (3, 1, 11, 11), (pixels, pixels), boundary)
     assert plan.grid == (grid, grid)
-    frames = -(-40000 // grid**2)
-    assert (plan.frames, plan.x_planes, plan.products) == (frames, frames, 3 * frames)
+    planes = -(-40000 // grid**2)
+    assert (plan.planes, plan.x_planes, plan.products) == (planes, planes, 3 * planes)
 
 
 @pytest.mark.parametrize("boundary", ["same", "negacyclic"])
@@ -77,9 +76,9 @@ def test_sequences_in_rows(boundary):
 def test_a_row_is_a_period():
     rng = np.random.default_rng(4)
     x, w = rng.normal(size=(20, 10)), rng.normal(size=10)
-    wanted = np.stack([scipy.ndimage.convolve1d(a, w, mode="wrap", origin=-5) for a in x])
-    assert relative(rows(x, w, ideal((13, 10))), wanted) <= 1e-6
-    assert plan_rows(x.shape, w.shape, (13, 10)).frames == 2
+    expected = np.stack([scipy.ndimage.convolve1d(a, w, mode="wrap", origin=-5) for a in x])
+    assert relative(rows(x, w, ideal((13, 10))), expected) <= 1e-6
+    assert plan_rows(x.shape, w.shape, (13, 10)).planes == 2
 
 
 def test_counts_are_those_of_a_device():
@@ -94,58 +93,51 @@ def test_counts_are_those_of_a_device():
         assert device.calls == [[plan.x_planes, plan.w_planes, plan.products]]
 
 
-def test_frames_in_turns_have_noise_of_their_own(monkeypatch, key):
+def test_planes_in_chunks_have_noise_of_their_own(monkeypatch, key):
     x = np.ones((20, 3, 3))
-    device = optics.FourierProcessor(optics.dft(6), camera=(effects.Read(1e-3),))
-    monkeypatch.setattr(turns, "MAX_ELEMENTS", 2 * 36)
+    monkeypatch.setattr(_chunks, "MAX_ELEMENTS", 2 * 36)
     assert plan_packed(x.shape, (1, 1), (6, 6)).w_planes == 3
-    fn = jax.jit(lambda key: convolve_packed(x, np.ones((1, 1)), device, key))
-    found = np.asarray(fn(key))
-    np.testing.assert_array_equal(found, fn(key))
-    assert len(np.unique(found.reshape(20, 9), axis=0)) == 20
-    assert 0 < np.std(found) < 0.1 and abs(np.mean(found) - 1) < 0.05
+    fn = jax.jit(lambda key: convolve_packed(x, np.ones((1, 1)), noisy(6), key))
+    result = np.asarray(fn(key))
+    np.testing.assert_array_equal(result, fn(key))
+    assert len(np.unique(result.reshape(20, 9), axis=0)) == 20
+    assert 0 < np.std(result) < 0.1 and abs(np.mean(result) - 1) < 0.05
+
+
+PLANE, ONE = np.ones((3, 3)), np.ones((1, 1))
 
 
 @pytest.mark.parametrize(
-    ("fn", "x", "w", "options", "message"),
+    ("fn", "x", "w", "options", "name"),
     [
-        (convolve_packed, np.ones(3), np.ones((1, 1)), {}, "`x` must have at least two axes"),
-        (convolve_packed, np.ones((3, 3)), np.ones(3), {}, "`w` must have at least two axes"),
-        (
-            convolve_packed,
-            np.ones((3, 0)),
-            np.ones((1, 1)),
-            {},
-            "`x` must have at least 2 axes, none of them empty",
-        ),
-        (convolve_packed, np.ones((2, 3, 3)), np.ones((3, 1, 1)), {}, "`x` and `w` must broadcast"),
-        (
-            convolve_packed,
-            np.ones((3, 3)),
-            np.ones((1, 1)),
-            {"boundary": "wrap"},
-            "`boundary` must be one of",
-        ),
-        (convolve_packed, np.ones((3, 3)), np.ones((4, 1)), {"boundary": "valid"}, "`w` must fit in `x`"),
-        (convolve_packed, np.ones((9, 3)), np.ones((1, 1)), {}, "do not fit in a frame"),
-        (convolve_packed, np.ones((3, 3)), np.ones((5, 1)), {"boundary": "full"}, "use `convolve_tiled`"),
-        (
-            convolve_packed,
-            np.ones((3, 3)),
-            np.ones((1, 1)),
-            {"device": "ideal"},
-            "`device` must be None or a device",
-        ),
-        (convolve_packed, np.ones((3, 3)), np.ones((1, 1)), {"convolve": 1}, "`convolve` must be a function"),
-        (convolve_rows, 1.0, np.ones(1), {}, "`x` must have at least one axis"),
-        (convolve_rows, np.ones(7), np.ones(1), {}, "do not fit in a frame"),
+        (convolve_packed, np.ones(3), ONE, {}, "x"),
+        (convolve_packed, PLANE, np.ones(3), {}, "w"),
+        (convolve_packed, np.ones((3, 0)), ONE, {}, "x"),
+        (convolve_packed, np.ones((2, 3, 3)), np.ones((3, 1, 1)), {}, "w"),
+        (convolve_packed, PLANE, ONE, {"boundary": "wrap"}, "boundary"),
+        (convolve_packed, PLANE, np.ones((4, 1)), {"boundary": "valid"}, "w"),
+        (convolve_packed, np.ones((9, 3)), ONE, {}, "x"),
+        (convolve_packed, PLANE, np.ones((5, 1)), {"boundary": "full"}, "w"),
+        (convolve_packed, PLANE, ONE, {"device": "ideal"}, "device"),
+        (convolve_packed, PLANE, ONE, {"convolve": 1}, "convolve"),
+        (convolve_rows, 1.0, np.ones(1), {}, "x"),
+        (convolve_rows, np.ones(7), np.ones(1), {}, "x"),
     ],
 )
-def test_refusals(fn, x, w, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_refusals(fn, x, w, options, name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
         fn(x, w, **({"device": ideal((6, 6))} | options))
 
 
 def test_refusals_of_a_plan():
-    with pytest.raises(ValueError, match="`x` must have at least 1 axis"):
+    with pytest.raises(ValueError, match="`x`"):
         plan_rows((), (3,), (6, 6))
+
+
+def test_a_refusal_says_what_would_work():
+    message = (
+        "`x` and `w` do not fit on the device: planes of (9, 3) with a kernel of (1, 1) take (9, 3) pixels "
+        'each for boundary "circular", the device has (6, 6); use `convolve_tiled`.'
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        convolve_packed(np.ones((9, 3)), ONE, ideal((6, 6)))

@@ -1,153 +1,130 @@
-"""What the hardware would cost, beside electronics: counted exposures and conversions times named assumptions."""
+"""Cost of the hardware beside electronics: counted exposures and conversions times named assumptions."""
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 import optics
-from bench import output as results
-from bench.config import Ledger
-from bench.simulator.steps import step_of
+from bench import output, plots
+from bench.config import CORRELATOR_SIDE, PLANE_SIDE, Ledger
+from bench.output import Rows
+from bench.simulator.steps import compile_classifier
 from nets.config import Config, parse_numbers
-from optics import accounting, mapping
-
-# Planes of this many pixels a side, with kernels of their own size, share the frames of a correlator of this size.
-SMALL, LARGE = 11, 1024
+from optics import AbstractDevice, accounting, mapping
 
 
-def main(options: Ledger) -> results.Rows:
+def main(options: Ledger) -> Rows:
     """Count, price, print, write; returns the rows.
 
     Raises:
-        ValueError: unknown device or hardware, an assumption that is none, or a folder that cannot be written to.
+        ValueError: unknown device or hardware, an unknown assumption, or a folder that cannot be written to.
     """
-    device = results.load(options.device)
-    name = options.hardware or optics.presets.hardware(options.device)
-    costs = accounting.hardware(name, **parse_numbers("assume", options.assume, "static_power=10"))
-    results.prepare(options.out)
-    rows = computations(options, device, costs)
-    crossings, planes = break_even(), one_frame(device)
-    figures = [{"table": "assumptions", "name": key, **asdict(figure)} for key, figure in costs.items()]
-    figures += [
-        {"table": "assumptions", "name": f"electronics, {k}", **asdict(figure)}
-        for k, figure in accounting.electronics().items()
-    ]
-    print(f"{options.device} on {name} hardware; electronics: H100, BF16 (of the transforms alone)")
-    shown = {
-        "computation": "",
-        "frames": ",",
-        "seconds": ".3g",
-        "dac": ",",
-        "adc": ",",
-        "bits": ".1f",
-        "joules": ".3g",
-        "low": ".2g",
-    }
-    shown |= {
-        "high": ".2g",
-        "conversion": ".0%",
-        "electronic_joules": ".3g",
-        "ratio": ".3g",
-        "share_of_arithmetic": ".0%",
-    }
-    print(results.table(rows, shown))
-    print("\nlight costs less from this many on, by the converters and the electronics")
-    print(
-        results.table(
-            crossings, {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"}
-        )
-    )
-    print(
-        f"\nexposures for one kernel; planes of {SMALL}×{SMALL} in the frames of a {LARGE}×{LARGE} correlator, or one at a time"
-    )
-    print(results.table(planes, {"tokens": ",", "correlator_frames": ",", "device_frames": ","}))
-    print("\nassumed")
-    print(
-        results.table(
-            figures, {"name": "", "value": ".3g", "low": ".3g", "high": ".3g", "unit": "", "source": ""}
-        )
-    )
-    every = rows + crossings + planes + figures
-    results.write(options.out, "ledger", every, asdict(options), picture(options.device, rows, planes))
-    return every
+    device = output.load_device(options.device)
+    hardware = options.hardware or optics.presets.hardware(options.device)
+    costs = accounting.hardware(hardware, **parse_numbers("set", options.assume, "--set static_power=10"))
+    output.check_folder(options.out)
+    rows = count_computations(options, device, costs)
+    if hardware == "integrated":
+        # The converters and electronics that are compared are those of integrated optics.
+        rows += count_break_even()
+    rows += count_packed_frames(device) + list_assumptions(costs)
+    print(f"{options.device} on {hardware} hardware; electronics: H100, BF16 (of the transforms alone)")
+    print(tabulate(rows))
+    output.write(options.out, "ledger", rows, options, plots.ledger(rows, options.device))
+    return rows
 
 
-def computations(options: Ledger, device: Any, costs: dict[str, accounting.Assumption]) -> results.Rows:
+def count_computations(
+    options: Ledger, device: AbstractDevice, costs: dict[str, accounting.Assumption]
+) -> Rows:
     """A convolution, many of them, a layer and a network, forward and in training: on the device and in electronics.
 
-    The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for real numbers,
-    and for nothing else; `share_of_arithmetic` is their part of all the arithmetic of the computation, by XLA's account.
+    The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for real
+    numbers, and for nothing else; `share_of_arithmetic` is their part of all the arithmetic of the computation, as
+    XLA counts it.
     """
-    tokens, kernels = (64, 24) if options.quick else (1024, 24)
-    depth, heads, length = (1, 2, 16) if options.quick else (6, 8, 128)
-    shape = device.shape
-    ideal = optics.presets.load("ideal", pixels=shape)
     per_flop = accounting.electronics()["GPU, BF16"]
-    x, w = jnp.zeros((tokens, 1, *shape)), jnp.zeros((kernels, *shape))
-    cases: list[tuple[str, Callable]] = [
-        ("one convolution", lambda device, key: optics.convolve(x[0, 0], w[0], device, key)),
-        (f"{tokens:,} × {kernels} convolutions", lambda device, key: optics.convolve(x, w, device, key)),
-    ]
-    for spectral in (False, True) if device.supports(optics.AbstractDevice.transform) else (False,):
-        what = "spectral" if spectral else "literal"
-        base = Config(
-            data="imdb",
-            model="conv2d",
-            shape=shape,
-            depth=depth,
-            heads=heads,
-            max_tokens=length,
-            batch_size=tokens // length,
-        )
-        for gradient in ("ideal", "optical"):
-            config = Config(**{**vars(base), "spectral": spectral, "gradient": gradient, "dropout": 0.0})
-            step, evaluate = step_of(config, options.seed)
-            network = f"{what} attention, {depth} block{'s' * (depth > 1)}, {heads} heads, {tokens:,} tokens"
-            cases += [(f"forward, {network}", evaluate)] * (gradient == "ideal")
-            cases.append((f"training step, {gradient} gradient, {network}", step))
+    ideal = optics.presets.load("ideal", pixels=device.shape)
+    bits = optics.ledger(device, device.shape, device.shape, costs).bits
     rows = []
-    bits = optics.ledger(device, shape, shape, costs).bits
+    cases = _computations(options, device)
     for name, call in tqdm(cases, desc="counting", unit=" cases", leave=False):
-        found = accounting.price(accounting.count(call, device), costs)
+        is_convolution = "convolution" in name
+        counts = accounting.count(call, device)
+        price = accounting.price(counts, costs)
         transforms = accounting.count(call, ideal).exposures
-        flops = transforms * accounting.fft_flops(math.prod(shape), real=True)
-        every = jax.jit(lambda key, call=call: call(None, key)).lower(jax.random.key(0)).cost_analysis()
-        electronic = flops * per_flop.value
+        flops = transforms * accounting.fft_flops(math.prod(device.shape), real=True)
+        program = jax.jit(lambda key, call=call: call(None, key)).lower(jax.random.key(0))
+        joules = flops * per_flop.value
         rows.append(
             {
                 "table": "computations",
                 "computation": name,
-                "frames": found.exposures,
-                **{
-                    key: getattr(found, key)
-                    for key in ("seconds", "dac", "adc", "joules", "low", "high", "conversion")
-                },
-                "bits": bits if "convolution" in name else None,
+                "frames": price.exposures,
+                "seconds": price.seconds,
+                "dac": price.dac,
+                "adc": price.adc,
+                "joules": price.joules,
+                "low": price.low,
+                "high": price.high,
+                "conversion": price.conversion,
+                "bits": bits if is_convolution else None,
                 "transforms": transforms,
                 "electronic_flops": flops,
-                "electronic_joules": electronic,
-                "ratio": found.joules / electronic,
-                "ratio_low": found.low / (flops * per_flop.high),
-                "ratio_high": found.high / (flops * per_flop.low),
-                "share_of_arithmetic": flops / every["flops"] if "convolution" not in name else None,
-                "terms": found.terms,
+                "electronic_joules": joules,
+                "ratio": price.joules / joules,
+                "ratio_low": price.low / (flops * per_flop.high),
+                "ratio_high": price.high / (flops * per_flop.low),
+                "share_of_arithmetic": None if is_convolution else flops / program.cost_analysis()["flops"],
+                "terms": price.terms,
             }
         )
     return rows
 
 
-def break_even() -> results.Rows:
-    """From how many numbers on a transform, and from how many taps on a convolution with a fixed kernel, light costs less."""
+def _computations(options: Ledger, device: AbstractDevice) -> list[tuple[str, Callable]]:
+    """Name and function (device, key) of every computation that is counted."""
+    tokens, kernels = (64, 24) if options.quick else (1024, 24)
+    depth, heads, length = (1, 2, 16) if options.quick else (6, 8, 128)
+    x, w = jnp.zeros((tokens, 1, *device.shape)), jnp.zeros((kernels, *device.shape))
+    cases: list[tuple[str, Callable]] = [
+        ("one convolution", lambda device, key: optics.convolve(x[0, 0], w[0], device, key)),
+        (f"{tokens:,} × {kernels} convolutions", lambda device, key: optics.convolve(x, w, device, key)),
+    ]
+    attention = {"literal": False}
+    if device.supports(AbstractDevice.transform):
+        attention["spectral"] = True
+    for kind, spectral in attention.items():
+        network = f"{kind} attention, {depth} block{'s' * (depth > 1)}, {heads} heads, {tokens:,} tokens"
+        for gradient in ("ideal", "optical"):
+            config = Config(
+                data="imdb",
+                model="conv2d",
+                shape=device.shape,
+                depth=depth,
+                heads=heads,
+                max_tokens=length,
+                batch_size=tokens // length,
+                spectral=spectral,
+                gradient=gradient,
+                dropout=0.0,
+            )
+            step, evaluate = compile_classifier(config, options.seed)
+            if gradient == "ideal":
+                cases.append((f"forward, {network}", evaluate))
+            cases.append((f"training step, {gradient} gradient, {network}", step))
+    return cases
+
+
+def count_break_even() -> Rows:
+    """From how many numbers in a transform, and how many taps of a fixed kernel, light costs less, by the converters alone."""
     rows = []
-    for name, parts in accounting.converters().items():
-        energy = sum(part.value for part in parts.values())
+    for name, converters in accounting.converters().items():
+        energy = sum(assumption.value for assumption in converters.values())
         for against, per_flop in accounting.electronics().items():
             rows.append(
                 {
@@ -162,81 +139,61 @@ def break_even() -> results.Rows:
     return rows
 
 
-def one_frame(device: Any) -> results.Rows:
+def count_packed_frames(device: AbstractDevice) -> Rows:
     """Exposures against the number of planes that meet one kernel: flat until the frame is full, then in proportion."""
-    small, side = (SMALL, SMALL), (LARGE, LARGE)
-    full = math.prod(mapping.plan_packed((1, *small), small, side).grid)
-    one = accounting.count(lambda d, k: optics.convolve(jnp.zeros(d.shape), jnp.zeros(d.shape), d, k), device)
-    two = accounting.count(
-        lambda d, k: optics.convolve(jnp.zeros((2, *d.shape)), jnp.zeros(d.shape), d, k), device
-    )
-    rows = []
-    for tokens in (1, 16, 256, full, full + 1, 4 * full, 16 * full):
-        packed = mapping.plan_packed((tokens, *small), small, side)
-        frames = one.exposures + (tokens - 1) * (two.exposures - one.exposures)
-        rows.append(
-            {
-                "table": "one frame",
-                "tokens": tokens,
-                "correlator_frames": packed.frames,
-                "device_frames": frames,
-            }
-        )
-    return rows
+    plane, correlator = (PLANE_SIDE, PLANE_SIDE), (CORRELATOR_SIDE, CORRELATOR_SIDE)
+    full = math.prod(mapping.plan_packed((1, *plane), plane, correlator).grid)
+
+    def exposures(planes: int) -> int:
+        x, w = jnp.zeros((planes, *device.shape)), jnp.zeros(device.shape)
+        return accounting.count(lambda device, key: optics.convolve(x, w, device, key), device).exposures
+
+    first = exposures(1)
+    each = exposures(2) - first
+    return [
+        {
+            "table": "one frame",
+            "tokens": tokens,
+            "correlator_frames": mapping.plan_packed((tokens, *plane), plane, correlator).frames,
+            "device_frames": first + (tokens - 1) * each,
+        }
+        for tokens in (1, 16, 256, full, full + 1, 4 * full, 16 * full)
+    ]
 
 
-def picture(name: str, rows: results.Rows, planes: results.Rows) -> Figure:
-    """Energy by cause, break-even of the converters, and exposures against tokens."""
-    figure = Figure(figsize=(15, 4.2), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    shown = [row for row in rows if "training" not in row["computation"]]
-    bottom = np.zeros(len(shown))
-    places = np.arange(len(shown))
-    for term in shown[0]["terms"]:
-        share = np.array([100 * row["terms"][term][0] / row["joules"] for row in shown])
-        if share.max() >= 0.5:
-            left.barh(places, share, left=bottom, label=term, height=0.6)
-            bottom += share
-    left.set(yticks=places, xlabel="share of the energy (%)", title=f"{name}: where the energy goes")
-    left.set_yticklabels(
-        [row["computation"].replace(" attention, ", "\n").replace("heads, ", "heads,\n") for row in shown],
-        fontsize=7,
-    )
-    left.invert_yaxis()
-    left.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
-    numbers = np.logspace(0.31, 9, 100)
-    for against, per_flop in accounting.electronics().items():
-        middle.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, label=f"FFT on {against}")
-    for set_, parts in accounting.converters().items():
-        energy = 2e12 * sum(part.value for part in parts.values())
-        middle.axhline(energy, color="0.4", linewidth=0.8, linestyle="--")
-        # Two sets lie close together.
-        below = set_.startswith("Albireo")
-        middle.text(
-            numbers[-1],
-            energy * (0.94 if below else 1.04),
-            set_,
-            ha="right",
-            va="top" if below else "bottom",
-            fontsize=7,
-        )
-    middle.set(
-        xlabel="numbers in a transform (1)",
-        ylabel="energy of a complex number (pJ)",
-        title="electronics (lines) and converters (dashed)",
-    )
-    middle.legend(frameon=False, fontsize=7, loc="upper left")
-    tokens = [row["tokens"] for row in planes]
-    right.loglog(
-        tokens,
-        [row["correlator_frames"] for row in planes],
-        "o-",
-        label=f"{SMALL}×{SMALL} planes on a {LARGE}×{LARGE} correlator",
-    )
-    right.loglog(tokens, [row["device_frames"] for row in planes], "s-", label=f"one at a time on {name}")
-    right.set(
-        xlabel="tokens that meet one kernel (1)", ylabel="exposures (1)", title="flat until the frame is full"
-    )
-    right.grid(which="major", alpha=0.3)
-    right.legend(frameon=False, fontsize=7)
-    return figure
+def list_assumptions(costs: dict[str, accounting.Assumption]) -> Rows:
+    """The costs of the hardware and of electronics, with their ranges and sources."""
+    electronics = {f"electronics, {name}": value for name, value in accounting.electronics().items()}
+    return [
+        {"table": "assumptions", "name": name, **asdict(assumption)}
+        for name, assumption in (costs | electronics).items()
+    ]
+
+
+def tabulate(rows: Rows) -> str:
+    """One table for each kind of row, with a heading."""
+    computations = {"computation": "", "frames": ",", "seconds": ".3g", "dac": ",", "adc": ",", "bits": ".1f"}
+    computations |= {"joules": ".3g", "low": ".2g", "high": ".2g", "conversion": ".0%"}
+    computations |= {"electronic_joules": ".3g", "ratio": ".3g", "share_of_arithmetic": ".0%"}
+    packing = f"planes of {PLANE_SIDE}×{PLANE_SIDE} in the frames of a {CORRELATOR_SIDE}×{CORRELATOR_SIDE} correlator"
+    tables = {
+        "computations": ("", computations),
+        "break-even": (
+            "\nlight costs less from this size on, by converters and electronics alone, without laser and memory",
+            {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"},
+        ),
+        "one frame": (
+            f"\nexposures for one kernel; {packing}, or one at a time",
+            {"tokens": ",", "correlator_frames": ",", "device_frames": ","},
+        ),
+        "assumptions": (
+            "\nassumed",
+            {"name": "", "value": ".3g", "low": ".3g", "high": ".3g", "unit": "", "source": ""},
+        ),
+    }
+    lines = []
+    for name, (heading, columns) in tables.items():
+        selected = output.select(rows, table=name)
+        if selected:
+            lines += [*([heading] if heading else []), output.table(selected, columns)]
+    return "\n".join(lines)

@@ -1,4 +1,33 @@
-"""Arrays that are not the size of the device: tiles, many planes a frame, sequences on planes, bit slices, other boundaries."""
+"""Arrays of any size on a device of a fixed size.
+
+A device convolves planes of its own shape, circularly. The functions of this package bring other arrays to
+it. The last column counts the convolutions of one input with one kernel, on a device of R rows and C columns:
+
+| my array is | call | convolutions on the device |
+| --- | --- | --- |
+| a plane of R × C pixels | `optics.convolve` | 1 |
+| a plane of M × N pixels, kernel of K × L taps | `convolve_tiled` | about M N / ((R − K + 1) (C − L + 1)) |
+| many planes smaller than the device | `convolve_packed` | planes / cells, ⌊R / pitch⌋ · ⌊C / pitch⌋ cells |
+| many lines shorter than a row | `convolve_rows` | lines / R, or fewer |
+| a line of N samples, kernel of K taps | `convolve_1d` | about N / (R (C − K + 1)), or fewer |
+| a line of R · C samples, R and C coprime | `convolve_coprime` | 1 |
+| a plane of R × C whose sign changes at each wrap | `convolve_negacyclic` | 1, of complex numbers |
+| a plane of R × C with more bits than the modulator | `convolve_sliced` | slices² |
+| arguments of `jax.lax.conv_general_dilated` | `conv_general_dilated` | as in tiles, by pair of channels |
+
+A kernel with more taps than fit is split into blocks, and every tile meets every block.
+
+A correlator takes an exposure for each convolution. A Fourier engine transforms each input and each kernel
+once and each product back, so `convolve_sliced` takes only `slices` times as many transforms there. For every
+mapping a function `plan_...` returns both numbers before anything runs: `plan.products` and
+`plan.transforms`. How many exposures and frames a device needs for one transform depends on its encoder and
+its detector; `optics.ledger` counts them.
+
+`boundary` is "full", "same", "valid", "circular" or "negacyclic", explained in `convolve_tiled`.
+
+A new mapping is a file of this package. It has `convolve_NAME(x, w, device, key, ...)`, and
+`plan_NAME(x_shape, w_shape, shape)` that returns a `Plan`; the names are exported here.
+"""
 
 from optics.mapping._bit_slices import bit_slices as bit_slices
 from optics.mapping._bit_slices import convolve_sliced as convolve_sliced

@@ -2,51 +2,57 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
 from optics._check import check_convolve
-from optics._numerics import zero_where_dark
+from optics._numerics import pad_last, zero_where_dark
+from optics._typing import ArrayLike, DeviceLike, FunctionLike
 from optics.convolution import check_device, convolve
-from optics.mapping._boundary import check, line, wrapped
-from optics.mapping._plan import Plan
+from optics.mapping._boundary import as_line, check_boundary, wrap_kernel
+from optics.mapping._plan import Plan, count_planes
 
 
 def convolve_coprime(
-    x: Any, w: Any, device: Any = None, key: Array | None = None, *, convolve: Any = convolve
+    x: ArrayLike,
+    w: ArrayLike,
+    device: DeviceLike = None,
+    key: Array | None = None,
+    *,
+    convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead length"]:
-    """Circular convolution of sequences of rows · columns samples, one a frame, on a device with coprime sides.
+    """Circular convolution of sequences that fill the rows · columns pixels of a device with coprime sides.
 
         y[i] = Σ_u w[u] x[i − u mod n],   n = rows · columns
 
-    By the Chinese remainder theorem the sample i ↦ (i mod rows, i mod columns) has a pixel of its own, and indices add on
-    the plane as they do on the line. So the device's circular convolution of the two planes is that of the two sequences,
-    with every pixel used and no twiddle factors.
+    By the Chinese remainder theorem the map i ↦ (i mod rows, i mod columns) gives every sample its own pixel,
+    and indices add on the plane as they do on the line. So the device's circular convolution of the two
+    planes is that of the two sequences, with every pixel used and no twiddle factors.
 
     Arguments:
         x: shape (..., n), real or complex, any unit.
         w: shape (..., k) with any k, wrapped modulo n; leading axes broadcast as in x * w.
-        device: `FourierProcessor` and its like, of n pixels in all; None is the exact convolution, for any n.
+        device: any device that convolves, of n pixels in all; None is the exact convolution, for any n.
         key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
-        convolve: what convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
+        convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
 
     Returns:
         shape (..., n), in the product of the units; real when both are.
 
     Raises:
-        ValueError: no axis, empty arrays, leading axes that do not broadcast, a device whose sides have a common divisor or
-            another number of pixels, or what is no device.
+        ValueError: no axis, empty arrays, leading axes that do not broadcast, a device whose sides have a
+            common divisor or another number of pixels, or no device.
 
-    Source: I. J. Good, J. R. Stat. Soc. B 20, 361 (1958); R. C. Agarwal and J. W. Cooley, IEEE Trans. ASSP 25, 392 (1977).
+    Source: I. J. Good, J. R. Stat. Soc. B 20, 361 (1958); R. C. Agarwal and J. W. Cooley, IEEE Trans. ASSP
+    25, 392 (1977).
     """
-    x, w = line("x", x), line("w", w)
-    check(x.shape, w.shape, "circular", 1)
+    x, w = as_line("x", x), as_line("w", w)
+    check_boundary(x.shape, w.shape, "circular", 1)
     check_convolve(convolve)
-    w = wrapped(w, x.shape[-1:], "circular")
-    w = jnp.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, x.shape[-1] - w.shape[-1])])
+    w = wrap_kernel(w, x.shape[-1:], "circular")
+    w = pad_last(w, x.shape[-1] - w.shape[-1])
     if device is None:
         return convolve(x[..., None, :], w[..., None, :], None, None)[..., 0, :]
     check_device(device)
@@ -56,12 +62,19 @@ def convolve_coprime(
 
 
 def plan_coprime(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int]) -> Plan:
-    """The planes of `convolve_coprime`, for arrays of these shapes (..., length) on a device of `shape` pixels.
+    """The planes of `convolve_coprime` for arrays of shapes (..., length) on a device of `shape` pixels.
+
+    Arguments:
+        x_shape, w_shape: of the arrays, leading axes included.
+        shape: pixels (rows, columns) of the device.
+
+    Returns:
+        `Plan`.
 
     Raises:
         ValueError: as `convolve_coprime`.
     """
-    check(x_shape, w_shape, "circular", 1)
+    check_boundary(x_shape, w_shape, "circular", 1)
     rows, cols = shape
     divisor = math.gcd(rows, cols)
     if divisor > 1:
@@ -71,17 +84,16 @@ def plan_coprime(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence
         )
     if x_shape[-1] != rows * cols:
         raise ValueError(
-            f"`x` must have {rows * cols} samples to be one period of a device of {rows}×{cols} pixels, got {x_shape[-1]}; "
-            "`convolve_1d` takes any number."
+            f"`x` must have {rows * cols} samples to be one period of a device of {rows}×{cols} pixels, "
+            f"got {x_shape[-1]}; `convolve_1d` takes any number."
         )
-    leads = (x_shape[:-1], w_shape[:-1], jnp.broadcast_shapes(x_shape[:-1], w_shape[:-1]))
-    return Plan((rows, cols), *(math.prod(lead) for lead in leads))
+    return Plan((rows, cols), *count_planes(x_shape[:-1], w_shape[:-1]))
 
 
 def to_plane(a: Inexact[Array, "*lead length"], shape: tuple[int, int]) -> Inexact[Array, "*lead rows cols"]:
     """Sample i at pixel (i mod rows, i mod columns)."""
     rows, cols = shape
-    # The sample at a pixel, by counting: no inverse modulo is needed.
+    # The sample of each pixel, found by counting: no inverse modulo is needed.
     sample = np.zeros(shape, int)
     index = np.arange(rows * cols)
     sample[index % rows, index % cols] = index
@@ -92,6 +104,5 @@ def to_line(a: Inexact[Array, "*lead rows cols"]) -> Inexact[Array, "*lead lengt
     """The inverse of `to_plane`."""
     rows, cols = a.shape[-2:]
     index = np.arange(rows * cols)
-    return jnp.take(
-        a.reshape(*a.shape[:-2], -1), index % rows * cols + index % cols, axis=-1, unique_indices=True
-    )
+    pixel = index % rows * cols + index % cols
+    return jnp.take(a.reshape(*a.shape[:-2], -1), pixel, axis=-1, unique_indices=True)

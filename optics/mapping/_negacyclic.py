@@ -2,36 +2,38 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
 from optics._check import check_convolve
+from optics._typing import ArrayLike, DeviceLike, FunctionLike, ShapeLike
 from optics.convolution import convolve
-from optics.mapping._boundary import check, line
+from optics.mapping._boundary import as_line, check_boundary
 
 
 def convolve_negacyclic(
-    x: Any,
-    w: Any,
-    device: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    device: DeviceLike = None,
     key: Array | None = None,
     *,
-    axes: Any = (-2, -1),
-    convolve: Any = convolve,
+    axes: ShapeLike = (-2, -1),
+    convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*shape"]:
-    """Convolution with the sign −1 for each wrap, in one call of a device that shows complex numbers.
+    """Convolution with the sign −1 for each wrap, in one call of a device that takes complex numbers.
 
         y = t* · ((t x) ⊛ (t w)),   t[i] = exp(iπ i / n) along each of `axes`
 
-    t[u] t[i − u] is t[i] where i − u does not wrap and t[i] exp(iπ) where it does. Axes that are not named are circular.
-    Planes of any other size than the device's take `convolve_tiled(..., boundary="negacyclic")`, which needs no twist.
+    t[u] t[i − u] is t[i] where i − u does not wrap and t[i] exp(iπ) where it does. The other axes stay
+    circular. For planes of another size than the device's use `convolve_tiled(..., boundary="negacyclic")`,
+    which needs no twist.
 
     Arguments:
-        x, w: shapes (..., rows, columns), of the device's size, real or complex, any units; leading axes broadcast as in x * w.
-        device: `FourierProcessor` and its like; None is the exact convolution.
+        x, w: shapes (..., rows, columns), of the device's size, real or complex, any units; leading axes
+            broadcast as in x * w.
+        device: any device that convolves; None is the exact convolution.
         key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
         axes: which of the last two axes change sign: (-2, -1), (-2,) or (-1,).
         convolve: the circular convolution; with `convolve_coprime` and axes=(-1,) x and w are sequences.
@@ -45,18 +47,19 @@ def convolve_negacyclic(
     Source: H. J. Nussbaumer, Fast Fourier Transform and Convolution Algorithms (1981).
     """
     check_convolve(convolve)
-    chosen = tuple(axes) if isinstance(axes, Sequence) and not isinstance(axes, str) else axes
-    if chosen not in ((-2, -1), (-1, -2), (-2,), (-1,)):
+    signed = tuple(axes) if isinstance(axes, Sequence) and not isinstance(axes, str) else axes
+    if signed not in ((-2, -1), (-1, -2), (-2,), (-1,)):
         raise ValueError(f"`axes` must be (-2, -1), (-2,) or (-1,), got {axes!r}.")
-    x, w = line("x", x), line("w", w)
-    depth = -min(chosen)
-    check(x.shape, w.shape, "negacyclic", depth)
+    x, w = as_line("x", x), as_line("w", w)
+    depth = -min(signed)
+    check_boundary(x.shape, w.shape, "negacyclic", depth)
     if x.shape[-depth:] != w.shape[-depth:]:
         raise ValueError(
-            f"`x` and `w` must have the same size along {chosen}, got {x.shape} and {w.shape}; pad `w` with zeros."
+            f"`x` and `w` must have the same size along {signed}, got {x.shape} and {w.shape}; "
+            "pad `w` with zeros."
         )
     real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-    twist = jnp.asarray(_twist(x.shape, chosen), jnp.result_type(x, w, jnp.complex64))
+    twist = jnp.asarray(_twist(x.shape, signed), jnp.result_type(x, w, jnp.complex64))
     y = jnp.conj(twist) * convolve(x * twist, w * twist, device, key)
     return y.real if real else y
 
@@ -66,6 +69,6 @@ def _twist(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
     twist = np.ones(())
     for axis in axes:
         n = shape[axis]
-        turn = np.exp(1j * math.pi * np.arange(n) / n)
-        twist = twist * turn.reshape(n, *(1,) * (-axis - 1))
+        phases = np.exp(1j * math.pi * np.arange(n) / n)
+        twist = twist * phases.reshape(n, *(1,) * (-axis - 1))
     return twist

@@ -1,19 +1,29 @@
-"""Long sequences on a plane."""
+"""Long sequences on planes."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Inexact
 
 from optics._check import check_convolve
+from optics._numerics import pad_last
+from optics._typing import ArrayLike, DeviceLike, FunctionLike, PlanLike
 from optics.convolution import check_device, convolve
-from optics.mapping._boundary import check, exact, finish, kernel_space, line, wrapped
+from optics.mapping._boundary import (
+    as_line,
+    check_boundary,
+    convolve_exact,
+    select_outputs,
+    taps_after_wrap,
+    wrap_kernel,
+)
 from optics.mapping._coprime import to_line, to_plane
-from optics.mapping._plan import Plan, share, split
-from optics.mapping._tiles import Tiling, overlap_add, plan_tiles, tiled
+from optics.mapping._overlap import overlap_add
+from optics.mapping._plan import Plan, merge_shared_axes, shared_axes
+from optics.mapping._tiles import Tiling, convolve_with_plan, plan_tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +31,12 @@ class Folding(Plan):
     """A plan of `convolve_1d`.
 
     Attributes:
-        boundary: that it is for.
+        boundary: "full", "same", "valid", "circular" or "negacyclic".
         layout: "fold", a sequence written row by row, or "coprime", a line of rows · columns pixels.
         width: samples in a row of the fold; in the layout "coprime", in the whole line.
         rows: of each sequence, guard included.
         taps: (rows, columns) of the folded kernel.
-        tiling: of the plane that all folded sequences are.
+        tiling: of the plane that all folded sequences make up.
     """
 
     boundary: str
@@ -35,6 +45,35 @@ class Folding(Plan):
     rows: int
     taps: tuple[int, int]
     tiling: Tiling
+
+    def fold(self, x: Inexact[Array, "items *lead length"]) -> Inexact[Array, "*lead height width"]:
+        """All sequences on one plane: one below the other, or on a line in the layout "coprime".
+
+        Zeros after each sequence are its guard.
+        """
+        x = pad_last(x, self.rows * self.width - x.shape[-1])
+        if self.layout == "coprime":
+            return rearrange(x, "items ... width -> ... 1 (items width)")
+        return rearrange(x, "items ... (rows width) -> ... (items rows) width", rows=self.rows)
+
+    def fold_kernel(self, w: Inexact[Array, "*lead length"]) -> Inexact[Array, "*lead rows width"]:
+        """The kernel in rows that are as long as those of the sequences, or as itself."""
+        down, across = self.taps
+        w = pad_last(w, down * across - w.shape[-1])
+        return rearrange(w, "... (down across) -> ... down across", down=down)
+
+    def unfold(
+        self, y: Inexact[Array, "*lead height width"], items: int
+    ) -> Inexact[Array, "*lead items newlength"]:
+        """The linear convolution of each sequence, from the convolution of the planes."""
+        if self.layout == "coprime":
+            return rearrange(
+                y[..., : items * self.width], "... 1 (items width) -> ... items width", items=items
+            )
+        y = rearrange(
+            y[..., : items * self.rows, :], "... (items rows) length -> ... items rows length", items=items
+        )
+        return overlap_add(y, self.width)
 
 
 def plan_1d(
@@ -46,12 +85,13 @@ def plan_1d(
 ) -> Folding:
     """The layout of sequences on a plane that takes the fewest optical transforms.
 
-    A sequence folded into rows of L samples, i = L r + c, has the convolution of the two planes for its own: indices add on
-    the plane as on the line, and columns beyond L belong to the rows below, where they are added in electronics. With a
-    kernel of K ≤ L taps in one row, L = columns − K + 1, this is overlap-add in the rows, one tile of the line in each. With
-    a longer kernel, L = (columns + 1) / 2, the rows convolve too: a frame then has about (rows · columns / 4)² products of samples
-    and taps, against rows · columns² / 4 in rows that are kept apart. A device with coprime sides has a third layout, a line
-    of rows · columns pixels (`convolve_coprime`) with overlap-add along it.
+    A sequence folded into rows of L samples, i = L r + c, is convolved by convolving the planes: indices add
+    on the plane as on the line. Columns beyond L belong to the rows below and are added there in electronics.
+    With a kernel of K ≤ L taps in one row, L = columns − K + 1, this is overlap-add in the rows, one tile of
+    the line in each. With a longer kernel, L = (columns + 1) / 2, the rows convolve too. One convolution then
+    has about (rows · columns / 4)² products of samples and taps, against rows · columns² / 4 in rows that are
+    kept apart. A device with coprime sides has a third layout, a line of rows · columns pixels
+    (`convolve_coprime`) with overlap-add along it.
 
     Arguments:
         x_shape, w_shape: of the arrays (..., length), leading axes included.
@@ -63,89 +103,89 @@ def plan_1d(
         `Folding`.
 
     Raises:
-        ValueError: an unknown boundary or layout, "coprime" where the sides are not, or arrays that do not fit together.
+        ValueError: an unknown boundary or layout, "coprime" where the sides are not, or arrays that do not
+            fit together.
 
     Source: R. C. Agarwal and C. S. Burrus, IEEE Trans. ASSP 22, 1 (1974).
     """
     x_shape, w_shape = tuple(x_shape), tuple(w_shape)
-    check(x_shape, w_shape, boundary, 1)
+    check_boundary(x_shape, w_shape, boundary, 1)
     (rows, cols), samples = tuple(shape), x_shape[-1]
-    (taps,) = kernel_space(x_shape[-1:], w_shape[-1:], boundary)
+    (taps,) = taps_after_wrap(x_shape[-1:], w_shape[-1:], boundary)
     coprime = math.gcd(rows, cols) == 1 and rows > 1
     layouts = ("fold", "coprime") if coprime else ("fold",)
     if layout is not None and layout not in layouts:
         raise ValueError(
-            f"`layout` must be {' or '.join(map(repr, layouts))} or None on a device of {rows}×{cols} pixels, got {layout!r}."
+            f"`layout` must be {' or '.join(map(repr, layouts))} or None on a device of {rows}×{cols} "
+            f"pixels, got {layout!r}."
         )
-    _, x_lead, w_lead = split(x_shape, w_shape, 1)
-    items = math.prod(x_shape[:-1]) // math.prod(x_lead)
+    _, x_lead, w_lead, items = shared_axes(x_shape, w_shape, 1)
 
-    def folded(width):
-        down, across = -(-taps // width), min(taps, width)
-        high = -(-samples // width) + down - 1
-        tiling = plan_tiles(
-            (*x_lead, items * high, width), (*w_lead, down, across), (rows, cols), "full", method="add"
-        )
-        return _folding(shape, tiling, boundary, "fold", width, high, (down, across))
+    def plan(layout, width, height, kernel, pixels):
+        planes = (*x_lead, items * height, width) if layout == "fold" else (*x_lead, 1, items * width)
+        tiling = plan_tiles(planes, (*w_lead, *kernel), pixels, "full", method="add")
+        numbers = (tiling.x_planes, tiling.w_planes, tiling.products)
+        return Folding((rows, cols), *numbers, boundary, layout, width, height, kernel, tiling)
 
-    def lined():
-        width = samples + taps - 1
-        tiling = plan_tiles(
-            (*x_lead, 1, items * width), (*w_lead, 1, taps), (1, rows * cols), "full", method="add"
-        )
-        return _folding(shape, tiling, boundary, "coprime", width, 1, (1, taps))
-
-    found = []
+    plans = []
     if layout != "coprime":
         # Rows as long as the columns leave room for beside a kernel of one row, and beside one of several.
         widths = {(cols + 1) // 2} | ({cols - taps + 1} if taps <= cols else set())
-        found += [folded(width) for width in sorted(widths, reverse=True)]
+        for width in sorted(widths, reverse=True):
+            kernel = (-(-taps // width), min(taps, width))
+            height = -(-samples // width) + kernel[0] - 1
+            plans.append(plan("fold", width, height, kernel, (rows, cols)))
     if layout != "fold" and coprime:
-        found.append(lined())
-    return min(found, key=lambda plan: (plan.transforms, plan.products))
-
-
-def _folding(shape: Sequence[int], tiling: Tiling, *layout: Any) -> Folding:
-    return Folding(tuple(shape), tiling.x_planes, tiling.w_planes, tiling.products, *layout, tiling)
+        plans.append(plan("coprime", samples + taps - 1, 1, (1, taps), (1, rows * cols)))
+    return min(plans, key=lambda plan: (plan.transforms, plan.products))
 
 
 def convolve_1d(
-    x: Any,
-    w: Any,
-    device: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    device: DeviceLike = None,
     key: Array | None = None,
     *,
     boundary: str = "full",
-    plan: Any = None,
-    convolve: Any = convolve,
+    plan: PlanLike = None,
+    convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead length"]:
     """Convolution of sequences and kernels of any length on the planes of a device.
 
         y[i] = Σ_u w[u] x[i − u]
 
-    Sequences share frames along those leading axes along which w does not vary. One period that fills a row of the device, or
-    all of a device with coprime sides, needs no overlap: `convolve_rows` and `convolve_coprime` take fewer frames for those.
+    Sequences share planes along those leading axes along which w does not vary. A circular convolution whose
+    period fills a row of the device, or all of a device with coprime sides, needs no overlap: `convolve_rows`
+    and `convolve_coprime` take fewer exposures for those.
 
     Arguments:
-        x, w: shapes (..., length), any length each, real or complex, any units; leading axes broadcast as in x * w.
-        device: `FourierProcessor` and its like; None is the exact convolution.
-        key: `jax.random.key` of the device's noise, consumed; every frame has its own. None gives the expected value.
+        x, w: shapes (..., length), any length each, real or complex, any units; leading axes broadcast as in
+            x * w.
+        device: any device that convolves; None is the exact convolution.
+        key: `jax.random.key` of the device's noise, consumed; every plane of the device has its own. None
+            gives the expected value.
         boundary: "full", "same", "valid", "circular" or "negacyclic", as in `convolve_tiled`.
         plan: of `plan_1d` for these shapes; None is the one with the fewest transforms.
-        convolve: what convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
+        convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
 
     Returns:
         shape by `boundary`, in the product of the units; real when both are.
 
     Raises:
-        ValueError: no axis, empty arrays, leading axes that do not broadcast, an unknown boundary, a kernel that does not fit in
-            x for "valid", a plan for something else, or what is no device.
+        ValueError: no axis, empty arrays, leading axes that do not broadcast, an unknown boundary, a kernel
+            that does not fit in x for "valid", a plan for other shapes, or no device.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> device = optics.presets.load("ideal", pixels=11)
+        >>> optics.mapping.convolve_1d(jnp.ones(1000), jnp.ones(30), device, boundary="valid").shape
+        (971,)
     """
-    x, w = line("x", x), line("w", w)
-    check(x.shape, w.shape, boundary, 1)
+    x, w = as_line("x", x), as_line("w", w)
+    check_boundary(x.shape, w.shape, boundary, 1)
     check_convolve(convolve)
     if device is None:
-        return exact(x[..., None, :], w[..., None, :], boundary, convolve)[..., 0, :]
+        return convolve_exact(x[..., None, :], w[..., None, :], boundary, convolve)[..., 0, :]
     check_device(device)
     sizes = (x.shape, w.shape, tuple(device.shape))
     if plan is None:
@@ -158,45 +198,23 @@ def convolve_1d(
         raise ValueError(
             f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got {plan!r}."
         )
-    return _folded(
-        x, wrapped(w, x.shape[-1:], boundary), plan, _on_device(convolve, device, plan.layout), key
-    )
+    samples = x.shape[-1:]
+    w = wrap_kernel(w, samples, boundary)
+    taps = w.shape[-1:]
+    x, w, split_shared_axes = merge_shared_axes(x, w, 1)
+    convolve_planes = _on_planes(convolve, device, plan.layout)
+    y = convolve_with_plan(plan.fold(x), plan.fold_kernel(w), plan.tiling, convolve_planes, key)
+    y = select_outputs(plan.unfold(y, x.shape[0]), samples, taps, boundary)
+    return split_shared_axes(jnp.moveaxis(y, -2, 0))
 
 
-def _on_device(convolve: Callable, device: Any, layout: str) -> Callable:
-    """(x, w, key) -> circular convolution of the planes that the layout has."""
+def _on_planes(convolve: Callable, device: DeviceLike, layout: str) -> Callable:
+    """(x, w, key) -> circular convolution of planes of the layout; those of "coprime" have one long row."""
     if layout == "fold":
         return lambda x, w, key: convolve(x, w, device, key)
 
-    def along_the_line(x, w, key):
+    def convolve_lines(x, w, key):
         x, w = (to_plane(a[..., 0, :], device.shape) for a in (x, w))
         return to_line(convolve(x, w, device, key))[..., None, :]
 
-    return along_the_line
-
-
-def _folded(
-    x: Inexact[Array, "*x"], w: Inexact[Array, "*w"], plan: Folding, on_device: Callable, key: Array | None
-):
-    samples, taps = x.shape[-1], w.shape[-1]
-    x, w, back = share(x, w, 1)
-    high, wide = plan.rows, plan.width
-    # (items, ..., samples) to (..., items · rows, width); the rows after a sequence are its guard.
-    planes = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, high * wide - samples)]).reshape(
-        *x.shape[:-1], high, wide
-    )
-    planes = jnp.moveaxis(planes, 0, -3)
-    across = plan.layout == "coprime"
-    planes = planes.reshape(*planes.shape[:-3], *((1, -1) if across else (-1, wide)))
-    down, width = plan.taps
-    kernel = jnp.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, down * width - taps)]).reshape(
-        *w.shape[:-1], down, width
-    )
-    y = tiled(planes, kernel, plan.tiling, on_device, key)
-    if across:
-        y = y[..., 0, : x.shape[0] * wide].reshape(*y.shape[:-2], x.shape[0], wide)
-    else:
-        y = y[..., : x.shape[0] * high, :]
-        y = overlap_add(y.reshape(*y.shape[:-2], x.shape[0], high, y.shape[-1]), wide)
-    y = jnp.moveaxis(finish(y, (samples,), (taps,), plan.boundary), -2, 0)
-    return back(y)
+    return convolve_lines
