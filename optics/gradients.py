@@ -3,14 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from optics._numerics import reverse_index, zero_where_dark
-from optics._typing import GradientLike
+from optics._typing import ArrayLike, DeviceLike, GradientLike, KeyLike
 from optics.convolution import convolve, transform
 
 
@@ -174,8 +173,8 @@ _BACKWARD = 0x40000000
 
 
 def _bind(
-    signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
+    signature: inspect.Signature, args: tuple, kwargs: dict[str, object]
+) -> tuple[dict[str, ArrayLike], dict[str, object], DeviceLike, KeyLike]:
     """The arguments of a call: arrays by name, static options by name, device and key."""
     call = signature.bind(*args, **kwargs)
     call.apply_defaults()

@@ -15,7 +15,7 @@ from tests.helpers_mapping import quick_jit
 from tests.parts import load
 
 rule = optical_gradient(optics.convolve)
-# Converters of 16 bits: coarser ones have errors of their own, the same in every draw.
+# Converters of 16 bits: coarser ones add errors that are the same in every draw.
 engine = functools.partial(load, "engine11", pixels=5, dac_bits=16, adc_bits=16)
 
 
@@ -83,9 +83,9 @@ def test_through_noise(key, noisy):
         for other in ("simulator", "ideal"):
             assert 1e-3 <= relative(result["optical"][i], result[other][i]) <= 0.1
     again, another = noisy("optical", key), noisy("optical", jax.random.fold_in(key, 1))
-    for one, same, different in zip(result["optical"], again, another, strict=True):
-        np.testing.assert_array_equal(one, same)
-        assert relative(different, one) >= 1e-3
+    for first, same, different in zip(result["optical"], again, another, strict=True):
+        np.testing.assert_array_equal(first, same)
+        assert relative(different, first) >= 1e-3
 
 
 def test_backward_noise_has_no_bias(key):
@@ -131,10 +131,10 @@ def test_small_slopes_and_dark_planes(key):
     device, x, w = engine(), draw(key, (4, 5, 5)), draw(key, (5, 5))
     slope = draw(jax.random.fold_in(key, 1), (4, 5, 5)).at[1].set(0)
     back = pulled_back(lambda x, w: rule(x, w, device, key))
-    one, tiny = back((x, w), slope)[1], back((x, w), 2.0**-40 * slope)[1]
-    for result, expected in zip(tiny, one, strict=True):
+    full, tiny = back((x, w), slope)[1], back((x, w), 2.0**-40 * slope)[1]
+    for result, expected in zip(tiny, full, strict=True):
         assert relative(result * 2.0**40, expected) <= 1e-6
-    assert not np.any(one[0][1])
+    assert not np.any(full[0][1])
     # Nothing at all: the derivative with respect to it is still there.
     nothing = back((jnp.zeros_like(x), w), slope)[1]
     assert np.any(nothing[0]) and not np.any(nothing[1])

@@ -33,7 +33,7 @@ def of_lines(x, w, boundary):
 @pytest.mark.parametrize("boundary", ["full", "same", "valid", "circular", "negacyclic"])
 def test_planes_side_by_side(boundary):
     rng = np.random.default_rng(1)
-    # Tokens and examples share planes, the two heads have kernels of their own.
+    # Tokens and examples share planes, each of the two heads has its kernel.
     x, w = rng.normal(size=(3, 1, 5, 4, 3)), rng.normal(size=(2, 1, 4, 2))
     device = ideal((13, 10))
     expected = np.stack([[[truth(a, b, boundary) for a in example[0]] for b in w[:, 0]] for example in x])

@@ -52,11 +52,11 @@ def test_slices_are_levels_and_add_up(kind, bits):
     a = a.astype(np.complex64 if kind is complex else np.float32)
     result, weights = jax.jit(lambda a: bit_slices(a, bits, 3))(a)
     largest = 2 ** (bits - 1) - 1
-    # What an encoder shows, full scale at the brightest pixel, is on the levels of the converter.
+    # An encoder makes the brightest pixel full scale, and all pixels are then levels of the converter.
     brightest = np.max(np.abs(result), (-2, -1))
     np.testing.assert_allclose(brightest, largest, rtol=1e-6)
-    shown = effects.Quantize(bits, signed=True)(result / brightest[..., None, None], None)
-    np.testing.assert_allclose(shown * largest, result, atol=1e-4)
+    levels = effects.Quantize(bits, signed=True)(result / brightest[..., None, None], None)
+    np.testing.assert_allclose(levels * largest, result, atol=1e-4)
     left = np.abs(a - np.cumsum(np.asarray(weights * result), 0)).max((-2, -1)) / np.abs(a).max((-2, -1))
     # A step is 1/M, a residue at most half of one; of a complex number cut short, up to √2 steps.
     most = (np.sqrt(2) if kind is complex else 0.5) / largest

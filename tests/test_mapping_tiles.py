@@ -101,7 +101,7 @@ def test_counts_are_those_of_a_device(x_shape, w_shape, boundary, counts):
 
 def test_a_whole_kernel_as_large_as_the_device_is_the_slow_way():
     best, whole = (plan_tiles((256, 256), (11, 11), (11, 11), "valid", block) for block in (None, 11))
-    # One output a tile, of which there are 246².
+    # One output a tile: 246² tiles.
     assert (whole.method, whole.x_planes, whole.products) == ("save", 246**2, 246**2)
     assert best.transforms == 8824 and whole.transforms / best.transforms > 13
 
