@@ -17,27 +17,29 @@ def noise(shape):
 
 
 def test_fresnel_against_prysm():
-    # prysm: microns for the wavelength, millimetres for the rest. What it calls angular spectrum is the Fresnel form.
+    # prysm: microns for the wavelength, millimetres for the rest. Its angular spectrum is the Fresnel form.
     propagation = pytest.importorskip("prysm.propagation")
     u, dx, z = noise((96, 96)), 12e-6, 0.02
-    wanted = propagation.angular_spectrum(u.astype(complex), WAVELENGTH * 1e6, dx * 1e3, z * 1e3, Q=1)
-    assert relative(wave.fresnel(u, dx, WAVELENGTH, z), wanted) <= 1e-6
+    expected = propagation.angular_spectrum(u.astype(complex), WAVELENGTH * 1e6, dx * 1e3, z * 1e3, Q=1)
+    assert relative(wave.fresnel(u, dx, WAVELENGTH, z), expected) <= 1e-6
 
 
 def test_focus_against_prysm():
     propagation = pytest.importorskip("prysm.propagation")
     n, dx, f, m, dx_out = 64, 20e-6, 0.1, 50, 3e-6
     u = noise((n, n))
-    wanted = propagation.focus_fixed_sampling(
+    expected = propagation.focus_fixed_sampling(
         u.astype(complex), dx * 1e3, f * 1e3, WAVELENGTH * 1e6, dx_out * 1e6, (m, m)
     )
-    found = np.asarray(wave.zoom(u * wave.lens((n, n), dx, WAVELENGTH, f), dx, WAVELENGTH, f, dx_out, (m, m)))
+    result = np.asarray(
+        wave.zoom(u * wave.lens((n, n), dx, WAVELENGTH, f), dx, WAVELENGTH, f, dx_out, (m, m))
+    )
     # prysm leaves out the curvature at the focal plane, and scales the sum to the grid.
     x = (np.arange(m) - m // 2) * dx_out
-    flat = found * np.exp(-1j * np.pi * (x[:, None] ** 2 + x**2) / (WAVELENGTH * f))
-    scale = np.vdot(wanted, flat) / np.vdot(wanted, wanted)
+    flat = result * np.exp(-1j * np.pi * (x[:, None] ** 2 + x**2) / (WAVELENGTH * f))
+    scale = np.vdot(expected, flat) / np.vdot(expected, expected)
     assert np.angle(scale) == pytest.approx(-math.pi / 2, abs=1e-6)
-    assert relative(flat, scale * wanted) <= 1e-6
+    assert relative(flat, scale * expected) <= 1e-6
 
 
 def test_zernike_against_prysm():
@@ -65,10 +67,10 @@ def torch_field(u, dx):
 @pytest.mark.parametrize("method", ["ASM", "ASM_FRESNEL"])
 def test_transfer_functions_against_torchoptics(method):
     u, dx, z = noise((64, 64)), 12e-6, 0.015
-    wanted = torch_field(u, dx).propagate_to_z(z, propagation_method=method, asm_pad=(0, 0)).data.numpy()
+    expected = torch_field(u, dx).propagate_to_z(z, propagation_method=method, asm_pad=(0, 0)).data.numpy()
     call = wave.angular_spectrum if method == "ASM" else wave.fresnel
-    found = np.asarray(call(u, dx, WAVELENGTH, z)) * np.exp(2j * math.pi * z / WAVELENGTH)
-    assert relative(found, wanted) <= 1e-6
+    result = np.asarray(call(u, dx, WAVELENGTH, z)) * np.exp(2j * math.pi * z / WAVELENGTH)
+    assert relative(result, expected) <= 1e-6
 
 
 def test_direct_integration_against_torchoptics():
@@ -81,10 +83,10 @@ def test_direct_integration_against_torchoptics():
     # Without the approximation, for light that stays where the grid can carry it.
     beam = np.asarray(wave.gaussian((64, 64), dx, 120e-6))
     exact = torch_field(beam, dx).propagate_to_z(0.05, propagation_method="DIM").data.numpy()
-    found = wave.band_limited_angular_spectrum(beam, dx, WAVELENGTH, 0.05) * np.exp(
+    result = wave.band_limited_angular_spectrum(beam, dx, WAVELENGTH, 0.05) * np.exp(
         2j * math.pi * 0.05 / WAVELENGTH
     )
-    assert relative(found, exact) <= 1e-3
+    assert relative(result, exact) <= 1e-3
 
 
 def test_2f_against_torchoptics():
@@ -99,9 +101,9 @@ def test_2f_against_torchoptics():
     spacing = torch.tensor([dx, dx], dtype=torch.float64)
     thin = Lens(n, torch.tensor(f, dtype=torch.float64), f, spacing=spacing)
     field = thin(torch_field(u, dx).propagate_to_z(f, propagation_method="ASM", asm_pad=(0, 0)))
-    wanted = field.propagate_to_z(2 * f, propagation_method="ASM", asm_pad=(0, 0)).data.numpy()
+    expected = field.propagate_to_z(2 * f, propagation_method="ASM", asm_pad=(0, 0)).data.numpy()
     x = (np.arange(n) - n // 2) * dx
     stop = np.hypot(x[:, None], x) <= n * dx / 2
     at_lens = wave.angular_spectrum(u, dx, WAVELENGTH, f)
-    found = wave.angular_spectrum(at_lens * wave.lens((n, n), dx, WAVELENGTH, f) * stop, dx, WAVELENGTH, f)
-    assert relative(np.asarray(found) * np.exp(4j * math.pi * f / WAVELENGTH), wanted) <= 1e-5
+    result = wave.angular_spectrum(at_lens * wave.lens((n, n), dx, WAVELENGTH, f) * stop, dx, WAVELENGTH, f)
+    assert relative(np.asarray(result) * np.exp(4j * math.pi * f / WAVELENGTH), expected) <= 1e-5

@@ -39,7 +39,7 @@ def spherical(y, x, f):
 
 
 def surface(y, x, f):
-    """A plano-convex lens of index 1.5 as ISO 10110-12 gives its sag: vertex radius, conic constant −0.6, and two more terms."""
+    """A plano-convex lens of index 1.5, sag as in ISO 10110-12: conic constant −0.6 and two more terms."""
     r2, radius = x**2 + y**2, np.longdouble(0.5 * f)
     sag = (
         r2 / radius / (1 + np.sqrt(1 - (1 - np.longdouble(0.6)) * r2 / radius**2)) + 3e3 * r2**2 - 4e8 * r2**3
@@ -75,19 +75,19 @@ LENSES = {
 @pytest.mark.parametrize("name", LENSES)
 def test_lenses(name, f):
     call, path = LENSES[name]
-    wanted = turn(path(*axes(centre=CENTRE), f))
-    found = call(f, CENTRE)
-    assert found.dtype == jnp.complex64
-    assert np.max(np.abs(np.asarray(found) - wanted)) <= 1e-6
+    expected = turn(path(*axes(centre=CENTRE), f))
+    result = call(f, CENTRE)
+    assert result.dtype == jnp.complex64
+    assert np.max(np.abs(np.asarray(result) - expected)) <= 1e-6
     with jax.enable_x64(True):
-        assert np.max(np.abs(np.asarray(call(f, CENTRE)) - wanted)) <= 1e-11
+        assert np.max(np.abs(np.asarray(call(f, CENTRE)) - expected)) <= 1e-11
 
 
 def test_a_spherical_lens_focuses_without_aberration():
-    # On the axis the first Rayleigh-Sommerfeld integral of a converging spherical wave of even amplitude can be done in closed form.
+    # On the axis the first Rayleigh-Sommerfeld integral of a converging spherical wave has a closed form.
     n, dx, radius, f = 256, 2e-6, 0.22e-3, 0.0019
     rim = np.hypot(radius, f)
-    wanted = f * abs(1 / f - 1 / rim - 2j * np.pi / WAVELENGTH * np.log(rim / f))
+    expected = f * abs(1 / f - 1 / rim - 2j * np.pi / WAVELENGTH * np.log(rim / f))
 
     @jax.jit
     def foci(*numbers):
@@ -98,9 +98,9 @@ def test_a_spherical_lens_focuses_without_aberration():
         ]
 
     spherical, paraxial = foci(dx, WAVELENGTH, f)
-    assert spherical == pytest.approx(wanted, rel=2e-3)
+    assert spherical == pytest.approx(expected, rel=2e-3)
     # The paraxial lens is off by R⁴ / 8 f³ = 0.08 waves at the rim.
-    assert paraxial < 0.99 * wanted
+    assert paraxial < 0.99 * expected
 
 
 def test_a_conic_of_its_own_name_is_the_other_lens():
@@ -128,9 +128,9 @@ def disc_area(shape, dx, radius, centre):
 
 def test_aperture():
     for radius, centre in ((10.0, (0.0, 0.0)), (10.3, (0.4, -1.3)), (17.77, (-0.25, 3.1))):
-        found = np.asarray(wave.aperture((64, 48), 0.5, radius / 2, (centre[0] / 2, centre[1] / 2)))
-        np.testing.assert_allclose(found, disc_area((64, 48), 1.0, radius, centre), atol=1e-2)
-        assert np.sum(found) == pytest.approx(np.pi * radius**2, rel=1e-4)
+        result = np.asarray(wave.aperture((64, 48), 0.5, radius / 2, (centre[0] / 2, centre[1] / 2)))
+        np.testing.assert_allclose(result, disc_area((64, 48), 1.0, radius, centre), atol=1e-2)
+        assert np.sum(result) == pytest.approx(np.pi * radius**2, rel=1e-4)
 
 
 @pytest.mark.usefixtures("x64")
@@ -222,13 +222,14 @@ def everything(p):
 
 
 POINT = dict(
-    dx=DX, wavelength=WAVELENGTH, f=0.0413, centre=[3.1e-6, -5.2e-6], angles=[2e-3, -1e-3], conic=-0.7, terms=[3e3, -2e9], angle=0.4,
-    distance=1.3e-3, waist=70e-6, radius=66.3e-6, size=[130.7e-6, 121.1e-6], waves={4: 0.3, 7: -0.2},
+    dx=DX, wavelength=WAVELENGTH, f=0.0413, centre=[3.1e-6, -5.2e-6], angles=[2e-3, -1e-3],
+    conic=-0.7, terms=[3e3, -2e9], angle=0.4, distance=1.3e-3, waist=70e-6, radius=66.3e-6,
+    size=[130.7e-6, 121.1e-6], waves={4: 0.3, 7: -0.2},
 )  # fmt: skip
 
 
 def test_every_number_has_a_gradient():
-    # In single precision against differences in double precision, all numbers at once; and in the middle, where r has no slope.
+    # Single precision against differences in double precision; and in the middle, where r has no slope.
     point = jax.tree.map(np.float32, POINT)
     single = jax.jit(jax.value_and_grad(everything))
     value, slopes = single(point)
@@ -258,10 +259,10 @@ def test_numbers_as_arrays_and_under_vmap():
     swept = jax.jit(
         jax.vmap(lambda c: wave.aperture(SHAPE, DX, 2e-4, c) * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, c))
     )(centres)
-    for c, found in zip(np.asarray(centres), swept, strict=True):
+    for c, result in zip(np.asarray(centres), swept, strict=True):
         assert (
             relative(
-                found,
+                result,
                 wave.aperture(SHAPE, DX, 2e-4, c)
                 * wave.lens(SHAPE, DX, WAVELENGTH, 0.1, tuple(map(float, c))),
             )
@@ -275,30 +276,30 @@ A = (SHAPE, DX, WAVELENGTH)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: wave.lens(*A, 0.0), r"`focal_length` must not be zero"),
-        (lambda: wave.lens(*A, float("nan")), r"`focal_length` must be finite m, got nan"),
-        (lambda: wave.lens(*A, 0.1, 3e-6), r"`centre` must be a pair \(y, x\) in m, got 3e-06"),
-        (lambda: wave.lens(*A, 0.1, (0.0, np.nan)), r"`centre` must be finite m, got nan"),
-        (lambda: wave.spherical_lens(*A, 0.0), r"`focal_length` must not be zero"),
-        (lambda: wave.spherical_lens(SHAPE, 0.0, WAVELENGTH, 0.1), r"`dx` must be finite and above 0 m"),
-        (lambda: wave.aspheric_lens(*A, 0.1, np.inf), r"`conic` must be finite"),
-        (lambda: wave.aspheric_lens(*A, 0.1, 0.0, (np.nan,)), r"`coefficients` must be finite"),
-        (lambda: wave.aspheric_lens(*A, 0.1, 0.0, 3.0), r"`coefficients` must be a sequence of numbers"),
-        (lambda: wave.cylindrical_lens(*A, 0.1, np.nan), r"`angle` must be finite rad"),
-        (lambda: wave.cylindrical_lens(SHAPE, DX, 0.0, 0.1), r"`wavelength` must be finite and above 0 m"),
-        (lambda: wave.defocus(*A, 0.1, np.nan), r"`distance` must be finite m"),
+        (lambda: wave.lens(*A, 0.0), "`focal_length`"),
+        (lambda: wave.lens(*A, float("nan")), "`focal_length`"),
+        (lambda: wave.lens(*A, 0.1, 3e-6), "`centre`"),
+        (lambda: wave.lens(*A, 0.1, (0.0, np.nan)), "`centre`"),
+        (lambda: wave.spherical_lens(*A, 0.0), "`focal_length`"),
+        (lambda: wave.spherical_lens(SHAPE, 0.0, WAVELENGTH, 0.1), "`dx`"),
+        (lambda: wave.aspheric_lens(*A, 0.1, np.inf), "`conic`"),
+        (lambda: wave.aspheric_lens(*A, 0.1, 0.0, (np.nan,)), "`coefficients`"),
+        (lambda: wave.aspheric_lens(*A, 0.1, 0.0, 3.0), "`coefficients`"),
+        (lambda: wave.cylindrical_lens(*A, 0.1, np.nan), "`angle`"),
+        (lambda: wave.cylindrical_lens(SHAPE, DX, 0.0, 0.1), "`wavelength`"),
+        (lambda: wave.defocus(*A, 0.1, np.nan), "`distance`"),
         (lambda: wave.defocus(*A, 0.1, -0.1), r"`distance` must not be −`focal_length`, got -0.1 m"),
-        (lambda: wave.aperture(SHAPE, DX, -1.0), r"`radius` must be finite and above 0"),
-        (lambda: wave.aperture(SHAPE, DX, "wide"), r"`radius` must be a number in m, got 'wide'"),
-        (lambda: wave.aperture(SHAPE, DX, 1e-4, (0.0,)), r"`centre` must be a pair"),
-        (lambda: wave.rectangle(SHAPE, DX, (1e-4, 0.0)), r"`size` must be finite and above 0 m"),
-        (lambda: wave.rectangle(SHAPE, DX, 1e-4), r"`size` must be a pair"),
-        (lambda: wave.rectangle(SHAPE, -DX, (1e-4, 1e-4)), r"`dx` must be finite and above 0 m"),
-        (lambda: wave.pixel_apertures(8, 2, 4, 1.5), r"`fill` must be finite and above 0 and at most 1"),
-        (lambda: wave.gaussian(SHAPE, DX, 0.0), r"`waist` must be finite and above 0 m"),
-        (lambda: wave.gaussian(SHAPE, 0.0, 1e-4), r"`dx` must be finite and above 0 m"),
-        (lambda: wave.tilt(*A, 0.1), r"`angles` must be a pair \(y, x\) in rad, got 0.1"),
-        (lambda: wave.tilt(SHAPE, DX, np.inf, (0.0, 0.1)), r"`wavelength` must be finite"),
+        (lambda: wave.aperture(SHAPE, DX, -1.0), "`radius`"),
+        (lambda: wave.aperture(SHAPE, DX, "wide"), "`radius`"),
+        (lambda: wave.aperture(SHAPE, DX, 1e-4, (0.0,)), "`centre`"),
+        (lambda: wave.rectangle(SHAPE, DX, (1e-4, 0.0)), "`size`"),
+        (lambda: wave.rectangle(SHAPE, DX, 1e-4), "`size`"),
+        (lambda: wave.rectangle(SHAPE, -DX, (1e-4, 1e-4)), "`dx`"),
+        (lambda: wave.pixel_apertures(8, 2, 4, 1.5), "`fill`"),
+        (lambda: wave.gaussian(SHAPE, DX, 0.0), "`waist`"),
+        (lambda: wave.gaussian(SHAPE, 0.0, 1e-4), "`dx`"),
+        (lambda: wave.tilt(*A, 0.1), "`angles`"),
+        (lambda: wave.tilt(SHAPE, DX, np.inf, (0.0, 0.1)), "`wavelength`"),
     ],
 )
 def test_refusals(call, message):

@@ -11,7 +11,7 @@ WAVELENGTH = float(np.float32(532e-9))
 
 
 def single(*numbers):
-    """The numbers as single precision holds them: what a compiled function is given, and what its reference takes."""
+    """The numbers as single precision holds them, for a compiled function and for its reference."""
     return tuple(float(np.float32(v)) for v in numbers)
 
 
@@ -27,14 +27,14 @@ def airy(r, radius, distance):
 
 def test_airy_pattern_in_the_far_field():
     n, (dx, radius, z) = 512, single(0.5e-6, 100.2e-6, 0.3)
-    found = jax.jit(
+    result = jax.jit(
         lambda dx, radius, *p: abs(wave.fraunhofer(wave.aperture((n, n), dx, radius), dx, *p)) ** 2
     )(dx, radius, WAVELENGTH, z)
     spacing, _ = wave.fraunhofer_spacing((n, n), dx, WAVELENGTH, z)
     x = axis(n, spacing)
     # The peak itself is π R² / λz.
     peak = (np.pi * radius**2 / (WAVELENGTH * z)) ** 2
-    assert np.max(np.abs(found / peak - airy(np.hypot(x[:, None], x), radius, z))) <= 1e-5
+    assert np.max(np.abs(result / peak - airy(np.hypot(x[:, None], x), radius, z))) <= 1e-5
 
 
 def test_airy_pattern_in_the_focus_of_a_lens():
@@ -45,10 +45,10 @@ def test_airy_pattern_in_the_focus_of_a_lens():
         u = wave.aperture((n, n), dx, radius) * wave.lens((n, n), dx, WAVELENGTH, f)
         return abs(wave.zoom(u, dx, WAVELENGTH, f, dx_out, (60, 200), (0.0, aside))) ** 2
 
-    found = intensity(dx, radius, f, dx_out, aside)
+    result = intensity(dx, radius, f, dx_out, aside)
     y, x = axis(60, dx_out), axis(200, dx_out) + aside
     peak = (np.pi * radius**2 / (WAVELENGTH * f)) ** 2
-    assert np.max(np.abs(found / peak - airy(np.hypot(y[:, None], x), radius, f))) <= 1e-5
+    assert np.max(np.abs(result / peak - airy(np.hypot(y[:, None], x), radius, f))) <= 1e-5
 
 
 def test_airy_pattern_by_the_angular_spectrum():
@@ -60,11 +60,11 @@ def test_airy_pattern_by_the_angular_spectrum():
         u = wave.aperture((n, n), dx, radius) * wave.spherical_lens((n, n), dx, WAVELENGTH, f)
         return abs(wave.angular_spectrum(u, dx, WAVELENGTH, f)[n // 2]) ** 2
 
-    found = intensity(dx, radius, f)
+    result = intensity(dx, radius, f)
     x = axis(n, dx)
     inside = np.abs(x) < 2e-4
     peak = (np.pi * radius**2 / (WAVELENGTH * f)) ** 2
-    assert np.max(np.abs(found / peak - airy(np.abs(x), radius, f))[inside]) <= 1e-3
+    assert np.max(np.abs(result / peak - airy(np.abs(x), radius, f))[inside]) <= 1e-3
 
 
 def test_sinc_pattern_of_a_rectangle():
@@ -89,8 +89,8 @@ def test_sinc_pattern_of_a_rectangle():
         return np.sinc(size[0] * y / (WAVELENGTH * z))[:, None] * np.sinc(size[1] * x / (WAVELENGTH * z))
 
     spacing, _ = wave.fraunhofer_spacing((n, n), dx, WAVELENGTH, z)
-    found = np.abs(np.asarray(far)) ** 2 / peak**2
-    assert np.max(np.abs(found - sinc(axis(n, spacing), axis(n, spacing)) ** 2)) <= 1e-5
+    result = np.abs(np.asarray(far)) ** 2 / peak**2
+    assert np.max(np.abs(result - sinc(axis(n, spacing), axis(n, spacing)) ** 2)) <= 1e-5
     y, x = axis(40, dx_out) + shift[0], axis(50, dx_out) + shift[1]
     assert np.max(np.abs(np.abs(np.asarray(focused)) ** 2 / peak**2 - sinc(y, x) ** 2)) <= 1e-5
     # And the field: Goodman (2005), eq. 5-14, without the piston.
@@ -111,10 +111,10 @@ def test_square_aperture_against_fresnel_integrals():
     square = wave.rectangle((n, n), dx, (2 * half, 2 * half))
     zoom = jax.jit(lambda z: wave.zoom(square, dx, WAVELENGTH, z, 20e-6, (48, 64), (2e-4, 0.0)))
     for z in (0.05, 0.1, 0.5):
-        wanted = fresnel_slit(axis(48, 20e-6) + 2e-4, half, z)[:, None] * fresnel_slit(
+        expected = fresnel_slit(axis(48, 20e-6) + 2e-4, half, z)[:, None] * fresnel_slit(
             axis(64, 20e-6), half, z
         )
-        assert np.max(np.abs(zoom(z) - wanted)) <= 1e-3 * np.max(np.abs(wanted))
+        assert np.max(np.abs(zoom(z) - expected)) <= 1e-3 * np.max(np.abs(expected))
 
 
 def test_slit_against_fresnel_integrals():
@@ -123,14 +123,14 @@ def test_slit_against_fresnel_integrals():
     slit = wave.rectangle((1, n), dx, (1.0, 2 * half))
     x = axis(n, dx)
     inside = np.abs(x) < 2 * half
-    wanted = fresnel_slit(x, half, z)
+    expected = fresnel_slit(x, half, z)
     propagators = wave.angular_spectrum, wave.band_limited_angular_spectrum, wave.fresnel
-    for found in jax.jit(lambda *p: [propagate(slit, *p) for propagate in propagators])(dx, WAVELENGTH, z):
-        assert np.max(np.abs(np.asarray(found) - wanted)[0, inside]) <= 1e-3 * np.max(np.abs(wanted))
+    for result in jax.jit(lambda *p: [propagate(slit, *p) for propagate in propagators])(dx, WAVELENGTH, z):
+        assert np.max(np.abs(np.asarray(result) - expected)[0, inside]) <= 1e-3 * np.max(np.abs(expected))
 
 
 def beam_parameters(u, dx):
-    """Radius w and radius of curvature R of a beam, from the moments of its field along a row (Siegman, Lasers, 17.1 and 17.6)."""
+    """Radius w and curvature radius R of a beam, from moments along a row (Siegman, 17.1 and 17.6)."""
     u = np.asarray(u, complex)
     x = axis(u.shape[1], dx)
     power = np.sum(np.abs(u) ** 2)
@@ -151,10 +151,10 @@ def test_gaussian_beam(name):
         "impulse response": wave.fresnel_impulse_response,
         "zoom": lambda *p: wave.zoom(*p, out, (n, n)),
     }[name]
-    found = jax.jit(lambda waist, dx, *p: propagate(wave.gaussian((n, n), dx, waist), dx, *p))(
+    result = jax.jit(lambda waist, dx, *p: propagate(wave.gaussian((n, n), dx, waist), dx, *p))(
         waist, dx, WAVELENGTH, z
     )
     # 1/q(z) = 1/(q(0) + z): Siegman (1986), eqs. 17.3 to 17.5.
     rayleigh = np.pi * waist**2 / WAVELENGTH
-    wanted = waist * np.sqrt(1 + (z / rayleigh) ** 2), z * (1 + (rayleigh / z) ** 2)
-    np.testing.assert_allclose(beam_parameters(found, out), wanted, rtol=1e-6)
+    expected = waist * np.sqrt(1 + (z / rayleigh) ** 2), z * (1 + (rayleigh / z) ** 2)
+    np.testing.assert_allclose(beam_parameters(result, out), expected, rtol=1e-6)

@@ -139,8 +139,8 @@ def _warn_beyond_period(
         fitting = int(2 * (half_period - offset) / dx_out)
         fewer = f", or ask for {fitting} samples" if fitting > 0 else ""
         warn_caller(
-            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {farthest:g} m from the axis, but with "
-            f"`dx` of {dx:g} m the field is known only within λ |z| / (2 dx) = {half_period:g} m and repeats beyond; "
-            f"sample `u` with `dx` of at most {finest:g} m{fewer}.",
+            f"`shape` of {m} samples at `dx_out` of {dx_out:g} m reaches {farthest:g} m from the axis, "
+            f"but with `dx` of {dx:g} m the field is known only within λ |z| / (2 dx) = {half_period:g} m "
+            f"and repeats beyond; sample `u` with `dx` of at most {finest:g} m{fewer}.",
             SamplingWarning,
         )
