@@ -48,8 +48,9 @@ class TokenEmbedding(nnx.Module):
         self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
         # Checkpoints know these weights as `pairs`.
-        self.pairs = None
-        if bigrams is not None:
+        if bigrams is None:
+            self.pairs = None
+        else:
             check_sizes(bigrams=bigrams, bigram_width=bigram_width)
             self.pairs = BigramEmbedding(bigrams, features, bigram_width, bigram_weights, rngs=rngs)
 
