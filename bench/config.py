@@ -1,4 +1,4 @@
-"""Options of the commands. No JAX here: the command line reads this to print its help."""
+"""Options of the commands. This module imports no JAX, so that `--help` is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,17 @@ import tyro
 
 from nets.config import DEFAULT_CACHE
 
+# Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
+BASELINES = {
+    "bag_of_words_accuracy": "bag of words",
+    "logistic_regression_accuracy": "logistic regression",
+    "nearest_neighbours_accuracy": "3 nearest neighbours",
+}
+EQUAL_WITHIN = 1.0  # points of accuracy within which two networks count as equal
+# The ledger packs planes of the first side, with kernels of the same size, into the frames of a correlator of
+# the second.
+PLANE_SIDE, CORRELATOR_SIDE = 11, 1024
+
 
 @dataclass(frozen=True)
 class Options:
@@ -16,126 +27,133 @@ class Options:
     device: str = "engine11"
     """Preset to measure."""
     quick: bool = False
-    """Fewer repetitions: a look in under 30 seconds."""
+    """Fewer sizes and repetitions: less than half a minute on two idle cores."""
     seed: int = 0
-    """Of the random inputs and of the device's noise."""
+    """Seed of the random inputs and of the device's noise."""
     out: Path = Path("runs/bench")
-    """Folder that the JSON and the plot go to."""
+    """Folder of the JSON and the plot."""
 
 
 @dataclass(frozen=True)
 class Fidelity(Options):
-    """How far the device's transform and convolution are from the exact ones, and what each nonideality costs."""
+    """Errors of the device's transform and convolution, and the part that each nonideality has in them."""
 
 
 @dataclass(frozen=True)
 class Speed(Options):
-    """What optics costs to simulate: propagation, convolution and training steps, as ratios measured side by side."""
+    """Time of propagation, convolution and training steps, as ratios of two things measured in turn."""
 
     peers: bool = False
-    """Also the same 4f chain in other libraries, after checking that the fields agree: torchoptics and svetlanna, where installed."""
+    """Measure the same 4f chain in torchoptics and svetlanna, after checking that the fields agree."""
 
 
 @dataclass(frozen=True)
 class Memory(Options):
-    """What training steps and convolutions hold in memory, by XLA's account and by the process, against the length."""
+    """Memory of training steps and convolutions: as XLA plans it, and as a process holds it."""
 
 
 @dataclass(frozen=True)
 class Ledger(Options):
-    """What the hardware would cost: exposures, seconds, joules and bits, beside electronics, with every assumption named."""
+    """Cost of the hardware beside electronics: exposures, seconds, joules and bits, with every assumption."""
 
     hardware: str = ""
-    """Kind of hardware whose costs to assume: integrated, liquid-crystal, liquid-crystal-fast or mirrors; by default that of the preset."""
-    assume: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """A cost to set otherwise, in SI units, such as static_power=10, as often as wanted: exposure_time, engines, dac_energy, modulator_energy, adc_energy, receiver_energy, memory_energy, laser_power, oscillator_power, wall_plug, static_power."""
+    """Hardware whose costs to assume: integrated, liquid-crystal, liquid-crystal-fast or mirrors; by default
+    the hardware of the preset."""
+    assume: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="set", aliases=["--assume"])
+    ] = ()
+    """Set a cost, in SI units, such as static_power=10; may be repeated. Names: exposure_time, engines,
+    dac_energy, modulator_energy, adc_energy, receiver_energy, memory_energy, laser_power, oscillator_power,
+    wall_plug, static_power."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Recorded training runs as a table: accuracies with confidence intervals, and paired tests between networks."""
+    """Table of recorded training runs: accuracies with intervals, baselines, and tests between networks."""
 
     results: Path = Path("bench/results")
     """Folder of run folders."""
     reference: str = ""
-    """Run, without its seed, that the others are compared with; by default the linear network of a data set, else the exact one."""
+    """Variant to compare the others with; by default the linear network of a data set, else the exact one."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     out: Path = Path("runs/bench")
-    """Folder that the JSON and the plot go to."""
+    """Folder of the JSON and the plot."""
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """Train every arm of a plan over its seeds; what is recorded is skipped, what was interrupted goes on."""
+    """Train every variant of a plan over its seeds; recorded runs are skipped, interrupted ones continued."""
 
     plan: str = "imdb-cpu"
     """Plan in bench/configs, or a TOML file."""
     data_path: Path | None = None
-    """Of the data, as for python -m nets.train."""
-    arms: tuple[str, ...] = ()
-    """Arms of the plan; all unless given."""
+    """Path of the data, as for python -m nets.train."""
+    variants: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = ()
+    """Variants of the plan; all by default."""
     quick: bool = False
-    """Only 50 steps of each arm, without the test, to see that it runs and how long it would take; nothing is recorded."""
+    """Take 50 steps of each variant and print how long all would take; nothing is tested or recorded."""
     seeds: tuple[int, ...] = ()
-    """Seeds, the outer loop; those of the plan unless given, or 0 1 2."""
+    """Seeds, the outer loop; by default those of the plan, or 0 1 2."""
     out: Path = Path("runs/experiments")
-    """Folder of the runs with their checkpoints."""
+    """Folder of the runs and their checkpoints."""
     results: Path = Path("bench/results")
-    """Folder that configuration, curves and predictions of finished runs are copied to."""
+    """Folder to which options, curves and predictions of finished runs are copied."""
     cache: Path | None = DEFAULT_CACHE
-    """Folder of compiled programs, which make a second start faster."""
+    """Folder of compiled programs, which make the second start faster."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """Choose an option of every arm of a plan by validation, with the same number of runs for each arm and without the test set."""
+    """Choose an option of every variant of a plan by validation; the test set is not read."""
 
     plan: str = "imdb-cpu"
-    """Plan in bench/configs, or a TOML file, with a table [tune]: one list of values, and what makes the runs short."""
+    """Plan in bench/configs, or a TOML file; [tune] holds one list of values and options of short runs."""
     data_path: Path | None = None
-    """Of the data, as for python -m nets.train."""
-    arms: tuple[str, ...] = ()
-    """Arms of the plan; all unless given."""
+    """Path of the data, as for python -m nets.train."""
+    variants: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = ()
+    """Variants of the plan; all by default."""
     seed: int = 0
-    """Of the runs."""
+    """Seed of the runs."""
     out: Path = Path("runs/tuning")
-    """Folder of the runs with their checkpoints."""
+    """Folder of the runs and their checkpoints."""
     results: Path = Path("bench/results")
-    """Folder that the table and the plot go to, in a folder of the plan's name."""
+    """Folder in which a folder of the plan's name holds the table and the plot."""
     cache: Path | None = DEFAULT_CACHE
-    """Folder of compiled programs, which make a second start faster."""
+    """Folder of compiled programs, which make the second start faster."""
 
 
 @dataclass(frozen=True)
 class Studies(Options):
-    """What trained networks say about a device: noise, converters, aberrations, units, gradient rules, kernels."""
+    """Trained networks on a device: noise, converters, aberrations, units, gradient rules and kernels."""
 
     exact: Path = Path("runs/experiments/imdb-cpu/conv2d-11x11-seed0")
-    """Run that was trained without a device."""
+    """Folder of a run trained without a device."""
     through: Path = Path("runs/experiments/imdb-cpu/conv2d-11x11-engine11-seed0")
-    """Run that was trained through the device."""
+    """Folder of a run trained through the device."""
     units: int = 32
-    """Physical units of the device."""
+    """Number of physical units of the device."""
     recorded: tuple[Path, ...] = (Path("bench/results/imdb-cpu"), Path("bench/results/imdb-studies"))
-    """Folders of recorded runs, whose curves are read."""
+    """Folders of recorded runs, for their curves."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All recorded results as one HTML page that needs no network."""
+    """All recorded results as one HTML page that works without a network."""
 
     results: Path = Path("bench/results")
     """Folder of results and run folders."""
+    redraw: bool = False
+    """First draw every COMMAND.png again from its COMMAND.json."""
     out: Path = Path("runs/bench")
-    """Folder that the page goes to."""
+    """Folder of the page."""
 
 
 @dataclass(frozen=True)
 class Api:
-    """The API reference of optics and nets as HTML that needs no network, made from the docstrings (extra "docs")."""
+    """The API reference of optics and nets, made from the docstrings, as HTML (extra "docs")."""
 
     source: bool = True
     """Show the source under each name."""
     out: Path = Path("runs/api")
-    """Folder that the pages go to."""
+    """Folder of the pages."""

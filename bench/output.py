@@ -1,16 +1,22 @@
-"""What a measurement leaves behind: a table on the screen, JSON and a plot beside each other."""
+"""The result of a measurement: a table on the screen, and COMMAND.json beside COMMAND.png in a folder."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
+
 import optics
-from nets import run as record
+from nets import run
+from optics import AbstractDevice
 
 Rows = list[dict[str, Any]]
 
 
-def prepare(folder: Path, name: str = "out") -> None:
+def check_folder(folder: Path, name: str = "out") -> None:
     """Make the folder of the option `name`, or refuse before anything is measured.
 
     Raises:
@@ -27,11 +33,11 @@ def prepare(folder: Path, name: str = "out") -> None:
         ) from None
 
 
-def load(name: str, **overrides: Any) -> Any:
-    """The device that was asked for.
+def load_device(name: str, **overrides: Any) -> AbstractDevice:
+    """The preset that the option `device` names.
 
     Raises:
-        ValueError: unknown preset.
+        ValueError: there is no such preset.
     """
     if name not in optics.presets.names():
         raise ValueError(
@@ -40,38 +46,57 @@ def load(name: str, **overrides: Any) -> Any:
     return optics.presets.load(name, **overrides)
 
 
-def write(folder: Path, command: str, rows: Rows, config: dict[str, Any], figure: Any) -> None:
-    """Write COMMAND.json and COMMAND.png and say where."""
-    about = {
+def write(folder: Path, command: str, rows: Rows, options: Any, figure: Figure) -> None:
+    """Write COMMAND.json and COMMAND.png, and print where they are.
+
+    Arguments:
+        folder: of both files.
+        command: their name.
+        rows: what was measured.
+        options: dataclass of the command; its folders are left out, as they mean nothing on another machine.
+        figure: the plot.
+    """
+    values = asdict(options)
+    record = {
         "command": command,
-        # Folders are of one machine, and no part of what was measured.
-        "config": {key: value for key, value in config.items() if not _is_place(value)},
-        "seed": config["seed"],
-        **record.provenance(("jax", "jaxlib", "numpy", "scipy", "equinox")),
+        "config": {name: value for name, value in values.items() if not _holds_path(value)},
+        "seed": values["seed"],
+        **run.provenance(("jax", "jaxlib", "numpy", "scipy", "equinox")),
+        "rows": rows,
     }
-    record.write(folder / f"{command}.json", json.dumps(about | {"rows": rows}, indent=2) + "\n")
+    run.write(folder / f"{command}.json", json.dumps(record, indent=2) + "\n")
     figure.savefig(folder / f"{command}.png", dpi=120)
     print(f"wrote {folder / command}.json and {folder / command}.png")
 
 
-def _is_place(value: Any) -> bool:
-    return isinstance(value, Path) or (
-        isinstance(value, tuple) and any(isinstance(part, Path) for part in value)
-    )
+def _holds_path(value: Any) -> bool:
+    return any(isinstance(item, Path) for item in (value if isinstance(value, tuple) else (value,)))
 
 
-def table(rows: Rows, columns: dict[str, str]) -> str:
-    """Rows as aligned text: `columns` maps a key to its format."""
+def select(rows: Rows, **values: Any) -> Rows:
+    """The rows that have these values; None stands for a key that is absent."""
+    return [row for row in rows if all(row.get(key) == value for key, value in values.items())]
+
+
+def table(rows: Rows, columns: Mapping[str, str]) -> str:
+    """Rows as aligned text.
+
+    Arguments:
+        rows: by key.
+        columns: the format of each key; a row without the key has an empty cell.
+    """
+    head = [name.replace("_", " ") for name in columns]
     cells = [
-        [*columns],
-        *(
-            [format(row[key], spec) if row.get(key) is not None else "" for key, spec in columns.items()]
-            for row in rows
-        ),
+        [format(row[key], spec) if row.get(key) is not None else "" for key, spec in columns.items()]
+        for row in rows
     ]
-    cells[0] = [name.replace("_", " ") for name in cells[0]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        for line in (head, *cells)
     )
+
+
+def growth_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """p of values ∝ sizesᵖ, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])

@@ -10,11 +10,11 @@ from bench.plots._scale import MAGNITUDE
 
 
 def attention_map(weights: Any, tokens: Sequence[Any] | None = None, title: str = "") -> Figure:
-    """Which token looks at which, one panel a head.
+    """Draw the weights with which each token attends to each other, one panel a head.
 
     Arguments:
-        weights: shape (tokens, tokens) or (heads, tokens, tokens), each row summing to 1: the row looks, the column is
-            looked at.
+        weights: shape (tokens, tokens) or (heads, tokens, tokens), each row summing to 1: the row attends to
+            the columns.
         tokens: their names; by default their numbers.
         title: of the figure.
 
@@ -22,7 +22,7 @@ def attention_map(weights: Any, tokens: Sequence[Any] | None = None, title: str 
         the figure; colours are shared by the heads.
 
     Raises:
-        ValueError: weights of another shape, or as many names as there are not tokens.
+        ValueError: weights of another shape, or another number of names than tokens.
     """
     maps = np.asarray(weights)
     maps = maps[None] if maps.ndim == 2 else maps
@@ -38,15 +38,17 @@ def attention_map(weights: Any, tokens: Sequence[Any] | None = None, title: str 
     side = 3.4 if tokens is None else max(3.4, 0.22 * count)
     figure = Figure(figsize=(max(side * columns, 4.5), side * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for head, (panel, one) in enumerate(zip(axes, maps, strict=False)):
-        shown = panel.imshow(one, cmap=MAGNITUDE, vmin=0, vmax=float(maps.max()), interpolation="nearest")
-        panel.set(xlabel="token looked at", ylabel="token that looks")
-        panel.set_title(f"head {head + 1}", fontsize=10)
+    for head, (panel, weights_of_head) in enumerate(zip(axes, maps, strict=False), 1):
+        picture = panel.imshow(
+            weights_of_head, cmap=MAGNITUDE, vmin=0, vmax=float(maps.max()), interpolation="nearest"
+        )
+        panel.set(xlabel="token attended to", ylabel="token that attends")
+        panel.set_title(f"head {head}", fontsize=10)
         if tokens is not None:
             panel.set_xticks(range(count), labels=list(map(str, tokens)), rotation=90, fontsize=8)
             panel.set_yticks(range(count), labels=list(map(str, tokens)), fontsize=8)
     for unused in axes[len(maps) :]:
         unused.set_axis_off()
-    figure.colorbar(shown, ax=list(axes[: len(maps)]), label="weight (1)", shrink=0.8)
+    figure.colorbar(picture, ax=list(axes[: len(maps)]), label="weight (1)", shrink=0.8)
     figure.suptitle(title)
     return figure

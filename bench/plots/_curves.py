@@ -1,6 +1,5 @@
 """Training curves of run folders."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,12 @@ from matplotlib.figure import Figure
 from nets.run import RunFolder, plot_curves
 
 
-def training_curves(folder: Any, *more: Any) -> Figure:
-    """Loss and accuracy of a run against the step, of several runs beside one another; also while they train.
+def training_curves(folder: Path | str, *more: Path | str, title: str = "") -> Figure:
+    """Draw loss and accuracy of one or several runs against the step, also while they train.
 
     Arguments:
         folder, more: run folders of `python -m nets.train`.
+        title: of the figure; by default the main options of a single run.
 
     Returns:
         the figure: train thin, validation with marks, test dashed where the run is finished.
@@ -21,32 +21,25 @@ def training_curves(folder: Any, *more: Any) -> Figure:
     Raises:
         ValueError: a folder without metrics.jsonl or with no whole line in it.
     """
-    runs = [(Path(one), recorded(Path(one))) for one in (folder, *more)]
-    return plot_curves([(path.name, lines) for path, lines in runs], caption(runs[0][0]) if len(runs) == 1 else "")
+    folders = [Path(path) for path in (folder, *more)]
+    curves = [(path.name, _lines(path)) for path in folders]
+    return plot_curves(curves, title or (_caption(folders[0]) if len(folders) == 1 else ""))
 
 
-def recorded(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run.
-
-    Raises:
-        ValueError: there are none.
-    """
+def _lines(folder: Path) -> list[dict[str, Any]]:
     lines = RunFolder(folder).lines()
     if not lines:
         raise ValueError(
-            f"`folder` must be a run folder with lines in metrics.jsonl, got {folder}; `python -m nets.train --out` makes one."
+            f"`folder` must be a run folder with lines in metrics.jsonl, got {folder}; "
+            "`python -m nets.train --out` makes one."
         )
     return lines
 
 
-def caption(folder: Path) -> str:
-    """What was trained, from config.json."""
-    path = folder / "config.json"
-    if not path.exists():
+def _caption(folder: Path) -> str:
+    run = RunFolder(folder)
+    if not run.exists():
         return folder.name
-    about = json.loads(path.read_text(encoding="utf-8"))
-    return ", ".join(
-        f"{name} {about[name]}"
-        for name in ("data", "model", "device", "gradient")
-        if about.get(name) is not None
-    )
+    facts = run.facts()
+    names = [name for name in ("data", "model", "device", "gradient") if facts.get(name) is not None]
+    return ", ".join(f"{name} {facts[name]}" for name in names)

@@ -1,20 +1,20 @@
-"""What a camera gives."""
+"""Camera frames."""
 
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.plots._scale import GREY, SIGNED, image
+from bench.plots._scale import frame_colours, image
 
-MOST = 8  # frames that can be told apart on a page
+MOST_FRAMES = 8  # that are still large enough on a page
 
 
 def frames(frames: Any, dx: Any = None, title: str = "") -> Figure:
-    """Camera frames side by side, on one scale: grey for intensities, two colours around zero where frames are signed.
+    """Draw camera frames side by side on one scale: grey, or two colours around zero for signed frames.
 
     Arguments:
-        frames: in units of full scale, shape (rows, columns) or (..., rows, columns); the first 8 are shown.
+        frames: in units of full scale, shape (rows, columns) or (..., rows, columns); the first 8 are drawn.
         dx: pixel spacing, m; None counts pixels.
         title: of the figure.
 
@@ -27,20 +27,19 @@ def frames(frames: Any, dx: Any = None, title: str = "") -> Figure:
     planes = np.asarray(frames)
     if planes.ndim < 2 or not planes.size or np.iscomplexobj(planes):
         raise ValueError(
-            f"`frames` must be real, of shape (..., rows, columns), got {planes.dtype} of shape {planes.shape}."
+            f"`frames` must be real, of shape (..., rows, columns), got {planes.dtype} of shape "
+            f"{planes.shape}."
         )
     planes = planes.reshape(-1, *planes.shape[-2:])
-    shown = planes[:MOST]
-    columns = min(4, len(shown))
-    rows = -(-len(shown) // columns)
+    first = planes[:MOST_FRAMES]
+    columns = min(4, len(first))
+    rows = -(-len(first) // columns)
     figure = Figure(figsize=(max(3.2 * columns, 4), 3.1 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    largest = float(max(np.abs(shown).max(), 1e-30))
-    signed = shown.min() < 0
-    for i, (panel, plane) in enumerate(zip(axes, shown, strict=False)):
-        cmap, limits = (SIGNED, (-largest, largest)) if signed else (GREY, (0, largest))
-        image(panel, plane, "of full scale (1)", dx, cmap, limits, f"frame {i + 1} of {len(planes)}")
-    for unused in axes[len(shown) :]:
+    cmap, limits = frame_colours(first, signed=bool(first.min() < 0))
+    for i, (panel, plane) in enumerate(zip(axes, first, strict=False), 1):
+        image(panel, plane, "of full scale (1)", dx, cmap, limits, f"frame {i} of {len(planes)}")
+    for unused in axes[len(first) :]:
         unused.set_axis_off()
     figure.suptitle(title)
     return figure

@@ -7,48 +7,54 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import optics
-from bench.plots._scale import BLUE, GREEN, ORANGE, prefixed, quantity
+from bench.plots._scale import BLUE, GREEN, ORANGE, quantity, with_prefix
 
 
 def layout(part: Any, title: str = "") -> Figure:
-    """Modulator, lenses with their pupils and detector, drawn to scale along the axis and across it, each in its own unit.
+    """Draw modulator, lenses with their pupils and detector to scale, along the axis and across it.
 
-    Rays leave the edges and the middle of the modulator at 0 and ±λ / (2 pitch), the directions that its pixels can send
-    light to, and are traced paraxially; those that miss the pupil end there. Bundles of one direction meet in one point.
+    Rays leave the edges and the middle of the modulator at 0 and ±λ / (2 pitch), the directions that its
+    pixels can send light to. They are traced paraxially; those that miss the pupil end there. Rays of one
+    direction meet in one point.
 
     Arguments:
-        part: `FourierLens`, or a device whose optics is one, such as `optics.presets.load(name, level="wave")`.
+        part: `FourierLens`, or a device whose transfer is one, such as `optics.presets.load(name,
+            level="wave")`.
         title: of the figure.
 
     Returns:
-        the figure; lines that are lenses, modulators and detectors have the `gid` "lens", "modulator" and "detector".
+        the figure; lines that are lenses, modulators and detectors have the `gid` "lens", "modulator" and
+        "detector".
 
     Raises:
-        ValueError: what has no lens, or whose optics is compiled and so knows no lengths.
+        ValueError: a part without a lens, or with a compiled transfer, which has no lengths.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     draw_layout(figure, part, title)
     return figure
 
 
-def lenses(part: Any) -> list[optics.FourierLens]:
+def lenses_of(part: Any) -> list[optics.FourierLens]:
     """The lenses of a part in the order that light meets them; none where it has been compiled."""
-    if isinstance(part, optics.External):
-        part = part.twin
-    fields = (
-        [part]
-        if isinstance(part, optics.FourierLens)
-        else [getattr(part, name, None) for name in ("optics", "first", "second")]
-    )
-    return [one for one in fields if isinstance(one, optics.FourierLens)]
+    match part:
+        case optics.External():
+            return lenses_of(part.twin)
+        case optics.Correlator():
+            transfers = [part.first, part.second]
+        case optics.FourierProcessor() | optics.JointTransform():
+            transfers = [part.transfer]
+        case _:
+            transfers = [part]
+    return [transfer for transfer in transfers if isinstance(transfer, optics.FourierLens)]
 
 
 def draw_layout(figure: Any, part: Any, title: str = "") -> None:
     """`layout` on a figure or a part of one."""
-    chain = lenses(part)
+    chain = lenses_of(part)
     if not chain:
         raise ValueError(
-            f'`part` must have a `FourierLens`, got {type(part).__name__}; a compiled optics knows no lengths: load it with `level="wave"`.'
+            f"`part` must have a `FourierLens`, got {type(part).__name__}; a compiled transfer has no "
+            'lengths: load the preset with `level="wave"`.'
         )
     axes = figure.subplots()
     # Along the axis: the planes of the pixels and, between them, the lenses.
@@ -57,15 +63,15 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
         middles.append(planes[-1] + float(lens.focal_length))
         planes.append(middles[-1] + float(lens.focal_length) + float(lens.defocus))
     pupil = max(float(lens.pupil_radius) + abs(float(lens.decentre[_across(lens)])) for lens in chain)
-    along, unit_z = prefixed(planes[-1], "m")
-    across, unit_y = prefixed(pupil, "m")
+    along, unit_z = with_prefix(planes[-1], "m")
+    across, unit_y = with_prefix(pupil, "m")
     first = chain[0]
     n, pitch = max(first.pixels), float(first.pitch)
     low, high = (-(n // 2) - 0.5) * pitch, (n - n // 2 - 0.5) * pitch
     band = float(first.wavelength) / (2 * pitch)
     for angle, colour in ((0.0, BLUE), (band, ORANGE), (-band, GREEN)):
         for height in (low, (low + high) / 2, high):
-            z, y = trace(chain, height, angle + float(first.tilt[_across(first)]))
+            z, y = trace_ray(chain, height, angle + float(first.tilt[_across(first)]))
             axes.plot(np.array(z) * along, np.array(y) * across, color=colour, linewidth=1.1)
     names = ["modulator", *["filter"] * (len(chain) - 1), "detector"]
     for z, name in zip(planes, names, strict=True):
@@ -107,14 +113,14 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
     axes.set_ylim(-1.85 * pupil * across, 1.55 * pupil * across)
     margin = 0.06 * planes[-1] * along
     axes.set_xlim(-margin, planes[-1] * along + margin)
-    figure.suptitle(
-        title
-        or f"λ = {quantity(float(first.wavelength), 'm')}, each axis to its own scale; {matched(first)}",
-        fontsize=11,
-    )
+    wavelength = quantity(float(first.wavelength), "m")
+    default = f"λ = {wavelength}, each axis to its own scale; {sample_spacing(first)}"
+    figure.suptitle(title or default, fontsize=11)
 
 
-def trace(chain: list[optics.FourierLens], height: float, angle: float) -> tuple[list[float], list[float]]:
+def trace_ray(
+    chain: list[optics.FourierLens], height: float, angle: float
+) -> tuple[list[float], list[float]]:
     """Places (z, y) of a paraxial ray through the lenses, until it is stopped by a pupil."""
     z, y = [0.0], [height]
     for lens in chain:
@@ -129,8 +135,8 @@ def trace(chain: list[optics.FourierLens], height: float, angle: float) -> tuple
     return z, y
 
 
-def matched(lens: optics.FourierLens) -> str:
-    """Where the transform's samples fall, in pixels of the detector."""
+def sample_spacing(lens: optics.FourierLens) -> str:
+    """The spacing of the transform's samples, in pixels of the detector."""
     ratio = float(lens.wavelength * lens.focal_length / (max(lens.pixels) * lens.pitch**2))
     if math.isclose(ratio, 1.0, rel_tol=1e-3):
         return "λ f / (N · pitch) = pitch: samples of the transform fall on the pixels"

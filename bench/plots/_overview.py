@@ -1,4 +1,4 @@
-"""The figure at the head of the README: a device beside the training curve of a network that computes with it."""
+"""The figure of the README: a device beside the training curve of a network that computes with it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The linear map of a compiled optics."""
+"""The linear map of a compiled transfer."""
 
 import math
 from typing import Any
@@ -9,17 +9,18 @@ from matplotlib.figure import Figure
 
 import optics
 from bench.plots._scale import CYCLIC, MAGNITUDE
+from optics.metrics import best_factor, relative_error
 from optics.transfer import light_shape
 
-LARGEST = 256  # pixels of which the whole matrix is shown
+MOST_PIXELS = 256  # of a transfer whose whole matrix is drawn
 
 
 def transfer_matrix(transfer: Any, title: str = "") -> Figure:
-    """Amplitude and phase of the map from modulator to detector pixels, and how far it is from the discrete Fourier transform.
+    """Draw the map from modulator to detector pixels, and its deviation from the discrete Fourier transform.
 
         deviation[m, n] = |c · T[m, n] − F[m, n]| / |F[m, n]|,   c: the common factor that makes it smallest
 
-    Of more than 256 pixels the map between the two middle rows is shown.
+    For more than 256 pixels the map between the two middle rows is drawn.
 
     Arguments:
         transfer: `Dense`, `Separable` or `FourierLens`.
@@ -29,25 +30,25 @@ def transfer_matrix(transfer: Any, title: str = "") -> Figure:
         the figure.
 
     Raises:
-        ValueError: what is no transfer.
+        ValueError: another kind of part.
     """
-    found, exact, what = matrices(transfer)
-    factor = np.vdot(found, exact) / np.vdot(found, found).real
-    deviation = np.abs(factor * found - exact) / np.abs(exact)
-    rms = np.linalg.norm(factor * found - exact) / np.linalg.norm(exact)
+    matrix, exact, pixels = matrices(transfer)
+    scaled = best_factor(matrix, exact) * matrix
+    deviation = np.abs(scaled - exact) / np.abs(exact)
+    rms = relative_error(scaled, exact)
     figure = Figure(figsize=(11, 3.7), layout="constrained")
     panels = (
-        (np.abs(found), "amplitude (1)", MAGNITUDE, (0, None), "amplitude |T|"),
-        (np.angle(found), "phase (rad)", CYCLIC, (-np.pi, np.pi), "phase of T"),
+        (np.abs(matrix), "amplitude (1)", MAGNITUDE, (0, None), "amplitude |T|"),
+        (np.angle(matrix), "phase (rad)", CYCLIC, (-np.pi, np.pi), "phase of T"),
         (deviation, "relative deviation (1)", "magma", (0, None), f"deviation from the DFT, rms {rms:.1e}"),
     )
     for axes, (values, label, cmap, limits, name) in zip(figure.subplots(1, 3), panels, strict=True):
-        shown = axes.imshow(
+        picture = axes.imshow(
             values, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest", aspect="auto"
         )
-        axes.set(xlabel=f"modulator pixel n {what}", ylabel=f"detector pixel m {what}")
+        axes.set(xlabel=f"modulator pixel n {pixels}", ylabel=f"detector pixel m {pixels}")
         axes.set_title(name, fontsize=10)
-        bar = figure.colorbar(shown, ax=axes, label=label)
+        bar = figure.colorbar(picture, ax=axes, label=label)
         if cmap == CYCLIC:
             bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
     figure.suptitle(title or f"{type(transfer).__name__}, {transfer.shape[0]}×{transfer.shape[1]} pixels")
@@ -55,10 +56,10 @@ def transfer_matrix(transfer: Any, title: str = "") -> Figure:
 
 
 def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
-    """The map of whole pixels, the exact transform of the same pixels, and which pixels they are.
+    """The map of whole pixels, the exact transform of the same pixels, and the name of these pixels.
 
     Raises:
-        ValueError: what is no transfer.
+        ValueError: another kind of part.
     """
     if not isinstance(transfer, optics.Dense | optics.Separable | optics.FourierLens):
         raise ValueError(
@@ -66,21 +67,18 @@ def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
         )
     rows, cols = transfer.shape
     middle = rows // 2
-    whole = rows * cols <= LARGEST
-    lit = (
-        np.eye(rows * cols).reshape(-1, rows, cols)
-        if whole
-        else np.eye(cols)[:, None] * (np.arange(rows) == middle)[:, None]
-    )
-    subpixels = light_shape(transfer.shape, transfer.subpixels)
-    divided = [np.repeat(lit, subpixels[0] // rows, axis=1)]
-    divided = np.repeat(divided[0], subpixels[1] // cols, axis=2)
-    seen = np.asarray(transfer(jnp.asarray(divided, jnp.result_type(float))))
+    is_whole = rows * cols <= MOST_PIXELS
+    # One bright pixel in each plane: all of them, or those of the middle row.
+    if is_whole:
+        planes = np.eye(rows * cols).reshape(-1, rows, cols)
+    else:
+        planes = np.eye(cols)[:, None] * (np.arange(rows) == middle)[:, None]
+    light_rows, light_cols = light_shape(transfer.shape, transfer.subpixels)
+    light = np.repeat(np.repeat(planes, light_rows // rows, axis=1), light_cols // cols, axis=2)
+    received = np.asarray(transfer(jnp.asarray(light, jnp.result_type(float))))
+    if is_whole:
+        exact = np.asarray(optics.dft(transfer.shape).matrix)
+        return received.reshape(rows * cols, -1).T, exact, "(row by row)"
     n = np.arange(cols) - cols // 2
-    if whole:
-        return seen.reshape(rows * cols, -1).T, np.asarray(optics.dft(transfer.shape).matrix), "(row by row)"
-    return (
-        seen[:, middle].T,
-        np.exp(-2j * np.pi * np.outer(n, n) / cols) / math.sqrt(rows * cols),
-        "of the middle row",
-    )
+    exact = np.exp(-2j * np.pi * np.outer(n, n) / cols) / math.sqrt(rows * cols)
+    return received[:, middle].T, exact, "of the middle row"

@@ -27,7 +27,7 @@ def main(options: Api) -> Path:
     """
     if importlib.util.find_spec("pdoc") is None:
         raise ValueError('the reference is built by pdoc, which is not installed; pip install -e ".[docs]".')
-    results.prepare(options.out)
+    results.check_folder(options.out)
     import pdoc
     import pdoc.render
 

@@ -33,7 +33,7 @@ def main(options: Report) -> results.Rows:
         ValueError: nothing to gather, a file that cannot be read, or a folder that cannot be written to.
     """
     text, sections = page(options.results)
-    results.prepare(options.out)
+    results.check_folder(options.out)
     target = options.out / "report.html"
     # Whoever opens the page meanwhile finds the old one, not half of the new.
     try:

@@ -1,7 +1,6 @@
-"""The error budget: what each nonideality costs alone, and what would be gained without it."""
+"""The error budget: the error that each nonideality makes alone, and the error that is left without it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,17 +9,19 @@ import numpy as np
 from jaxtyping import Array, Inexact
 from tqdm.auto import tqdm
 
-import optics
-from bench import output as results
+from bench.output import Rows
 from optics import AbstractDevice
 from optics.effects import Effect
+from optics.metrics import best_factor, relative_error
+
+Place = tuple[str, int]  # name of a stage, number of an effect in it
 
 
 class Switched(Effect):
     """An effect that can be switched off in a compiled program.
 
     Arguments:
-        effect: that keeps the shape of its value.
+        effect: one that keeps the shape of its value.
         on: scalar, true or false.
     """
 
@@ -31,7 +32,7 @@ class Switched(Effect):
         return jnp.where(self.on, self.effect(value, key), value)
 
 
-def effect_places(device: AbstractDevice) -> list[tuple[str, int]]:
+def effect_places(device: AbstractDevice) -> list[Place]:
     """(stage, number) of every effect of a device."""
     return [(stage.name, i) for stage in device.stages() for i in range(len(stage.effects))]
 
@@ -51,44 +52,48 @@ def without_effects(device: AbstractDevice) -> AbstractDevice:
     return device.with_stages(**{stage.name: () for stage in device.stages()}).subtract_background()
 
 
-def budget(call: Callable, device: Any, exact: np.ndarray, shots: jax.Array) -> results.Rows:
-    """Relative RMS error of one shot, a common factor taken out: optics alone, each effect beside it, without each, and all.
+def budget(call: Callable, device: AbstractDevice, exact: np.ndarray, shots: jax.Array) -> Rows:
+    """Relative RMS error of one draw: of the optics alone, with each effect, without each, and with all.
 
         explained = √(optics² + Σ (alone² − optics²))
 
-    Independent errors add in quadrature; the square root of the sum is to be compared with the total. What is missing is
-    what effects do to one another: noise dithers a converter, saturation cuts noise off. All of it is one compilation.
+    Independent errors add in quadrature; compare this root with the total. The difference is the effect of
+    effects on one another: noise dithers a converter, saturation cuts noise off. All of it is one
+    compilation.
+
+    A gain that was set for all effects does not suit a few of them, and every bench sets one common factor
+    first. So the gain ⟨exact, result⟩ / ⟨exact, exact⟩ of each result is divided out.
 
     Arguments:
         call: (device, key) -> the result.
-        device: all of it.
+        device: with all its effects.
         exact: the exact result.
         shots: keys, over whose errors the mean square is taken.
+
+    Returns:
+        a row for the optics alone, one for each effect, with the error "without" it, and one for all effects.
     """
-    every = effect_places(device)
+    places = effect_places(device)
     chains = {stage.name: stage.effects for stage in device.stages()}
-    scale = np.mean(np.abs(exact) ** 2)
     program = eqx.filter_jit(lambda device, on, key: call(switch_effects(device, on), key))
 
-    def error(kept: list[tuple[str, int]]) -> float:
-        squares = []
-        on = jnp.asarray([part in kept for part in every])
+    def error_with(kept: list[Place]) -> float:
+        on = jnp.asarray([place in kept for place in places])
+        errors = []
         for key in shots:
-            found = np.asarray(program(device, on, key))
-            # A gain set for all the effects is not that of a few, and one common factor is what any bench sets first.
-            found = found / (np.vdot(exact, found).real / np.vdot(exact, exact).real)
-            squares.append(np.mean(np.abs(found - exact) ** 2))
-        return float(np.sqrt(np.mean(squares) / scale))
+            result = np.asarray(program(device, on, key))
+            errors.append(relative_error(result / best_factor(exact, result).real, exact))
+        return float(np.sqrt(np.mean(np.square(errors))))
 
-    rows, bare = [], error([])
-    rows.append({"condition": "optics alone", "relative_rms_error": bare})
-    squares = bare**2
-    for stage, i in tqdm(every, desc="error budget", unit=" effects", leave=False):
+    bare = error_with([])
+    rows = [{"condition": "optics alone", "relative_rms_error": bare}]
+    square = bare**2
+    for stage, i in tqdm(places, desc="error budget", unit=" effects", leave=False):
         name = f"{stage} {type(chains[stage][i]).__name__}"
-        alone, without = error([(stage, i)]), error([part for part in every if part != (stage, i)])
+        alone = error_with([(stage, i)])
+        without = error_with([place for place in places if place != (stage, i)])
         rows.append({"condition": name, "relative_rms_error": alone, "without": without})
-        squares += max(alone**2 - bare**2, 0.0)
-    rows.append(
-        {"condition": "all", "relative_rms_error": error(every), "explained": float(np.sqrt(squares))}
-    )
+        square += max(alone**2 - bare**2, 0.0)
+    total = error_with(places)
+    rows.append({"condition": "all", "relative_rms_error": total, "explained": float(np.sqrt(square))})
     return [{"sweep": "budget", **row} for row in rows]

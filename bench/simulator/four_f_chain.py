@@ -1,9 +1,10 @@
-"""The 4f chain that libraries are compared on: a batch of amplitudes, two lenses, a phase mask between them, intensity.
+"""The 4f chain that libraries are compared on: amplitudes, two lenses, a phase mask between them, intensity.
 
     a -> free space f -> lens -> free space f -> exp(iφ) -> free space f -> lens -> free space f -> |u|²
 
-On N samples of spacing dx the focal length is N dx²/λ: there the transfer function and the lens are both sampled exactly
-at their critical rate. The loss is the mean square of the difference from a target, its gradient that by φ.
+On N samples of spacing dx the focal length is N dx²/λ: there the transfer function and the lens are both
+sampled exactly at their critical rate. The loss is the mean square of the difference from a target, its
+gradient that by φ.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench import output as results
-from bench.simulator.timing import compared
+from bench.output import Rows
+from bench.simulator.timing import time_ratio
 from optics import wave
+from optics.metrics import relative_error
 
 WAVELENGTH, DX = 532e-9, 8e-6
 
@@ -32,8 +34,8 @@ class Work(NamedTuple):
         return self.phase.shape[0] * DX**2 / WAVELENGTH
 
 
-def work(batch: int, n: int, seed: int) -> Work:
-    """The same numbers for every library, single precision."""
+def make_work(batch: int, n: int, seed: int) -> Work:
+    """Random numbers in single precision, the same for every library."""
     rng = np.random.default_rng(seed)
     draws = rng.uniform(size=(batch, n, n)), rng.normal(size=(n, n)), rng.uniform(size=(batch, n, n))
     return Work(*(draw.astype(np.float32) for draw in draws))
@@ -51,7 +53,7 @@ def field(phase: jax.Array, amplitude: jax.Array) -> jax.Array:
 
 
 def bare_field(n: int, dtype: type = np.complex64, centre: float = 0.0, stop: bool = False) -> Callable:
-    """The same chain in bare `jnp.fft`, its factors ready-made in double precision: (phase, amplitude) -> field.
+    """The chain in bare `jnp.fft`, its factors computed in double precision: (phase, amplitude) -> field.
 
     Arguments:
         n: samples a side.
@@ -71,14 +73,14 @@ def bare_field(n: int, dtype: type = np.complex64, centre: float = 0.0, stop: bo
     def propagate(u):
         return jnp.fft.ifft2(jnp.fft.fft2(u) * transfer)
 
-    def through(phase, amplitude):
+    def chain(phase, amplitude):
         u = propagate(propagate(amplitude) * lens) * jnp.exp(1j * phase)
         return propagate(propagate(u) * lens)
 
-    return through
+    return chain
 
 
-def loss_of(field: Callable) -> Callable:
+def make_loss(field: Callable) -> Callable:
     """(phase, amplitude, target) -> mean square difference of the intensity from the target."""
 
     def loss(phase, amplitude, target):
@@ -88,49 +90,52 @@ def loss_of(field: Callable) -> Callable:
     return loss
 
 
-def reference(given: Work, centre: float = 0.0, stop: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def reference(work: Work, centre: float = 0.0, stop: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Field and gradient of the chain in double precision, with the conventions of a library."""
     with jax.enable_x64(True):
-        chain = bare_field(given.phase.shape[0], np.complex128, centre, stop)
-        double = [jnp.asarray(a, jnp.float64) for a in (given.phase, given.amplitude, given.target)]
-        return np.asarray(chain(*double[:2])), np.asarray(jax.grad(loss_of(chain))(*double))
+        chain = bare_field(work.phase.shape[0], np.complex128, centre, stop)
+        double = [jnp.asarray(a, jnp.float64) for a in (work.phase, work.amplitude, work.target)]
+        return np.asarray(chain(*double[:2])), np.asarray(jax.grad(make_loss(chain))(*double))
 
 
-def errors(found: tuple, wanted: tuple) -> dict[str, float]:
+def errors(result: tuple, exact: tuple) -> dict[str, float]:
     """Largest error of the field over its largest modulus, and relative error of the gradient in the 2-norm.
 
     The piston exp(4ikf), which a library may keep, is taken out.
+
+    Arguments:
+        result, exact: field and gradient.
     """
-    (u, gradient), (exact, slope) = (tuple(np.asarray(a) for a in pair) for pair in (found, wanted))
-    turn = np.vdot(exact, u)
-    u = u * np.conj(turn) / np.abs(turn)
+    (field, gradient), (exact_field, exact_gradient) = (map(np.asarray, pair) for pair in (result, exact))
+    overlap = np.vdot(exact_field, field)
+    field = field * np.conj(overlap) / np.abs(overlap)
     return {
-        "field_error": float(np.max(np.abs(u - exact)) / np.max(np.abs(exact))),
-        "gradient_error": float(np.linalg.norm(gradient - slope) / np.linalg.norm(slope)),
+        "field_error": float(np.max(np.abs(field - exact_field)) / np.max(np.abs(exact_field))),
+        "gradient_error": float(relative_error(gradient, exact_gradient)),
     }
 
 
-def chains(quick: bool, seed: int) -> results.Rows:
-    """The chain by `optics.wave` against bare `jnp.fft`, forward and with gradient, and its errors against double precision."""
+def measure_chains(quick: bool, seed: int) -> Rows:
+    """The chain by `optics.wave` against bare `jnp.fft`, forward and with gradient, and its errors."""
     rows = []
     for batch, n in [(2, 64)] if quick else [(16, 128), (16, 256)]:
-        given = work(batch, n, seed)
-        arguments = tuple(jnp.asarray(a) for a in (given.phase, given.amplitude, given.target))
-        bare = bare_field(n)
-        calls = [jax.jit(f) for f in (field, bare)], [jax.jit(jax.grad(loss_of(f))) for f in (field, bare)]
-        wanted = reference(given)
-        accurate = errors((calls[0][0](*arguments[:2]), calls[1][0](*arguments)), wanted)
-        for what, (ours, theirs), some in (
-            ("4f chain", calls[0], arguments[:2]),
-            ("4f chain and gradient", calls[1], arguments),
+        work = make_work(batch, n, seed)
+        arguments = tuple(jnp.asarray(a) for a in (work.phase, work.amplitude, work.target))
+        chains = field, bare_field(n)
+        forward = [jax.jit(chain) for chain in chains]
+        gradient = [jax.jit(jax.grad(make_loss(chain))) for chain in chains]
+        figures = errors((forward[0](*arguments[:2]), gradient[0](*arguments)), reference(work))
+        for name, (ours, theirs), inputs in (
+            ("4f chain", forward, arguments[:2]),
+            ("4f chain and gradient", gradient, arguments),
         ):
             rows.append(
                 {
-                    "operation": f"{what}, {batch} fields of {n}×{n}",
+                    "operation": f"{name}, {batch} fields of {n}×{n}",
                     "what": "optics.wave",
                     "against": "bare jnp.fft",
-                    **compared(ours, some, theirs, some, 5 if quick else 21),
-                    **accurate,
+                    **time_ratio(ours, inputs, theirs, inputs, 5 if quick else 21),
+                    **figures,
                 }
             )
     return rows

@@ -41,11 +41,11 @@ def main(options: Ledger) -> Rows:
 def count_computations(
     options: Ledger, device: AbstractDevice, costs: dict[str, accounting.Assumption]
 ) -> Rows:
-    """A convolution, many of them, a layer and a network, forward and in training: on the device and in electronics.
+    """Convolutions, and a network forward and in training: on the device and in electronics.
 
-    The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for real
-    numbers, and for nothing else; `share_of_arithmetic` is their part of all the arithmetic of the computation, as
-    XLA counts it.
+    The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for
+    real numbers, and for nothing else; `share_of_arithmetic` is their part of all the arithmetic of the
+    computation, as XLA counts it.
     """
     per_flop = accounting.electronics()["GPU, BF16"]
     ideal = optics.presets.load("ideal", pixels=device.shape)
@@ -121,7 +121,7 @@ def _computations(options: Ledger, device: AbstractDevice) -> list[tuple[str, Ca
 
 
 def count_break_even() -> Rows:
-    """From how many numbers in a transform, and how many taps of a fixed kernel, light costs less, by the converters alone."""
+    """The size of a transform, and of a fixed kernel, from which light costs less, by converters alone."""
     rows = []
     for name, converters in accounting.converters().items():
         energy = sum(assumption.value for assumption in converters.values())
@@ -140,7 +140,7 @@ def count_break_even() -> Rows:
 
 
 def count_packed_frames(device: AbstractDevice) -> Rows:
-    """Exposures against the number of planes that meet one kernel: flat until the frame is full, then in proportion."""
+    """Exposures against the planes that meet one kernel: flat until the frame is full, then in proportion."""
     plane, correlator = (PLANE_SIDE, PLANE_SIDE), (CORRELATOR_SIDE, CORRELATOR_SIDE)
     full = math.prod(mapping.plan_packed((1, *plane), plane, correlator).grid)
 
@@ -175,15 +175,16 @@ def tabulate(rows: Rows) -> str:
     computations = {"computation": "", "frames": ",", "seconds": ".3g", "dac": ",", "adc": ",", "bits": ".1f"}
     computations |= {"joules": ".3g", "low": ".2g", "high": ".2g", "conversion": ".0%"}
     computations |= {"electronic_joules": ".3g", "ratio": ".3g", "share_of_arithmetic": ".0%"}
-    packing = f"planes of {PLANE_SIDE}×{PLANE_SIDE} in the frames of a {CORRELATOR_SIDE}×{CORRELATOR_SIDE} correlator"
+    plane, correlator = f"{PLANE_SIDE}×{PLANE_SIDE}", f"{CORRELATOR_SIDE}×{CORRELATOR_SIDE}"
     tables = {
         "computations": ("", computations),
         "break-even": (
-            "\nlight costs less from this size on, by converters and electronics alone, without laser and memory",
+            "\nlight costs less from this size on, by converters and electronics, without laser and memory",
             {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"},
         ),
         "one frame": (
-            f"\nexposures for one kernel; {packing}, or one at a time",
+            f"\nexposures for one kernel; planes of {plane} in the frames of a {correlator} correlator, "
+            "or one at a time",
             {"tokens": ",", "correlator_frames": ",", "device_frames": ","},
         ),
         "assumptions": (

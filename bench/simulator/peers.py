@@ -1,4 +1,4 @@
-"""The 4f chain in other libraries, in their own idioms, after checking that their fields agree with double precision."""
+"""The 4f chain in other libraries, in their own idioms, after checking their fields in double precision."""
 
 import functools
 import importlib
@@ -10,92 +10,97 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bench import output as results
+import optics
+from bench.output import Rows
 from bench.simulator import four_f_chain as chain
 from bench.simulator.four_f_chain import DX, WAVELENGTH, Work
-from bench.simulator.timing import compared
+from bench.simulator.timing import time_ratio
+from optics import AbstractDevice
 
-# Beyond this a field is another field, not one with rounding errors.
-AGREES = 0.2
+LARGEST_FIELD_ERROR = (
+    0.2  # of its maximum; beyond it a field is another one, not the same with rounding errors
+)
 
 
-def peers(device: Any, quick: bool, seed: int) -> results.Rows:
-    """Every library that is installed against `optics.wave`, forward and with gradient, with both their errors.
+def measure_peers(device: AbstractDevice, quick: bool, seed: int) -> Rows:
+    """Every installed library against `optics.wave`, forward and with gradient, with the errors of both.
 
     Raises:
-        ValueError: no library is installed, or a field disagrees with the double precision chain of the library's conventions.
+        ValueError: no library is installed, or a field disagrees with the chain in double precision that has
+            the conventions of the library.
     """
-    installed = [name for name in LIBRARIES if _installed(name)]
+    installed = [name for name in LIBRARIES if _is_installed(name)]
     if not installed:
         raise ValueError(
             f"`peers` needs one of {', '.join(LIBRARIES)}; install them by pip install -e .[peers]."
         )
     rows = []
     for batch, n in [(2, 64)] if quick else [(16, 128), (16, 256)]:
-        given = chain.work(batch, n, seed)
-        arguments = tuple(jnp.asarray(a) for a in (given.phase, given.amplitude, given.target))
-        ours = jax.jit(chain.field), jax.jit(jax.grad(chain.loss_of(chain.field)))
-        our_errors = chain.errors((ours[0](*arguments[:2]), ours[1](*arguments)), chain.reference(given))
+        work = chain.make_work(batch, n, seed)
+        arguments = tuple(jnp.asarray(a) for a in (work.phase, work.amplitude, work.target))
+        our_forward, our_gradient = jax.jit(chain.field), jax.jit(jax.grad(chain.make_loss(chain.field)))
+        our_result = our_forward(*arguments[:2]), our_gradient(*arguments)
+        our_errors = chain.errors(our_result, chain.reference(work))
         for name in installed:
-            forward, gradient, conventions = LIBRARIES[name](given)
-            found = chain.errors((forward(), gradient()), chain.reference(given, **conventions))
-            if not found["field_error"] < AGREES:
+            forward, gradient, conventions = LIBRARIES[name](work)
+            errors = chain.errors((forward(), gradient()), chain.reference(work, **conventions))
+            if not errors["field_error"] < LARGEST_FIELD_ERROR:
                 raise ValueError(
-                    f"`peers`: the field of {_label(name)} differs from the double precision chain by {found['field_error']:.2g} "
-                    f"of its maximum; version {_TESTED[_package(name)]} agrees."
+                    f"`peers`: the field of {_label(name)} differs from the double precision chain by "
+                    f"{errors['field_error']:.2g} of its maximum; version {_TESTED[_package(name)]} agrees."
                 )
-            for what, theirs, mine, some in (
-                ("4f chain", forward, ours[0], arguments[:2]),
-                ("4f chain and gradient", gradient, ours[1], arguments),
+            for operation, theirs, ours, inputs in (
+                ("4f chain", forward, our_forward, arguments[:2]),
+                ("4f chain and gradient", gradient, our_gradient, arguments),
             ):
                 rows.append(
                     {
-                        "operation": f"{what}, {batch} fields of {n}×{n}",
+                        "operation": f"{operation}, {batch} fields of {n}×{n}",
                         "what": _label(name),
                         "against": "optics.wave",
-                        **compared(theirs, (), mine, some, 3 if quick else 9),
-                        **found,
+                        **time_ratio(theirs, (), ours, inputs, 3 if quick else 9),
+                        **errors,
                         **{f"against_{key}": value for key, value in our_errors.items()},
                     }
                 )
-    return rows + _lenses(device, installed, quick, seed)
+    return rows + _measure_lenses(device, installed, quick, seed)
 
 
-def _lenses(device: Any, installed: list[str], quick: bool, seed: int) -> results.Rows:
-    """One transform by each library's full propagation, on as many samples as the device's lens needs, against the compiled one."""
-    if not hasattr(device, "optics"):
+def _measure_lenses(device: AbstractDevice, installed: list[str], quick: bool, seed: int) -> Rows:
+    """One transform by full propagation in each library, on the samples that the device's lens needs."""
+    if not isinstance(device, optics.FourierProcessor | optics.JointTransform):
         return []
     lens = device.transfer
     # The plane that `FourierLens` needs for a device of that size.
     n = 64 if quick else max(lens.shape) * 64
-    given = chain.work(1, n, seed)
+    work = chain.make_work(1, n, seed)
     light = jax.random.normal(jax.random.key(seed), lens.shape) + 0j
-    through = jax.jit(lambda optics, light: optics(light))
+    propagate = jax.jit(lambda lens, light: lens(light))
     rows = []
     for name in installed:
-        forward, _, _ = LIBRARIES[name](given, half=True)
+        forward, _, _ = LIBRARIES[name](work, half=True)
         rows.append(
             {
                 "operation": f"one transform, {lens.shape[0]}×{lens.shape[1]}",
                 "what": f"{_label(name)}, full propagation on {n}×{n}",
                 "against": f"compiled, {type(lens).__name__}",
-                **compared(forward, (), through, (lens, light), 3 if quick else 9),
+                **time_ratio(forward, (), propagate, (lens, light), 3 if quick else 9),
             }
         )
     return rows
 
 
 def _torchoptics(
-    given: Work, half: bool = False, single: bool = False
+    work: Work, half: bool = False, single: bool = False
 ) -> tuple[Callable, Callable, dict[str, Any]]:
     import torch
     import torchoptics
     from torchoptics import Field, System
     from torchoptics.elements import Lens, PhaseModulator
 
-    n, f = given.phase.shape[0], given.focal_length
-    amplitude, target = torch.tensor(given.amplitude, dtype=torch.complex64), torch.tensor(given.target)
-    phase = torch.tensor(given.phase, requires_grad=True)
+    n, f = work.phase.shape[0], work.focal_length
+    amplitude, target = torch.tensor(work.amplitude, dtype=torch.complex64), torch.tensor(work.target)
+    phase = torch.tensor(work.phase, requires_grad=True)
 
     def field():
         # Its precision is a global, of which double is the default.
@@ -111,19 +116,19 @@ def _torchoptics(
     return *_in_torch(field, phase, target), {"centre": -0.5, "stop": True}
 
 
-def _svetlanna(given: Work, half: bool = False) -> tuple[Callable, Callable, dict[str, Any]]:
+def _svetlanna(work: Work, half: bool = False) -> tuple[Callable, Callable, dict[str, Any]]:
     import torch
     from svetlanna import LinearOpticalSetup, SimulationParameters, Wavefront
     from svetlanna.elements import DiffractiveLayer, FreeSpace, ThinLens
 
-    n, f = given.phase.shape[0], given.focal_length
+    n, f = work.phase.shape[0], work.focal_length
     places = (torch.arange(n) - n // 2) * DX
     simulation = SimulationParameters(x=places, y=places, wavelength=WAVELENGTH)
     amplitude, target = (
-        Wavefront(torch.tensor(given.amplitude, dtype=torch.complex64)),
-        torch.tensor(given.target),
+        Wavefront(torch.tensor(work.amplitude, dtype=torch.complex64)),
+        torch.tensor(work.target),
     )
-    phase = torch.nn.Parameter(torch.tensor(given.phase))
+    phase = torch.nn.Parameter(torch.tensor(work.phase))
 
     def space():
         return FreeSpace(simulation, f, "ASM")
@@ -162,7 +167,7 @@ def _label(name: str) -> str:
     return f"{package} {version(package)}{name.removeprefix(package)}"
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         importlib.import_module(_package(name))
     except ImportError:

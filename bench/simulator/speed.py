@@ -1,60 +1,61 @@
-"""Cost as a ratio: two things in turn in one process, medians."""
-
-from dataclasses import asdict
-from typing import Any
+"""Time of the simulation as ratios: two things in turn in one process, medians."""
 
 import jax
 import jax.numpy as jnp
-from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 import optics
-from bench import output as results
+from bench import output, plots
 from bench.config import Speed
-from bench.simulator.four_f_chain import chains
-from bench.simulator.timing import compared
+from bench.output import Rows
+from bench.simulator.four_f_chain import measure_chains
+from bench.simulator.peers import measure_peers
+from bench.simulator.steps import measure_training_steps
+from bench.simulator.timing import time_ratio
+from optics import AbstractDevice
+from optics.metrics import relative_error
 
 
-def main(options: Speed) -> results.Rows:
+def main(options: Speed) -> Rows:
     """Measure, print, write; returns the rows.
 
     Raises:
-        ValueError: unknown device, peers that are asked for and not installed, or a folder that cannot be written to.
+        ValueError: unknown device, `peers` without one installed, or a folder that cannot be written to.
     """
-    device = results.load(options.device)
-    results.prepare(options.out)
-    key = jax.random.key(options.seed)
-    rows = []
-    if options.peers:
-        from bench.simulator.peers import peers
-
-        rows += peers(device, options.quick, options.seed)
-    rows = (
-        chains(options.quick, options.seed)
-        + rows
-        + propagations(options, key)
-        + convolutions(options, device, key)
-    )
-    if device.supports(optics.AbstractDevice.transform) and min(device.shape) > 1:
-        from bench.simulator.steps import training_steps
-
-        rows += training_steps(options, device)
-    columns = {
-        "operation": "",
-        "what": "",
-        "against": "",
-        "milliseconds": ".3g",
-        "against_milliseconds": ".3g",
-        "ratio": ".3g",
-    }
-    columns |= {"spread": ".2f", "relative_difference": ".1e", "field_error": ".1e", "gradient_error": ".1e"}
-    print(results.table(rows, columns))
-    results.write(options.out, "speed", rows, asdict(options), picture(options.device, rows))
+    device = output.load_device(options.device)
+    output.check_folder(options.out)
+    rows = measure(options, device)
+    print(tabulate(rows))
+    output.write(options.out, "speed", rows, options, plots.speed(rows, options.device))
     return rows
 
 
-def convolutions(options: Speed, device: Any, key: jax.Array) -> results.Rows:
-    """Convolutions on the device against the exact FFT, forward and with gradient, over the batch and the size of the device."""
+def measure(options: Speed, device: AbstractDevice) -> Rows:
+    """The 4f chain, other libraries, propagation, convolutions, and training steps."""
+    key = jax.random.key(options.seed)
+    # Libraries that are missing are refused before anything is measured.
+    peers = measure_peers(device, options.quick, options.seed) if options.peers else []
+    rows = [
+        *measure_chains(options.quick, options.seed),
+        *peers,
+        *measure_propagation(options, key),
+        *measure_convolutions(options, device, key),
+    ]
+    if device.supports(AbstractDevice.transform) and min(device.shape) > 1:
+        rows += measure_training_steps(options, device)
+    return rows
+
+
+def tabulate(rows: Rows) -> str:
+    """One line a ratio."""
+    columns = {"operation": "", "what": "", "against": "", "milliseconds": ".3g"}
+    columns |= {"against_milliseconds": ".3g", "ratio": ".3g", "spread": ".2f"}
+    columns |= {"relative_difference": ".1e", "field_error": ".1e", "gradient_error": ".1e"}
+    return output.table(rows, columns)
+
+
+def measure_convolutions(options: Speed, device: AbstractDevice, key: jax.Array) -> Rows:
+    """Convolutions on the device against the exact FFT, forward and with gradient, by batch and size."""
     kernels, repeats = 24, 3 if options.quick else 15
 
     def gradient_of(convolve):
@@ -62,108 +63,82 @@ def convolutions(options: Speed, device: Any, key: jax.Array) -> results.Rows:
             lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w)
         )
 
-    plain, exact = jax.jit(optics.convolve), gradient_of(optics.convolve)
-    rules = {
-        "noisy device": exact,
+    forward, exact_gradient = jax.jit(optics.convolve), gradient_of(optics.convolve)
+    gradients = {
+        "noisy device": exact_gradient,
         "noisy device, ideal gradient": gradient_of(optics.ideal_gradient(optics.convolve)),
     }
-    # Where a preset can be built with other numbers of pixels, the middle batch is measured on them too.
-    sizes = [] if options.quick else [(64, n) for n in (5, 16) if _resized(options.device, n) is not None]
-    cases = [*((tokens, None) for tokens in ((64,) if options.quick else (64, 256, 1024))), *sizes]
+    cases = [(tokens, device) for tokens in ((64,) if options.quick else (64, 256, 1024))]
+    if not options.quick:
+        # The smallest batch also on devices of other sizes, where the preset can have them.
+        cases += [(64, other) for other in (_resize(options.device, 5), _resize(options.device, 16)) if other]
     rows = []
-    for tokens, pixels in tqdm(cases, desc="convolutions", unit=" cases", leave=False):
-        one = device if pixels is None else _resized(options.device, pixels)
-        x = jax.random.normal(key, (tokens, 1, *one.shape))
-        w = jax.random.normal(jax.random.fold_in(key, 1), (kernels, *one.shape))
-        shape = f"{tokens:,} tokens × {kernels} kernels of {one.shape[0]}×{one.shape[1]}"
-        noisy, quiet = (x, w, one, key), (x, w, None, None)
+    for tokens, engine in tqdm(cases, desc="convolutions", unit=" cases", leave=False):
+        x = jax.random.normal(key, (tokens, 1, *engine.shape))
+        w = jax.random.normal(jax.random.fold_in(key, 1), (kernels, *engine.shape))
+        shape = f"{tokens:,} tokens × {kernels} kernels of {engine.shape[0]}×{engine.shape[1]}"
+        noisy, exact = (x, w, engine, key), (x, w, None, None)
         rows.append(
             {
                 "operation": f"convolution, {shape}",
                 "what": "noisy device",
                 "against": "exact FFT",
-                **compared(plain, noisy, plain, quiet, repeats),
+                **time_ratio(forward, noisy, forward, exact, repeats),
             }
         )
         rows += [
             {
                 "operation": f"convolution and gradient, {shape}",
-                "what": what,
+                "what": name,
                 "against": "exact FFT",
-                **compared(call, noisy, exact, quiet, repeats),
+                **time_ratio(gradient, noisy, exact_gradient, exact, repeats),
             }
-            for what, call in rules.items()
+            for name, gradient in gradients.items()
         ]
     return rows
 
 
-def _resized(name: str, pixels: int) -> Any:
+def _resize(preset: str, pixels: int) -> AbstractDevice | None:
+    """The preset with another number of pixels a side; None where it cannot be built with them."""
     try:
-        return optics.presets.load(name, pixels=pixels)
+        return optics.presets.load(preset, pixels=pixels)
     except ValueError:
         return None
 
 
-def propagations(options: Speed, key: jax.Array) -> results.Rows:
-    """One transform by full wave propagation against the compiled one: of the device, and of 64×64 pixels behind a lens with errors."""
+def measure_propagation(options: Speed, key: jax.Array) -> Rows:
+    """One transform by full propagation against the compiled one: of the device, and of an aberrated lens."""
     repeats = 3 if options.quick else 15
-    device, wave = (results.load(options.device, level=level) for level in ("compiled", "wave"))
-    # Coma, spherical aberration and a round pupil are what does not separate into rows and columns.
+    lenses = []
+    device, described = (output.load_device(options.device, level=level) for level in ("compiled", "wave"))
+    if isinstance(described.transfer, optics.FourierLens):
+        lenses.append((described.transfer, device.transfer))
+    # Coma, spherical aberration and a round pupil do not separate into rows and columns.
+    pixels = 16 if options.quick else 64
     lens = optics.FourierLens(
-        16 if options.quick else 64,
+        pixels,
         pitch=127e-6,
         wavelength=1.55e-6,
-        pupil_radius=1.2 * (16 if options.quick else 64) * 127e-6,
+        pupil_radius=1.2 * pixels * 127e-6,
         aberrations=[0, 0, 0, 0, 0, 0, 0.1, 0.05, 0, 0, 0.08],
         oversampling=4 if options.quick else 8,
     )
-    pairs = [(lens, optics.compile_transfer(lens, tolerance=1e-4))]
-    if isinstance(getattr(wave, "optics", None), optics.FourierLens):
-        pairs.insert(0, (wave.transfer, device.transfer))
+    lenses.append((lens, optics.compile_transfer(lens, tolerance=1e-4)))
     rows = []
-    through = jax.jit(lambda optics, light: optics(light))
-    for described, compiled in tqdm(pairs, desc="propagating", unit=" lenses", leave=False):
-        shape = optics.transfer.light_shape(described.shape, described.subpixels)
+    propagate = jax.jit(lambda transfer, light: transfer(light))
+    for lens, compiled in tqdm(lenses, desc="propagating", unit=" lenses", leave=False):
+        shape = optics.transfer.light_shape(lens.shape, lens.subpixels)
         light = jax.random.normal(key, shape) + 1j * jax.random.normal(jax.random.fold_in(key, 1), shape)
         # A plane of 4,096 samples a side takes seconds.
-        count = repeats if described.plane < 2000 else min(repeats, 5)
-        wanted = through(described, light)
+        count = repeats if lens.plane < 2000 else min(repeats, 5)
+        difference = relative_error(propagate(compiled, light), propagate(lens, light))
         rows.append(
             {
                 "operation": f"one transform, {shape[0]}×{shape[1]}",
                 "what": "full wave propagation",
                 "against": f"compiled, {type(compiled).__name__}",
-                **compared(through, (described, light), through, (compiled, light), count),
-                "relative_difference": float(
-                    jnp.linalg.norm(through(compiled, light) - wanted) / jnp.linalg.norm(wanted)
-                ),
+                **time_ratio(propagate, (lens, light), propagate, (compiled, light), count),
+                "relative_difference": float(difference),
             }
         )
     return rows
-
-
-def picture(name: str, rows: results.Rows) -> Figure:
-    """The ratios as bars from 1, in two columns."""
-    half = -(-len(rows) // 2)
-    figure = Figure(figsize=(15, 1.2 + 0.36 * half), layout="constrained")
-    for axes, some in zip(figure.subplots(1, 2, sharex=True), (rows[:half], rows[half:]), strict=True):
-        # By place, not by name: a label may occur twice. What is faster goes to the left, what is slower to the right.
-        bars = axes.barh(range(len(some)), [row["ratio"] - 1 for row in some], left=1)
-        axes.set_yticks(
-            range(len(some)),
-            [f"{row['operation']}\n{row['what']} / {row['against']}" for row in some],
-            fontsize=7,
-        )
-        for bar, row in zip(bars, some, strict=True):
-            slower = row["ratio"] >= 1
-            place = (row["ratio"], bar.get_y() + bar.get_height() / 2)
-            side = {"ha": "left" if slower else "right", "va": "center", "fontsize": 8}
-            axes.annotate(
-                f"{row['ratio']:.3g}", place, (3 if slower else -3, 0), textcoords="offset points", **side
-            )
-        axes.axvline(1, color="black", linewidth=0.8)
-        axes.set(xscale="log", xlabel="ratio of times (1)")
-        axes.margins(x=0.15, y=0.02)
-        axes.invert_yaxis()
-    figure.suptitle(name)
-    return figure

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,36 +10,39 @@ import optax
 from flax import nnx
 from tqdm.auto import tqdm
 
-from bench import output as results
 from bench.config import Options
-from bench.simulator.timing import compared
+from bench.output import Rows
+from bench.simulator.timing import time_ratio
 from nets.config import Config, resolve
 from nets.data import Dataset, Split
 from nets.run import build_model, compile_steps
+from optics import AbstractDevice
 
 
-def training_steps(options: Options, device: Any) -> results.Rows:
-    """The training step of classifiers against that of the linear one, of literal against exact attention, and so on, in turn."""
+def measure_training_steps(options: Options, device: AbstractDevice) -> Rows:
+    """Training steps of classifiers as ratios: on the noisy device, with the exact FFT, of the linear one."""
     depth, heads, tokens, repeats = (1, 2, 32, 2) if options.quick else (6, 8, 1024, 7)
     key, cases = jax.random.key(options.seed), []
     for length in (16,) if options.quick else (32, 128):
         base = Config(
             data="imdb", depth=depth, heads=heads, max_tokens=length, batch_size=tokens // length, dropout=0.0
         )
-        linear, _ = step_of(replace(base, model="linear", shape=(121,), device="none"), options.seed)
+        linear, _ = compile_classifier(
+            replace(base, model="linear", shape=(121,), device="none"), options.seed
+        )
         (literal, _), (spectral, _) = (
-            step_of(replace(base, model="conv2d", shape=device.shape, spectral=flag), options.seed)
+            compile_classifier(replace(base, model="conv2d", shape=device.shape, spectral=flag), options.seed)
             for flag in (False, True)
         )
-        lambdas, _ = step_of(replace(base, model="lambda"), options.seed)
-        fourier, _ = step_of(replace(base, model="fourier", shape=device.shape), options.seed)
+        lambdas, _ = compile_classifier(replace(base, model="lambda"), options.seed)
+        fourier, _ = compile_classifier(replace(base, model="fourier", shape=device.shape), options.seed)
         noisy, exact = (device, key), (None, None)
         cases += [
             (length, "spectral, noisy device", spectral, noisy, "linear wide", linear, exact),
             (length, "literal, noisy device", literal, noisy, "literal, exact FFT", literal, exact),
             (length, "spectral, exact FFT", spectral, exact, "linear wide", linear, exact),
         ]
-    # Of the last length, which is the longest.
+    # The others are measured at the last length, which is the longest.
     cases += [
         (length, "lambdas, exact FFT", lambdas, exact, "linear wide", linear, exact),
         (length, "lambdas, noisy device", lambdas, noisy, "lambdas, exact FFT", lambdas, exact),
@@ -49,39 +51,39 @@ def training_steps(options: Options, device: Any) -> results.Rows:
     if options.quick:
         cases = cases[:1]
     rows = []
-    for length, what, f, f_arguments, against, g, g_arguments in tqdm(
+    for length, name, step, arguments, against, other_step, other_arguments in tqdm(
         cases, desc="training steps", unit=" cases", leave=False
     ):
         operation = f"training step, {depth} blocks, {heads} heads, {tokens // length} × {length} tokens"
         rows.append(
             {
                 "operation": operation,
-                "what": what,
+                "what": name,
                 "against": against,
-                **compared(f, f_arguments, g, g_arguments, repeats),
+                **time_ratio(step, arguments, other_step, other_arguments, repeats),
             }
         )
     return rows
 
 
-def step_of(config: Config, seed: int) -> tuple[Callable, Callable]:
-    """The training step and the evaluation of `python -m nets.train` in their first state, on a batch full of tokens.
+def compile_classifier(config: Config, seed: int) -> tuple[Callable, Callable]:
+    """The first training step and evaluation of `python -m nets.train`, on a batch full of tokens.
 
     Returns:
-        two functions (device, key) -> what they compute.
+        two functions (device, key) -> result.
     """
     config = resolve(replace(config, seed=seed))
     batch = full_batch(config)
-    both = new_classifier(config, batch)
-    step, evaluate = compile_steps(*both)
-    state = nnx.state(both)
+    model_and_optimizer = new_classifier(config, batch)
+    step, evaluate = compile_steps(*model_and_optimizer)
+    state = nnx.state(model_and_optimizer)
 
-    def called(function):
+    def bind(function):
         return lambda device, key: function(
             state, batch, device, jax.random.key(seed) if key is None else key
         )
 
-    return called(step), called(evaluate)
+    return bind(step), bind(evaluate)
 
 
 def full_batch(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:

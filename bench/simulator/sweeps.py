@@ -1,7 +1,7 @@
 """Error against one number of the device at a time; every sweep is one compilation."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,154 +10,178 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import optics
-from bench import output as results
+from bench.output import Rows, load_device
+from optics import AbstractDevice
 from optics.effects import BalancedShot, PhaseQuantize, Quantize, Shot
+from optics.metrics import best_factor, relative_error
 
-# Noll's index of what is swept.
+# Noll's index of each aberration.
 ZERNIKES = {"defocus": 4, "astigmatism": 6, "coma": 8, "spherical aberration": 11}
 
 
-def sweeps(
-    name: str, device: Any, exact: Callable, x: jax.Array, w: jax.Array, keys: jax.Array, quick: bool
-) -> results.Rows:
-    """Relative RMS error of one convolution in one shot, a common factor set, against each number that the device has.
+class Sweep(NamedTuple):
+    """A number of a device, its unit and values, and value -> the device that has it."""
 
-    Photons of a full-scale pixel, bits of the converters on the modulator and on the camera, aberrations of the lens (waves
-    of unit RMS over the pupil, gains left as they are), shift of the detector (pixels), and the
-    number of taps of the kernel.
+    name: str
+    unit: str
+    values: np.ndarray
+    change: Callable
+
+
+def sweep_numbers(
+    preset: str,
+    device: AbstractDevice,
+    exact: Callable,
+    x: jax.Array,
+    w: jax.Array,
+    keys: jax.Array,
+    quick: bool,
+) -> Rows:
+    """Relative RMS error of one convolution, a common factor set, against each number that the device has.
+
+    Photons of a full-scale pixel, bits of the converters on the modulator and on the camera, aberrations of
+    the lens (waves of unit RMS over the pupil, gains unchanged), shift of the detector (pixels), and taps of
+    the kernel.
 
     Arguments:
-        name: of the preset, whose lens is compiled again for every aberration.
+        preset: its name; the lens is compiled again for every aberration.
         device: with its effects.
         exact: (x, w) -> the exact convolution in double precision.
         x, w: arrays to convolve.
-        keys: of the shots, over which the mean square is taken.
-        quick: fewer values, and lenses left out, which take seconds each.
+        keys: of the draws, over which the mean square is taken.
+        quick: fewer values, and no sweeps of the lens, which take seconds each.
+
+    Returns:
+        a row for each value.
     """
-    cases = [*_numbers(device, quick), *([] if quick else _lenses(name, device))]
+    sweeps = [*_effect_sweeps(device, quick), *([] if quick else _lens_sweeps(preset, device))]
     rows = []
-    wanted = jnp.asarray(exact(x, w))
-    for what, unit, values, change in tqdm(cases, desc="sweeps", unit=" sweeps", leave=False):
-        errors = swept(
-            lambda value, key, change=change: _relative(optics.convolve(x, w, change(value), key), wanted),
-            values,
+    convolution = jnp.asarray(exact(x, w))
+    for sweep in tqdm(sweeps, desc="sweeps", unit=" sweeps", leave=False):
+        errors = sweep_error(
+            lambda value, key, change=sweep.change: _scaled_error(
+                optics.convolve(x, w, change(value), key), convolution
+            ),
+            sweep.values,
             keys,
         )
-        rows += [_row(what, unit, value, error) for value, error in zip(values, errors, strict=True)]
-    return rows + _taps(device, exact, x, w, keys, quick)
+        rows += [
+            _row(sweep.name, sweep.unit, value, error)
+            for value, error in zip(sweep.values, errors, strict=True)
+        ]
+    return rows + _sweep_taps(device, exact, x, w, keys, quick)
 
 
-def swept(error: Callable, values: np.ndarray, keys: jax.Array) -> np.ndarray:
-    """Root of the mean square over keys of error(value, key), for every value, in one compilation and one shot at a time."""
+def sweep_error(error: Callable, values: np.ndarray, keys: jax.Array) -> np.ndarray:
+    """Root mean square over keys of error(value, key) for every value, in one compilation."""
     program = jax.jit(
         lambda values, keys: jax.lax.map(lambda v: jax.lax.map(lambda key: error(v, key), keys), values)
     )
     return np.sqrt(np.mean(np.asarray(program(jnp.asarray(values, jnp.float32), keys)) ** 2, axis=1))
 
 
-def _numbers(device: Any, quick: bool) -> list[tuple[str, str, np.ndarray, Callable]]:
-    """Sweeps of numbers of the effects: (name, unit, values, value -> device)."""
-    cameras = [name for name in ("camera", "detector") if hasattr(device, name)]
+def _effect_sweeps(device: AbstractDevice, quick: bool) -> list[Sweep]:
+    """Sweeps of the photons and the bits that the effects of the device have."""
+    photons = np.logspace(2, 9, 8 if quick else 15)
     bits = np.array([4.0, 8.0] if quick else [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0])
-    cases = []
-    for what, unit, values, stages, kinds, leaf in (
+    sweeps = []
+    for name, unit, values, on_modulator, kinds, number in (
         (
             "photons",
             "of a full-scale pixel in a frame",
-            np.logspace(2, 9, 8 if quick else 15),
-            cameras,
+            photons,
+            False,
             Shot | BalancedShot,
-            "photons",
+            lambda e: e.photons,
         ),
-        ("DAC bits", "bits", bits, ["slm"], Quantize | PhaseQuantize, "bits"),
-        ("ADC bits", "bits", bits, cameras, Quantize, "bits"),
+        ("DAC bits", "bits", bits, True, Quantize | PhaseQuantize, lambda e: e.bits),
+        ("ADC bits", "bits", bits, False, Quantize, lambda e: e.bits),
     ):
-        # A device with two cameras has the same parts in both.
-        found = [
-            (stage, i)
-            for stage in stages
-            for i, effect in enumerate(getattr(device, stage))
-            if isinstance(effect, kinds)
+        # A device with two cameras has the same effects in both.
+        stages = [
+            stage
+            for stage in device.stages()
+            if stage.is_modulator == on_modulator
+            and any(isinstance(effect, kinds) for effect in stage.effects)
         ]
-        if found:
 
-            def change(v, found=found, leaf=leaf):
-                return eqx.tree_at(
-                    lambda d: [getattr(getattr(d, stage)[i], leaf) for stage, i in found],
-                    device,
-                    [v] * len(found),
-                )
+        def change(value, stages=stages, kinds=kinds, number=number):
+            chains = {
+                stage.name: [
+                    eqx.tree_at(number, effect, value) if isinstance(effect, kinds) else effect
+                    for effect in stage.effects
+                ]
+                for stage in stages
+            }
+            return device.with_stages(**chains)
 
-            cases.append((what, unit, values, change))
-    return cases
+        if stages:
+            sweeps.append(Sweep(name, unit, values, change))
+    return sweeps
 
 
-def _lenses(name: str, device: Any) -> list[tuple[str, str, np.ndarray, Callable]]:
-    """Sweeps of the lens: compiled again, in the same program, for every value; gains stay those of the good lens."""
-    if not isinstance(device.transfer, optics.Dense):
-        return []
-    lens = getattr(results.load(name, level="wave"), "optics", None)
-    if not isinstance(lens, optics.FourierLens):
+def _lens_sweeps(preset: str, device: AbstractDevice) -> list[Sweep]:
+    """Sweeps of the lens, compiled for every value in the same program; gains stay those of the good lens."""
+    lens = load_device(preset, level="wave").transfer
+    if not isinstance(device.transfer, optics.Dense) or not isinstance(lens, optics.FourierLens):
         return []
     # Compiling once takes as long as propagating one plane a pixel.
-    small = max(lens.shape) <= 11 or min(lens.shape) == 1
-    count = 7 if small else 5
+    is_small = max(lens.shape) <= 11 or min(lens.shape) == 1
+    count = 7 if is_small else 5
 
-    def aberrated(index):
-        def change(v):
-            aberrations = (
-                jnp.zeros(max(index, lens.aberrations.size)).at[: lens.aberrations.size].set(lens.aberrations)
-            )
-            return _with_lens(
-                device, eqx.tree_at(lambda s: s.aberrations, lens, aberrations.at[index - 1].add(v))
-            )
+    def with_lens(lens):
+        return eqx.tree_at(lambda device: device.transfer, device, optics.compile_transfer(lens))
+
+    def add_aberration(index):
+        def change(value):
+            coefficients = jnp.zeros(max(index, lens.aberrations.size))
+            coefficients = coefficients.at[: lens.aberrations.size].set(lens.aberrations)
+            coefficients = coefficients.at[index - 1].add(value)
+            return with_lens(eqx.tree_at(lambda lens: lens.aberrations, lens, coefficients))
 
         return change
 
-    def shifted(v):
-        # A tilt of the light moves the picture on the detector by the focal length times the angle.
-        way = jnp.asarray([0.0, 1.0]) if lens.shape[0] == 1 else jnp.ones(2) / np.sqrt(2)
-        return _with_lens(
-            device, eqx.tree_at(lambda s: s.tilt, lens, lens.tilt + v * lens.pitch / lens.focal_length * way)
-        )
+    def shift_detector(value):
+        # A tilt of the light moves the image on the detector by the focal length times the angle.
+        direction = jnp.asarray([0.0, 1.0]) if lens.shape[0] == 1 else jnp.ones(2) / np.sqrt(2)
+        tilt = lens.tilt + value * lens.pitch / lens.focal_length * direction
+        return with_lens(eqx.tree_at(lambda lens: lens.tilt, lens, tilt))
 
-    some = ZERNIKES if small and min(lens.shape) > 1 else {"coma": 8}
-    cases = [
-        (f"{what}", "waves rms", np.linspace(0, 0.3, count), aberrated(index)) for what, index in some.items()
+    aberrations = ZERNIKES if is_small and min(lens.shape) > 1 else {"coma": 8}
+    return [
+        *(
+            Sweep(name, "waves rms", np.linspace(0, 0.3, count), add_aberration(index))
+            for name, index in aberrations.items()
+        ),
+        Sweep("shift of the detector", "pixels", np.linspace(0, 0.5, count), shift_detector),
     ]
-    return [*cases, ("shift of the detector", "pixels", np.linspace(0, 0.5, count), shifted)]
 
 
-def _with_lens(device: Any, lens: Any) -> Any:
-    return eqx.tree_at(lambda d: d.transfer, device, optics.compile_transfer(lens))
-
-
-def _taps(
-    device: Any, exact: Callable, x: jax.Array, w: jax.Array, keys: jax.Array, quick: bool
-) -> results.Rows:
+def _sweep_taps(
+    device: AbstractDevice, exact: Callable, x: jax.Array, w: jax.Array, keys: jax.Array, quick: bool
+) -> Rows:
     """Error against the side of the kernel: taps beyond it, around the origin, are zero."""
     sides = [n for n in (1, 3, 5, 7, 9, 11, 13, 21) if n < max(device.shape)]
     sides = np.array([*sides[:: 3 if quick else 1], max(device.shape)], float)
-    away = [jnp.minimum(jnp.arange(n), n - jnp.arange(n)) for n in device.shape]
+    distances = [jnp.minimum(jnp.arange(n), n - jnp.arange(n)) for n in device.shape]
 
     def kernel(side):
-        return w * ((2 * away[0][:, None] <= side) & (2 * away[1] <= side))
+        return w * ((2 * distances[0][:, None] <= side) & (2 * distances[1] <= side))
 
-    wanted = jnp.asarray(np.stack([exact(x, np.asarray(kernel(side))) for side in sides]))
+    convolutions = jnp.asarray(np.stack([exact(x, np.asarray(kernel(side))) for side in sides]))
 
     def error(i, key):
         side = jnp.asarray(sides, jnp.float32)[i.astype(int)]
-        return _relative(optics.convolve(x, kernel(side), device, key), wanted[i.astype(int)])
+        return _scaled_error(optics.convolve(x, kernel(side), device, key), convolutions[i.astype(int)])
 
-    errors = swept(error, np.arange(len(sides)), keys)
-    return [_row("kernel", "taps a side", side, one) for side, one in zip(sides, errors, strict=True)]
-
-
-def _relative(found: jax.Array, wanted: jax.Array) -> jax.Array:
-    """Relative RMS error after the common factor that suits best, which any bench sets first; 1 where nothing is right."""
-    found = found * (jnp.vdot(found, wanted) / jnp.vdot(found, found)).real
-    return jnp.linalg.norm(found - wanted) / jnp.linalg.norm(wanted)
+    errors = sweep_error(error, np.arange(len(sides)), keys)
+    return [_row("kernel", "taps a side", side, value) for side, value in zip(sides, errors, strict=True)]
 
 
-def _row(what: str, unit: str, value: float, error: float) -> dict[str, Any]:
-    return {"sweep": what, "unit": unit, "value": float(value), "relative_rms_error": float(error)}
+def _scaled_error(result: jax.Array, exact: jax.Array) -> jax.Array:
+    """Relative RMS error after the best common factor, which every bench sets first; at most 1."""
+    return relative_error(best_factor(result, exact).real * result, exact)
+
+
+def _row(name: str, unit: str, value: float, error: float) -> dict[str, Any]:
+    return {"sweep": name, "unit": unit, "value": float(value), "relative_rms_error": float(error)}

@@ -8,25 +8,27 @@ from typing import Any
 import jax
 
 
-def compared(f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int) -> dict[str, float]:
-    """Milliseconds of f and of g, the ratio of their medians, and how the ratio spreads.
+def time_ratio(
+    f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int
+) -> dict[str, float]:
+    """Milliseconds of f and of g, the ratio of their medians, and its spread.
 
-    `spread` is the interquartile range of the ratios of neighbouring calls, over their median: what is slow for a while
-    is slow for both.
+    The spread is the interquartile range of the ratios of neighbouring calls, over their median: a slow
+    moment slows both.
     """
-    times = interleaved(f, f_arguments, g, g_arguments, repeats)
-    ratios = [slow / fast for slow, fast in zip(*times, strict=True)]
-    slow, fast = (statistics.median(kept) for kept in times)
+    times = interleaved_times(f, f_arguments, g, g_arguments, repeats)
+    ratios = [of_f / of_g for of_f, of_g in zip(*times, strict=True)]
+    f_median, g_median = map(statistics.median, times)
     first, middle, third = statistics.quantiles(ratios, n=4)
     return {
-        "milliseconds": slow,
-        "against_milliseconds": fast,
-        "ratio": slow / fast,
+        "milliseconds": f_median,
+        "against_milliseconds": g_median,
+        "ratio": f_median / g_median,
         "spread": (third - first) / middle,
     }
 
 
-def interleaved(
+def interleaved_times(
     f: Callable, f_arguments: Any, g: Callable, g_arguments: Any, repeats: int
 ) -> tuple[list[float], list[float]]:
     """Times of two functions, called in turn, ms; the first calls, which compile, are left out."""

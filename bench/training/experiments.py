@@ -1,210 +1,149 @@
-"""Train every arm of a plan over its seeds, go on where an earlier start ended, and keep what is small of each run."""
+"""Train every variant of a plan over its seeds, continue interrupted runs, and keep their small files."""
 
 import json
 import shutil
 import sys
 import tempfile
 import time
-import tomllib
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import output as results
+from bench import output
 from bench.config import Accuracy, Experiments
+from bench.output import Rows
 from bench.training import accuracy
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, current_names, resolve
+from bench.training.plans import Variants, choose_variants, read_plan, read_variants
+from bench.training.runs import SIZES
+from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, resolve
 from nets.run import RunFolder, fit
 
-PLANS = Path(__file__).parents[1] / "configs"
-# What is kept of a run; weights and checkpoints stay where they were written.
-SEEDS = (0, 1, 2)
-ROWS = {
-    "digits": 1294,
-    "imdb": 22_500,
-    "fashion-mnist": 54_000,
-}  # of the training sets, without what is held out
-KEPT = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
+DEFAULT_SEEDS = (0, 1, 2)
+TRIAL_STEPS = 50
+# Files that are kept of a run; weights and checkpoints stay where they were written.
+KEPT_FILES = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
 
 
-def main(options: Experiments) -> results.Rows:
-    """Train what is not recorded yet, then print the table of accuracies; returns its rows.
+def main(options: Experiments) -> Rows:
+    """Train the runs that are not recorded yet, then print the table of accuracies; returns its rows.
 
     Raises:
-        ValueError: an unknown plan or arm, a plan that cannot be read, or a folder that cannot be written to.
+        ValueError: an unknown plan or variant, a plan that cannot be read, or a folder that cannot be written
+            to.
     """
-    file = read_table(options.plan)
-    plan = arms_of(options.plan, file)
-    unknown = [arm for arm in options.arms if arm not in plan]
-    if unknown:
-        raise ValueError(
-            f"`arms` must be of the plan, which has {', '.join(plan)}; got {', '.join(unknown)}."
-        )
+    variants = read_variants(options.plan)
+    names = choose_variants(options.variants, variants)
     if options.quick:
-        return smoke(plan, options)
-    kept, runs = options.results / Path(options.plan).stem, options.out / Path(options.plan).stem
-    results.prepare(kept, "results")
-    results.prepare(runs)
-    lost = 0
-    # Seed by seed: after the first round every arm has a figure.
-    for seed in options.seeds or file.get("seeds", SEEDS):
-        for arm in options.arms or plan:
-            name = f"{arm}-seed{seed}"
-            if RunFolder(kept / name).result():
-                _same(kept / name, plan[arm])
+        return try_variants({name: variants[name] for name in names}, options)
+    plan = Path(options.plan).stem
+    results, runs = options.results / plan, options.out / plan
+    output.check_folder(results, "results")
+    output.check_folder(runs)
+    stopped = 0
+    # Seed by seed: after the first round every variant has a result.
+    for seed in options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS):
+        for variant in names:
+            name = f"{variant}-seed{seed}"
+            if RunFolder(results / name).result():
+                check_same_options(results / name, variants[variant])
                 print(f"{name}: recorded before")
                 continue
             print(f"{name}: {runs / name}", flush=True)
+            config = Config(
+                **variants[variant]
+                | {"seed": seed, "data_path": options.data_path, "out": runs / name, "cache": options.cache}
+            )
+            start = variants[variant].get("init_from")
+            if start is not None:
+                # Of this plan, or of another one: plan/variant.
+                folder = runs.parent if "/" in start else runs
+                config = replace(config, init_from=folder / f"{start}-seed{seed}")
             try:
-                where = {"data_path": options.data_path, "out": runs / name, "cache": options.cache}
-                if "init_from" in plan[arm]:
-                    # Of this plan, or of another one: plan/arm.
-                    where["init_from"] = (
-                        runs.parent if "/" in plan[arm]["init_from"] else runs
-                    ) / f"{plan[arm]['init_from']}-seed{seed}"
-                fit(Config(**{**plan[arm], "seed": seed, **where}))
+                fit(config)
             except FloatingPointError as error:
-                # The other arms are not to be lost with it.
+                # The other variants are still trained.
                 print(f"error: {name}: {error}", file=sys.stderr)
-                lost += 1
+                stopped += 1
                 continue
-            keep(runs / name, kept / name, plan[arm].get("init_from"))
-    if lost:
-        print(f"{lost} runs stopped; their folders hold how far they came", file=sys.stderr)
-    return accuracy.main(Accuracy(results=kept, out=kept))
+            keep_small_files(runs / name, results / name, start)
+    if stopped:
+        print(f"{stopped} runs stopped; their folders hold their curves so far", file=sys.stderr)
+    return accuracy.main(Accuracy(results=results, out=results))
 
 
-STEPS = 50
-
-
-def smoke(plan: dict[str, dict[str, Any]], options: Experiments) -> results.Rows:
-    """Train each arm for so many steps, in a folder that is thrown away, and print how long the whole would take at most."""
+def try_variants(variants: Variants, options: Experiments) -> Rows:
+    """Train each variant for 50 steps in a temporary folder, and print how long the whole takes at most."""
     rows = []
-    for arm in options.arms or plan:
-        config = resolve(Config(**{name: value for name, value in plan[arm].items() if name != "init_from"}))
-        short = {
-            "epochs": 1,
-            "max_examples": min(STEPS * config.batch_size, ROWS[config.data]),
-            "test": False,
-            "cache": options.cache,
-        }
+    for name, values in variants.items():
+        config = resolve(
+            Config(**{option: value for option, value in values.items() if option != "init_from"})
+        )
+        all_rows = SIZES[config.data].train
+        trial_rows = min(TRIAL_STEPS * config.batch_size, all_rows)
         with tempfile.TemporaryDirectory() as folder:
+            trial = replace(
+                config,
+                epochs=1,
+                max_examples=trial_rows,
+                test=False,
+                cache=options.cache,
+                data_path=options.data_path,
+                out=Path(folder) / name,
+            )
             start = time.perf_counter()
-            last = fit(replace(config, **short, data_path=options.data_path, out=Path(folder) / arm))
+            last_line = fit(trial)
             seconds = time.perf_counter() - start
-        hours = config.epochs * ROWS[config.data] / short["max_examples"] * seconds / 3600
         rows.append(
             {
-                "arm": arm,
-                "steps": -(-short["max_examples"] // config.batch_size),
-                "validation_loss": last["validation_loss"],
+                "variant": name,
+                "steps": -(-trial_rows // config.batch_size),
+                "validation_loss": last_line["validation_loss"],
                 "seconds": seconds,
-                "hours_of_the_whole_at_most": hours,
+                "hours_of_the_whole_at_most": config.epochs * all_rows / trial_rows * seconds / 3600,
             }
         )
-    print(
-        results.table(
-            rows,
-            {
-                "arm": "",
-                "steps": "",
-                "validation_loss": ".4f",
-                "seconds": ".0f",
-                "hours_of_the_whole_at_most": ".2g",
-            },
-        )
-    )
+    columns = {"variant": "", "steps": "", "validation_loss": ".4f", "seconds": ".0f"}
+    print(output.table(rows, columns | {"hours_of_the_whole_at_most": ".2g"}))
     return rows
 
 
-def _same(folder: Path, arm: dict[str, Any]) -> None:
-    """Refuse a recorded run of other options than the plan has now."""
-    recorded = RunFolder(folder).facts()
-    wanted = {name: value for name, value in json.loads(json.dumps(arm)).items() if name not in FREE_ON_RESUME}
-    changed = [
-        f"`{name}` {recorded.get(name)!r}, now {value!r}"
-        for name, value in wanted.items()
-        if recorded.get(name) != value
-    ]
-    if changed:
-        raise ValueError(
-            f"`plan`: {folder} was recorded with other options: {', '.join(changed)}; move it away, or name other --results."
-        )
-
-
-def read(plan: str) -> dict[str, dict[str, Any]]:
-    """The arms of a plan as options of a run, by name.
-
-    Arguments:
-        plan: name of a file in bench/configs without its ending, or a path.
+def check_same_options(folder: Path, options: dict[str, Any]) -> None:
+    """Refuse a recorded run of other options than the plan has now.
 
     Raises:
-        ValueError: no such plan, or one with options that a run does not have.
+        ValueError: an option differs.
     """
-    return arms_of(plan, read_table(plan))
-
-
-def read_table(plan: str) -> dict[str, Any]:
-    """What stands in the file of a plan."""
-    path = PLANS / f"{plan}.toml" if not Path(plan).suffix else Path(plan)
-    if not path.is_file():
+    recorded = RunFolder(folder).facts()
+    # As JSON holds them: tuples are lists there.
+    options = json.loads(json.dumps(options))
+    changes = [
+        f"`{name}` {recorded.get(name)!r}, now {value!r}"
+        for name, value in options.items()
+        if name not in FREE_ON_RESUME and recorded.get(name) != value
+    ]
+    if changes:
         raise ValueError(
-            f"`plan` must be one of {', '.join(sorted(p.stem for p in PLANS.glob('*.toml')))}, or a TOML file; got {plan!r}."
+            f"`plan`: {folder} was recorded with other options: {', '.join(changes)}; move it away, or name "
+            "other --results."
         )
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"`plan` {path} cannot be read: {error}.") from None
 
 
-def arms_of(plan: str, table: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The arms that stand in the file of a plan; each has the options of the table `common` and its own.
-
-    An arm with `like` has those of that arm too. `init_from` names the arm whose network of the same seed it starts from, as
-    plan/arm if it is of another plan.
-    """
-    known = {field.name for field in fields(Config)} - {"seed", "out", "data_path", "cache"}
-    arms = {}
-    for name, own in table.get("arms", {}).items():
-        own = current_names(own)
-        like = arms.get(own.get("like"), current_names(table.get("common", {})))
-        merged = like | {key: value for key, value in own.items() if key != "like"}
-        if "like" in own and own["like"] not in arms:
-            raise ValueError(
-                f"`plan` {plan}: arm {name} must be `like` an arm before it, got {own['like']!r}."
-            )
-        if "init_from" in own and own["init_from"] not in arms and "/" not in own["init_from"]:
-            raise ValueError(
-                f"`plan` {plan}: arm {name} must `init_from` an arm before it, got {own['init_from']!r}."
-            )
-        if set(merged) - known:
-            raise ValueError(
-                f"`plan` {plan}: arm {name} has {', '.join(sorted(set(merged) - known))}, which is no option of a run."
-            )
-        arms[name] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in merged.items()
-        }
-    if not arms:
-        raise ValueError(f"`plan` {plan} has no arms; it needs tables of the form [arms.NAME].")
-    return arms
-
-
-def keep(run: Path, folder: Path, start: str | None = None) -> None:
-    """Copy what is small of a finished run, without the folders of this machine; all of it or nothing.
+def keep_small_files(run: Path, folder: Path, start: str | None = None) -> None:
+    """Copy the small files of a finished run, without the folders of this machine; all of them or none.
 
     Arguments:
         run: its folder.
-        folder: where it is kept.
-        start: the arm that it started from, as the plan names it.
+        folder: of the copy.
+        start: the variant whose network it started from, as the plan names it.
     """
-    half = folder.with_name(folder.name + ".part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    for name in KEPT:
+    draft = folder.with_name(folder.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name in KEPT_FILES:
         if (run / name).exists():
-            shutil.copy2(run / name, half / name)
-    about = {name: value for name, value in RunFolder(run).facts().items() if name not in LOCAL_PATHS}
-    about["init_from"] = start
-    (half / "config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            shutil.copy2(run / name, draft / name)
+    facts = {name: value for name, value in RunFolder(run).facts().items() if name not in LOCAL_PATHS}
+    facts["init_from"] = start
+    (draft / "config.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
-    half.rename(folder)
+    draft.rename(folder)

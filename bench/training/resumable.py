@@ -1,4 +1,4 @@
-"""Figures of a long measurement, kept as they come, so that a stopped one goes on where it was."""
+"""Cases of a long measurement, stored as they come, so that a stopped one can be continued."""
 
 import json
 import zlib
@@ -11,30 +11,30 @@ from nets.run import read_lines, write
 Case = dict[str, Any]
 
 
-def remember(
-    folder: Path, command: str, about: Case
+def resumable(
+    folder: Path, command: str, settings: Case
 ) -> tuple[Path, Callable[[Case, Callable[[], Case]], Case]]:
-    """The file where figures are kept, and (case, measure) -> the case with its figures, measured now or by an earlier start.
+    """A file of results, and (case, measure) -> the case with its result, measured now or earlier.
 
-    Each measurement has a file of its own, so that one of other options neither reads nor loses what this one found.
+    Each set of settings has a file of its own, so that measurements neither read nor overwrite one another.
 
     Arguments:
-        folder: where the file lies; the caller removes the file at the end.
-        command: begins its name.
-        about: what all cases share, such as the options; a checksum of it is in the name.
+        folder: of the file; the caller removes the file at the end.
+        command: beginning of its name.
+        settings: what all cases share, such as the options; their checksum is in the name of the file.
     """
-    file = folder / f"{command}-{zlib.crc32(json.dumps(about, default=str).encode()):08x}.part.jsonl"
+    file = folder / f"{command}-{zlib.crc32(json.dumps(settings, default=str).encode()):08x}.part.jsonl"
     lines = read_lines(file)
-    # Whole lines alone, so that what is added starts a line of its own.
+    # Whole lines alone, so that the next result starts a line of its own.
     write(file, "".join(json.dumps(line) + "\n" for line in lines))
-    known = {json.dumps(line["case"]): line["found"] for line in lines}
+    results = {json.dumps(line["case"]): line["found"] for line in lines}
 
-    def row(case: Case, measure: Callable[[], Case]) -> Case:
+    def result_of(case: Case, measure: Callable[[], Case]) -> Case:
         name = json.dumps(case)
-        if name not in known:
-            known[name] = measure()
-            with file.open("a", encoding="utf-8") as kept:
-                kept.write(json.dumps({"case": case, "found": known[name]}) + "\n")
-        return case | known[name]
+        if name not in results:
+            results[name] = measure()
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"case": case, "found": results[name]}) + "\n")
+        return case | results[name]
 
-    return file, row
+    return file, result_of
