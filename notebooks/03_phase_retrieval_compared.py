@@ -11,20 +11,20 @@
 # %% [markdown]
 # # Phase retrieval compared
 #
-# **A camera without a reference sees $|F x|^2$. When does an iteration find $x$, and can it tell that it has?**
+# **A camera without a reference measures $|F x|^2$. When does an iteration find $x$, and can the experimenter tell?**
 #
-# An object that is not negative and lies within a known support $S$ is, for nearly every object, the only one with its
-# Fourier amplitudes $A$, if the support fills at most half of each side of the plane. It is sought between two sets,
+# Nearly every non-negative object within a known support $S$ is the only one with its Fourier amplitudes $A$, if the
+# support fills at most half of each side of the plane. The object lies in two sets,
 #
 # $$ M = \{x : |F x| = A\}, \qquad C = \{x : x \ge 0,\; x = 0 \text{ outside } S\}, $$
 #
-# with the projections $P_M$ and $P_C$, of which $M$ is not convex. The algorithms differ in how they leave a dead end:
+# with projections $P_M$ and $P_C$; $M$ is not convex. The algorithms differ in how they leave a local minimum:
 #
 # | | step | |
 # | --- | --- | --- |
-# | error reduction | $P_C P_M x$ | never worse, never out of a dead end |
-# | HIO | $P_M x$ where allowed, $x - \beta P_M x$ elsewhere | pushes back what is not allowed |
-# | RAAR | $\tfrac{\beta}{2}(R_C R_M + 1) x + (1-\beta) P_M x$, $R = 2P-1$ | reflects, with a pull back |
+# | error reduction | $P_C P_M x$ | never worse, never leaves a local minimum |
+# | HIO | $P_M x$ where allowed, $x - \beta P_M x$ elsewhere | pushes back values that are not allowed |
+# | RAAR | $\tfrac{\beta}{2}(R_C R_M + 1) x + (1-\beta) P_M x$, $R = 2P-1$ | reflects, with a relaxation |
 # | amplitude flow | gradient of $\tfrac12 \Vert\, |F x| - A \Vert^2$ with momentum | descends |
 
 # %%
@@ -40,14 +40,14 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE
+from bench.plots import BLUE, GREEN, ORANGE, PURPLE
 from optics import retrieve
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer starts and iterations, for a quick look
+FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer starts and iterations, a shortened version
 
 # %% [markdown]
-# ## An object and what the camera sees of it
+# ## An object and its camera image
 
 # %%
 SIDE, STARTS, ITERATIONS = 16, (4 if FAST else 24), (60 if FAST else 1500)
@@ -64,22 +64,22 @@ thing[inside] = body + texture
 amplitude = jnp.abs(retrieve.centred_dft(jnp.asarray(thing)))
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)
-plots.scale.image(left, thing, "amplitude (1)", 8e-6, title="object, within its support")
-plots.scale.image(
+plots.image(left, thing, "amplitude (1)", 8e-6, title="object, within its support")
+plots.image(
     right,
     np.log10(np.asarray(amplitude) ** 2 + 1e-6),
     "log₁₀ intensity (1)",
     8e-6,
-    title="what the camera sees",
+    title="camera image",
 )
 figure
 
 # %% [markdown]
 # ## Many starts
 #
-# Each algorithm from the same random starts, stopped after more and more iterations. The *residual*
-# $\Vert\,|Fx| - A\Vert / \Vert A\Vert$ is what an experimenter can see; the *error*, up to the shifts and the turn by 180°
-# that amplitudes cannot tell, is what only a simulation knows.
+# Each algorithm runs from the same random starts and is stopped after more and more iterations. An experimenter can
+# compute the *residual* $\Vert\,|Fx| - A\Vert / \Vert A\Vert$. Only a simulation knows the *error* of the object.
+# Amplitudes do not determine shifts and the rotation by 180°, so the error leaves them out.
 
 # %%
 keys = jax.random.split(jax.random.key(0), STARTS)
@@ -95,17 +95,17 @@ def runs(algorithm, amplitude, iterations):
     """Residual and error for every start."""
 
     @jax.jit
-    def one(amplitude, iterations, keys):
-        found = jax.vmap(lambda key: algorithm(amplitude, iterations, key))(keys)
-        wanted = jnp.broadcast_to(jnp.asarray(thing), found.object.shape)
-        return found.residual, retrieve.aligned_error(found.object, wanted)
+    def run(amplitude, iterations, keys):
+        retrieved = jax.vmap(lambda key: algorithm(amplitude, iterations, key))(keys)
+        truth = jnp.broadcast_to(jnp.asarray(thing), retrieved.object.shape)
+        return retrieved.residual, retrieve.aligned_error(retrieved.object, truth)
 
-    return [tuple(map(np.asarray, one(amplitude, n, keys))) for n in iterations]
+    return [tuple(map(np.asarray, run(amplitude, n, keys))) for n in iterations]
 
 
 stops = np.unique(np.geomspace(5, ITERATIONS, 4 if FAST else 9).astype(int))
 results = {name: runs(algorithm, amplitude, stops) for name, (algorithm, _) in ALGORITHMS.items()}
-FOUND = 1e-2  # an error below which an object counts as found
+RECOVERED = 1e-2  # below this error an object counts as recovered
 
 figure = Figure(figsize=(11, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2)
@@ -113,7 +113,7 @@ for name, (_, colour) in ALGORITHMS.items():
     errors = np.array([error for _, error in results[name]])
     left.plot(stops, np.median(errors, 1), "o-", color=colour, label=name)
     left.fill_between(stops, *np.quantile(errors, [0.25, 0.75], axis=1), color=colour, alpha=0.2, linewidth=0)
-    right.plot(stops, 100 * np.mean(errors < FOUND, axis=1), "o-", color=colour, label=name)
+    right.plot(stops, 100 * np.mean(errors < RECOVERED, axis=1), "o-", color=colour, label=name)
 left.set(
     xscale="log",
     yscale="log",
@@ -124,8 +124,8 @@ left.set(
 right.set(
     xscale="log",
     xlabel="iterations (1)",
-    ylabel="starts that found it (%)",
-    title=f"error below {FOUND:g}",
+    ylabel="starts that recovered the object (%)",
+    title=f"error below {RECOVERED:g}",
     ylim=(-3, 103),
 )
 left.legend(frameon=False, fontsize=8)
@@ -134,9 +134,10 @@ for axes in (left, right):
 figure
 
 # %% [markdown]
-# ## Can it tell that it has found it?
+# ## Can the experimenter tell?
 #
-# Residual against error for every start at the last stop. If the residual told all, the points would lie on a line.
+# Residual against error for every start at the last stop. If the residual determined the error, the points would lie on
+# a line.
 
 # %%
 figure = Figure(figsize=(6.5, 4), layout="constrained")
@@ -152,15 +153,15 @@ for (name, (_, colour)), mark in zip(ALGORITHMS.items(), "os^D", strict=True):
         alpha=0.7,
         linestyle="none",
     )
-axes.axhline(FOUND, color="0.5", linestyle="--", linewidth=1)
-axes.set(xlabel="residual: what the experimenter sees (1)", ylabel="error of the object (1)")
+axes.axhline(RECOVERED, color="0.5", linestyle="--", linewidth=1)
+axes.set(xlabel="residual, which the experimenter knows (1)", ylabel="error of the object (1)")
 axes.legend(frameon=False, fontsize=8)
 axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
-# The best and the worst of error reduction, side by side: a dead end is often a mixture of the object and its twin turned by
-# 180°, both of which have the right amplitudes.
+# The best result of HIO and the worst of error reduction. A local minimum is often a mixture of the object and its copy
+# rotated by 180°; both have the right amplitudes.
 
 # %%
 worst = int(np.argmax(results["error reduction"][-1][1]))
@@ -174,22 +175,22 @@ for axes, values, name in zip(
     ("object", f"HIO, residual {float(solved.residual):.1e}", f"ER, residual {float(stuck.residual):.1e}"),
     strict=True,
 ):
-    plots.scale.image(axes, np.asarray(values)[inside], "amplitude (1)", 8e-6, limits=(0, 1.2), title=name)
+    plots.image(axes, np.asarray(values)[inside], "amplitude (1)", 8e-6, limits=(0, 1.2), title=name)
 figure
 
 # %% [markdown]
 # ## Photons
 #
-# A camera counts photons, and $A = \sqrt{I}$ is uncertain by $1/(2\sqrt{N})$ of itself at $N$ photons. With noise the two sets no
-# longer meet: what does the iteration do where there is nothing to find?
+# A camera counts photons, and $A = \sqrt{I}$ has a relative uncertainty of $1/(2\sqrt{N})$ at $N$ photons. With noise the
+# two sets no longer intersect. How do the iterations behave then?
 
 # %%
 intensity = amplitude**2 / jnp.max(amplitude**2)
 photons = np.logspace(4, 9, 3 if FAST else 6)
 
 
-def seen(photons):
-    """Amplitudes from one frame with so many photons in its brightest pixel."""
+def noisy_amplitude(photons):
+    """Amplitudes from one frame with this number of photons in its brightest pixel."""
     noisy = optics.effects.Shot(float(photons))(intensity, jax.random.key(5))
     return jnp.sqrt(jnp.maximum(noisy, 0) * jnp.max(amplitude**2))
 
@@ -205,10 +206,10 @@ for name, (algorithm, _) in NOISY.items():
     program = jax.jit(lambda a, keys, f=algorithm: jax.vmap(lambda k: f(a, ITERATIONS, k))(keys))
     chosen = []
     for n in photons:
-        found = program(seen(n), keys)
-        # As at a bench: of all starts, the one with the smallest residual.
-        pick = found.object[int(np.argmin(found.residual))]
-        chosen.append(float(retrieve.aligned_error(pick, jnp.asarray(thing))))
+        retrieved = program(noisy_amplitude(n), keys)
+        # As in an experiment: of all starts, the one with the smallest residual.
+        candidate = retrieved.object[int(np.argmin(retrieved.residual))]
+        chosen.append(float(retrieve.aligned_error(candidate, jnp.asarray(thing))))
     noisy[name] = np.array(chosen)
 
 figure = Figure(figsize=(6.5, 3.8), layout="constrained")
@@ -228,41 +229,41 @@ axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
-# ## A knob: the feedback of HIO
+# ## Try it: the feedback of HIO
 
 # %%
 
 
-def with_beta(beta=0.9, start=0):
+def plot_object(beta=0.9, start=0):
     """The object that HIO finds with a feedback β from one start."""
-    found = retrieve.hio(amplitude, support, beta, ITERATIONS, key=keys[start])
-    error = float(retrieve.aligned_error(found.object, jnp.asarray(thing)))
+    retrieved = retrieve.hio(amplitude, support, beta, ITERATIONS, key=keys[start])
+    error = float(retrieve.aligned_error(retrieved.object, jnp.asarray(thing)))
     return plots.field(
-        np.asarray(retrieve.align(found.object, thing))[inside], 8e-6, f"β = {beta:g}: error {error:.1e}"
+        np.asarray(retrieve.align(retrieved.object, thing))[inside], 8e-6, f"β = {beta:g}: error {error:.1e}"
     )
 
 
 _ = ipywidgets.interact(
-    with_beta,
+    plot_object,
     beta=ipywidgets.FloatSlider(0.9, min=0.1, max=1.5, step=0.1, continuous_update=False),
     start=ipywidgets.IntSlider(0, min=0, max=STARTS - 1, continuous_update=False),
 )
 # %% [markdown]
-# ## What was learnt
+# ## Results
 
 # %%
 for name in ALGORITHMS:
     residual, error = results[name][-1]
-    print(
-        f"{name:16s} found the object from {np.mean(error < FOUND):4.0%} of {STARTS} starts in {stops[-1]} iterations"
-    )
+    share = np.mean(error < RECOVERED)
+    print(f"{name:16s} recovered the object from {share:4.0%} of {STARTS} starts in {stops[-1]} iterations")
 residuals, errors = (np.concatenate([r[-1][i] for r in results.values()]) for i in (0, 1))
-lost = errors >= FOUND
+lost = errors >= RECOVERED
 if lost.any():
+    wrong = errors[lost][np.argmin(residuals[lost])]
     print(
-        f"The smallest residual of a start that did not find it is {residuals[lost].min():.1e}, with an error of {errors[lost][np.argmin(residuals[lost])]:.0%}:"
+        f"The smallest residual of a start that failed is {residuals[lost].min():.1e}, with an error of {wrong:.0%}:"
     )
-    print("such a residual looks like success in the laboratory, and is none.")
+    print("in the laboratory such a residual would look like success.")
 few = {name: values[0] for name, values in noisy.items()}
 print(
     f"At {photons[0]:.0e} photons: " + ", ".join(f"{name}: {value:.1%}" for name, value in few.items()) + "."

@@ -13,15 +13,15 @@
 #
 # **Attention costs the square of the length. Do lambdas avoid that, and can light compute them?**
 #
-# Attention compares every token with every other: a map of $n \times n$ weights for each head. A *lambda layer* turns the order
-# round. All tokens together make, for each position, one small matrix that is then applied to that position's queries:
+# Attention compares every token with every other: a map of $n \times n$ weights for each head. A *lambda layer* reverses
+# the order. All tokens together make one small matrix for each position, which is then applied to that position's queries:
 #
 # $$ y_{n,h} = \left(\lambda^c + \lambda^p_n\right)^{\!\top} q_{n,h}, \qquad
 #    \lambda^c = \sum_m \mathrm{softmax}_m(K_m)\, V_m^\top, \qquad
 #    \lambda^p_n = \sum_m R_{m-n}\, V_m^\top . $$
 #
-# $R$ depends on the *distance* $m - n$ alone. So $\lambda^p$ is a convolution along the sequence: it wants no map of pairs, an
-# FFT computes it in $n \log n$, and a Fourier engine can compute it with light.
+# $R$ depends on the *distance* $m - n$ alone. So $\lambda^p$ is a convolution along the sequence: it needs no map of pairs,
+# an FFT computes it in $n \log n$, and a Fourier engine can compute it with light.
 
 # %%
 # %matplotlib inline
@@ -39,16 +39,16 @@ from matplotlib.figure import Figure
 import nets
 import optics
 from bench import plots
-from bench.plots._scale import BLUE, GREEN, ORANGE
+from bench.plots import BLUE, GREEN, ORANGE
 from optics import accounting
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(os.environ.get("LENSFORMER_FAST"))  # shorter sequences, for a quick look
+FAST = bool(os.environ.get("LENSFORMER_FAST"))  # shorter sequences, a shortened version
 FEATURES, HEADS, DEPTH = 32, 4, 8
 
 
 def lambda_layer(scope, method="fft", **options):
-    """A lambda layer that no dropout and no statistics of a batch disturb."""
+    """A lambda layer without dropout and without batch statistics."""
     return nets.LambdaLayer(
         FEATURES,
         HEADS,
@@ -65,22 +65,21 @@ def lambda_layer(scope, method="fft", **options):
 # %% [markdown]
 # ## Three ways to the same sum
 #
-# Summed directly, tap by tap; by FFT; by the full tensor of pairs, which is what an attention map would be.
+# Summed directly, tap by tap; by FFT; by the full tensor of pairs, as an attention map would be.
 
 # %%
 x = jax.random.normal(jax.random.key(0), (2, 64, FEATURES))
 by_method = {method: np.asarray(lambda_layer(31, method)(x)) for method in ("direct", "fft", "dense")}
-apart = max(float(np.abs(by_method[m] - by_method["dense"]).max()) for m in ("direct", "fft"))
-print(
-    f"the three ways differ by at most {apart:.1e} of outputs around {np.abs(by_method['dense']).mean():.2f}"
-)
+largest_difference = max(float(np.abs(by_method[m] - by_method["dense"]).max()) for m in ("direct", "fft"))
+typical = np.abs(by_method["dense"]).mean()
+print(f"the three ways differ by at most {largest_difference:.1e}, where outputs are around {typical:.2f}")
 
 # %% [markdown]
-# ## Who listens to whom?
+# ## Which token influences which?
 #
-# A lambda layer has no attention map, yet one can ask how much token $n$ changes when token $m$ does,
-# $\Vert \partial y_n / \partial x_m \Vert$, and set each row to sum 1. The position lambda is a band as wide as the scope. The content
-# lambda is the same matrix for all positions: what it holds of a token shows as a column from top to bottom.
+# A lambda layer has no attention map, but it has an influence: how much token $n$ changes when token $m$ does,
+# $\Vert \partial y_n / \partial x_m \Vert$, with each row scaled to sum 1. The position lambda is a band as wide as the
+# scope. The content lambda is the same matrix for all positions: it shows a token as a column from top to bottom.
 
 # %%
 tokens = x[:1, :24]
@@ -101,10 +100,10 @@ for axes, name in zip(figure.axes, ("lambdas, scope 5", "lambdas, scope 15", "at
 figure
 
 # %% [markdown]
-# ## What the length costs
+# ## Cost of the length
 #
-# Memory by the compiler's own account, and time, of one layer on one sequence. On these logarithmic axes the slope is the power
-# of the length.
+# Memory by the compiler's account, and time, of one layer on one sequence. On these logarithmic axes the slope is the
+# exponent of the length.
 
 # %%
 LENGTHS = (64, 128, 256) if FAST else (128, 256, 512, 1024, 2048)
@@ -148,14 +147,14 @@ slopes = {
     name: np.polyfit(np.log(LENGTHS[-2:]), np.log(values[-2:, 0]), 1)[0] for name, values in costs.items()
 }
 for name, slope in slopes.items():
-    print(f"{name:38s} memory grows with the length to the power of {slope:.2f}")
+    print(f"{name:38s} memory grows as length^{slope:.2f}")
 
 # %% [markdown]
 # ## With light
 #
-# A Fourier engine has a plane of its own size, here $11 \times 11$, and a sequence has another. The mapping cuts the sequence into
-# overlapping pieces that fit a line of the plane; of a line of $L$ pixels a kernel of $s$ taps leaves $L - s + 1$ results.
-# What that does to the number of exposures is counted in the traced program, without running it.
+# A Fourier engine has a plane of a fixed size, here $11 \times 11$. The mapping cuts the sequence into overlapping pieces
+# that fit a line of the plane; a line of $L$ pixels with a kernel of $s$ taps gives $L - s + 1$ results. The number of
+# exposures is counted in the traced program, without running it.
 
 # %%
 device = optics.presets.load(
@@ -172,19 +171,18 @@ def exposures(scope, n):
     return accounting.count(lambda device, key: layer(row, device, key), device).exposures
 
 
-def off(scope, key):
-    """Relative error of a layer's output in one shot."""
+def layer_error(scope, key):
+    """Relative error of a layer's output with one draw of the noise."""
     layer = lambda_layer(scope)
-    exact = layer(row)
-    return float(jnp.linalg.norm(layer(row, device, key) - exact) / jnp.linalg.norm(exact))
+    return float(optics.metrics.relative_error(layer(row, device, key), layer(row)))
 
 
 counted = np.array([exposures(scope, n) for scope in SCOPES])
-errors = np.array([off(scope, jax.random.key(3)) for scope in SCOPES])
+errors = np.array([layer_error(scope, jax.random.key(3)) for scope in SCOPES])
 
 
-def drawn(scope=5):
-    """Exposures and errors against the scope, and one of them."""
+def plot_scope(scope=5):
+    """Exposures and errors against the scope, with one scope marked."""
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(SCOPES, counted / n, "o-", color=BLUE)
@@ -193,22 +191,22 @@ def drawn(scope=5):
     right.plot(SCOPES, 100 * errors, "o-", color=ORANGE)
     right.plot(scope, 100 * errors[SCOPES.index(scope)], "o", markersize=13, fillstyle="none", color="black")
     right.set(
-        xlabel="scope: taps of the kernel (1)", ylabel="error of the layer, one shot (%)", ylim=(0, None)
+        xlabel="scope: taps of the kernel (1)", ylabel="error of the layer, one draw (%)", ylim=(0, None)
     )
     for axes in (left, right):
         axes.grid(alpha=0.3)
     return figure
 
 
-drawn()
+plot_scope()
 
 # %%
 _ = ipywidgets.interact(
-    drawn, scope=ipywidgets.SelectionSlider(options=SCOPES, value=5, continuous_update=False)
+    plot_scope, scope=ipywidgets.SelectionSlider(options=SCOPES, value=5, continuous_update=False)
 )
 
 # %% [markdown]
-# Exposures against the length: they grow in proportion, so light keeps the good scaling. What it costs is the factor in front.
+# Exposures grow in proportion to the length, so light keeps the good scaling. The price is the factor in front.
 
 # %%
 lines = np.array([exposures(5, m) for m in LENGTHS])
@@ -222,25 +220,27 @@ axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
-# ## What was learnt
+# ## Results
 
 # %%
 power = np.polyfit(np.log(LENGTHS), np.log(lines), 1)[0]
 longest = LENGTHS[-1]
-ratio = costs["attention"][-1, 0] / costs["lambdas over everything, FFT"][-1, 0]
+fft, dense = "lambdas over everything, FFT", "lambdas over everything, all pairs"
+ratio = costs["attention"][-1, 0] / costs[fft][-1, 0]
 print(
-    f"1. At {longest:,} tokens attention holds {ratio:.1f} times the memory of lambdas over the same range; their powers are"
+    f"1. At {longest:,} tokens attention takes {ratio:.1f} times the memory of lambdas over the same range. Exponents of the"
 )
 print(
-    f"   {slopes['attention']:.2f} and {slopes['lambdas over everything, FFT']:.2f}. The same lambdas by pairs: {slopes['lambdas over everything, all pairs']:.2f}. It is the convolution that"
+    f"   length: {slopes['attention']:.2f} and {slopes[fft]:.2f}, and {slopes[dense]:.2f} for the same lambdas by pairs."
 )
-print("   saves, not the lambda.")
+print("   The convolution saves memory, not the lambda.")
 print(
-    f"2. Exposures grow with the length to the power of {power:.2f}, {counted[SCOPES.index(5)] / n:.1f} a token at scope 5."
-)
-print(
-    f"3. From {SCOPES[0]} to {SCOPES[-1]} taps the exposures grow {counted[-1] / counted[0]:.1f}-fold: a line of 11 pixels leaves fewer results to a longer kernel."
+    f"2. Exposures grow as length^{power:.2f}, with {counted[SCOPES.index(5)] / n:.1f} for each token at scope 5."
 )
 print(
-    f"4. One shot of the whole layer is off by {100 * errors[0]:.1f} % at {SCOPES[0]} tap and {100 * errors[-1]:.1f} % at {SCOPES[-1]}."
+    f"3. From {SCOPES[0]} to {SCOPES[-1]} taps the exposures grow {counted[-1] / counted[0]:.1f}-fold: a line of 11 pixels gives"
+)
+print("   fewer results with a longer kernel.")
+print(
+    f"4. One draw of the whole layer has an error of {errors[0]:.1%} with {SCOPES[0]} tap and {errors[-1]:.1%} with {SCOPES[-1]}."
 )

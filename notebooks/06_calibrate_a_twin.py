@@ -11,18 +11,18 @@
 # %% [markdown]
 # # Calibrating a twin
 #
-# **Can the simulator be fitted to my bench, and what does it buy?**
+# **Can the simulator be fitted to my hardware, and what does that gain?**
 #
-# A bench is never the one in the drawing: the lens sits a little beside its place, the phase table of the panel is not a straight
-# line, no two pixels are equally bright. What is at hand are frames of the camera, taken while known numbers were shown. The
-# simulator gives the mean and the variance of every camera pixel as functions of its numbers $\theta$, so these can be
-# found by maximum likelihood,
+# Hardware differs from its drawing: the lens sits a little beside its place, the phase table of the panel is not a straight
+# line, no two pixels are equally bright. An experimenter has frames of the camera, recorded for known inputs. The simulator
+# gives the mean and the variance of every camera pixel as functions of its parameters $\theta$, so maximum likelihood finds
+# them,
 #
 # $$ \text{frames} \sim \text{Normal}\big(\mu(\theta),\ \sigma^2(\theta)\big), \qquad
 #    \text{covariance of } \hat\theta = \Big[(\partial\mu/\partial\theta)^{\mathsf T} \sigma^{-2} (\partial\mu/\partial\theta)\Big]^{-1}, $$
 #
-# and every number comes with its standard error. Here the bench is a simulated one too. The fit sees only its frames, and the
-# hidden numbers are there to check it.
+# and every parameter comes with its standard error. Here the hardware is simulated too. The fit uses its frames alone; the
+# hidden parameters serve to check the result.
 
 # %%
 # %matplotlib inline
@@ -42,20 +42,18 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE, SKY
+from bench.plots import BLUE, GREEN, ORANGE, PURPLE, SKY
 from optics import aging, effects
-from optics.twin import compiled
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(
-    os.environ.get("LENSFORMER_FAST")
-)  # fewer pixels and a lens that is where it belongs, for a quick look
+# Fewer pixels and a lens in its place, a shortened version.
+FAST = bool(os.environ.get("LENSFORMER_FAST"))
 
 # %% [markdown]
-# ## A bench as it is believed to be, and as it is
+# ## The assumed hardware, and the real one
 #
-# A panel that sets phase and amplitude, with its addressing in 10 bits, its phase table, and the brightness of each pixel; a lens
-# with Zernike aberrations; a camera of 12 bits with a stepped reference (four frames for each set of numbers).
+# A panel that sets phase and amplitude, with 10-bit addressing, a phase table, and the brightness of each pixel; a lens with
+# Zernike aberrations; a 12-bit camera with a stepped reference (four frames for each set of numbers).
 
 # %%
 N = 4 if FAST else 8
@@ -65,8 +63,8 @@ COUNT = 30 if FAST else 50  # sets of numbers, four frames each
 TURN = 2 * np.pi
 
 
-def bench_with(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table=None, gain=None):
-    """A bench with these numbers; by default those of the drawing."""
+def hardware_with(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table=None, gain=None):
+    """Hardware with these parameters; by default those of the drawing."""
     lens = optics.FourierLens(
         N,
         pitch=127e-6,
@@ -91,7 +89,7 @@ def bench_with(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), 
 
 rng = np.random.default_rng(0)
 drive = np.linspace(0, 1, NODES)
-believed = bench_with()
+assumed = hardware_with()
 lens_errors = (
     {}
     if FAST
@@ -101,57 +99,59 @@ lens_errors = (
         "decentre": (6e-6, -9e-6),
     }
 )
-bench = bench_with(
+hidden_hardware = hardware_with(
     **lens_errors,
     table=TURN * (1.05 * drive + 0.03 * np.sin(TURN * drive)),
     gain=1 + 0.1 * rng.standard_normal((N, N)),
 )
-# As it is: it is measured many times below, so its optics is compiled once.
-real = compiled(bench)
-plots.show(believed.transfer)
+# The hardware is measured many times below, so its optics is compiled once.
+hardware = optics.compile_device(hidden_hardware)
+plots.show(assumed.transfer)
 
 # %% [markdown]
-# ## Frames, as an owner has them
+# ## Recording frames
 #
-# Random numbers are shown with the settings of the device as it is believed to be, and the camera's frames are saved as PNG
-# pictures of 12 bits in 16. From here on only the numbers shown and this folder are used.
+# The assumed device prepares the exposures of random numbers, and the frames of the hardware's camera are saved as PNG
+# images of 12 bits in 16. From here on the fit uses these numbers and this folder alone.
 
 # %%
 numbers = jnp.asarray(rng.standard_normal((COUNT, N, N)) + 1j * rng.standard_normal((COUNT, N, N)))
-settings = eqx.filter_jit(lambda device, a: device.shown(a)[:2])
-drives, full_scale = settings(compiled(believed), numbers)
-photograph = eqx.filter_jit(lambda device, drives, full_scale, key: device.frames(drives, full_scale, key))
-taken = np.asarray(photograph(real, drives, full_scale, jax.random.key(2))).reshape(-1, N, N)
+prepare = eqx.filter_jit(lambda device, a: device.prepare(a))
+exposure = prepare(optics.compile_device(assumed), numbers)
+expose = eqx.filter_jit(lambda device, exposure, key: device.expose(exposure, key))
+photographs = np.asarray(expose(hardware, exposure, jax.random.key(2))).reshape(-1, N, N)
 
 folder = tempfile.TemporaryDirectory()
-for i, frame in enumerate(np.round(taken * 4095).astype(np.uint16)):
+for i, frame in enumerate(np.round(photographs * 4095).astype(np.uint16)):
     imageio.v3.imwrite(Path(folder.name) / f"frame_{i:04d}.png", frame)
 
 frames = optics.records.read_frames(folder.name, bits=12)
 folder.cleanup()
-recording = optics.Recording(drives, full_scale, frames, shots=4)
-plots.camera.frames(frames[:4], title="the four frames of the first numbers")
+recording = optics.Recording(exposure.drive, exposure.full_scale, frames, frames_per_exposure=4)
+plots.frames(frames[:4], title="the four frames of the first numbers")
 
 # %% [markdown]
-# ## A folder that is refused
+# ## A recording that is refused
 #
-# A camera that is mounted turned by 90° gives frames that look just as good. Before anything is fitted, the frames are compared
-# with what the device as believed predicts.
+# A camera that is mounted at 90° gives frames that look equally good. Before the fit, the frames are compared with the
+# prediction of the assumed device.
 
 
 # %%
 def free_numbers(device):
-    """What is fitted: the lens, the phase table, and the brightness of every pixel."""
+    """The fitted parameters: the lens, the phase table, and the brightness of every pixel."""
     lens = () if FAST else (device.transfer.defocus, device.transfer.aberrations, device.transfer.decentre)
     return *lens, device.slm[1].table, device.slm[2].gain
 
 
-# Held: piston, tilts and defocus among the aberrations (the first four); phases count from drive 0.
+# Fixed: piston, tilts and defocus among the aberrations (the first four); phases count from drive 0.
 FREE = (*(() if FAST else (True, np.arange(ZERNIKES) > 3, True)), np.arange(NODES) > 0, True)
 
-turned = optics.Recording(drives, full_scale, np.rot90(frames, axes=(-2, -1)), shots=4)
+rotated = optics.Recording(
+    exposure.drive, exposure.full_scale, np.rot90(frames, axes=(-2, -1)), frames_per_exposure=4
+)
 try:
-    optics.fit_twin(believed, turned, free_numbers, FREE)
+    optics.fit_twin(assumed, rotated, free_numbers, FREE)
 except ValueError as error:
     refusal = str(error)
 print(textwrap.fill(refusal, 110))
@@ -160,11 +160,11 @@ print(textwrap.fill(refusal, 110))
 # ## The fit
 
 # %%
-fit = optics.fit_twin(believed, recording, free_numbers, FREE)
+fit = optics.fit_twin(assumed, recording, free_numbers, FREE)
 
 
 def vector(device):
-    """The numbers of a device that were free, in the order of `fit.names`."""
+    """The free parameters of a device, in the order of `fit.names`."""
     keep = jax.tree.map(
         lambda leaf, free: np.broadcast_to(free, leaf.shape).ravel(), free_numbers(device), FREE
     )
@@ -173,8 +173,8 @@ def vector(device):
     )
 
 
-hidden, start = vector(bench), vector(believed)
-off = (fit.numbers - hidden) / fit.deviations
+hidden, start = vector(hidden_hardware), vector(assumed)
+deviation = (fit.numbers - hidden) / fit.deviations
 UNITS = {
     "defocus": ("mm", 1e3),
     "decentre": ("µm", 1e6),
@@ -182,13 +182,13 @@ UNITS = {
     "table": ("rad", 1.0),
     "gain": ("1", 1.0),
 }
-print(f"{recording.count} frames, {len(fit.names)} numbers fitted; the first nine of them:")
-print(f"{'number':22} {'believed':>9} {'hidden':>9} {'recovered':>19} {'off by':>9}   unit")
+print(f"{recording.count} frames, {len(fit.names)} fitted parameters; the first nine:")
+print(f"{'parameter':24} {'assumed':>9} {'hidden':>9} {'recovered':>19} {'deviation':>9}   unit")
 for i in range(9):
-    unit, scale = next(found for name, found in UNITS.items() if name in fit.names[i])
+    unit, scale = next(unit for name, unit in UNITS.items() if name in fit.names[i])
     value = f"{fit.numbers[i] * scale:.4f} ± {fit.deviations[i] * scale:.4f}"
     print(
-        f"{fit.names[i]:22} {start[i] * scale:9.4f} {hidden[i] * scale:9.4f} {value:>19} {off[i]:+7.2f} σ   {unit}"
+        f"{fit.names[i]:24} {start[i] * scale:9.4f} {hidden[i] * scale:9.4f} {value:>19} {deviation[i]:+7.2f} σ   {unit}"
     )
 print(
     f"\nχ² / degrees of freedom = {fit.chi2 / fit.freedom:.3f}, expected 1 ± {np.sqrt(2 / fit.freedom):.3f}"
@@ -196,14 +196,14 @@ print(
 
 # %%
 groups = {
-    "lens": (np.array([name.startswith("optics") for name in fit.names]), BLUE),
+    "lens": (np.array([name.startswith("transfer") for name in fit.names]), BLUE),
     "phase table": (np.array([name.startswith("slm[1]") for name in fit.names]), ORANGE),
     "brightness": (np.array([name.startswith("slm[2]") for name in fit.names]), GREEN),
 }
 figure = Figure(figsize=(11, 7), layout="constrained")
 (first, second), (third, fourth) = figure.subplots(2, 2)
 of_lens = np.array(["aberrations" in name for name in fit.names])
-terms = np.flatnonzero(bench.transfer.aberrations) + 1
+terms = np.flatnonzero(hidden_hardware.transfer.aberrations) + 1
 first.bar(terms - 0.2, hidden[of_lens], width=0.36, color=SKY, label="hidden")
 first.bar(
     terms + 0.2,
@@ -217,7 +217,9 @@ first.bar(
 first.axhline(0, color="0.4", linewidth=0.8)
 first.set(xlabel="Zernike term (Noll order)", ylabel="aberration (waves)", xticks=terms)
 table, spread = fit.values[-2], fit.errors[-2]
-second.plot(drive, np.asarray(bench.slm[1].table) - TURN * drive, color=SKY, linewidth=5, label="hidden")
+second.plot(
+    drive, np.asarray(hidden_hardware.slm[1].table) - TURN * drive, color=SKY, linewidth=5, label="hidden"
+)
 second.errorbar(
     drive,
     table - TURN * drive,
@@ -228,8 +230,8 @@ second.errorbar(
     markersize=4,
     label="recovered ± 3 σ",
 )
-second.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="believed")
-second.set(xlabel="drive (of a whole turn)", ylabel="phase given − phase asked for (rad)")
+second.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="assumed")
+second.set(xlabel="drive (share of 2π)", ylabel="phase of the panel − intended phase (rad)")
 gains = groups["brightness"][0]
 third.plot([0.7, 1.3], [0.7, 1.3], color="0.6", linewidth=0.8)
 third.errorbar(
@@ -247,10 +249,17 @@ fourth.axhspan(-2, 2, color="0.93")
 fourth.axhspan(-1, 1, color="0.85")
 for name, (mask, colour) in groups.items():
     fourth.errorbar(
-        np.flatnonzero(mask), off[mask], 1, fmt="o", color=colour, markersize=4, elinewidth=0.7, label=name
+        np.flatnonzero(mask),
+        deviation[mask],
+        1,
+        fmt="o",
+        color=colour,
+        markersize=4,
+        elinewidth=0.7,
+        label=name,
     )
 fourth.set(
-    xlabel="number fitted (its place in the list)",
+    xlabel="parameter (index)",
     ylabel="(recovered − hidden) / standard error (1)",
     ylim=(-5.5, 5.5),
 )
@@ -259,30 +268,30 @@ for axes in (first, second, third, fourth):
 figure
 
 # %% [markdown]
-# ## What frames cannot tell
+# ## Parameters that frames do not determine
 #
-# Some numbers do the same to all frames. With piston, tilts and defocus as aberrations free as well, and the whole phase table,
-# the fit says so itself: a phase that all entries of the table share is the piston of the lens, so neither is determined, and
-# their standard errors are infinite. A tilt is all but a lens that sits beside the axis: determined, but badly. That is what
-# `free` is for.
+# Some parameters change all frames in the same way. With piston, tilts and defocus free among the aberrations, and the whole
+# phase table, the fit reports it: a phase that all entries of the table share is the piston of the lens, so neither is
+# determined, and their standard errors are infinite. A tilt is nearly the same as a lens beside the axis: determined, but
+# poorly. The argument `free` fixes such parameters.
 
 # %%
-everything = fit if FAST else optics.fit_twin(fit.device, recording, lambda d: free_numbers(d)[:-1])
-wide = dict(zip(everything.names, everything.deviations, strict=True))
+all_free = fit if FAST else optics.fit_twin(fit.device, recording, lambda d: free_numbers(d)[:-1])
+wide = dict(zip(all_free.names, all_free.deviations, strict=True))
 print(
-    f"χ² / degrees of freedom = {everything.chi2 / everything.freedom:.3f} (before {fit.chi2 / fit.freedom:.3f})"
+    f"χ² / degrees of freedom = {all_free.chi2 / all_free.freedom:.3f} (before {fit.chi2 / fit.freedom:.3f})"
 )
-unknown = ", ".join(everything.undetermined) or "none"
+unknown = ", ".join(all_free.undetermined) or "none"
 print(textwrap.fill(f"not determined: {unknown}", 110, subsequent_indent=" " * 16))
 
 figure = Figure(figsize=(11, 4.2), layout="constrained")
 left, right = figure.subplots(1, 2)
-short = [name.removeprefix("optics.") for name in fit.names[:9]]
-shown = left.imshow(fit.correlation[:9, :9], cmap=plots.scale.SIGNED, vmin=-1, vmax=1)
+short = [name.removeprefix("transfer.") for name in fit.names[:9]]
+picture = left.imshow(fit.correlation[:9, :9], cmap="PuOr_r", vmin=-1, vmax=1)
 left.set_xticks(range(9), short, rotation=60, ha="right", fontsize=8)
 left.set_yticks(range(9), short, fontsize=8)
-left.set_title("correlations, tilts held", fontsize=10)
-figure.colorbar(shown, ax=left, label="correlation (1)")
+left.set_title("correlations, tilts fixed", fontsize=10)
+figure.colorbar(picture, ax=left, label="correlation (1)")
 wider = np.array([wide[name] for name in fit.names[:9]]) / fit.deviations[:9]
 right.bar_label(right.barh(range(9), wider, color=PURPLE), fmt="%.2g", padding=3, fontsize=8)
 right.set_yticks(range(9), short, fontsize=8)
@@ -293,24 +302,26 @@ right.set(xlabel="standard error, all aberrations free / as fitted above (1)")
 figure
 
 # %% [markdown]
-# ## What it buys: convolutions
+# ## The gain: convolutions
 #
-# The bench is driven as its twin is to be driven: phases through the inverse of the twin's table, and a matrix in front that
-# undoes the twin's optics. One that fits only the brightness of the pixels shows what a simpler model
-# would buy, and the hidden bench itself, used as its own twin, what no fit could beat.
+# `compensate` corrects the hardware with the twin: phases go through the inverse of the twin's phase table, and a matrix in
+# front undoes the twin's optics. A fit of the brightness of the pixels alone shows the gain of a simpler model. The hidden
+# hardware, used as its own twin, is the best that a fit could reach.
 
 # %%
-simple = optics.fit_twin(believed, recording, lambda d: d.slm[2].gain)
+simple = optics.fit_twin(assumed, recording, lambda d: d.slm[2].gain)
+ratio = simple.chi2 / simple.freedom
 print(
-    f"brightness alone fitted: χ² / degrees of freedom = {simple.chi2 / simple.freedom:.0f}: this model cannot be the bench"
+    f"brightness alone fitted: χ² / degrees of freedom = {ratio:.0f}: this model does not describe the hardware"
 )
-twins = {
-    "as believed": believed,
-    "twin: brightness alone": simple.device,
-    "twin: all that was fitted": fit.device,
-    "the hidden bench itself": real,
-}
-driven = {name: optics.compensate(real, twin) for name, twin in twins.items()}
+ASSUMED, SIMPLE, FITTED, HIDDEN = (
+    "assumed",
+    "twin: brightness alone",
+    "twin: all fitted",
+    "the hidden hardware",
+)
+twins = {ASSUMED: assumed, SIMPLE: simple.device, FITTED: fit.device, HIDDEN: hardware}
+corrected = {name: optics.compensate(hardware, twin) for name, twin in twins.items()}
 x, kernel = jnp.asarray(rng.standard_normal((2, 8, N, N)))
 exact = optics.convolve(x, kernel)
 
@@ -318,11 +329,11 @@ exact = optics.convolve(x, kernel)
 @eqx.filter_jit
 def convolution_error(device, key):
     """Relative rms error of the convolutions."""
-    return jnp.linalg.norm(optics.convolve(x, kernel, device, key) - exact) / jnp.linalg.norm(exact)
+    return optics.metrics.relative_error(optics.convolve(x, kernel, device, key), exact)
 
 
 def without_noise(device):
-    """The same with as much light as could be wished for, and a finer converter."""
+    """The same device with unlimited light and a finer converter."""
     return eqx.tree_at(
         lambda d: (d.camera[0].photons, d.camera[1].sigma, d.camera[2].bits),
         device,
@@ -331,13 +342,13 @@ def without_noise(device):
 
 
 noise = jax.random.key(4)
-mean = {name: float(convolution_error(without_noise(device), noise)) for name, device in driven.items()}
-shot = {name: float(convolution_error(device, noise)) for name, device in driven.items()}
+mean = {name: float(convolution_error(without_noise(device), noise)) for name, device in corrected.items()}
+draw = {name: float(convolution_error(device, noise)) for name, device in corrected.items()}
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 axes = figure.subplots()
 for place, values, colour, label in (
     (-0.19, mean, ORANGE, "without noise"),
-    (0.19, shot, SKY, "one shot, with the camera's noise"),
+    (0.19, draw, SKY, "one draw of the camera's noise"),
 ):
     bars = axes.barh(
         np.arange(len(values)) + place,
@@ -347,7 +358,7 @@ for place, values, colour, label in (
         label=label,
     )
     axes.bar_label(bars, [f"{v:.2%}" for v in values.values()], padding=3, fontsize=8)
-axes.set_yticks(range(len(driven)), list(driven))
+axes.set_yticks(range(len(corrected)), list(corrected))
 axes.invert_yaxis()
 axes.set(xlabel="relative rms error of a convolution (%)", xscale="log")
 axes.margins(x=0.2)
@@ -355,10 +366,10 @@ axes.legend(frameon=False, fontsize=8, loc="lower right")
 figure
 
 # %% [markdown]
-# ## It does not last: drift
+# ## Drift
 #
-# Phases wander and light fades. `Drift` follows the history of one unit, here a random walk of every pixel,
-# $\operatorname{Var}\varphi = D\,t$, and `aging.error_over_time` gives the error of convolutions when the device is calibrated
+# Phases drift and light fades. `Drift` holds the history of one unit, here a random walk of every pixel,
+# $\operatorname{Var}\varphi = D\,t$. `aging.error_over_time` gives the error of convolutions when the device is calibrated
 # again on a schedule.
 
 # %%
@@ -383,27 +394,28 @@ floor = float(never[0])
 
 
 def rms(errors):
-    """Over the hour."""
+    """Root mean square over the hour."""
     return float(np.sqrt(np.mean(errors**2)))
 
 
 # %% [markdown]
-# The schedule calibrates with one pixel after another and without noise. A bench has frames: after half an hour,
-# `calibrate(device, frames=..., where=...)` fits a complex gain for each pixel to a few of them and sets what undoes it.
+# The schedule calibrates with one pixel after another and without noise. Hardware has frames: after half an hour,
+# `fit_twin` fits a complex gain for each pixel to a few of them, and `compensate` sets the gains that undo it.
 
 # %%
 MOMENT = HOUR / 2
 plain = eqx.tree_at(lambda d: d.slm, fresh, (effects.Gain(jnp.ones((N, N), complex)),))
-drifted = aging.aged(fresh, MOMENT)
+drifted = aging.at_time(fresh, MOMENT)
 sets = 10 if FAST else 20
-drives, full_scale = settings(plain, numbers[:sets])
-later = optics.Recording(drives, full_scale, photograph(drifted, drives, full_scale, jax.random.key(7)), shots=4)
-calibrated = optics.calibrate(plain, frames=later, where=lambda d: d.slm[0].gain, compensation="complex")
-mended = float(convolution_error(optics.compensate(drifted, calibrated, "complex"), noise))
+later_exposure = prepare(plain, numbers[:sets])
+later_frames = expose(drifted, later_exposure, jax.random.key(7))
+later = optics.Recording.of(plain, numbers[:sets], later_frames)
+later_twin = optics.fit_twin(plain, later, lambda d: d.slm[0].gain).device
+recalibrated = float(convolution_error(optics.compensate(drifted, later_twin, "complex"), noise))
 before = float(never[np.searchsorted(times, MOMENT)])
 
 
-def draw(minutes=USUAL):
+def plot_schedule(minutes=USUAL):
     """The error through the hour, and the mean of each schedule."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -411,7 +423,7 @@ def draw(minutes=USUAL):
     left.plot(times / 60, 100 * kept[minutes], color=BLUE, label=f"every {minutes} minutes")
     left.plot(
         MOMENT / 60,
-        100 * mended,
+        100 * recalibrated,
         "*",
         color=ORANGE,
         markersize=14,
@@ -435,41 +447,40 @@ def draw(minutes=USUAL):
     return figure
 
 
-draw()
+plot_schedule()
 
 # %% [markdown]
-# ## A knob: how often?
+# ## Try it: how often?
 
 # %%
 _ = ipywidgets.interact(
-    draw,
+    plot_schedule,
     minutes=ipywidgets.SelectionSlider(
         options=MINUTES, value=USUAL, description="minutes", continuous_update=False
     ),
 )
 
 # %% [markdown]
-# ## What was learnt
+# ## Results
 
 # %%
-worst, spread, best = np.max(np.abs(off)), np.sqrt(np.mean(off**2)), "twin: all that was fitted"
-per_freedom = {
-    name: one.chi2 / one.freedom
-    for name, one in (("fit", fit), ("everything", everything), ("simple", simple))
-}
+largest, rms_deviation = np.max(np.abs(deviation)), np.sqrt(np.mean(deviation**2))
+chi2 = {name: f.chi2 / f.freedom for name, f in (("fit", fit), ("all free", all_free), ("simple", simple))}
 schedules = ", ".join(f"{rms(errors):.1%} every {minutes} min" for minutes, errors in kept.items())
-learnt = (
-    f"{recording.count} frames give {len(fit.names)} hidden numbers, all within {worst:.1f} standard errors, {spread:.2f} in the root of the mean "
-    f"square; χ² per degree of freedom is {per_freedom['fit']:.3f}. The error bars can be believed.",
-    f"With all aberrations and the whole table free, {len(everything.undetermined)} numbers are not determined and others are known up to "
-    f"{wider.max():.0f} times worse, while χ² per degree of freedom is {per_freedom['everything']:.3f}: the error bars tell it, χ² does not.",
-    f"Driven as believed, a convolution is off by {mean['as believed']:.1%}; driven by its twin by {mean[best]:.2%}, "
-    f"{mean['as believed'] / mean[best]:.0f} times less. In one shot it is {shot[best]:.1%}, and with the hidden bench for a twin "
-    f"{shot['the hidden bench itself']:.1%}: noise is what is left.",
-    f"A model with brightness alone leaves {mean['twin: brightness alone']:.1%}. Its χ² per degree of freedom, {per_freedom['simple']:.0f}, "
-    "gives it away before anything is corrected by it.",
-    f"In an hour of drift the error grows from {floor:.1%} to {never[-1]:.1%}. Over the hour it is {rms(never):.1%} calibrated once, {schedules}.",
-    f"After half an hour {later.count} frames and a fit take it from {before:.1%} to {mended:.1%}.",
+results = (
+    f"{recording.count} frames determine {len(fit.names)} hidden parameters within {largest:.1f} standard errors "
+    f"(root mean square {rms_deviation:.2f}); χ² per degree of freedom is {chi2['fit']:.3f}. The error bars are right.",
+    f"With all aberrations and the whole table free, {len(all_free.undetermined)} parameters are not determined and others "
+    f"have errors up to {wider.max():.0f} times as large, while χ² per degree of freedom is {chi2['all free']:.3f}. The error "
+    "bars show the problem; χ² does not.",
+    f"Corrected with the assumed model, a convolution has an error of {mean[ASSUMED]:.1%}; with the twin {mean[FITTED]:.2%}, "
+    f"{mean[ASSUMED] / mean[FITTED]:.0f} times less. With one draw of noise it is {draw[FITTED]:.1%}, and with the hidden "
+    f"hardware as twin {draw[HIDDEN]:.1%}: noise is what remains.",
+    f"A model with brightness alone leaves {mean[SIMPLE]:.1%}. Its χ² per degree of freedom, {chi2['simple']:.0f}, shows that "
+    "before it corrects anything.",
+    f"In an hour of drift the error grows from {floor:.1%} to {never[-1]:.1%}. Over the hour it is {rms(never):.1%} when "
+    f"calibrated once, {schedules}.",
+    f"After half an hour {later.count} frames and a fit reduce it from {before:.1%} to {recalibrated:.1%}.",
 )
-for i, line in enumerate(learnt, 1):
-    print(textwrap.fill(f"{i}. {line}", 118, subsequent_indent="   "))
+for i, line in enumerate(results, 1):
+    print(textwrap.fill(f"{i}. {line}", 110, subsequent_indent="   "))

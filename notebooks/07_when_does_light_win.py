@@ -9,18 +9,19 @@
 # ---
 
 # %% [markdown]
-# # The ledger: when does light win?
+# # The ledger: when does light cost less?
 #
-# **A lens transforms for free. At which size, and under which assumptions, does an optical convolution cost less than an electronic one?**
+# **A lens transforms for free. At which size, and under which assumptions, does an optical convolution cost less than an
+# electronic one?**
 #
-# The transform is free, but its numbers are not: each must be written by a digital-to-analogue converter and read by an
-# analogue-to-digital one. Electronics pays for arithmetic instead, $5 N \log_2 N$ operations for a transform of $N$ complex
-# numbers. Light costs less where
+# The transform is free, but its numbers are not: a digital-to-analogue converter writes each one, and an
+# analogue-to-digital converter reads it. Electronics pays for arithmetic instead, $5 N \log_2 N$ operations for a transform
+# of $N$ complex numbers. Light costs less where
 #
 # $$ N \cdot E_{\text{conversion}} < 5\, N \log_2(N)\, E_{\text{flop}}
 #    \quad\Longleftrightarrow\quad N > 2^{\,E_{\text{conversion}} / (5 E_{\text{flop}})} . $$
 #
-# The exponent is what makes this question hard: a factor of two in what a converter costs *squares* the size that is needed.
+# The exponent makes this question hard: a factor of two in the energy of a converter *squares* the necessary size.
 
 # %%
 # %matplotlib inline
@@ -29,44 +30,42 @@ import os
 
 import ipywidgets
 import jax
-import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 import optics
-from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from bench.plots import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from optics import accounting
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer planes, for a quick look
+FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer planes, a shortened version
 
 # %% [markdown]
 # ## One convolution on an engine of 11×11
 #
-# Exposures and conversions are *counted*, in the traced program; energies are *assumed*, each with a range and a source.
+# Exposures and conversions are *counted* in the traced program; energies are *assumed*, each with a range and a source.
 
 # %%
 device = optics.presets.load("engine11", level="ideal")  # the lens has no price
 costs = accounting.hardware("integrated")
-one = optics.ledger(device, (11, 11), (11, 11), costs)
-print(one)
+ledger = optics.ledger(device, (11, 11), (11, 11), costs)
+print(ledger)
 print("\nassumed:")
-for name, figure_ in costs.items():
-    print(
-        f"  {name:18s} {figure_.value:.3g} {figure_.unit}  [{figure_.low:.3g} … {figure_.high:.3g}]{'  a guess' if figure_.guess else ''}"
-    )
+for name, cost in costs.items():
+    guess = "  a guess" if cost.guess else ""
+    print(f"  {name:18s} {cost.value:.3g} {cost.unit}  [{cost.low:.3g} … {cost.high:.3g}]{guess}")
 
 # %% [markdown]
 # ## Where the energy goes
 #
-# Bars are shares at the assumed values; whiskers run from every assumption at its cheapest to every one at its dearest.
+# Bars are energies at the assumed values; whiskers run from all assumptions at their cheapest to all at their dearest.
 
 # %%
 terms = {
     name: values
-    for name, values in sorted(one.terms.items(), key=lambda item: -item[1][0])
-    if values[0] > 1e-3 * one.joules
+    for name, values in sorted(ledger.terms.items(), key=lambda item: -item[1][0])
+    if values[0] > 1e-3 * ledger.joules
 }
 figure = Figure(figsize=(8, 0.9 + 0.42 * len(terms)), layout="constrained")
 axes = figure.subplots()
@@ -89,8 +88,9 @@ figure
 # %% [markdown]
 # ## Break-even
 #
-# Energy for each complex number of a transform: electronics climbs with $\log_2 N$, converters are flat. Where a line crosses a
-# dashed one, light begins to win. The lens, the laser and the memory are left out: this is the case *for* light.
+# Energy for each complex number of a transform: electronics grows with $\log_2 N$, converters are constant. To the right of
+# a crossing with a dashed line, light costs less. This counts converters alone: no lens, laser or memory. It is the best
+# case for light.
 
 # %%
 converters = {
@@ -104,8 +104,8 @@ electronics = accounting.electronics()
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 
 
-def drawn(picojoule=0.0):
-    """The crossing of electronics and converters, and a converter of one's own."""
+def plot_crossing(picojoule=0.0):
+    """The crossing of electronics and converters, with a converter of your choice."""
     numbers = np.logspace(0.5, 9, 200)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -122,7 +122,7 @@ def drawn(picojoule=0.0):
         )
     if picojoule:
         axes.axhline(
-            2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ a real number"
+            2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ for a real number"
         )
     axes.set(xlabel="complex numbers in a transform, N (1)", ylabel="energy of a complex number (pJ)")
     axes.legend(fontsize=8, loc="upper left", ncols=2, framealpha=0.9)
@@ -131,18 +131,18 @@ def drawn(picojoule=0.0):
     return figure
 
 
-drawn(1.0)
+plot_crossing(1.0)
 
 # %%
 _ = ipywidgets.interact(
-    drawn, picojoule=ipywidgets.FloatLogSlider(1.0, min=-2, max=2, step=0.25, continuous_update=False)
+    plot_crossing, picojoule=ipywidgets.FloatLogSlider(1.0, min=-2, max=2, step=0.25, continuous_update=False)
 )
 
 # %% [markdown]
-# ## How sure is that?
+# ## How certain is it?
 #
-# The size from which light wins, for every pair of converter and electronics, with the range of what is known of the
-# converter. Where a bar spans many decades, the honest answer is that nobody knows.
+# The size from which light costs less, for every pair of converter and electronics, with the range of published values of
+# the converter. Where a bar spans many decades, nobody knows.
 
 # %%
 pairs = [(c, e) for e in electronics for c in converters]
@@ -175,10 +175,10 @@ axes.grid(axis="x", alpha=0.3)
 figure
 
 # %% [markdown]
-# ## What precision costs
+# ## The cost of precision
 #
-# Photons are cheap beside converters, and they buy bits: shot noise falls with the root of their number. From some point on the
-# converters, not the light, set the error, and more light is thrown away.
+# Photons cost little beside converters, and they give bits: relative shot noise falls with the square root of their number.
+# Beyond some point the converters set the error, and more light has no effect.
 
 # %%
 photons = np.logspace(2, 7, 4 if FAST else 9)
@@ -187,16 +187,16 @@ exact = optics.convolve(*planes)
 
 
 def bits(photons):
-    """Effective bits of one shot with so many photons in a full-scale pixel."""
-    lit = optics.presets.load("engine11", level="ideal", photons=photons)
-    error = optics.convolve(*planes, lit, jax.random.key(1)) - exact
-    return optics.metrics.effective_bits(float(jnp.linalg.norm(error) / jnp.linalg.norm(exact)))
+    """Effective bits with this number of photons in a full-scale pixel, for one draw of the noise."""
+    engine = optics.presets.load("engine11", level="ideal", photons=photons)
+    result = optics.convolve(*planes, engine, jax.random.key(1))
+    return optics.metrics.effective_bits(float(optics.metrics.relative_error(result, exact)))
 
 
-found = [bits(float(n)) for n in photons]
+effective_bits = [bits(float(n)) for n in photons]
 figure = Figure(figsize=(6.5, 3.4), layout="constrained")
 axes = figure.subplots()
-axes.semilogx(photons, found, "o-", color=ORANGE)
+axes.semilogx(photons, effective_bits, "o-", color=ORANGE)
 axes.set(
     xlabel="photons of a full-scale pixel in a frame (1)", ylabel="effective bits of a convolution (bit)"
 )
@@ -204,10 +204,9 @@ axes.grid(alpha=0.3)
 figure
 
 # %% [markdown]
-# ## A kernel that stays
+# ## A fixed kernel
 #
-# A fixed filter need not be written again. Then light competes with multiplying out the taps, and what counts is how many of them
-# there are.
+# A fixed filter is written once. Then light competes with the direct sum over the taps, and their number decides.
 
 # %%
 taps = {
@@ -217,34 +216,34 @@ taps = {
 }
 for (c, e), count in sorted(taps.items(), key=lambda item: item[1]):
     side = math.sqrt(count)
-    print(f"{c:28s} against {e:16s}: from {count:10.3g} taps on, a kernel of {side:.0f}×{side:.0f}")
+    print(f"{c:28s} against {e:16s}: from {count:10.3g} taps, a kernel of {side:.0f}×{side:.0f}")
 
 # %% [markdown]
-# ## What was learnt
+# ## Results
 
 # %%
-fft = 3 * accounting.fft_flops(121, real=True) * electronics["GPU, BF16"].value
 against = "GPU, BF16"
+fft = 3 * accounting.fft_flops(121, real=True) * electronics[against].value
 cheapest, dearest = min(converters, key=converters.get), max(converters, key=converters.get)
-wide = {pair: high / low for pair, (low, _, high) in crossings.items()}
-widest = max(wide, key=wide.get)
+spans = {pair: high / low for pair, (low, _, high) in crossings.items()}
+widest = max(spans, key=spans.get)
+joules = f"{ledger.joules * 1e9:.1f} nJ ({ledger.low * 1e9:.2g} to {ledger.high * 1e9:.2g})"
 print(
-    f"1. One 11×11 convolution takes {one.exposures} exposures and {one.joules * 1e9:.1f} nJ ({one.low * 1e9:.2g} to {one.high * 1e9:.2g}), {one.conversion:.0%} of it conversion."
+    f"1. One 11×11 convolution takes {ledger.exposures} exposures and {joules}, {ledger.conversion:.0%} of it conversion."
 )
 print(
-    f"   The three transforms in electronics: {fft * 1e9:.2g} nJ. The transform being free does not matter; the numbers do."
+    f"   The three transforms in electronics take {fft * 1e9:.2g} nJ. Light transforms for free; the numbers cost."
+)
+print(f"2. Converters alone, complex numbers, no laser or memory: against {against}, light costs less from")
+print(
+    f"   {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, from {crossings[dearest, against][1]:.3g} with {dearest}."
 )
 print(
-    f"2. Against {against} light wins from {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, and from"
+    f"3. The published range of {widest[0]} leaves the crossing against {widest[1]} open by a factor of {spans[widest]:.1g} or"
 )
-print(f"   {crossings[dearest, against][1]:.3g} with {dearest}.")
+print("   more. So the answer depends on converters and electronics, hardly on optics.")
+gain, last_gain = effective_bits[-1] - effective_bits[0], effective_bits[-1] - effective_bits[-2]
 print(
-    f"3. What is known of {widest[0]} leaves the crossing against {widest[1]} open by a factor of {wide[widest]:.1g} or more: the exponent makes"
+    f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {gain:.1f} bits, {last_gain:.1f} of them in the"
 )
-print("   'when' a question about converters and electronics, hardly about optics.")
-print(
-    f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {found[-1] - found[0]:.1f} bits,"
-)
-print(
-    f"   but only {found[-1] - found[-2]:.1f} of them in the last step: there the converters set the error."
-)
+print("   last step, where the converters set the error.")

@@ -13,15 +13,15 @@
 #
 # **Can gradient descent through the simulator design a modulator pattern better than the classic iteration?**
 #
-# A modulator that sets phases alone, $u = e^{i\varphi}$, is to throw its light into a given pattern. The classic answer is
-# *Gerchberg–Saxton*: jump between the planes, keep the phase, replace the amplitude. With a weight for each spot it makes spots
-# equally bright. It assumes that the way back is the way forth, $F^{-1}$ of an ideal lens. Gradient descent assumes nothing:
+# A modulator that sets phases alone, $u = e^{i\varphi}$, is to send its light into a given pattern. The classic method is
+# *Gerchberg–Saxton*: alternate between the planes, keep the phase, replace the amplitude. A weight for each spot makes all
+# spots equally bright. The method assumes that $F^{-1}$ of an ideal lens leads back. Gradient descent assumes nothing:
 #
 # $$ \varphi \leftarrow \varphi - \eta\, \nabla_\varphi L(\varphi), \qquad
 #    L = \underbrace{1 - \frac{\sum_{\text{spots}} I}{\sum I}}_{\text{light lost}} \;+\; \alpha\,\underbrace{\frac{\mathrm{var}\,(I_{\text{spot}}/T^2)}
 #    {\mathrm{mean}\,(I_{\text{spot}}/T^2)^2}}_{\text{unevenness}} $$
 #
-# with $I = |T(\mathrm{panel}(\varphi))|^2$ through whatever the panel and the lens do.
+# with $I = |T(\mathrm{panel}(\varphi))|^2$, in which the panel and the lens have all their errors.
 
 # %%
 # %matplotlib inline
@@ -37,17 +37,17 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots._scale import BLUE, GREEN, ORANGE
+from bench.plots import BLUE, GREEN, ORANGE
 from optics import retrieve
 
 matplotlib.rcParams["figure.dpi"] = 80
-FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer pixels and steps, for a quick look
+FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer pixels and steps, a shortened version
 
 # %% [markdown]
 # ## The panel, the lens, the target
 #
 # A liquid-crystal panel with its fringing field (`Crosstalk`: sharp steps of the phase are blurred), addressed in 6 bits,
-# in front of a real lens (`FourierLens`, compiled). Twelve spots are wanted, two of them twice as bright as the rest.
+# in front of a real lens (`FourierLens`, compiled). The target is twelve spots, two of them twice as bright as the rest.
 
 # %%
 N = 12 if FAST else 24
@@ -62,13 +62,13 @@ for i, angle in enumerate(angles):
 
 
 def ideal(u):
-    """An exact transform of exactly the phases that were asked for."""
+    """The exact transform of the intended phases."""
     return retrieve.centred_dft(u)
 
 
 @jax.jit
 def real(u):
-    """Through the panel and the lens as they are."""
+    """The field behind the simulated panel and lens."""
     return glass(optics.effects.apply(panel, u, None))
 
 
@@ -77,7 +77,7 @@ plots.show(panel[1])
 # %% [markdown]
 # ## Weighted Gerchberg–Saxton
 #
-# Designed for the ideal lens, and looked at twice: as the iteration believes it to be, and as the panel and the lens show it.
+# Designed for the ideal lens, and evaluated twice: with the ideal lens, and with the simulated panel and lens.
 
 # %%
 source = jnp.ones((N, N))
@@ -91,9 +91,9 @@ def figures(field):
     return float(retrieve.efficiency(field, target)), float(retrieve.uniformity(field, target))
 
 
-believed, shown = figures(ideal(classic.object)), figures(real(classic.object))
-print(f"weighted Gerchberg–Saxton, as designed: efficiency {believed[0]:.1%}, uniformity {believed[1]:.3f}")
-print(f"the same pattern on the panel:          efficiency {shown[0]:.1%}, uniformity {shown[1]:.3f}")
+designed, displayed = figures(ideal(classic.object)), figures(real(classic.object))
+print(f"weighted Gerchberg–Saxton, as designed: efficiency {designed[0]:.1%}, uniformity {designed[1]:.3f}")
+print(f"the same pattern on the panel:          efficiency {displayed[0]:.1%}, uniformity {displayed[1]:.3f}")
 
 # %% [markdown]
 # ## Gradient descent through the simulator
@@ -113,8 +113,8 @@ def loss(phase, through, alpha):
     return 1 - share + alpha * uneven
 
 
-def learnt(phase, through, alpha=2.0, steps=60 if FAST else 600):
-    """Phases after gradient descent, and efficiency and uniformity on the way, as the panel and the lens show them."""
+def descend(phase, through, alpha=2.0, steps=60 if FAST else 600):
+    """Phases after gradient descent, and efficiency and uniformity after each step on the simulated panel."""
     rate = optax.cosine_decay_schedule(0.1, steps)
     optimizer = optax.adam(rate)
 
@@ -138,20 +138,20 @@ def learnt(phase, through, alpha=2.0, steps=60 if FAST else 600):
 
 start = jnp.angle(classic.object)
 RUNS = {
-    "descent through the simulator, from Gerchberg–Saxton": (learnt(start, real), ORANGE),
+    "descent through the simulator, from Gerchberg–Saxton": (descend(start, real), ORANGE),
     "descent through the simulator, from random phases": (
-        learnt(jax.random.uniform(jax.random.key(1), (N, N), maxval=6.28), real),
+        descend(jax.random.uniform(jax.random.key(1), (N, N), maxval=6.28), real),
         GREEN,
     ),
-    "descent through the ideal lens": (learnt(start, ideal), BLUE),
+    "descent through the ideal lens": (descend(start, ideal), BLUE),
 }
 figure = Figure(figsize=(11, 3.8), layout="constrained")
 left, right = figure.subplots(1, 2)
 for name, ((_, (efficiency, uniformity)), colour) in RUNS.items():
     left.plot(100 * efficiency, color=colour, label=name)
     right.plot(uniformity, color=colour, label=name)
-left.axhline(100 * shown[0], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
-right.axhline(shown[1], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
+left.axhline(100 * displayed[0], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
+right.axhline(displayed[1], color="0.4", linestyle="--", label="weighted Gerchberg–Saxton")
 left.set(xlabel="step (1)", ylabel="light in the spots (%)", title="on the panel, through the lens")
 right.set(
     xlabel="step (1)",
@@ -165,48 +165,39 @@ right.legend(frameon=False, fontsize=8)
 figure
 
 # %% [markdown]
-# ## The patterns and what they make
+# ## The patterns and their spots
 
 # %%
 better = RUNS["descent through the simulator, from Gerchberg–Saxton"][0][0]
 figure = Figure(figsize=(11, 6.4), layout="constrained")
 for line, phase, name in zip(
-    figure.subplots(2, 3), (start, better), ("Gerchberg–Saxton", "learnt"), strict=True
+    figure.subplots(2, 3), (start, better), ("Gerchberg–Saxton", "gradient descent"), strict=True
 ):
     power = np.abs(np.asarray(real(jnp.exp(1j * phase)))) ** 2
     power = power / power.sum()
     wrapped = np.angle(np.exp(1j * np.asarray(phase)))
-    plots.scale.image(
-        line[0],
-        wrapped,
-        "phase (rad)",
-        20e-6,
-        plots.scale.CYCLIC,
-        (-np.pi, np.pi),
-        f"{name}: phases asked for",
-    )
-    plots.scale.image(
-        line[1], 100 * power, "share of the light (%)", 20e-6, title="intensity on the detector"
-    )
-    where = np.asarray(spots)
-    line[2].bar(range(12), 100 * (power / target.clip(1) ** 2)[where], color=ORANGE)
-    line[2].set(xlabel="spot (1)", ylabel="share of the light / asked for (%)", title="the twelve spots")
+    limits = (-np.pi, np.pi)
+    plots.image(line[0], wrapped, "phase (rad)", 20e-6, "twilight", limits, f"{name}: intended phases")
+    plots.image(line[1], 100 * power, "share of the light (%)", 20e-6, title="intensity on the detector")
+    in_spot = np.asarray(spots)
+    line[2].bar(range(12), 100 * (power / target.clip(1) ** 2)[in_spot], color=ORANGE)
+    line[2].set(xlabel="spot (1)", ylabel="share of the light / target (%)", title="the twelve spots")
 figure
 
 # %% [markdown]
-# ## A knob: even spots or bright ones?
+# ## Try it: even spots or bright ones?
 #
-# $\alpha$ says what unevenness is worth. Each point is a descent from the same start. They do not lie on a smooth front: where
-# the phase asked for passes $2\pi$ the panel flies back, which is a cliff in the landscape, and each descent ends on a
-# ledge of its own.
+# $\alpha$ weights the unevenness. Each point is a descent from the same start. The points do not lie on a smooth front:
+# where the intended phase passes $2\pi$ the panel jumps back to 0. There the loss is discontinuous, and each descent ends
+# in a local minimum of its own.
 
 # %%
 ALPHAS = (0.0, 0.3, 3.0) if FAST else (0.0, 0.05, 0.2, 1.0, 5.0)
-front = [figures(real(jnp.exp(1j * learnt(start, real, alpha)[0]))) for alpha in ALPHAS]
+front = [figures(real(jnp.exp(1j * descend(start, real, alpha)[0]))) for alpha in ALPHAS]
 
 
-def at(alpha=ALPHAS[1]):
-    """Efficiency and uniformity for every weight, and one of them."""
+def plot_front(alpha=ALPHAS[1]):
+    """Efficiency and uniformity for every weight, with one weight marked."""
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([100 * e for e, _ in front], [u for _, u in front], "o-", color=ORANGE)
@@ -218,10 +209,10 @@ def at(alpha=ALPHAS[1]):
         fillstyle="none",
         color="black",
     )
-    axes.plot(100 * shown[0], shown[1], "s", color=BLUE)
+    axes.plot(100 * displayed[0], displayed[1], "s", color=BLUE)
     axes.annotate(
         "weighted\nGerchberg–Saxton",
-        (100 * shown[0], shown[1]),
+        (100 * displayed[0], displayed[1]),
         (0, 8),
         textcoords="offset points",
         fontsize=9,
@@ -233,34 +224,35 @@ def at(alpha=ALPHAS[1]):
     return figure
 
 
-at()
+plot_front()
 
 # %%
 _ = ipywidgets.interact(
-    at, alpha=ipywidgets.SelectionSlider(options=ALPHAS, value=ALPHAS[1], continuous_update=False)
+    plot_front, alpha=ipywidgets.SelectionSlider(options=ALPHAS, value=ALPHAS[1], continuous_update=False)
 )
 
 # %% [markdown]
-# ## What was learnt
+# ## Results
 
 # %%
 final = {name: figures(real(jnp.exp(1j * phase))) for name, ((phase, _), _) in RUNS.items()}
 print(
-    f"1. Weighted Gerchberg–Saxton believes in a uniformity of {believed[1]:.3f}; panel and lens leave {shown[1]:.3f} of it."
+    f"1. Weighted Gerchberg–Saxton is designed for a uniformity of {designed[1]:.3f}; the panel gives {displayed[1]:.3f}."
 )
 for i, (name, (efficiency, uniformity)) in enumerate(final.items(), 2):
     print(f"{i}. {name}: efficiency {efficiency:.1%}, uniformity {uniformity:.3f}.")
-middle = [
-    float(
-        np.abs(np.asarray(real(jnp.exp(1j * p)))[N // 2, N // 2]) ** 2
-        / np.sum(np.abs(real(jnp.exp(1j * p))) ** 2)
-    )
-    for p in (start, better)
-]
+
+
+def zero_order(phase):
+    """Share of the light in the middle pixel."""
+    power = np.abs(np.asarray(real(jnp.exp(1j * phase)))) ** 2
+    return float(power[N // 2, N // 2] / power.sum())
+
+
 print(
-    f"5. Crosstalk throws {middle[0]:.1%} of the light of the classic pattern into the zero order, and {middle[1]:.1%} of the learnt one's:"
+    f"5. Crosstalk sends {zero_order(start):.1%} of the light of the classic pattern into the zero order, and"
 )
-print("   what the iteration cannot know, the gradient does.")
+print(f"   {zero_order(better):.1%} with gradient descent, whose model includes the crosstalk.")
 print(
-    f"6. Without a price on unevenness the light in the spots is {front[0][0]:.1%}, with a uniformity of {front[0][1]:.3f}."
+    f"6. With no weight on unevenness the spots hold {front[0][0]:.1%} of the light, with a uniformity of {front[0][1]:.3f}."
 )

@@ -1,4 +1,4 @@
-"""The notebooks run, are what their sources say, and hold the figures that a reader sees without running them."""
+"""The notebooks run, match their sources, and hold the figures that a reader sees without running them."""
 
 import ast
 import functools
@@ -20,7 +20,7 @@ NONIDEALITY = ROOT / "notebooks/02_one_nonideality_at_a_time.py"
 LINE = re.compile(r"^effect = .*$", re.MULTILINE)
 
 
-def code(notebook):
+def code_cells(notebook):
     # Blank lines around a cell belong to the layout of the source.
     return [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -29,24 +29,24 @@ def code(notebook):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_runs(source, tmp_path, monkeypatch):
-    """In a kernel of its own, as a reader would run it, in the fast setting."""
+    """In a kernel of its own, as a reader would run it, in the short version."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = jupytext.read(source)
     NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
-    assert drawn(notebook) and not errors(notebook)
+    assert has_figure(notebook) and not errors(notebook)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_pair(source):
-    """The notebook has the cells of its source and holds what they gave; `jupytext --to ipynb --execute` makes it."""
+    """The notebook has the cells of its source and their output."""
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    assert code(notebook) == code(jupytext.read(source)), (
+    assert code_cells(notebook) == code_cells(jupytext.read(source)), (
         f"run `jupytext --to ipynb --execute {source.relative_to(ROOT)}`"
     )
-    assert drawn(notebook) and not errors(notebook)
+    assert has_figure(notebook) and not errors(notebook)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
     first, last = notebook.cells[0], notebook.cells[-1]
@@ -55,7 +55,7 @@ def test_pair(source):
     assert last.cell_type == "code" and any(output.output_type == "stream" for output in last.outputs)
 
 
-def drawn(notebook):
+def has_figure(notebook):
     return any(
         "image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
     )
@@ -72,14 +72,14 @@ def errors(notebook):
 
 @functools.cache
 def nonideality():
-    """Source of the notebook of one effect, up to the budget of a whole device, which has no part of it."""
-    cells = code(jupytext.read(NONIDEALITY))
+    """The notebook of one effect, up to the budget of a whole device, which does not depend on it."""
+    cells = code_cells(jupytext.read(NONIDEALITY))
     cut = next(i for i, cell in enumerate(cells) if "budget.budget(" in cell)
     text = "\n\n".join(cells[:cut])
     return "\n".join(line for line in text.splitlines() if not line.startswith("%"))
 
 
-def test_one_line_names_the_effect():
+def test_one_line_defines_the_effect():
     assert len(LINE.findall(nonideality())) == 1
 
 
@@ -87,7 +87,7 @@ def test_one_line_names_the_effect():
     "name", [n if n == "saturate" else pytest.param(n, marks=pytest.mark.notebooks) for n in parts.EFFECTS]
 )
 def test_any_effect(name, monkeypatch, capsys):
-    """Whoever changes that one line studies another effect."""
+    """Changing that one line studies another effect."""
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     matplotlib.use("Agg")
     effect = parts.EFFECTS[name].make()
@@ -96,5 +96,17 @@ def test_any_effect(name, monkeypatch, capsys):
         compile(ast.parse(LINE.sub("effect = replacement", nonideality())), NONIDEALITY.name, "exec"), values
     )
     assert values["effect"] is effect
-    assert values["one"] >= 0 and values["compared"]
+    assert values["total"] >= 0 and values["compared"]
     assert "d(mean square error)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_only_public_names(source):
+    """A notebook uses what a reader may use: no private module and no private attribute."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
+    modules = [getattr(node, "module", None) or "" for node in imports]
+    modules += [alias.name for node in imports for alias in node.names]
+    attributes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    private = [name for name in modules + attributes if re.search(r"(^|\.)_[a-z]", name)]
+    assert private == []

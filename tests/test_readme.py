@@ -1,36 +1,103 @@
-"""The README's snippets run as they stand, and the contract of names holds."""
+"""The pages of the project: their snippets run, their commands parse, and their links exist."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tyro
+
+import bench.__main__ as bench
+import optics
+from nets import config, evaluate, export
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = ["README.md", "nets/README.md", "bench/results/README.md", "CONTRIBUTING.md"]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 CONTRACT = ROOT.parent / "shared/contract.py"
+COMMANDS = {"nets.train": config.Config, "nets.evaluate": evaluate.Options, "nets.export": export.Options}
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def code_blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+SNIPPETS = [
+    pytest.param(snippet, id=f"{name} {i}")
+    for name, text in (TEXTS | {"optics": optics.__doc__}).items()
+    for i, snippet in enumerate(code_blocks(text, "python"))
+]
+COMMAND_LINES = sorted(
+    {
+        line
+        for text in TEXTS.values()
+        for block in code_blocks(text, "bash")
+        for line in re.findall(r"python -m ((?:nets\.\w+|bench)\b[^\n&]*)", block)
+    }
+)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippet(snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(snippet, "README.md", "exec"), {})
+    exec(compile(snippet, "snippet", "exec"), {})
 
 
 def test_there_are_snippets():
-    assert len(SNIPPETS) >= 3
+    assert len(SNIPPETS) >= 6
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_command_line(line):
+    """Options are parsed and no command is run."""
+    module, *arguments = shlex.split(line)
+    if arguments == ["--help"]:
+        return
+    if module == "bench":
+        options = tyro.extras.subcommand_cli_from_dict(bench.COMMANDS, args=arguments)
+        assert isinstance(options, bench.COMMANDS[arguments[0]])
+    else:
+        assert isinstance(tyro.cli(COMMANDS[module], args=arguments), COMMANDS[module])
+
+
+def test_there_are_command_lines():
+    assert len(COMMAND_LINES) >= 15
+
+
+def test_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lines_are_short(page):
+    assert [line for line in TEXTS[page].splitlines() if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_links_exist(page):
+    """Files, and headings where a link names one."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)]+)\)", text), *re.findall(r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE)]
+    for link in links:
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def anchors(text):
+    """The names that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.skipif(not CONTRACT.exists(), reason="the contract of public names is not on this machine")
 def test_contract():
-    found = subprocess.run(
+    check = subprocess.run(
         [sys.executable, str(CONTRACT), "1"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert check.returncode == 0, check.stdout + check.stderr
