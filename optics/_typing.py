@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optics.effects import Effect
     from optics.encode import Encoder
     from optics.mapping import Plan
+    from optics.twin import Recording
 
     # A number, or an array without axes.
     ScalarLike: TypeAlias = float | int | np.ndarray | jax.Array
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     ArrayLike: TypeAlias = ScalarLike | Sequence[Any]
     # Pixels (rows, columns), or one number for both.
     ShapeLike: TypeAlias = int | Sequence[int]
+    EffectLike: TypeAlias = Effect
     EffectsLike: TypeAlias = Sequence[Effect]
     DeviceLike: TypeAlias = AbstractDevice | None
     MeasurementLike: TypeAlias = AbstractMeasurement | None
     EncoderLike: TypeAlias = Encoder | None
+    RecordingLike: TypeAlias = Recording
     FunctionLike: TypeAlias = Callable[..., Any]
     # One key of `jax.random`, or None for expected values.
     KeyLike: TypeAlias = jax.Array | None
@@ -36,5 +39,5 @@ if TYPE_CHECKING:
     GradientLike: TypeAlias = str | Callable[..., Any] | None
     PlanLike: TypeAlias = Plan | None
 else:
-    ScalarLike = ArrayLike = ShapeLike = EffectsLike = Any
+    ScalarLike = ArrayLike = ShapeLike = EffectLike = EffectsLike = RecordingLike = Any
     DeviceLike = MeasurementLike = EncoderLike = FunctionLike = KeyLike = GradientLike = PlanLike = Any

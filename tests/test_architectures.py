@@ -8,7 +8,7 @@ import scipy.fft
 
 import optics
 from optics import effects
-from optics.device import phase_only
+from optics.encode import phase_only
 from tests.helpers import relative
 
 convolve = jax.jit(optics.convolve)

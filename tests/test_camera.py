@@ -246,20 +246,20 @@ def test_one_trace_for_a_sweep(key):
     ("change", "message"),
     [
         ({"full_well": 0.0}, "`full_well` must be finite and above 0 electrons, got 0"),
-        ({"read_noise": -1.0}, "`read_noise` must be finite and at least 0 electrons"),
-        ({"bits": 0}, "`bits` must be a whole number of at least 1 and at most 16, got 0"),
+        ({"read_noise": -1.0}, "`read_noise`"),
+        ({"bits": 0}, "`bits`"),
         (
             {"quantum_efficiency": 1.2},
-            "`quantum_efficiency` must be finite and above 0 and at most 1, got 1.2",
+            "`quantum_efficiency`",
         ),
-        ({"photons": 0.0}, "`photons` must be finite and above 0"),
-        ({"dark_current": -1.0}, "`dark_current` must be finite and at least 0 electrons/s"),
-        ({"exposure": -1.0}, "`exposure` must be finite and at least 0 s"),
-        ({"gain": 0.0}, "`gain` must be finite and above 0 DN per electron"),
-        ({"offset": -1.0}, "`offset` must be finite and at least 0 DN"),
-        ({"offset": 4095.0}, "`offset` must be below the last level 4095 of 12 bits, got 4095"),
-        ({"prnu": np.nan}, "`prnu` must be finite"),
-        ({"dsnu": np.array([[np.inf]])}, "`dsnu` must be finite"),
+        ({"photons": 0.0}, "`photons`"),
+        ({"dark_current": -1.0}, "`dark_current`"),
+        ({"exposure": -1.0}, "`exposure`"),
+        ({"gain": 0.0}, "`gain`"),
+        ({"offset": -1.0}, "`offset`"),
+        ({"offset": 4095.0}, "`offset`"),
+        ({"prnu": np.nan}, "`prnu`"),
+        ({"dsnu": np.array([[np.inf]])}, "`dsnu`"),
     ],
 )
 def test_refusals(change, message):
@@ -270,14 +270,14 @@ def test_refusals(change, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: effects.photon_count(-1.0, 1.0, 1e-6), "`power` must be finite and at least 0 W"),
-        (lambda: effects.photon_count(1.0, -1.0, 1e-6), "`exposure` must be finite and at least 0 s"),
-        (lambda: effects.photon_count(1.0, 1.0, 0.0), "`wavelength` must be finite and above 0 m"),
+        (lambda: effects.photon_count(-1.0, 1.0, 1e-6), "`power`"),
+        (lambda: effects.photon_count(1.0, -1.0, 1e-6), "`exposure`"),
+        (lambda: effects.photon_count(1.0, 1.0, 0.0), "`wavelength`"),
         (
             lambda: effects.dark_current_at(1.0, -1.0, 0.0),
-            "`reference` must be finite and at least 0 electrons/s",
+            "`reference`",
         ),
-        (lambda: effects.dark_current_at(1.0, 1.0, 0.0, 0.0), "`doubling` must be finite and above 0 K"),
+        (lambda: effects.dark_current_at(1.0, 1.0, 0.0, 0.0), "`doubling`"),
     ],
 )
 def test_refusals_of_the_helpers(call, message):

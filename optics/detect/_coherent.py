@@ -10,12 +10,17 @@ from optics.detect._measurement import AbstractMeasurement
 
 
 class Coherent(AbstractMeasurement):
-    """Coherent receiver a pixel: two balanced pairs of photodiodes give the quadratures in one exposure.
+    """A coherent receiver at each pixel: two balanced pairs of photodiodes give both quadratures at once.
 
-    With a local oscillator r, the pairs' differences are r Re(A) and r Im(A); divided by r they are the frames. A
-    field known to be real needs one pair, and gives one frame.
+    With a local oscillator r, the pairs' differences are r Re(A) and r Im(A); divided by r they are the
+    frames. A field known to be real needs one pair, and gives one frame.
 
     Source: K. Kikuchi, J. Lightwave Technol. 34, 157 (2016), section II.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> print(optics.Coherent().frames(jnp.full((2, 2), 0.3 - 0.4j))[:, 0, 0])
+        [ 0.3 -0.4]
     """
 
     signed: ClassVar[bool] = True
@@ -23,7 +28,7 @@ class Coherent(AbstractMeasurement):
     supports_real: ClassVar[bool] = True
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:
-        """Signed frames (..., 2, rows, columns): in phase and in quadrature; the first alone when `field` is real."""
+        """Signed frames (..., 2, rows, columns), in phase and in quadrature; the first of a real field."""
         if jnp.iscomplexobj(field):
             return jnp.stack([field.real, field.imag], axis=-3)
         return field[..., None, :, :]

@@ -1,4 +1,4 @@
-"""Plain intensity, with the phase left to a retrieval."""
+"""An intensity camera, with the phase left to a retrieval."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -6,23 +6,24 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float, Inexact
 
-from optics.detect._interference import root
+from optics._numerics import safe_sqrt
+from optics._typing import FunctionLike
 from optics.detect._measurement import AbstractMeasurement
 
 
 class Intensity(AbstractMeasurement):
-    """Intensity camera alone: one frame, and a retrieval that finds the phase.
+    """An intensity camera alone: one frame, and a retrieval that finds the phase.
 
         I = |z|²,   z = retrieve(√I)
 
-    What comes back is as good as the retrieval, and up to the ambiguities that it has. A dark pixel (I = 0) passes no
-    gradient, since √ has none there.
+    The field is as good as the retrieval, and has its ambiguities. A dark pixel (I = 0) passes no gradient,
+    since √ has none there.
 
     Arguments:
-        retrieve: maps amplitudes, shape (..., rows, columns), to the field there, or to a result with a `field`, as
-            the functions of `optics.retrieve` return; for a field known not to be negative `lambda amplitude: amplitude`.
-            The arrays of an equinox module are leaves of the device; anything else is a constant, and another one
-            compiles again.
+        retrieve: maps amplitudes, shape (..., rows, columns), to the field there, or to a result with a
+            `field`, as the functions of `optics.retrieve` return; for a field known not to be negative
+            `lambda amplitude: amplitude`. The arrays of an equinox module are leaves of the device; anything
+            else is a constant, and another one compiles again.
 
     Raises:
         ValueError: a `retrieve` that cannot be called.
@@ -33,10 +34,11 @@ class Intensity(AbstractMeasurement):
     supports_real: ClassVar[bool] = False
     retrieve: Callable
 
-    def __init__(self, retrieve: Any):
+    def __init__(self, retrieve: FunctionLike):
         if isinstance(retrieve, type) or not callable(retrieve):
             raise ValueError(
-                f"`retrieve` must map amplitudes to a field, as `lambda amplitude: amplitude` does, got {retrieve!r}."
+                "`retrieve` must map amplitudes to a field, as `lambda amplitude: amplitude` does, "
+                f"got {retrieve!r}."
             )
         self.retrieve = retrieve if isinstance(retrieve, eqx.Module) else _Constant(retrieve)
 
@@ -46,8 +48,9 @@ class Intensity(AbstractMeasurement):
 
     def field(self, frames: Float[Array, "*lead 1 rows cols"]) -> Inexact[Array, "*lead rows cols"]:
         """The field from the frame."""
-        found: Any = self.retrieve(root(frames[..., 0, :, :]))
-        return getattr(found, "field", found)
+        # Noise may have made a frame negative.
+        result: Any = self.retrieve(safe_sqrt(frames[..., 0, :, :]))
+        return getattr(result, "field", result)
 
 
 class _Constant(eqx.Module):

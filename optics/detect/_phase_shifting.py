@@ -1,7 +1,7 @@
 """Phase shifting: a reference beam stepped in phase."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_finite, check_positive, check_whole, is_concrete
-from optics.detect._interference import from_quadratures, intensity
+from optics._typing import ArrayLike, ScalarLike
+from optics.detect._interference import field_from_quadratures, interference_frames
 from optics.detect._measurement import AbstractMeasurement
 
 
 class PhaseShifting(AbstractMeasurement):
-    """Intensity camera and a reference beam stepped in phase; least squares over the steps gives the field.
+    """An intensity camera and a reference beam stepped in phase; least squares gives the field.
 
         I_d = |z + r exp(iδ_d)|² / (1 + r)² = [|z|² + r² + 2 r (x cos δ_d + y sin δ_d)] / (1 + r)²
 
@@ -22,27 +23,35 @@ class PhaseShifting(AbstractMeasurement):
         any three or more phases:          x, y and the constant that fit the frames best
         two steps, 0 and π/2:              the smaller root of the quadratic equation for |z|²
 
-    The division by (1 + r)² makes the brightest possible frame full scale, z = 1 being the brightest field. With
-    three steps or more |z|² and r² cancel in the sum, so that integration over the pixel may be part of the transfer.
-    With two they do not: r must be known, detector pixels small, and r ≥ √2, or else a field with
-    Re z + Im z < −r gives the frames of another one. At r = √2 the gradient is singular at z = −(1 + i)/√2.
+    The division by (1 + r)² makes the brightest possible frame full scale, z = 1 being the brightest field.
+    With three steps or more |z|² and r² cancel in the sum, so that integration over the pixel may be part of
+    the transfer. With two they do not: r must be known, detector pixels small, and r ≥ √2, or else a field
+    with Re z + Im z < −r gives the frames of another one. At r = √2 the gradient is singular at z = −(1 +
+    i)/√2.
 
     Arguments:
-        steps: frames, at least 2; by default 4, or as many as `phases`.
-        reference: r, amplitude of the reference relative to the brightest field, scalar; by default 1, and 2 for two
-            steps, whose noise at worst grows as 1 / (r − √2).
-        phases: δ, rad, shape (steps,), for steps that are not equal, such as Hariharan's (−π, −π/2, 0, π/2, π); at
-            least 3, of which 3 differ modulo 2π.
+        steps: frames, at least 2; by default 4, or the number of `phases`.
+        reference: r, amplitude of the reference relative to the brightest field, scalar; by default 1, and 2
+            for two steps, whose noise at worst grows as 1 / (r − √2).
+        phases: δ, rad, shape (steps,), for steps that are not equal, such as Hariharan's (−π, −π/2, 0, π/2,
+            π); at least 3, of which 3 differ modulo 2π.
 
     Raises:
-        ValueError: fewer than 2 steps, a `reference` that is not positive or below √2 with two steps, `phases` that are
-            fewer than 3, not `steps` in number or too alike.
+        ValueError: fewer than 2 steps, a `reference` that is not positive or below √2 with two steps,
+            `phases` that are fewer than 3, not `steps` in number or too alike.
 
-    Source: J. H. Bruning et al., Appl. Opt. 13, 2693 (1974), eqs. 2-4; D. Malacara, Optical Shop Testing (2007), 14.7;
-        any phases: J. E. Greivenkamp, Opt. Eng. 23, 350 (1984); two steps: X. F. Meng et al., Opt. Lett. 31, 1414 (2006).
+    Source: J. H. Bruning et al., Appl. Opt. 13, 2693 (1974), eqs. 2-4; D. Malacara, Optical Shop Testing
+        (2007), 14.7; any phases: J. E. Greivenkamp, Opt. Eng. 23, 350 (1984); two steps: X. F. Meng et al.,
+        Opt. Lett. 31, 1414 (2006).
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> measurement = optics.PhaseShifting(4)
+        >>> print(measurement.field(measurement.frames(jnp.full((2, 2), 0.5)))[0, 0].round(3))
+        (0.5+0j)
     """
 
-    # The camera sees |z|², whatever is known of z.
+    # A camera measures |z|², also of a field that is known to be real.
     signed: ClassVar[bool] = False
     single_exposure: ClassVar[bool] = False
     supports_real: ClassVar[bool] = False
@@ -50,9 +59,14 @@ class PhaseShifting(AbstractMeasurement):
     reference: Array = eqx.field(converter=as_leaf)
     phases: Array | None
 
-    def __init__(self, steps: Any = None, reference: Any = None, phases: Any = None):
+    def __init__(
+        self,
+        steps: ScalarLike | None = None,
+        reference: ScalarLike | None = None,
+        phases: ArrayLike | None = None,
+    ):
         if phases is not None:
-            phases = _told_apart(phases)
+            phases = _as_step_phases(phases)
             if steps is not None and steps != phases.size:
                 raise ValueError(
                     f"`steps` must be the number of `phases`, {phases.size}, or be left out, got {steps!r}."
@@ -67,35 +81,37 @@ class PhaseShifting(AbstractMeasurement):
                 f"`reference` must be at least √2 ≈ 1.41421 with 2 steps, got {reference}: "
                 "two fields would give the same frames; strengthen it or take 3 steps."
             )
-        self.steps, self.reference, self.phases = int(steps), reference, phases
+        self.steps = int(steps)
+        self.reference = reference
+        self.phases = phases
 
-    def _turns(self) -> Complex[Array, " steps"]:
+    def _phase_factors(self) -> Complex[Array, " steps"]:
         if self.phases is not None:
             return jnp.exp(1j * self.phases.astype(jnp.result_type(float)))
         return jnp.exp(2j * jnp.pi * jnp.arange(self.steps) / (4 if self.steps == 2 else self.steps))
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead steps rows cols"]:
         """Intensity frames (..., steps, rows, columns) in units of full scale, in [0, 1] for |field| ≤ 1."""
-        return intensity(field, self.reference, self._turns())
+        return interference_frames(field, self.reference, self._phase_factors())
 
     def field(self, frames: Float[Array, "*lead steps rows cols"]) -> Complex[Array, "*lead rows cols"]:
         """The field from the frames."""
         if self.steps == 2:
-            return from_quadratures(frames, self.reference)
-        turns = self._turns()
+            return field_from_quadratures(frames, self.reference)
+        factors = self._phase_factors()
         if self.phases is None:
-            weights = 2 * turns / self.steps
+            weights = 2 * factors / self.steps
         else:
-            # Least squares with a constant: what is fitted is the frames' and the factors' departure from their means.
-            turns = turns - jnp.mean(turns)
-            c, s = turns.real, turns.imag
+            # The constant of the least squares is fitted by taking off the mean.
+            factors = factors - jnp.mean(factors)
+            c, s = factors.real, factors.imag
             cc, ss, cs = jnp.sum(c * c), jnp.sum(s * s), jnp.sum(c * s)
             weights = ((ss * c - cs * s) + 1j * (cc * s - cs * c)) / (cc * ss - cs**2)
         weights = weights * (1 + self.reference) ** 2 / (2 * self.reference)
         return jnp.sum(frames * weights[:, None, None], axis=-3)
 
 
-def _told_apart(phases: Any) -> Array:
+def _as_step_phases(phases: ArrayLike) -> Array:
     """The phases as a leaf; concrete ones must determine both quadratures and the constant."""
     check_finite("phases", phases, "rad")
     array = as_leaf(phases)
@@ -104,14 +120,13 @@ def _told_apart(phases: Any) -> Array:
             f"`phases` must be at least 3 in one row, got shape {array.shape}; two frames are `steps=2`."
         )
     if is_concrete(phases):
-        turns = np.exp(1j * np.asarray(phases, float))
-        turns = turns - np.mean(turns)
-        weakest = np.linalg.svd(np.stack([turns.real, turns.imag]), compute_uv=False)[-1] / math.sqrt(
-            len(turns)
-        )
-        # The noise of the frames enters the field 1 / weakest times.
-        if weakest < 1e-3:
+        factors = np.exp(1j * np.asarray(phases, float))
+        factors = factors - np.mean(factors)
+        singular_values = np.linalg.svd(np.stack([factors.real, factors.imag]), compute_uv=False)
+        # The noise of the frames enters the field multiplied by the inverse of this.
+        if singular_values[-1] / math.sqrt(len(factors)) < 1e-3:
             raise ValueError(
-                f"`phases` must differ, three of them modulo 2π, to tell both quadratures; got {np.asarray(phases)} rad."
+                "`phases` must differ, three of them modulo 2π, to determine both quadratures; "
+                f"got {np.asarray(phases)} rad."
             )
     return array

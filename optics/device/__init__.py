@@ -2,7 +2,7 @@
 
 | device | what it computes | how |
 | --- | --- | --- |
-| `FourierProcessor` | transforms and convolutions | one optical transform at a time, products in electronics |
+| `FourierProcessor` | transforms and convolutions | one transform at a time, products in electronics |
 | `Correlator` | convolutions | two lenses and a filter with the kernel's spectrum between them |
 | `JointTransform` | convolutions | both arrays side by side, a camera between two transforms |
 | `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
@@ -20,7 +20,6 @@ A new device is one file here, a subclass of `AbstractDevice`, and one line in `
 
 from optics.device._compile_device import compile_device as compile_device
 from optics.device._correlator import Correlator as Correlator
-from optics.device._correlator import phase_only as phase_only
 from optics.device._device import AbstractDevice as AbstractDevice
 from optics.device._device import Stage as Stage
 from optics.device._exposure import Exposure as Exposure

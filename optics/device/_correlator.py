@@ -6,7 +6,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float, Inexact
+from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_shape
 from optics._numerics import reverse_about_centre, split_key
@@ -25,7 +25,7 @@ from optics.device._exposure import (
     full_scale_of,
 )
 from optics.effects import Effect, apply
-from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
+from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, phase_only
 from optics.transfer import AbstractTransfer, dft
 
 
@@ -52,8 +52,9 @@ class Correlator(AbstractDevice):
             (rows, columns), dimensionless.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light.
-        encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or `phase_only`, for
-            which the kernel that x is convolved with has the phases of F w and amplitude 1.
+        encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or
+            `optics.encode.phase_only`, for which the kernel that x is convolved with has the phases of F w and
+            amplitude 1.
 
     Raises:
         ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a
@@ -172,27 +173,6 @@ class Correlator(AbstractDevice):
 
     def _light(self, a: Inexact[Array, "*lead rows cols"], key: Array | None) -> Light:
         return encode_and_modulate(self.encoder, self.slm, self.first, a, key)
-
-
-def phase_only(
-    spectrum: Complex[Array, "*lead rows cols"],
-) -> tuple[Complex[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
-    """Encode a filter on a modulator of phase alone: its amplitudes are lost.
-
-        drive = spectrum / |spectrum|   (1 where it is zero),   scale = 1
-
-    Arguments:
-        spectrum: shape (..., rows, columns), any unit.
-
-    Returns:
-        drive of modulus 1, same shape; scale of ones, shape (..., 1, 1).
-
-    Source: Horner and Gianino (1984).
-    """
-    power = spectrum.real**2 + spectrum.imag**2
-    dark = power == 0
-    drive = jnp.where(dark, 1, spectrum / jnp.sqrt(jnp.where(dark, 1, power)))
-    return drive, jnp.ones((*spectrum.shape[:-2], 1, 1), power.dtype)
 
 
 def _norm(light: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:

@@ -1,13 +1,13 @@
 """A camera as EMVA 1288 describes it, from the numbers of its data sheet."""
 
 import math
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from optics._check import check_finite, check_positive, check_range, check_whole, is_concrete
+from optics._typing import ArrayLike, ScalarLike
 from optics.effects._effect import Effect
 from optics.effects._noise import Read, Shot
 from optics.effects._quantize import Quantize
@@ -17,17 +17,17 @@ PLANCK, LIGHT_SPEED = 6.62607015e-34, 299792458.0  # J s, m/s: exact in SI
 
 
 def camera(
-    full_well: Any,
-    read_noise: Any,
+    full_well: ArrayLike,
+    read_noise: ArrayLike,
     bits: int,
-    quantum_efficiency: Any = 1.0,
-    photons: Any = None,
-    dark_current: Any = 0.0,
-    exposure: Any = 0.0,
-    gain: Any = None,
-    offset: Any = 0.0,
-    prnu: Any = None,
-    dsnu: Any = None,
+    quantum_efficiency: ScalarLike = 1.0,
+    photons: ScalarLike | None = None,
+    dark_current: ArrayLike = 0.0,
+    exposure: ScalarLike = 0.0,
+    gain: ScalarLike | None = None,
+    offset: ScalarLike = 0.0,
+    prnu: ArrayLike | None = None,
+    dsnu: ArrayLike | None = None,
     exact: bool = False,
     raw: bool = False,
 ) -> tuple[Effect, ...]:
@@ -37,11 +37,11 @@ def camera(
         y (DN)    = clip(round(K (electrons + dsnu + Normal(0, σ_r²)) + offset), 0, 2^bits − 1)
         x'        = (y − offset) / (K η μ_p)
 
-    x is the frame in units of full scale, μ_p the photons that fall on a full-scale pixel in one frame. By default
-    μ_p = W/η: full scale of the light fills the well; and K = (2^bits − 1 − offset)/W: the full well is the last level
-    of the converter. Inside the chain the unit is the well, behind the converter's gain it is the last level. The
-    numbers that come out are in the unit of x again, the dark signal and the patterns in them. The converter's rounding is
-    the only quantisation noise (1/12 DN²).
+    x is the frame in units of full scale, μ_p the photons that fall on a full-scale pixel in one frame. By
+    default μ_p = W/η: full scale of the light fills the well; and K = (2^bits − 1 − offset)/W: the full well
+    is the last level of the converter. Inside the chain the unit is the well, behind the converter's gain it
+    is the last level. The result is in the unit of x again, and still holds the dark signal and the patterns.
+    The converter's rounding is the only quantisation noise (1/12 DN²).
 
     Arguments:
         full_well: W, electrons, scalar or (rows, columns) map.
@@ -52,7 +52,8 @@ def camera(
         dark_current: μ_I, electrons/s, scalar or map; it has shot noise.
         exposure: t, s, scalar.
         gain: K, DN per electron, scalar; None puts the full well at the last level.
-        offset: DN, at least 0 and below the last level, scalar; it keeps the noise of dark pixels within the converter.
+        offset: DN, at least 0 and below the last level, scalar; it keeps the noise of dark pixels within the
+            converter.
         prnu: response of each pixel relative to the mean (`draw_prnu`), scalar or map; None for none.
         dsnu: offset of each pixel (`draw_dsnu`), electrons, scalar or map; None for none.
         exact: draw Poisson counts instead of Gaussian ones.
@@ -65,6 +66,12 @@ def camera(
         ValueError: a number outside its range.
 
     Source: EMVA Standard 1288, release 4.0 (2021), linear model of camera and sensor.
+
+    Example:
+        >>> import optics
+        >>> camera = optics.effects.camera(full_well=10_000.0, read_noise=2.0, bits=12)
+        >>> print([type(effect).__name__ for effect in camera][:4])
+        ['Dark', 'Shot', 'Saturate', 'Read']
     """
     check_whole("bits", bits, 1, 16)
     last = 2**bits - 1
@@ -84,11 +91,12 @@ def camera(
         check_range("prnu", prnu, 0.0, math.inf)
     if dsnu is not None:
         check_finite("dsnu", dsnu, "electrons")
-    k = (last - offset) / full_well if gain is None else gain
-    filled = 1.0 if photons is None else quantum_efficiency * photons / full_well
+    dn_per_electron = (last - offset) / full_well if gain is None else gain
+    # Share of the well that full scale of the light fills.
+    well_share = 1.0 if photons is None else quantum_efficiency * photons / full_well
     chain: list[Effect] = []
     if photons is not None or prnu is not None:
-        chain.append(Gain(filled if prnu is None else filled * prnu))
+        chain.append(Gain(well_share if prnu is None else well_share * prnu))
     chain += [
         Dark(dark_current * exposure / full_well),
         Shot(full_well, exact),
@@ -97,14 +105,14 @@ def camera(
     ]
     if dsnu is not None:
         chain.append(Bias(dsnu / full_well))
-    chain += [Gain(k * full_well / last), Bias(offset / last), Quantize(bits)]
+    chain += [Gain(dn_per_electron * full_well / last), Bias(offset / last), Quantize(bits)]
     if not raw:
-        chain += [Bias(-offset / last), Gain(last / (k * full_well * filled))]
+        chain += [Bias(-offset / last), Gain(last / (dn_per_electron * full_well * well_share))]
     return tuple(chain)
 
 
-def photon_count(power: Any, exposure: Any, wavelength: Any) -> Array:
-    """Photons that light of a given power brings in one exposure: μ_p = P t λ / (h c).
+def photon_count(power: ArrayLike, exposure: ScalarLike, wavelength: ScalarLike) -> Array:
+    """Photons in one exposure of light of a given power: μ_p = P t λ / (h c).
 
     Arguments:
         power: P on one pixel (irradiance times its area), W, scalar or map.
@@ -127,7 +135,10 @@ def photon_count(power: Any, exposure: Any, wavelength: Any) -> Array:
 
 
 def dark_current_at(
-    temperature: Any, reference: Any, reference_temperature: Any, doubling: Any = 8.0
+    temperature: ScalarLike,
+    reference: ArrayLike,
+    reference_temperature: ScalarLike,
+    doubling: ScalarLike = 8.0,
 ) -> Array:
     """Dark current at another temperature: μ_I(T) = μ_I(T₀) · 2^((T − T₀)/T_d).
 

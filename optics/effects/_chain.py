@@ -12,25 +12,35 @@ from optics.effects._noise import Noise
 def apply(
     effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None
 ) -> Inexact[Array, "*any"]:
-    """Pass `value` through the effects in order, each with its own key, so that what follows an effect leaves its draw alone.
+    """Pass `value` through the effects in order, each with its own key.
 
-    Gaussian noise and the additive noise right behind it share one draw, scaled to the sum of their variances.
+    An effect that is added at the end does not change the draws of those before it. Gaussian noise and the
+    additive noise right behind it share one draw, scaled to the sum of their variances.
 
     Arguments:
         effects: in the order of the physics.
         value: shape (..., rows, columns).
-        key: consumed; None for expected values.
+        key: consumed; None gives the value without noise.
+
+    Returns:
+        the value behind the last effect.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, optics
+        >>> camera = (optics.effects.Read(0.01), optics.effects.Quantize(8))
+        >>> print(optics.effects.apply(camera, jnp.full((2, 2), 0.5), jax.random.key(0)).shape)
+        (2, 2)
     """
     i = 0
     while i < len(effects):
-        effect, own = effects[i], None if key is None else jax.random.fold_in(key, i)
+        effect, effect_key = effects[i], None if key is None else jax.random.fold_in(key, i)
         i += 1
         if not isinstance(effect, Noise):
-            value = effect(value, own)
+            value = effect(value, effect_key)
             continue
-        more = 0.0
+        extra_variance = 0.0
         while i < len(effects) and isinstance(effects[i], Noise) and effects[i].additive:
-            more = more + effects[i].variance(value)
+            extra_variance = extra_variance + effects[i].variance(value)
             i += 1
-        value = effect.draw(value, own, more)
+        value = effect.draw(value, effect_key, extra_variance)
     return value

@@ -1,6 +1,6 @@
-"""How far the field of one electrode reaches: kernels of the fringing field, by their share to the left of a point."""
+"""Kernels of the fringing field: how far the field of one electrode reaches."""
 
-from typing import Any
+import abc
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,19 +8,40 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from optics._check import as_leaf, check_positive, check_range
+from optics._typing import ArrayLike, ScalarLike
 
-# Quadrature of the inverse transform. Beyond the largest reach (in units of the kernel's own width) less than 1 part in
-# 1000 is left, and a pixel is then so much wider than the kernel that nothing crosses its edge.
-_POINTS, _LARGEST = 1024, 128.0
+# Quadrature of the inverse transform. Beyond the largest distance (in units of the kernel's own width) less
+# than 1 part in 1000 is left, and a pixel is then so much wider than the kernel that nothing crosses its
+# edge.
+QUADRATURE_POINTS = 1024
+LARGEST_DISTANCE = 128.0
+
+# Where a stretched exponential ends: exp(−16.6) is nothing in single precision.
+LARGEST_EXPONENT = 16.6
 
 
-class SuperGaussian(eqx.Module):
+class AbstractKernel(eqx.Module):
+    """A kernel of the fringing field along one axis, of area 1, known by its cumulative distribution."""
+
+    @abc.abstractmethod
+    def cumulative(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+        """Share of the kernel to the left of a point.
+
+        Arguments:
+            x: pixels, any shape.
+
+        Returns:
+            shares, rising from 0 to 1, same shape.
+        """
+
+
+class SuperGaussian(AbstractKernel):
     """A kernel whose transform is a super-Gaussian; along each axis
 
         K(x) = ∫ exp(−|f/σ|^q + 2πi f x) df,   x in pixels
 
-    For q ≤ 2 this is a symmetric stable density of scale 1/(2πσ), positive and of area 1; the modulus that the source
-    takes of it changes nothing then. For q > 2 it has small negative lobes, which are kept.
+    For q ≤ 2 this is a symmetric stable density of scale 1/(2πσ), positive and of area 1; the modulus that
+    the source takes of it changes nothing then. For q > 2 it has small negative lobes, which are kept.
 
     Arguments:
         width: σ, cycles per pixel, scalar.
@@ -29,31 +50,31 @@ class SuperGaussian(eqx.Module):
     Raises:
         ValueError: `width` not positive, or `order` outside its range.
 
-    Source: P. Schroff et al., Sci. Rep. 13, 3252 (2023); the defaults are those of the authors' program hologradpy, fitted
-    to a panel of 12.5 µm pitch.
+    Source: P. Schroff et al., Sci. Rep. 13, 3252 (2023); the defaults are those of the authors' program
+        hologradpy, fitted to a panel of 12.5 µm pitch.
     """
 
     width: Array = eqx.field(converter=as_leaf)
     order: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, width: Any = 2.03, order: Any = 1.2):
+    def __init__(self, width: ScalarLike = 2.03, order: ScalarLike = 1.2):
         check_positive("width", width, "cycles per pixel")
         check_range("order", order, 1.0, 4.0)
         self.width, self.order = width, order
 
-    def below(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    def cumulative(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """Share of the kernel to the left of `x` (pixels): ½ + ∫₀^∞ exp(−g^q) sin(2πσx g) / (πg) dg."""
-        z = jnp.clip(2 * jnp.pi * self.width * x, -_LARGEST, _LARGEST)
+        z = jnp.clip(2 * jnp.pi * self.width * x, -LARGEST_DISTANCE, LARGEST_DISTANCE)
         # g = v²: the kink of g^q at 0 becomes smooth, so that the midpoint rule is accurate.
-        steepest = 16.0 ** (0.5 / self.order)
-        v = steepest * (jnp.arange(_POINTS, dtype=z.dtype) + 0.5) / _POINTS
+        upper = 16.0 ** (0.5 / self.order)
+        v = upper * (jnp.arange(QUADRATURE_POINTS, dtype=z.dtype) + 0.5) / QUADRATURE_POINTS
         g = v**2
         integrand = jnp.exp(-(g**self.order)) * 2 / (jnp.pi * v)
-        return 0.5 + jnp.sum(integrand * jnp.sin(z[..., None] * g), axis=-1) * (steepest / _POINTS)
+        return 0.5 + jnp.sum(integrand * jnp.sin(z[..., None] * g), axis=-1) * (upper / QUADRATURE_POINTS)
 
 
-class Exponential(eqx.Module):
-    """A kernel that falls as a stretched exponential, on each side of its own if two numbers are given.
+class Exponential(AbstractKernel):
+    """A kernel that falls as a stretched exponential, on each side in its own way if two numbers are given.
 
         K(x) ∝ exp(−|x/α|^n),   x in pixels
 
@@ -64,13 +85,14 @@ class Exponential(eqx.Module):
     Raises:
         ValueError: `reach` not positive, `power` outside its range, or neither scalar nor a pair.
 
-    Source: M. Persson et al., Opt. Express 20, 22334 (2012); E. Ronzitti et al., Opt. Express 20, 17843 (2012).
+    Source: M. Persson et al., Opt. Express 20, 22334 (2012); E. Ronzitti et al., Opt. Express 20, 17843
+        (2012).
     """
 
     reach: Array = eqx.field(converter=as_leaf)
     power: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, reach: Any = 0.1, power: Any = 1.0):
+    def __init__(self, reach: ArrayLike = 0.1, power: ArrayLike = 1.0):
         check_positive("reach", reach, "pixels")
         check_range("power", power, 0.5, 8.0)
         for name, value in (("reach", reach), ("power", power)):
@@ -80,19 +102,25 @@ class Exponential(eqx.Module):
                 )
         self.reach, self.power = reach, power
 
-    def below(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    def cumulative(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """Share of the kernel to the left of `x` (pixels)."""
         reach, power = (jnp.broadcast_to(v, (2,)).astype(x.dtype) for v in (self.reach, self.power))
-        furthest = 16.6 ** (1 / power)  # exp(−16.6) is nothing in single precision
-        area = reach * _stretched(furthest, power)
+        furthest = LARGEST_EXPONENT ** (1 / power)
+        area = reach * _integrate_stretched_exponential(furthest, power)
         side = (x > 0).astype(int)
         distance = jnp.where(x == 0, 1.0, jnp.abs(x))
-        partial = reach[side] * _stretched(jnp.minimum(distance / reach[side], furthest[side]), power[side])
-        return (area[0] + jnp.where(x > 0, 1, -1) * jnp.where(x == 0, 0, partial)) / (area[0] + area[1])
+        from_middle = reach[side] * _integrate_stretched_exponential(
+            jnp.minimum(distance / reach[side], furthest[side]), power[side]
+        )
+        signed_area = jnp.where(x > 0, 1, -1) * jnp.where(x == 0, 0, from_middle)
+        return (area[0] + signed_area) / (area[0] + area[1])
 
 
-def _stretched(z: Float[Array, "*any"], power: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """∫₀^z exp(−t^n) dt = ∫₀^√z 2v exp(−v^(2n)) dv by Gauss's rule; the incomplete gamma function of JAX takes long to compile."""
+def _integrate_stretched_exponential(
+    z: Float[Array, "*any"], power: Float[Array, "*any"]
+) -> Float[Array, "*any"]:
+    """∫₀^z exp(−t^n) dt = ∫₀^√z 2v exp(−v^(2n)) dv by Gauss's rule."""
+    # The incomplete gamma function of JAX takes long to compile.
     node, weight = (jnp.asarray(v, z.dtype) for v in np.polynomial.legendre.leggauss(48))
     half = jnp.sqrt(z)[..., None] / 2
     v = half * (1 + node)

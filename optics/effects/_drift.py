@@ -1,7 +1,6 @@
 """Devices that age: phases that wander and gains that fade with time."""
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,29 +9,33 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_finite, check_positive, check_range, check_whole, is_concrete
+from optics._phases import as_complex, unit_phasor
+from optics._typing import ArrayLike, ScalarLike
 from optics.effects._effect import Modulation
-from optics.effects._phase import light, phasor
 
 
 class Drift(Modulation):
-    """What time has done to a device since it was set up: each pixel's phase has wandered, its amplitude has faded.
+    """Aging since the device was set up: each pixel's phase wanders and its amplitude fades.
 
         light -> light · (1 + fading · t) · exp(iφ(t))
 
-    φ is the history of one physical unit, drawn once (`draw_drift`) and followed in straight lines between its moments: all
-    shots at one time see the same phase, with a key and without one. The time is a leaf, so a sweep over it compiles once,
-    and `optics.aging.aged(device, time)` sets it everywhere. One phase for all pixels, shape (moments, 1, 1), is the drift of
-    an interferometer's reference, with the sign turned round. Beyond the end of its history the device stays as it was there.
+    φ is the history of one physical unit, drawn once (`draw_drift`) and interpolated linearly between its
+    moments: all exposures at one time have the same phase, with a key and without one. The time is a leaf, so
+    a sweep over it compiles once, and `optics.aging` sets it in all stages of a device. One phase for all
+    pixels, shape (moments, 1, 1), is the drift of an interferometer's reference with the opposite sign. After
+    the end of its history the phase stays constant.
 
     Arguments:
-        phase: φ at equally spaced moments from 0 to `duration`, rad, shape (moments, rows, columns) or (moments, 1, 1), at least
-            2 moments.
+        phase: φ at equally spaced moments from 0 to `duration`, rad, shape (moments, rows, columns) or
+            (moments, 1, 1), at least 2 moments.
         duration: s, scalar.
         time: t, s, in [0, duration], scalar.
-        fading: relative change of the amplitude per second, scalar or (rows, columns) map; negative where light is lost.
+        fading: relative change of the amplitude per second, scalar or (rows, columns) map; negative where
+            light is lost.
 
     Raises:
-        ValueError: a `phase` of another shape or not finite, a `duration` that is not positive, or a `time` outside of it.
+        ValueError: a `phase` of another shape or not finite, a `duration` that is not positive, or a `time`
+            outside of it.
 
     Source: `draw_drift`, for the histories.
     """
@@ -42,48 +45,57 @@ class Drift(Modulation):
     time: Array = eqx.field(converter=as_leaf)
     fading: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, phase: Any, duration: Any, time: Any = 0.0, fading: Any = 0.0):
+    def __init__(
+        self,
+        phase: ArrayLike,
+        duration: ScalarLike,
+        time: ScalarLike = 0.0,
+        fading: ArrayLike = 0.0,
+    ):
         if np.ndim(phase) != 3 or np.shape(phase)[0] < 2:
             raise ValueError(
-                f"`phase` must have the shape (moments, rows, columns) with at least 2 moments, got {np.shape(phase)}."
+                "`phase` must have the shape (moments, rows, columns) with at least 2 moments, "
+                f"got {np.shape(phase)}."
             )
         check_finite("phase", phase, "rad")
         check_positive("duration", duration, "s")
         check_finite("fading", fading, "1/s")
         check_range("time", time, 0.0, float(duration) if is_concrete(duration) else math.inf, "s")
-        self.phase, self.duration, self.time, self.fading = phase, duration, time, fading
+        self.phase = phase
+        self.duration = duration
+        self.time = time
+        self.fading = fading
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-        value = light(value)
+        value = as_complex(value)
         last = self.phase.shape[0] - 1
         place = jnp.clip(self.time / self.duration, 0, 1) * last
         before = jnp.minimum(jax.lax.stop_gradient(place).astype(int), last - 1)
         part = place - before
         phi = (1 - part) * self.phase[before] + part * self.phase[before + 1]
-        return value * ((1 + self.fading * self.time) * phasor(phi.astype(value.real.dtype))).astype(
-            value.dtype
-        )
+        amplitude = 1 + self.fading * self.time
+        return value * (amplitude * unit_phasor(phi.astype(value.real.dtype))).astype(value.dtype)
 
 
 def draw_drift(
     key: Array,
     shape: tuple[int, int],
-    diffusion: Any,
-    duration: Any,
+    diffusion: ArrayLike,
+    duration: ScalarLike,
     moments: int = 257,
-    relaxation: Any = math.inf,
+    relaxation: ScalarLike = math.inf,
 ) -> Float[Array, "moments rows cols"]:
-    """The history of one unit's phases, the `phase` of `Drift`: a random walk, or one that a control loop pulls back.
+    """Draw the phases of one unit over time for `Drift`: a random walk, free or pulled back by control.
 
         random walk:           Var φ(t) = D t
         Ornstein-Uhlenbeck:    dφ = −φ dt / τ + √D dW,   Var φ(t) = (D τ / 2) (1 − exp(−2t/τ)),   φ(0) = 0
 
-    The walk is that of a laser's or an interferometer's phase under white frequency noise, for which D = 2π Δν with Δν the
-    width of its line; with τ it is a device in a stabilized housing.
+    A random walk is the phase of a laser or an interferometer under white frequency noise, for which D = 2π
+    Δν with Δν the width of its line; with τ it is a device in a stabilized housing.
 
     Arguments:
         key: of the unit, consumed.
-        shape: pixels (rows, columns), or (1, 1) for a phase that all share.
+        shape: pixels (rows, columns), or (1, 1) for a phase common to all.
         diffusion: D, rad²/s, scalar or (rows, columns) map.
         duration: s, scalar.
         moments: equally spaced, from 0 to `duration`, at least 2.
@@ -95,8 +107,8 @@ def draw_drift(
     Raises:
         ValueError: `diffusion` negative, `duration` or `relaxation` not positive, fewer than 2 `moments`.
 
-    Source: G. E. Uhlenbeck and L. S. Ornstein, Phys. Rev. 36, 823 (1930); its exact steps: D. T. Gillespie, Phys. Rev. E 54,
-        2084 (1996); laser phase: C. H. Henry, IEEE J. Quantum Electron. 18, 259 (1982).
+    Source: G. E. Uhlenbeck and L. S. Ornstein, Phys. Rev. 36, 823 (1930); its exact steps: D. T. Gillespie,
+        Phys. Rev. E 54, 2084 (1996); laser phase: C. H. Henry, IEEE J. Quantum Electron. 18, 259 (1982).
     """
     check_range("diffusion", diffusion, 0.0, math.inf, "rad²/s")
     check_positive("duration", duration, "s")
@@ -105,11 +117,13 @@ def draw_drift(
         raise ValueError(f"`relaxation` must be above 0 s, or infinite for a random walk, got {relaxation}.")
     step = jnp.asarray(duration) / (moments - 1)
     rate = 1 / jnp.asarray(relaxation, step.dtype)
-    kept = jnp.exp(-rate * step)
+    decay = jnp.exp(-rate * step)
     # (1 − exp(−2 step/τ)) τ/2, which is the step itself without relaxation.
-    pulled = rate > 0
-    lasting = jnp.where(pulled, -jnp.expm1(-2 * rate * step) / (2 * jnp.where(pulled, rate, 1)), step)
-    kicks = jnp.sqrt(diffusion * lasting) * jax.random.normal(key, (moments - 1, *shape))
+    relaxes = rate > 0
+    effective_step = jnp.where(
+        relaxes, -jnp.expm1(-2 * rate * step) / (2 * jnp.where(relaxes, rate, 1)), step
+    )
+    kicks = jnp.sqrt(diffusion * effective_step) * jax.random.normal(key, (moments - 1, *shape))
     start = jnp.zeros(shape, kicks.dtype)
-    walk = jax.lax.scan(lambda phi, kick: (kept * phi + kick,) * 2, start, kicks)[1]
+    walk = jax.lax.scan(lambda phi, kick: (decay * phi + kick,) * 2, start, kicks)[1]
     return jnp.concatenate([start[None], walk])

@@ -1,5 +1,6 @@
 """The one type of every nonideality."""
 
+import abc
 from typing import ClassVar
 
 import equinox as eqx
@@ -7,26 +8,34 @@ from jaxtyping import Array, Inexact
 
 
 class Effect(eqx.Module):
-    """A nonideality: (value, key) -> value. With `key=None` it gives the expected value.
+    """A nonideality: (value, key) -> value. A key draws its noise; None gives the value without noise.
 
-    `value` has shape (..., rows, columns): amplitudes of modulator pixels, or frames in units of full scale. Numbers
-    are pytree leaves, scalar or a (rows, columns) map of one physical device.
+    `value` has shape (..., rows, columns): amplitudes of modulator pixels, or frames in units of full scale.
+    Numbers are pytree leaves, scalar or a (rows, columns) map of one physical device.
 
     Attributes:
-        signed: True for an effect on signed values only (amplitudes, quadratures), False on intensities only, None on both.
+        signed: True for an effect on signed values only (amplitudes, quadratures), False on intensities only,
+            None on both.
     """
 
     signed: ClassVar[bool | None] = None
 
+    @abc.abstractmethod
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-        raise NotImplementedError
+        """The value behind the effect.
+
+        Arguments:
+            value: shape (..., rows, columns).
+            key: of the noise, consumed; None gives the value without noise.
+        """
 
 
 class Modulation(Effect):
     """An effect on light as it leaves a modulator; it has no meaning on frames.
 
-    `value` is the amplitude of each pixel in units of the brightest pixel, real or complex; the result is complex
-    where the effect acts on phase. Leading axes are exposures.
+    `value` is the amplitude of each pixel in units of the brightest pixel, real or complex; the result is
+    complex where the effect acts on phase. Leading axes are exposures. Without a key, light whose phase or
+    power fluctuates has the mean amplitude of its draws.
     """
 
     signed: ClassVar[bool | None] = True

@@ -1,6 +1,4 @@
-"""How a pixel answers to light: the same in every frame."""
-
-from typing import Any
+"""The response of camera pixels, the same in every frame."""
 
 import equinox as eqx
 import jax
@@ -8,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_positive, check_range
+from optics._typing import ArrayLike
 from optics.effects._effect import Effect
 
 
@@ -25,7 +24,7 @@ class Dark(Effect):
 
     level: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, level: Any):
+    def __init__(self, level: ArrayLike):
         check_range("level", level, 0.0, jnp.inf)
         self.level = level
 
@@ -37,8 +36,9 @@ class Bias(Effect):
     """Offset of each pixel: value -> value + level, without noise of its own.
 
     Arguments:
-        level: electronic offset or fixed pattern (DSNU, hot pixels among it) in units of full scale, scalar or (rows,
-            columns) map of either sign; real for a camera, real or complex for stray light on a modulator.
+        level: electronic offset or fixed pattern (DSNU, hot pixels among it) in units of full scale, scalar
+            or (rows, columns) map of either sign; real for a camera, real or complex for stray light on a
+            modulator.
 
     Raises:
         ValueError: `level` not finite.
@@ -48,7 +48,7 @@ class Bias(Effect):
 
     level: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, level: Any):
+    def __init__(self, level: ArrayLike):
         check_range("level", jnp.abs(jnp.asarray(level)), 0.0, jnp.inf)
         self.level = level
 
@@ -60,16 +60,21 @@ class Gain(Effect):
     """Response of each pixel: value -> value · gain.
 
     Arguments:
-        gain: relative to the nominal response, scalar or (rows, columns) map; real for a camera (PRNU), real or
-            complex for a modulator.
+        gain: relative to the nominal response, scalar or (rows, columns) map; real for a camera (PRNU), real
+            or complex for a modulator.
 
     Raises:
         ValueError: `gain` not finite.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> print(optics.effects.Gain(jnp.array([[1.0, 0.9]]))(jnp.ones((2, 2)), None)[0])
+        [1.  0.9]
     """
 
     gain: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, gain: Any):
+    def __init__(self, gain: ArrayLike):
         check_range("gain", jnp.abs(jnp.asarray(gain)), 0.0, jnp.inf)
         self.gain = gain
 
@@ -78,7 +83,7 @@ class Gain(Effect):
 
 
 class Saturate(Effect):
-    """Full well: value -> min(value, level), and no gradient beyond it (a saturated pixel tells nothing).
+    """Full well: value -> min(value, level), and no gradient beyond it.
 
     For signed frames both signs saturate at `level`.
 
@@ -93,7 +98,7 @@ class Saturate(Effect):
 
     level: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, level: Any = 1.0):
+    def __init__(self, level: ArrayLike = 1.0):
         check_positive("level", level)
         self.level = level
 

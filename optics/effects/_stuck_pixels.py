@@ -1,6 +1,4 @@
-"""Pixels that no longer answer."""
-
-from typing import Any
+"""Pixels that do not respond."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Inexact
 
 from optics._check import as_leaf, check_range
+from optics._typing import ArrayLike
 from optics.effects._effect import Effect
 
 
@@ -15,9 +14,10 @@ class StuckPixels(Effect):
     """Stuck pixels: value -> value · (1 − mask) + stuck · mask.
 
     Arguments:
-        mask: 1 where a pixel is stuck and 0 elsewhere (or booleans), map of shape (rows, columns). It is a number so that
-            a derivative says what the loss of a pixel would cost.
-        stuck: what stuck pixels show: amplitude (real or complex) on a modulator, frame value on a camera; scalar or map.
+        mask: 1 where a pixel is stuck and 0 elsewhere (or booleans), map of shape (rows, columns). It is a
+            number so that a derivative says what the loss of a pixel would cost.
+        stuck: value of stuck pixels: amplitude (real or complex) on a modulator, frame value on a camera;
+            scalar or map.
 
     Raises:
         ValueError: `mask` outside [0, 1] or not a map, or `stuck` not finite.
@@ -26,7 +26,7 @@ class StuckPixels(Effect):
     mask: Array = eqx.field(converter=as_leaf)
     stuck: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, mask: Any, stuck: Any = 0.0):
+    def __init__(self, mask: ArrayLike, stuck: ArrayLike = 0.0):
         check_range("mask", mask, 0.0, 1.0)
         if np.ndim(mask) < 2:
             raise ValueError(f"`mask` must be a map of shape (rows, columns), got shape {np.shape(mask)}.")

@@ -1,6 +1,4 @@
-"""One physical unit of a device: its fixed patterns, drawn once from a unit key. `vmap` over keys is a population."""
-
-from typing import Any
+"""Fixed patterns of one physical unit, drawn once from a unit key. `vmap` over keys is a population."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +6,22 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from optics._check import check_positive, check_range, is_concrete
+from optics._numerics import safe_sqrt
+from optics._typing import ScalarLike
 
 
 def draw_prnu(
-    key: Array, shape: tuple[int, int], sigma: Any, row: Any = 0.0, column: Any = 0.0
+    key: Array, shape: tuple[int, int], sigma: ScalarLike, row: ScalarLike = 0.0, column: ScalarLike = 0.0
 ) -> Float[Array, "rows cols"]:
-    """Photo response of each pixel, the argument of `Gain` or of `camera(prnu=...)`.
+    """Draw the photo response of each pixel, the argument of `Gain` or of `camera(prnu=...)`.
 
-        1 + pixel pattern + row pattern + column pattern, each Normal and no lower than 0 together
+        max(1 + pixel pattern + row pattern + column pattern, 0), each Normal
 
     Arguments:
         key: of the unit, consumed.
         shape: pixels (rows, columns).
-        sigma, row, column: PRNU₁₂₈₈ of the three patterns, relative to the mean response (0.01 for 1 %), scalars.
+        sigma, row, column: PRNU₁₂₈₈ of the three patterns, relative to the mean response (0.01 for 1 %),
+            scalars.
 
     Returns:
         gains of mean 1, shape (rows, columns).
@@ -36,15 +37,16 @@ def draw_prnu(
 def draw_dsnu(
     key: Array,
     shape: tuple[int, int],
-    sigma: Any,
-    row: Any = 0.0,
-    column: Any = 0.0,
-    hot: Any = 0.0,
-    heat: Any = 1.0,
+    sigma: ScalarLike,
+    row: ScalarLike = 0.0,
+    column: ScalarLike = 0.0,
+    hot: ScalarLike = 0.0,
+    heat: ScalarLike = 1.0,
 ) -> Float[Array, "rows cols"]:
-    """Dark pattern of each pixel, the argument of `Bias` or of `camera(dsnu=...)`, in the unit of `sigma`.
+    """Draw the dark pattern of each pixel, for `Bias` or `camera(dsnu=...)`, in the unit of `sigma`.
 
-        pixel pattern + row pattern + column pattern, each Normal, + heat · Exponential(1) in a share `hot` of the pixels
+        pixel pattern + row pattern + column pattern, each Normal, + heat · Exponential(1) in a share `hot` of
+        the pixels
 
     Arguments:
         key: of the unit, consumed.
@@ -59,19 +61,19 @@ def draw_dsnu(
     Raises:
         ValueError: a negative number or a share above 1.
 
-    Source: EMVA 1288 (2021), spatial nonuniformity; the exponential tail: R. Widenhorn et al., Proc. SPIE 4669, 193 (2002).
+    Source: EMVA 1288 (2021), spatial nonuniformity; the exponential tail: R. Widenhorn et al., Proc. SPIE
+        4669, 193 (2002).
     """
     check_range("hot", hot, 0.0, 1.0)
     check_range("heat", heat, 0.0, jnp.inf)
-    of_pattern, of_place, of_heat = jax.random.split(key, 3)
-    pattern = _pattern(of_pattern, shape, sigma, row, column)
-    return pattern + heat * jnp.where(
-        jax.random.uniform(of_place, shape) < hot, jax.random.exponential(of_heat, shape), 0
-    )
+    pattern_key, place_key, heat_key = jax.random.split(key, 3)
+    pattern = _pattern(pattern_key, shape, sigma, row, column)
+    is_hot = jax.random.uniform(place_key, shape) < hot
+    return pattern + heat * jnp.where(is_hot, jax.random.exponential(heat_key, shape), 0)
 
 
-def draw_stuck(key: Array, shape: tuple[int, int], share: Any) -> Float[Array, "rows cols"]:
-    """Which pixels are stuck, the `mask` of `StuckPixels`: each with probability `share`.
+def draw_stuck(key: Array, shape: tuple[int, int], share: ScalarLike) -> Float[Array, "rows cols"]:
+    """Draw which pixels are stuck, the `mask` of `StuckPixels`: each with probability `share`.
 
     Arguments:
         key: of the unit, consumed.
@@ -88,8 +90,10 @@ def draw_stuck(key: Array, shape: tuple[int, int], share: Any) -> Float[Array, "
     return (jax.random.uniform(key, shape) < share).astype(jnp.result_type(float))
 
 
-def draw_read_noise(key: Array, shape: tuple[int, int], median: Any, rms: Any) -> Float[Array, "rows cols"]:
-    """Read noise of each pixel of a CMOS sensor, long tailed: log-normal with the two numbers that data sheets give.
+def draw_read_noise(
+    key: Array, shape: tuple[int, int], median: ScalarLike, rms: ScalarLike
+) -> Float[Array, "rows cols"]:
+    """Draw the read noise of each pixel of a CMOS sensor: log-normal, by the two numbers of data sheets.
 
         σ = median · exp(s n),   n ~ Normal(0, 1),   s² = ln(rms / median),   so that √⟨σ²⟩ = rms
 
@@ -114,19 +118,17 @@ def draw_read_noise(key: Array, shape: tuple[int, int], median: Any, rms: Any) -
             f"`rms` must be at least `median`, got {rms} and {median} electrons; a long tail raises the rms."
         )
     log_ratio = jnp.log(jnp.asarray(rms / median))
-    wide = log_ratio > 0
-    spread = jnp.where(wide, jnp.sqrt(jnp.where(wide, log_ratio, 1)), 0)
-    return median * jnp.exp(spread * jax.random.normal(key, shape))
+    return median * jnp.exp(safe_sqrt(log_ratio) * jax.random.normal(key, shape))
 
 
 def draw_lut_error(
-    key: Array, rms: Any, shape: tuple[int, ...] = ()
+    key: Array, rms: ScalarLike, shape: tuple[int, ...] = ()
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-    """Residue of a phase table, `a2` and `a3` of `PhaseLUT`, of root-mean-square `rms` over units and drives.
+    """Draw the residue of a phase table, `a2` and `a3` of `PhaseLUT`.
 
     Arguments:
         key: of the unit, consumed.
-        rms: turns (0.02 for 2 % of 2π), scalar.
+        rms: root-mean-square over units and drives, turns (0.02 for 2 % of 2π), scalar.
         shape: () for one residue for the panel, (rows, columns) for one a pixel.
 
     Returns:
@@ -141,7 +143,7 @@ def draw_lut_error(
 
 
 def _pattern(
-    key: Array, shape: tuple[int, int], sigma: Any, row: Any, column: Any
+    key: Array, shape: tuple[int, int], sigma: ScalarLike, row: ScalarLike, column: ScalarLike
 ) -> Float[Array, "rows cols"]:
     """Sum of a pixel, a row and a column pattern of the given standard deviations."""
     rows, cols = shape

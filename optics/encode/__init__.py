@@ -1,4 +1,20 @@
-"""Numbers -> light: how an array becomes amplitudes of modulator pixels, and how the exposures become its transform."""
+"""Encoders: numbers -> drive of a modulator, and the fields of its exposures -> the field of the numbers.
+
+| modulator | encoder | exposures | pixels a number |
+| --- | --- | --- | --- |
+| amplitude and phase | `ComplexAmplitude` | 1 | 1 |
+| amplitude from 0 to 1 | `Amplitude` | 1 to 4: not negative, real, complex | 1 |
+| phase alone | `DoublePhase` | 1, or 2 to be exact off the axis | 1×2 or 2×2 |
+| phase alone, off the axis | `Blazed` | 1, or as many as its period | 1×period |
+| mirrors that switch | `BitPlanes` | bits · parts | 1 |
+| mirrors that switch, off the axis | `Superpixel` | 1 | size×size |
+
+`complex_amplitude` and `phase_only` encode the filter of a `Correlator`; `bit_planes` is the step behind
+`BitPlanes`.
+
+A new encoder is one file here, a subclass of `Encoder`, one line in this file, and one line in
+`tests/parts.py`.
+"""
 
 from optics.encode._amplitude import Amplitude as Amplitude
 from optics.encode._bit_planes import BitPlanes as BitPlanes
@@ -8,4 +24,5 @@ from optics.encode._complex_amplitude import ComplexAmplitude as ComplexAmplitud
 from optics.encode._complex_amplitude import complex_amplitude as complex_amplitude
 from optics.encode._double_phase import DoublePhase as DoublePhase
 from optics.encode._encoder import Encoder as Encoder
+from optics.encode._phase_only import phase_only as phase_only
 from optics.encode._superpixel import Superpixel as Superpixel

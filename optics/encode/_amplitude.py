@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import check_whole
-from optics.effects._phase import TURN
-from optics.encode._encoder import Encoder, brightest
+from optics._phases import TWO_PI, as_complex
+from optics.encode._encoder import Encoder, largest_amplitude
 
 
 class Amplitude(Encoder):
@@ -16,9 +16,10 @@ class Amplitude(Encoder):
 
         a / scale = Σ_k drive_k exp(2πik/exposures),   drive_k ≥ 0
 
-    1 frame for numbers that are not negative, 2 for real ones (positive and negative part), 3 or 4 for complex ones. A
-    number lies between two neighbouring directions, and only their drives are not zero. One frame shows negative
-    numbers as 0, without gradient; complex numbers are refused by one and two.
+    1 exposure for numbers that are not negative, 2 for real ones (positive and negative part), 3 or 4 for
+    complex ones. A number lies between two neighbouring directions, and only their drives are not zero. A
+    single exposure encodes negative numbers as 0, without gradient; one and two exposures refuse complex
+    numbers.
 
     Arguments:
         exposures: 1 to 4.
@@ -45,45 +46,48 @@ class Amplitude(Encoder):
         """Drives (..., exposures, rows, columns) in [0, 1] and scale (..., 1, 1)."""
         if self.exposures <= 2 and jnp.iscomplexobj(a):
             raise ValueError(
-                f"`a` must be real for {self.exposures} exposures, got {a.dtype}; `Amplitude(3)` and `Amplitude(4)` take complex numbers."
+                f"`a` must be real for {self.exposures} exposures, got {a.dtype}; "
+                "`Amplitude(3)` and `Amplitude(4)` take complex numbers."
             )
-        parts = self.split(a)
-        scale = brightest(jnp.max(parts, axis=-3))
+        parts = self.nonnegative_parts(a)
+        scale = largest_amplitude(jnp.max(parts, axis=-3))
         return parts / scale[..., None, :, :], scale
 
     def combine(
         self, fields: Inexact[Array, "*lead exposures rows cols"]
     ) -> Inexact[Array, "*lead rows cols"]:
         """Σ_k exp(2πik/exposures) fields_k."""
-        if self.exposures <= 2:
-            return (
-                fields[..., 0, :, :] - fields[..., 1, :, :] if self.exposures == 2 else fields[..., 0, :, :]
-            )
+        if self.exposures == 1:
+            return fields[..., 0, :, :]
+        if self.exposures == 2:
+            return fields[..., 0, :, :] - fields[..., 1, :, :]
         return jnp.sum(self._directions(fields)[:, None, None] * fields, axis=-3)
 
-    def split(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead exposures rows cols"]:
+    def nonnegative_parts(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> Float[Array, "*lead exposures rows cols"]:
         """The non-negative parts of `a`, in its unit."""
         if self.exposures <= 2:
             # Zero belongs to one of the two only, so that its slope is counted once.
             parts = [jnp.where(a >= 0, a, 0), jnp.where(a < 0, -a, 0)]
             return jnp.stack(parts[: self.exposures], axis=-3)
-        z = a if jnp.iscomplexobj(a) else jax.lax.complex(a, jnp.zeros_like(a))
-        n, width = self.exposures, TURN / self.exposures
-        fixed = jax.lax.stop_gradient(z)
-        sector = jnp.floor(jnp.mod(jnp.arctan2(fixed.imag, fixed.real), TURN) / width).astype(int) % n
+        z = as_complex(a)
+        n, width = self.exposures, TWO_PI / self.exposures
+        constant = jax.lax.stop_gradient(z)
+        sector = jnp.floor(jnp.mod(jnp.arctan2(constant.imag, constant.real), TWO_PI) / width).astype(int) % n
         directions = self._directions(z)
         first, second = directions[sector], directions[(sector + 1) % n]
         # Coordinates in the oblique frame of the two directions, linear in the number.
         along_first = (jnp.conj(z) * second).imag / np.sin(width)
         along_second = (jnp.conj(first) * z).imag / np.sin(width)
-        which = jnp.arange(n)[:, None, None]
+        direction = jnp.arange(n)[:, None, None]
         sector = sector[..., None, :, :]
-        parts = jnp.where(which == sector, along_first[..., None, :, :], 0) + jnp.where(
-            which == (sector + 1) % n, along_second[..., None, :, :], 0
+        parts = jnp.where(direction == sector, along_first[..., None, :, :], 0) + jnp.where(
+            direction == (sector + 1) % n, along_second[..., None, :, :], 0
         )
-        # Rounding leaves a part on an edge of its sector a hair below zero.
+        # Rounding leaves a part on an edge of its sector slightly below zero.
         return jnp.where(parts >= 0, parts, 0)
 
     def _directions(self, like: Array) -> Complex[Array, " exposures"]:
-        turn = np.exp(1j * TURN * np.arange(self.exposures) / self.exposures)
-        return jnp.asarray(turn, jnp.result_type(like, jnp.complex64))
+        directions = np.exp(1j * TWO_PI * np.arange(self.exposures) / self.exposures)
+        return jnp.asarray(directions, jnp.result_type(like, jnp.complex64))

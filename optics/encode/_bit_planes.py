@@ -1,4 +1,4 @@
-"""Modulators that switch: a digital micromirror device shows zeros and ones."""
+"""Modulators that switch: a digital micromirror device sets zeros and ones."""
 
 import equinox as eqx
 import jax
@@ -16,12 +16,12 @@ def bit_planes(
 ) -> tuple[Float[Array, "*lead bits rows cols"], Float[Array, " bits"]]:
     """The binary patterns of a grey image, and the weights with which their *fields* add.
 
-        round(a (2^b − 1)) / (2^b − 1) = Σ_j weight_j plane_j,   weight_j = 2^j / (2^b − 1),   plane_j ∈ {0, 1}
+        round(a (2^b − 1)) / (2^b − 1) = Σ_j weight_j plane_j,  weight_j = 2^j / (2^b − 1),  plane_j ∈ {0, 1}
 
-    Light from different exposures does not interfere, so the sum must be over the complex fields that a measurement
-    retrieves from each. Intensities do not add like this: Σ_j weight_j² |F plane_j|² lacks the interference between
-    planes. The gradient is straight through: each plane has the slope 1 of the number within [0, 1], for the weights
-    add up to 1.
+    Light from different exposures does not interfere, so the sum must be over the complex fields that a
+    measurement gives of each. Intensities do not add like this: Σ_j weight_j² |F plane_j|² lacks the
+    interference between planes. The gradient is straight through: each plane has the slope 1 of the number
+    within [0, 1], because the weights add up to 1.
 
     Arguments:
         a: grey values in [0, 1] (beyond it they are clipped, without gradient), shape (..., rows, columns).
@@ -35,22 +35,22 @@ def bit_planes(
     """
     check_whole("bits", bits, 1, 16)
     last = 2**bits - 1
-    fixed = jax.lax.stop_gradient(a)
-    inside = (fixed >= -0.5 / last) & (fixed <= 1 + 0.5 / last)
-    level = jnp.clip(jnp.round(fixed * last), 0, last).astype(int)
-    places = jnp.arange(bits)
-    planes = ((level[..., None, :, :] >> places[:, None, None]) & 1).astype(a.dtype)
-    through = jnp.where(inside, a - fixed, 0)
-    return planes + through[..., None, :, :], jnp.asarray(2.0 ** np.arange(bits) / last, a.dtype)
+    constant = jax.lax.stop_gradient(a)
+    inside = (constant >= -0.5 / last) & (constant <= 1 + 0.5 / last)
+    level = jnp.clip(jnp.round(constant * last), 0, last).astype(int)
+    bit = jnp.arange(bits)
+    planes = ((level[..., None, :, :] >> bit[:, None, None]) & 1).astype(a.dtype)
+    slope = jnp.where(inside, a - constant, 0)
+    return planes + slope[..., None, :, :], jnp.asarray(2.0 ** np.arange(bits) / last, a.dtype)
 
 
 class BitPlanes(Encoder):
-    """Numbers as binary patterns: non-negative parts (`Amplitude`), and each of them bit by bit.
+    """Numbers as binary patterns: non-negative parts (`Amplitude`), each of them bit by bit.
 
         a / scale = Σ_k exp(2πik/parts) Σ_j weight_j plane_kj
 
-    The number of exposures is bits · parts, and a measurement that steps a reference multiplies it again: 8 bits, signed
-    and four steps are 64 frames.
+    The number of exposures is bits · parts, and a measurement that steps a reference takes several frames of
+    each: 8 bits, 2 parts and four steps are 64 frames.
 
     Arguments:
         bits: of each part, 1 to 16.
@@ -79,7 +79,7 @@ class BitPlanes(Encoder):
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
     ) -> tuple[Float[Array, "*lead exposures rows cols"], Float[Array, "*lead 1 1"]]:
-        """Frames of zeros and ones, (..., parts · bits, rows, columns), and scale (..., 1, 1)."""
+        """Drives of zeros and ones, (..., parts · bits, rows, columns), and scale (..., 1, 1)."""
         parts, scale = Amplitude(self.parts).encode(a)
         planes, _ = bit_planes(parts, self.bits)
         return planes.reshape(*a.shape[:-2], self.exposures, *a.shape[-2:]), scale

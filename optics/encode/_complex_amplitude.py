@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics.encode._encoder import Encoder, brightest
+from optics.encode._encoder import Encoder, largest_amplitude
 
 
 def complex_amplitude(
@@ -14,8 +14,8 @@ def complex_amplitude(
 
         drive = a / scale,   scale = max |a| over the exposure (1 where all is zero)
 
-    The scale is per exposure (the last two axes), so nothing leaks from one example of a batch to another. It is a
-    setting of the electronics, not a signal: no gradient flows through it.
+    The scale is per exposure (the last two axes), so nothing leaks from one example of a batch to another. It
+    is a setting of the electronics, not a signal: no gradient flows through it.
 
     Arguments:
         a: numbers, shape (..., rows, columns), real or complex, any unit.
@@ -23,7 +23,7 @@ def complex_amplitude(
     Returns:
         drive, same shape and kind, |drive| ≤ 1; scale, shape (..., 1, 1), in the unit of `a`.
     """
-    scale = brightest(a)
+    scale = largest_amplitude(a)
     if jnp.iscomplexobj(a):
         # JAX would make the scale complex, and a complex division costs three times this.
         return jax.lax.complex(a.real / scale, a.imag / scale), scale
@@ -31,7 +31,14 @@ def complex_amplitude(
 
 
 class ComplexAmplitude(Encoder):
-    """`complex_amplitude` as an encoder: one exposure, a pixel a number."""
+    """`complex_amplitude` as an encoder: one exposure, a pixel a number.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> drive, scale = optics.encode.ComplexAmplitude().encode(jnp.array([[2.0, -4.0j]]))
+        >>> print(drive, scale)
+        [[[ 0.5+0.j -0. -1.j]]] [[4.]]
+    """
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]

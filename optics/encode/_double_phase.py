@@ -3,16 +3,13 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics.effects._phase import DARK, light, phase, phasor
-from optics.encode._encoder import Encoder, blocks, brightest
-
-# Amplitude of the brightest number. At 1 the arc cosine has no slope, and a gradient would be lost there.
-BRIGHTEST = 0.999
+from optics._phases import as_complex, unit_phasor
+from optics.encode._encoder import Encoder, kronecker, largest_amplitude
+from optics.encode._polar import LARGEST_ENCODED, polar_form
 
 
 class DoublePhase(Encoder):
@@ -20,12 +17,13 @@ class DoublePhase(Encoder):
 
         |a| exp(iφ) = ½ (exp(i(φ + θ)) + exp(i(φ − θ))),   cos θ = |a| / scale
 
-    "pair" puts the two side by side (rows × 2 columns); "checkerboard" puts them on the diagonals of 2×2 pixels. The mean
-    of the block is exact, and so is the middle of the central order. At κ cycles per number across, a pair's difference
-    i sin θ exp(iφ) shows with the weight tan(πκ/2), which reaches 1 at the edge of the order (κ = ½); for the checkerboard
-    with the product of two such weights. For numbers all over the disc the error is 53 % of the field over the whole order
-    and 25 % over its inner half (|κ| ≤ ¼) for pairs, 28 % and 6 % for the checkerboard. A second exposure with the
-    two exchanged (`exposures=2`) cancels it everywhere.
+    "pair" puts the two side by side (rows × 2 columns); "checkerboard" puts them on the diagonals of 2×2
+    pixels. The mean of the block is exact, and so is the middle of the central order. At κ cycles per number
+    across, a pair's difference i sin θ exp(iφ) adds an error of weight tan(πκ/2), which reaches 1 at the edge
+    of the order (κ = ½); for the checkerboard the product of two such weights. For numbers uniform over the
+    disc the error is 53 % of the field over the whole order and 25 % over its inner half (|κ| ≤ ¼) for pairs,
+    28 % and 6 % for the checkerboard. A second exposure with the two exchanged (`exposures=2`) cancels it
+    everywhere.
 
     Arguments:
         layout: "pair" or "checkerboard".
@@ -34,8 +32,14 @@ class DoublePhase(Encoder):
     Raises:
         ValueError: another `layout` or number of `exposures`.
 
-    Source: C. K. Hsueh and A. A. Sawchuk, Appl. Opt. 17, 3874 (1978); O. Mendoza-Yero et al., Opt. Lett. 39, 1740 (2014),
-    for the checkerboard.
+    Source: C. K. Hsueh and A. A. Sawchuk, Appl. Opt. 17, 3874 (1978); O. Mendoza-Yero et al., Opt. Lett. 39,
+        1740 (2014), for the checkerboard.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> drive, scale = optics.encode.DoublePhase("pair").encode(jnp.ones((4, 4)))
+        >>> print(drive.shape, jnp.abs(drive).max().round(3))
+        (1, 4, 8) 1.0
     """
 
     layout: str = eqx.field(static=True)
@@ -57,16 +61,16 @@ class DoublePhase(Encoder):
         self, a: Inexact[Array, "*lead rows cols"]
     ) -> tuple[Complex[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
         """Drives (..., exposures, rows·p, columns·q) of modulus 1 and scale (..., 1, 1)."""
-        scale = brightest(a) / BRIGHTEST
-        value = light(a / scale)
-        amplitude, phi, rest = polar(value)
+        scale = largest_amplitude(a) / LARGEST_ENCODED
+        amplitude, phi, zero = polar_form(as_complex(a / scale))
         theta = jnp.arccos(amplitude)
         signs = np.array([[1, -1]]) if self.layout == "pair" else np.array([[1, -1], [-1, 1]])
         pattern = jnp.asarray(signs, phi.dtype)
-        whole = jnp.ones_like(pattern)
+        ones = jnp.ones_like(pattern)
 
         def drive(sign):
-            return phasor(blocks(phi, whole) + sign * blocks(theta, pattern)) + blocks(rest, whole)
+            phases = kronecker(phi, ones) + sign * kronecker(theta, pattern)
+            return unit_phasor(phases) + kronecker(zero, ones)
 
         return jnp.stack([drive(sign) for sign in (1, -1)[: self.exposures]], axis=-3), scale
 
@@ -75,16 +79,3 @@ class DoublePhase(Encoder):
     ) -> Inexact[Array, "*lead rows cols"]:
         """The mean of the exposures."""
         return jnp.mean(fields, axis=-3)
-
-
-def polar(
-    value: Complex[Array, "*any"],
-) -> tuple[Float[Array, "*any"], Float[Array, "*any"], Complex[Array, "*any"]]:
-    """Amplitude, phase (rad), and a zero that carries the slope of the numbers that are zero.
-
-    The slope of amplitude and phase is that of the number except at 0, where they have none although what is encoded
-    does: added to each pixel of a block, the third result passes it on.
-    """
-    lit = (jnp.abs(value.real) > DARK) | (jnp.abs(value.imag) > DARK)
-    amplitude = jnp.where(lit, jnp.abs(jnp.where(lit, value, 1)), 0)
-    return amplitude, phase(value), jnp.where(lit, 0, value - jax.lax.stop_gradient(value))

@@ -1,6 +1,50 @@
-"""The twin of a bench: any numbers of a simulated device fitted to recorded frames."""
+"""Fit a bench: any numbers of a simulated device, from camera frames recorded for known inputs.
+
+A `Recording` holds the drives of the modulator, their full scale, and the frames that the camera took.
+`fit_twin` finds the numbers of a device that make these frames most likely, with their standard errors;
+`optics.compensate` drives the bench with the corrections found on the fitted model. `pip install -e ".[lab]"`
+adds what reads TIFF, PNG and HDF5 (`optics.records`).
+
+```python
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optics
+from optics import effects
+
+# The device as it is believed to be, and a bench whose modulator pixels differ.
+believed = optics.FourierProcessor(
+    optics.dft(4), optics.PhaseShifting(4), (effects.Gain(jnp.ones((4, 4))),), (effects.Read(0.01),)
+)
+gain = 1 + 0.1 * jax.random.normal(jax.random.key(0), (4, 4))
+bench = eqx.tree_at(lambda d: d.slm[0].gain, believed, gain)
+
+# Known numbers go to the bench; its camera gives frames.
+numbers = jax.random.normal(jax.random.key(1), (50, 4, 4))
+frames = bench.expose(believed.prepare(numbers), jax.random.key(2))
+# On a real bench: frames = optics.records.read_frames("run/", bits=12)
+
+recording = optics.Recording.of(believed, numbers, frames)
+fit = optics.fit_twin(believed, recording, where=lambda d: d.slm[0].gain)
+print(fit)  # χ² per degree of freedom, and every number with its standard error
+corrected = optics.compensate(bench, fit.device)
+```
+
+| step | name |
+| --- | --- |
+| what was recorded | `Recording`, `Recording.of` |
+| the fit and its result | `fit_twin`, `Fit` |
+| standard errors from slopes | `standard_errors` |
+| the table that drives a phase modulator right | `inverse_table` |
+| corrections on the bench | `optics.compensate` |
+
+χ² per degree of freedom far from 1 means that the model cannot describe the bench, and `print(fit)` says so:
+free more numbers, or correct the noise of its camera. An effect or a measurement of your own can be fitted as
+it is: its numbers are leaves of the device.
+"""
 
 from optics.twin._fit import fit_twin as fit_twin
 from optics.twin._inverse_table import inverse_table as inverse_table
 from optics.twin._recording import Recording as Recording
 from optics.twin._result import Fit as Fit
+from optics.twin._result import standard_errors as standard_errors

@@ -1,29 +1,29 @@
-"""The table that drives a phase modulator right."""
-
-from typing import Any
+"""The table that makes a phase modulator give the phase that is asked for."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from optics._check import check_whole
+from optics._phases import TWO_PI
+from optics._typing import EffectLike
 from optics.effects import PhaseLUT
-from optics.effects._phase import TURN
 
-# Well above the seam where drives wrap, rad.
-END = 1e-4
+# How far below a whole turn the largest drive stays, rad: well above the seam where drives wrap.
+TURN_MARGIN = 1e-4
 
 
-def inverse_table(table: Any, levels: int = 1024) -> PhaseLUT:
-    """What a modulator is to be asked for, so that it gives the phase that is wanted.
+def inverse_table(table: EffectLike, levels: int = 1024) -> PhaseLUT:
+    """The inverse of a modulator's phase table: the drive that makes it give a phase.
 
         T(inverse(φ)) = T(0) + φ,   φ = 0 … 2π
 
-    It goes before the panel's table in the chain, and before a `PhaseQuantize` of its addressing. Phases that the panel does
-    not reach are given the nearer of its two ends. Maps of a panel (`gain`, `stretch`) enter by their means.
+    It goes before the panel's table in the chain, and before a `PhaseQuantize` of its addressing. A phase
+    beyond the range of the panel becomes the nearer of its two ends. Maps of a panel (`gain`, `stretch`)
+    enter by their means.
 
     Arguments:
-        table: of the panel, measured or fitted; noise that makes it fall here and there is levelled.
+        table: of the panel, measured or fitted; where noise makes it fall, its running maximum is used.
         levels: entries of the inverse, at least 2.
 
     Returns:
@@ -35,22 +35,19 @@ def inverse_table(table: Any, levels: int = 1024) -> PhaseLUT:
     if not isinstance(table, PhaseLUT):
         raise ValueError(f"`table` must be a `PhaseLUT`, got {table!r}.")
     check_whole("levels", levels, 2)
-    drive = np.linspace(0, TURN, 8 * levels + 1)
-    given = np.maximum.accumulate(np.asarray(_mean_curve(table, jnp.asarray(drive)), float))
-    given = given - given[0]
-    if not given[-1] > 0:
+    drive = np.linspace(0, TWO_PI, 8 * levels + 1)
+    phase = np.maximum.accumulate(np.asarray(_mean_curve(table, jnp.asarray(drive)), float))
+    phase = phase - phase[0]
+    largest = phase[-1]
+    if not largest > 0:
         raise ValueError("`table` must rise somewhere: its modulator does not turn the phase.")
-    wanted = np.linspace(0, TURN, levels)
-    # A whole turn is driven as 0, so the panel's last phase is asked for a little below; what the panel cannot give is parted
-    # in the middle between its two ends.
-    found = np.where(
-        wanted > (given[-1] + TURN) / 2, TURN, np.minimum(np.interp(wanted, given, drive), TURN - END)
-    )
-    return PhaseLUT(found)
+    target = np.linspace(0, TWO_PI, levels)
+    # A drive of a whole turn wraps to 0, so the panel's last phase is asked for a little below it. Phases
+    # beyond the range of the panel are divided in the middle between its two ends.
+    inverse = np.minimum(np.interp(target, phase, drive), TWO_PI - TURN_MARGIN)
+    return PhaseLUT(np.where(target > (largest + TWO_PI) / 2, TWO_PI, inverse))
 
 
 def _mean_curve(table: PhaseLUT, drive: Float[Array, " n"]) -> Float[Array, " n"]:
-    plain = PhaseLUT(
-        table.table, jnp.mean(table.a2), jnp.mean(table.a3), jnp.mean(table.stretch), jnp.mean(table.gain)
-    )
-    return plain.curve(drive)
+    means = map(jnp.mean, (table.a2, table.a3, table.stretch, table.gain))
+    return PhaseLUT(table.table, *means).curve(drive)

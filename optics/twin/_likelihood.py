@@ -1,7 +1,7 @@
 """The likelihood of a recording, as a function of the numbers that are fitted."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,54 +11,107 @@ from jaxtyping import Array, Bool, Float, Inexact
 
 from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
-from optics.effects._quantize import power_of_two
 from optics.transfer import FourierLens, Separable, compile_transfer
-from optics.twin._parameters import Leaves
+from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
 
-# A pixel whose expected value lies this many standard deviations from an end of the scale is never cut off there.
-CLEAR = 4.0
+# A pixel whose expected value lies this many standard deviations from an end of the scale is never cut off
+# there.
+CLEARANCE_DEVIATIONS = 4.0
 
 
-def expected(
+class FrameStatistics(NamedTuple):
+    """Frames as a camera with noise gives them, pixel by pixel.
+
+    Attributes:
+        mean: expected value, in units of full scale.
+        variance: of the noise, in units of full scale squared.
+        in_range: the mean keeps its distance from the full well and from the ends of a converter, so that
+            none of them cuts the noise off.
+    """
+
+    mean: Float[Array, "*frames"]
+    variance: Float[Array, "*frames"]
+    in_range: Bool[Array, "*frames"]
+
+
+def frame_statistics(
     device: FourierProcessor,
-    drive: Inexact[Array, "count exposures driverows drivecols"],
+    drive: Inexact[Array, "count exposures slm_rows slm_cols"],
     full_scale: Float[Array, "count exposures 1 1"],
-) -> tuple[Float[Array, "*frames"], Float[Array, "*frames"], Bool[Array, "*frames"]]:
-    """Mean and variance of the frames of a drive, and which pixels the ends of the scale leave alone.
+) -> FrameStatistics:
+    """Mean and variance of the frames of a drive, each (count, exposures, frames, rows, columns).
 
-        noise:            variance += its own
-        Quantize:         variance += step² / 12, and no rounding: the noise dithers it
-        Gain and others:  mean -> effect(mean),   variance -> variance · slope²
-
-    Returns:
-        mean in units of full scale, its square, and True where the mean keeps `CLEAR` standard deviations from the full
-        well and from the first and last level of a converter; each (count, exposures, shots, rows, columns).
+    noise:            variance += its own
+    Quantize:         variance += step² / 12, and no rounding: the noise dithers it
+    Gain and others:  mean -> effect(mean),   variance -> variance · slope²
     """
     light = modulate(device.encoder, device.slm, device.transfer, drive, None)
-    return _through(device.camera, device.measurement.frames(device.transfer(light) / full_scale))
+    return _propagate(device.camera, device.measurement.frames(device.transfer(light) / full_scale))
 
 
-def _through(camera: Sequence[Effect], mean: Array) -> tuple[Array, Array, Array]:
-    variance, clear = jnp.zeros_like(mean), jnp.ones(mean.shape, bool)
+def _propagate(camera: Sequence[Effect], mean: Float[Array, "*frames"]) -> FrameStatistics:
+    """The statistics of frames without noise behind the effects of a camera."""
+    variance, in_range = jnp.zeros_like(mean), jnp.ones(mean.shape, bool)
     for effect in camera:
-        far = CLEAR * jnp.sqrt(jnp.maximum(jax.lax.stop_gradient(variance), 0))
+        clearance = CLEARANCE_DEVIATIONS * jnp.sqrt(jnp.maximum(jax.lax.stop_gradient(variance), 0))
         if isinstance(effect, Noise):
             variance = variance + effect.variance(mean)
         elif isinstance(effect, Saturate):
-            clear = clear & (jnp.abs(mean) + far <= effect.level)
+            in_range = in_range & (jnp.abs(mean) + clearance <= effect.level)
         elif isinstance(effect, Quantize):
-            count = power_of_two(effect.bits - 1 if effect.signed else effect.bits).astype(mean.dtype)
-            largest = jnp.maximum(count - 1, 1)
-            lowest = (-count if effect.signed else 0) - 0.5
-            clear = clear & (mean - far >= lowest / largest) & (mean + far <= 1 + 0.5 / largest)
-            variance = variance + 1 / (12 * largest**2)
+            lowest, highest = effect.level_range(mean.dtype)
+            in_range = in_range & (mean - clearance >= (lowest - 0.5) / highest)
+            in_range = in_range & (mean + clearance <= 1 + 0.5 / highest)
+            variance = variance + 1 / (12 * highest**2)
         else:
             mean, slope = jax.jvp(
                 lambda value, effect=effect: effect(value, None), (mean,), (jnp.ones_like(mean),)
             )
             variance = variance * slope**2
-    return mean, variance, clear
+    return FrameStatistics(mean, variance, in_range)
+
+
+class Likelihood(eqx.Module):
+    """A device, a recording of its bench, and the numbers that may differ between them.
+
+    Arguments:
+        device: where the fit starts.
+        recording: of the bench.
+        parameters: the numbers that are fitted.
+        responsive: pixels of the camera that respond at all, shape (rows, columns).
+        terms: of the compiled transfer, for more than 16 pixels a side.
+    """
+
+    device: FourierProcessor
+    recording: Recording
+    parameters: FreeParameters
+    responsive: Bool[Array, "rows cols"]
+    terms: int | None = eqx.field(static=True, default=None)
+
+    def statistics(self, vector: Float[Array, " free"]) -> FrameStatistics:
+        """The statistics of the recording's frames for other numbers; unresponsive pixels do not count."""
+        device = self._device_at(vector)
+        mean, variance, in_range = frame_statistics(device, self.recording.drive, self.recording.full_scale)
+        return FrameStatistics(mean, variance, in_range & self.responsive)
+
+    def _device_at(self, vector: Float[Array, " free"]) -> FourierProcessor:
+        """The device with other numbers, its transfer compiled."""
+        device = self.parameters.put(self.device, vector)
+        if not isinstance(device.transfer, FourierLens):
+            return device
+        index = np.flatnonzero(self.parameters.is_lens())
+        if not index.size:
+            return eqx.tree_at(lambda d: d.transfer, device, compile_transfer(device.transfer, self.terms))
+
+        # Only the numbers of the lens go through the wave optics, and each only once a step.
+        def compile_lens(likelihood, numbers):
+            parameters = likelihood.parameters
+            vector = parameters.vector(likelihood.device).at[index].set(numbers)
+            return compile_transfer(parameters.put(likelihood.device, vector).transfer, likelihood.terms)
+
+        transfer = call_with_jacobian(compile_lens, self, vector[index])
+        return eqx.tree_at(lambda d: d.transfer, device, transfer)
 
 
 def separable_terms(transfer: Callable) -> int | None:
@@ -69,66 +122,27 @@ def separable_terms(transfer: Callable) -> int | None:
     return jax.tree.leaves(compiled)[0].shape[0] if isinstance(compiled, Separable) else None
 
 
-class Likelihood(eqx.Module):
-    """A device, a recording of its twin, and the numbers that may differ between them.
+def call_with_jacobian(function: Callable, constants: Any, numbers: Float[Array, " n"]) -> Any:
+    """`function(constants, numbers)`, a pytree of arrays, whose derivative is a product with its Jacobian.
 
-    Arguments:
-        device: where the fit starts.
-        recording: what is fitted.
-        leaves: which numbers are fitted.
-        live: pixels of the camera that answer at all, shape (rows, columns).
-        terms: of the compiled optics, for more than 16 pixels a side.
+    The function is differentiated along its own few numbers only, for any number of tangents; no derivative
+    flows to the constants.
     """
+    arrays, static = eqx.partition(constants, eqx.is_array)
+    structure = jax.tree.structure(jax.eval_shape(lambda numbers: function(constants, numbers), numbers))
 
-    device: FourierProcessor
-    recording: Recording
-    leaves: Leaves
-    live: Bool[Array, "rows cols"]
-    terms: int | None = eqx.field(static=True, default=None)
+    def result_leaves(arrays, numbers):
+        return jax.tree.leaves(function(eqx.combine(arrays, static), numbers))
 
-    def at(self, vector: Float[Array, " free"]) -> FourierProcessor:
-        """The device with other numbers, its optics compiled."""
-        device = self.leaves.put(self.device, vector)
-        if not isinstance(device.transfer, FourierLens):
-            return device
-        of_lens = np.repeat(self.leaves.of_lens(), self.leaves.counts)
-        if not np.any(of_lens):
-            return eqx.tree_at(lambda d: d.transfer, device, compile_transfer(device.transfer, self.terms))
-        # Only the numbers of the lens go through the wave optics, and each only once a step.
-        index = np.flatnonzero(of_lens)
+    differentiable = jax.custom_jvp(result_leaves)
 
-        def transfer(problem, numbers):
-            vector = problem.leaves.vector(problem.device).at[index].set(numbers)
-            return compile_transfer(problem.leaves.put(problem.device, vector).optics, problem.terms)
-
-        return eqx.tree_at(lambda d: d.transfer, device, by_jacobian(transfer, self, vector[index]))
-
-    def expected(self, vector: Float[Array, " free"]) -> tuple[Array, Array, Array]:
-        """Mean, variance and which numbers count, shape of the recording's frames each."""
-        mean, variance, clear = expected(self.at(vector), self.recording.drive, self.recording.full_scale)
-        return mean, variance, clear & self.live
-
-
-def by_jacobian(function: Callable, given: Any, numbers: Float[Array, " n"]) -> Any:
-    """`function(given, numbers)`, a pytree of arrays, whose derivative along `numbers` is a product with its Jacobian.
-
-    Whatever the number of tangents that go through, the function itself is differentiated only along its own few numbers.
-    """
-    arrays, rest = eqx.partition(given, eqx.is_array)
-    plain = jax.tree.structure(jax.eval_shape(lambda numbers: function(given, numbers), numbers))
-
-    def leaves(arrays, numbers):
-        return jax.tree.leaves(function(eqx.combine(arrays, rest), numbers))
-
-    found = jax.custom_jvp(leaves)
-
-    @found.defjvp
+    @differentiable.defjvp
     def rule(primals, tangents):
-        def once(numbers):
-            value = leaves(primals[0], numbers)
+        def value_twice(numbers):
+            value = result_leaves(primals[0], numbers)
             return value, value
 
-        slopes, value = jax.jacfwd(once, has_aux=True)(primals[1])
+        slopes, value = jax.jacfwd(value_twice, has_aux=True)(primals[1])
         return value, [jnp.tensordot(slope, tangents[1].astype(slope.dtype), 1) for slope in slopes]
 
-    return jax.tree.unflatten(plain, found(arrays, numbers))
+    return jax.tree.unflatten(structure, differentiable(arrays, numbers))
