@@ -136,10 +136,10 @@ def test_dropped_tokens_are_padding_and_as_many_as_asked_for():
 
 def test_bigrams_know_the_order_and_no_padding():
     embedding = TokenEmbedding(1000, 4, 8, bigrams=4096, rngs=nnx.Rngs(0))
-    of = lambda *row: np.asarray(embedding.bigrams(jnp.array([row], jnp.int32))[0])  # noqa: E731
+    of = lambda *row: np.asarray(embedding.pairs(jnp.array([row], jnp.int32))[0])  # noqa: E731
     # Before any training they say nothing.
     assert np.all(of(3, 4, 0, 7) == 0)
-    embedding.bigrams.vectors.embedding = nnx.Param(jax.random.normal(jax.random.key(0), (4096, 16)))
+    embedding.pairs.vectors.embedding = nnx.Param(jax.random.normal(jax.random.key(0), (4096, 16)))
     a, b = of(3, 4, 0, 7), of(4, 3, 4, 7)
     assert np.all(a[0] == 0) and np.all(a[2] == 0) and np.all(a[3] == 0)
     assert np.abs(a[1] - b[1]).max() > 1e-3
@@ -147,9 +147,9 @@ def test_bigrams_know_the_order_and_no_padding():
     # As if each pair drew one of the vectors: 40,000 of them leave e^(-40000/4096) of those empty, and no
     # vector is crowded.
     x = jnp.asarray(np.random.default_rng(0).integers(1, 1000, (10_000, 5)), jnp.int32)
-    embedding.bigrams.vectors.embedding = nnx.Param(jnp.arange(4096.0)[:, None])
-    embedding.bigrams.project = lambda v: v
-    indices = np.asarray(embedding.bigrams(x))[:, 1:, 0].astype(int)
+    embedding.pairs.vectors.embedding = nnx.Param(jnp.arange(4096.0)[:, None])
+    embedding.pairs.project = lambda v: v
+    indices = np.asarray(embedding.pairs(x))[:, 1:, 0].astype(int)
     counts = np.bincount(indices.ravel(), minlength=4096)
     assert counts.min() > 0 or np.mean(counts == 0) < 5e-3
     assert counts.var() / counts.mean() < 1.5
@@ -195,8 +195,8 @@ def test_weighted_bigrams_are_factors_that_training_leaves_alone(tmp_path):
     dataset = load(resolve(dataclasses.replace(config, out=None)))
     ratios = naive_bayes_ratios(dataset.train.rows, dataset.train.labels, 2, 64)
     trained = weights(tmp_path / "run")
-    np.testing.assert_array_equal(trained["embedding.bigrams.weights"], ratios)
-    assert np.abs(trained["embedding.bigrams.vectors.embedding"]).max() > 0
+    np.testing.assert_array_equal(trained["embedding.pairs.weights"], ratios)
+    assert np.abs(trained["embedding.pairs.vectors.embedding"]).max() > 0
     one, weighted = (BigramEmbedding(64, 8, weights=w, rngs=nnx.Rngs(0)) for w in (None, ratios))
     for bigrams in (one, weighted):
         bigrams.vectors.embedding = nnx.Param(jnp.ones((64, 16)))

@@ -16,7 +16,8 @@ from nets.config import Config, as_config, as_json, resolve
 from nets.run import build_model, first_not_finite, load_weights
 from tests.helpers_nets import lines, write_reviews
 
-TINY = ["--model", "linear", "--shape", "4", "--heads", "1", "--batch-size", "128", "--patch", "4", "--no-progress"]
+TINY = ["--model", "linear", "--shape", "4", "--heads", "1"]
+TINY += ["--batch-size", "128", "--patch", "4", "--no-progress"]
 
 
 @pytest.mark.usefixtures("optimized")
@@ -87,7 +88,8 @@ def test_the_same_seed_gives_the_same_run_with_and_without_progress_bar(tmp_path
 
 
 def test_imdb_prints_the_bag_of_words_beside_its_accuracy(tmp_path, capsys):
-    run = ["--data", "imdb", "--model", "conv2d", "--shape", "3", "3", "--heads", "1", "--device", "none", "--max-tokens", "16", "--vocabulary", "60"]
+    run = ["--data", "imdb", "--model", "conv2d", "--shape", "3", "3", "--heads", "1"]
+    run += ["--device", "none", "--max-tokens", "16", "--vocabulary", "60"]
     reviews = write_reviews(tmp_path / "aclImdb", 16)
     assert train.main([*run, "--data-path", str(reviews), "--out", str(tmp_path / "run")]) == 0, (
         capsys.readouterr().err
@@ -186,10 +188,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
     spoiled = data.Split(digits.train.rows * np.float32(1e30), digits.train.labels)
     monkeypatch.setattr(data, "load", lambda *_: dataclasses.replace(digits, train=spoiled))
     assert train.main(["--device", "none", "--out", str(tmp_path / "run"), "--no-progress"]) == 2
-    error = capsys.readouterr().err
-    assert (
-        error
-        == "error: activation blocks.0.attention stopped being finite at step 1; lower `learning_rate` (0.005).\n"
+    assert capsys.readouterr().err == (
+        "error: activation blocks.0.attention stopped being finite at step 1; "
+        "lower `learning_rate` (0.005).\n"
     )
 
 
@@ -252,7 +253,15 @@ def test_the_first_tensor_that_is_not_finite():
     ],
 )
 def test_help_does_not_load_jax(command):
-    code = f"import sys, runpy; sys.argv = {['x', *command[1:]]!r}\ntry:\n    runpy.run_module({command[0]!r}, run_name='__main__')\nexcept SystemExit:\n    pass\nassert 'jax' not in sys.modules, 'jax was imported'"
+    code = f"""
+import runpy, sys
+sys.argv = {["x", *command[1:]]!r}
+try:
+    runpy.run_module({command[0]!r}, run_name="__main__")
+except SystemExit:
+    pass
+assert "jax" not in sys.modules, "jax was imported"
+"""
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert process.returncode == 0, process.stderr
     assert "--device" in process.stdout or "fidelity" in process.stdout

@@ -84,8 +84,8 @@ def import_summary_writer() -> Callable:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
         raise ValueError(
-            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave --tensorboard '
-            "out."
+            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave '
+            "--tensorboard out."
         ) from None
     return SummaryWriter
 
