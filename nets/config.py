@@ -15,7 +15,7 @@ import tyro
 
 
 def flag(name: str, value: Any = None) -> str:
-    """The option as it is typed on the command line; with the value False, as it is turned off."""
+    """The command-line flag of an option; with the value False, the flag that turns it off."""
     option = {"overrides": "set"}.get(name, name).replace("_", "-")
     return f"--no-{option}" if value is False else f"--{option}"
 
@@ -284,7 +284,7 @@ FREE_ON_RESUME = (
     "processes",
     "process",
 )
-# Folders of one machine, which are not part of what a run was.
+# Folders of one machine, which do not belong to the record of a run.
 LOCAL_PATHS = ("data_path", "out", "cache")
 # Options that runs and plans were recorded with under another name.
 OLD_NAMES = {
@@ -365,7 +365,7 @@ def parse_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
 
     Arguments:
         option: name of the argument, for messages.
-        texts: what was typed.
+        texts: the texts.
         example: such a text.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What tests of runs share: reviews to train on, and the comparison of two run folders."""
+"""Helpers of the tests of runs: reviews to train on, and the comparison of two run folders."""
 
 import json
 from pathlib import Path

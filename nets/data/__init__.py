@@ -41,7 +41,7 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
 
     Arguments:
         config: the data set and its options; options that are None take their defaults.
-        tokenizer: for text, the tokenizer.json of an earlier run; it is trained otherwise. The baseline is
+        tokenizer: for text, the tokenizer.json of an earlier run; None trains one. With it, the baseline is
             left out then.
 
     Raises:

@@ -124,7 +124,7 @@ def plan_batches(
     lengths: Sequence[int] | None = None,
     rng: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """The rows of each batch of one pass over a split: ⌈rows / size⌉ batches, of which one may be smaller.
+    """The rows of each batch of one pass over a split: ⌈rows / size⌉ batches, one of them possibly smaller.
 
     With `lengths`, the rows of a batch are padded to the same length; rows that do not fill a batch of their
     length join the next longer one.

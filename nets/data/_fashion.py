@@ -15,7 +15,7 @@ FILES = {"train": "train", "test": "t10k"}
 
 
 def load(config: Config) -> Dataset:
-    """60,000 images, of which 10 % are held out for validation, and 10,000 for test, in units from −1 to 1.
+    """54,000 images for training, 6,000 for validation and 10,000 for test, scaled to −1 … 1.
 
     Raises:
         ValueError: the folder or one of its files is missing, or a file is damaged.

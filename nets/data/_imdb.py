@@ -43,7 +43,7 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
         config.validation_split,
         config.progress,
     )
-    # Several runs of one process read an archive once. Whether a folder has changed cannot be told so easily.
+    # Runs of one process read an archive once. A folder is read again: its files may have changed.
     return (_load if state is None else _load_cached)(*options)
 
 

@@ -23,9 +23,10 @@ from nets.layers import (
     naive_bayes_ratios,
 )
 from nets.models import Block, Classifier, LambdaResNet
+from optics._typing import DeviceLike
 
 
-def build_device(config: Config, **overrides: Any) -> Any:
+def build_device(config: Config, **overrides: Any) -> DeviceLike:
     """The device that computes the convolutions of a run; None for the exact FFT.
 
     Arguments:

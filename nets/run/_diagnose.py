@@ -11,12 +11,13 @@ from flax import nnx
 
 from nets.run._checkpoint import path_name
 from nets.run._steps import loss_sums
+from optics._typing import DeviceLike
 
 OPTIMIZER = "the update of the optimizer"  # to blame if the step itself is finite
 
 
 def diagnose_step(
-    model: nnx.Module, batch: tuple, device: Any, key: jax.Array, shards: int = 1, accumulate: int = 1
+    model: nnx.Module, batch: tuple, device: DeviceLike, key: jax.Array, shards: int = 1, accumulate: int = 1
 ) -> str:
     """Name the first tensor of a training step that is not finite.
 

@@ -21,6 +21,7 @@ from nets.run._environment import compilation_cache, import_summary_writer
 from nets.run._folder import RunFolder, RunWriter, check_folders
 from nets.run._steps import compile_steps
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, mean_metrics
+from optics._typing import DeviceLike
 
 
 def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
@@ -41,9 +42,9 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
     Raises:
         ValueError: an impossible option, a folder of another run or a damaged one, or data that cannot be
             read; nothing has been written then.
-        FloatingPointError: a number stopped being finite; what was saved before remains.
-        OSError: the folder cannot be written to any more, or another process of the run is lost; what was
-            saved before remains.
+        FloatingPointError: a number stopped being finite; earlier checkpoints remain.
+        OSError: the folder cannot be written to any more, or another process of the run is lost; earlier
+            checkpoints remain.
         KeyboardInterrupt: the process or `observe` asked to stop; everything is saved.
     """
     config = resolve(config)
@@ -82,7 +83,7 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
         return _finish(trainer, facts["baseline"])
 
 
-def _build(task: Task, device: Any) -> Program:
+def _build(task: Task, device: DeviceLike) -> Program:
     """The network with its first weights, and its compiled step and evaluation."""
     config, dataset = task.config, task.dataset
     model = build_model(config, dataset, nnx.Rngs(config.seed))

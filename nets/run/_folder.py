@@ -24,7 +24,7 @@ FINAL_KEYS = {"test_accuracy", "best_epoch"}  # the last line of a finished run 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Read what a run has written.
+    """Read the files of a run.
 
     Arguments:
         path: the folder.

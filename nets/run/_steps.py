@@ -10,6 +10,8 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from optics._typing import DeviceLike
+
 AXIS = "data"  # of the mesh; batch norm averages over it
 
 
@@ -79,7 +81,9 @@ def compile_steps(
     return shard(step), shard(evaluate)
 
 
-def loss_sums(model: nnx.Module, batch: tuple, device: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def loss_sums(
+    model: nnx.Module, batch: tuple, device: DeviceLike, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Loss, correct rows and rows, summed over a batch, and the predicted class of each row.
 
     Arguments:

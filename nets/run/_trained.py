@@ -15,6 +15,7 @@ from nets.run._checkpoint import load_weights
 from nets.run._folder import RunFolder
 from nets.run._steps import loss_sums
 from nets.run._trainer import add_sums, evaluation_size, mean_metrics
+from optics._typing import DeviceLike
 
 
 class TrainedNetwork:
@@ -51,7 +52,11 @@ class TrainedNetwork:
         )
 
     def evaluate(
-        self, device: Any, seed: int, split: str = "test", after_batch: Callable[[], Any] = lambda: None
+        self,
+        device: DeviceLike,
+        seed: int,
+        split: str = "test",
+        after_batch: Callable[[], Any] = lambda: None,
     ) -> tuple[dict[str, float], np.ndarray]:
         """Accuracy and loss on a device, and the predicted class of each row.
 

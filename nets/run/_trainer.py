@@ -19,6 +19,7 @@ from nets.run._diagnose import diagnose_step
 from nets.run._distribute import Layout
 from nets.run._environment import Trace, graceful_stop
 from nets.run._folder import RunWriter
+from optics._typing import DeviceLike
 
 # The most steps that are computed before their sums are read: the loop neither waits for each step nor runs
 # far ahead.
@@ -29,7 +30,7 @@ Observer = Callable[[dict[str, Any]], bool | None]
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained on what.
+    """The options, the data and the machines of a run.
 
     Arguments:
         config: the run, resolved.
@@ -44,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Program:
-    """What is computed.
+    """The computation of a run.
 
     Arguments:
         model: the structure of the network, in training mode.
@@ -58,13 +59,13 @@ class Program:
     step: Callable
     evaluate: Callable
     arrays: Any
-    device: Any
+    device: DeviceLike
     key: jax.Array
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where the run is written, and how far it is.
+    """The folder of a run, and its position.
 
     Arguments:
         writer: of the folder.
@@ -83,9 +84,9 @@ class Trainer:
     """A run in progress.
 
     Arguments:
-        task: what is trained on what.
-        program: what is computed.
-        record: where it is written.
+        task: its options and data.
+        program: its computation.
+        record: its folder and its position.
         observe: called with each line of metrics.jsonl; if it returns true, the run is saved and interrupted
             there.
     """
