@@ -30,14 +30,16 @@ def test_what_each_compensation_reaches(raw, key):
         name: error(optics.calibrate(raw, compensation=name), key)
         for name in optics.calibration.COMPENSATIONS
     }
-    # A paraxial lens phase under exact propagation is spherical aberration; gains cannot mend it, a matrix can.
+    # A paraxial lens phase under exact propagation is spherical aberration; gains cannot mend it, a matrix
+    # can.
     assert 1e-5 < found["complex"] <= found["amplitude"] * 1.01 <= 5e-3
     assert found["matrix"] <= 1e-5
 
 
 def test_the_lens_profile_is_a_design_choice(key):
-    # A Fourier lens puts a beam at the sine of its angle. The paraxial phase does so better than the spherical one, which
-    # is right for a beam along the axis alone; the difference grows with the angles, so with fine pixels.
+    # A Fourier lens puts a beam at the sine of its angle. The paraxial phase does so better than the
+    # spherical one, which is right for a beam along the axis alone; the difference grows with the angles, so
+    # with fine pixels.
     fine = dict(pixels=11, pitch=30e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
     paraxial, spherical = (
         error(

@@ -1,4 +1,4 @@
-"""The camera: measured by the procedures of EMVA 1288 release 4.0 as if it were hardware, and its gradients."""
+"""The camera, measured by the procedures of EMVA 1288 release 4.0 as hardware is, and its gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -179,7 +179,7 @@ def test_mean_gradient_of_the_shots_is_one(photons, exact, key):
 
 
 def chain_slopes(electrons, lsb, top, offset, key):
-    """Mean straight-through slope, sampled mean of f(N + 1) − f(N), and the exact slope of the mean, in electrons per electron."""
+    """Mean straight-through slope, sampled mean of f(N + 1) − f(N), exact slope; electrons per electron."""
     well, bits, last = float(top), 12, 4095
     chain = effects.camera(well, 0.0, bits, gain=1 / lsb, offset=offset, exact=True, raw=True)
     straight = float(SLOPE(chain, electrons / well, key)) * last * lsb / well
@@ -197,8 +197,9 @@ def chain_slopes(electrons, lsb, top, offset, key):
 @pytest.mark.parametrize("lsb", [0.25, 1.0])
 def test_slope_through_shots_and_converter_is_that_of_the_mean(electrons, lsb, key):
     straight, sampled, exact = chain_slopes(electrons, lsb, 1000.0, 0.0, key)
-    # The difference rule is exact; a fine converter is straight in the mean, and so is its gradient, down to no light at
-    # all: dim pixels sit exactly at the tie of the clip, where a slope of ½ would give 0.5 to 0.9 here.
+    # The difference rule is exact; a fine converter is straight in the mean, and so is its gradient, down to
+    # no light at all: dim pixels sit exactly at the tie of the clip, where a slope of ½ would give 0.5 to 0.9
+    # here.
     assert sampled == pytest.approx(exact, abs=5 * 1.5 / np.sqrt(N) + 1e-6)
     assert exact == pytest.approx(1, abs=1e-6)
     assert straight == pytest.approx(1, abs=1e-3)
@@ -211,7 +212,8 @@ def test_slope_near_saturation_is_the_share_of_pixels_within_the_range(key):
 
 
 def test_where_straight_through_is_biased(key):
-    # A converter coarser than the light: half of the truth is hidden below one level. Said in the numbers, not mended.
+    # A converter coarser than the light: half of the truth is hidden below one level. Said in the numbers,
+    # not mended.
     straight, sampled, exact = chain_slopes(0.3, 4.0, 1000.0, 0.0, key)
     assert sampled == pytest.approx(exact, rel=0.1)
     assert straight / exact > 1.5

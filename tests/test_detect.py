@@ -131,7 +131,8 @@ def test_four_steps_against_the_textbook(field):
 
 
 def test_two_frames_against_the_quadratic_equation():
-    # Meng (2006): |z|² is the smaller root of 2m² − (2A + 2B + 4r²)m + A² + B² = 0, A and B without the reference's light.
+    # Meng (2006): |z|² is the smaller root of 2m² − (2A + 2B + 4r²)m + A² + B² = 0, A and B without the
+    # reference's light.
     z, r = 0.5 - 0.6j, 2.0
     frames = np.asarray(detect.PhaseShifting(2).frames(jnp.full((1, 1), z)), float)[:, 0, 0] * (1 + r) ** 2
     a, b = frames - r**2
@@ -154,7 +155,8 @@ def test_unequal_steps_against_least_squares():
 
 
 def test_phases_are_leaves_with_a_gradient():
-    # A step error of the reference turns into an error of the field: the derivative against finite differences.
+    # A step error of the reference turns into an error of the field: the derivative against finite
+    # differences.
     z = disc(0, (3, 9))
 
     @jax.jit
@@ -186,7 +188,8 @@ def test_balanced_diodes_cancel_what_they_share():
 
 
 def test_off_axis_between_pixels():
-    # A modulator of n pixels with one of them lit gives a plane wave at any point of the camera: its frame is known.
+    # A modulator of n pixels with one of them lit gives a plane wave at any point of the camera: its frame is
+    # known.
     n, s, r = 6, 4, 0.8
     for lit in range(n):
         order = lit - n // 2

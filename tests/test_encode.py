@@ -14,7 +14,7 @@ N = 8
 
 @pytest.fixture(scope="module")
 def numbers():
-    """Complex numbers of two examples, zeros and real ones among them, the second a thousand times the first."""
+    """Complex numbers of two examples, some zero or real, the second a thousand times the first."""
     re, im = jax.random.normal(jax.random.key(5), (2, 2, N, N))
     a = (re + 1j * im).at[:, 0, :3].set(0).at[:, 1].set(re[:, 1])
     return a * jnp.array([1, 1000])[:, None, None]
@@ -42,7 +42,8 @@ def round_trip(encoder, a):
 def orders(drive, order, size=N):
     """The field of each exposure over an order by FFT of the drive, one number a frequency.
 
-    The light of a size×size plane of numbers on p×q pixels each, around `order`, in units of the mean of a block.
+    The light of a size×size plane of numbers on p×q pixels each, around `order`, in units of the mean of a
+    block.
     """
     rows, cols = (n // size for n in drive.shape[-2:])
     spectrum = np.fft.fft2(np.asarray(drive, complex)) / (rows * cols)
@@ -118,7 +119,8 @@ def test_central_order_by_fft(name, whole, inner):
     a = np.sqrt(radius) * np.exp(2j * np.pi * turn)
     drive, scale, _ = round_trip(encoder, jnp.asarray(a, jnp.complex64))
     field = np.mean(orders(drive, encoder.order, n), 0) * float(scale[0, 0])
-    # A block of pixels has an envelope of its own over the order, known beforehand (a Dirichlet kernel for each axis).
+    # A block of pixels has an envelope of its own over the order, known beforehand (a Dirichlet kernel for
+    # each axis).
     m = np.fft.fftfreq(n, 1 / n)
     for axis, pixels in enumerate(encoder.subpixels):
         places = (np.arange(pixels) + 0.5) / pixels - 0.5
@@ -147,7 +149,8 @@ def test_the_difference_of_a_pair_shows_as_stated(numbers):
 
 @pytest.mark.parametrize("period", [3, 4, 8])
 def test_first_order_against_davis(period):
-    # Depth M gives the amplitude sin(π(1 − M)) / (q sin(π(1 − M)/q)), the sinc of Davis et al. for many pixels.
+    # Depth M gives the amplitude sin(π(1 − M)) / (q sin(π(1 − M)/q)), the sinc of Davis et al. for many
+    # pixels.
     amplitude = jnp.linspace(0, 1, 41)[None, :]
     drive, _ = jax.jit(encode.Blazed(period).encode)(amplitude)
     steps = np.asarray(drive).reshape(41, period)

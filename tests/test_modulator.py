@@ -91,7 +91,7 @@ def test_kernels_against_scipy():
 
 
 def smooth_phase(drive, width, order, subpixels, fine=32):
-    """The staircase of `drive` (rad, one row, repeated beyond its ends), convolved in numpy, at the middle of each sub-pixel."""
+    """The staircase of `drive` (rad, one row, its ends repeated), convolved in numpy, at each sub-pixel."""
     pad, n = 8, drive.size
     stairs = np.repeat(np.pad(drive, pad, mode="edge"), fine)
     f = np.fft.fftfreq(stairs.size * 4, 1 / fine)

@@ -17,7 +17,7 @@ N, NODES, ZERNIKES = 8, 17, 10
 
 
 def make_bench(defocus=0.0, aberrations=(0.0,) * ZERNIKES, decentre=(0.0, 0.0), table=None, gain=None):
-    """A bench of 8×8 pixels: a phase modulator whose emitters differ, a lens, a camera with a stepped reference."""
+    """A bench of 8×8 pixels: a phase modulator, a lens, a camera with a stepped reference."""
     lens = optics.FourierLens(
         N,
         127e-6,
@@ -58,7 +58,8 @@ def picked(d):
     return d.transfer.defocus, d.transfer.aberrations, d.transfer.decentre, d.slm[1].table, d.slm[2].gain
 
 
-# Piston and tilts are what the reference and a shift imitate; Zernike 4 is all but a defocus. Phases count from drive 0.
+# Piston and tilts are what the reference and a shift imitate; Zernike 4 is all but a defocus. Phases count
+# from drive 0.
 FREE = True, np.arange(ZERNIKES) > 3, True, np.arange(NODES) > 0, True
 
 prepare = jax.jit(lambda device, numbers: device.prepare(numbers))
@@ -99,6 +100,7 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     np.testing.assert_array_equal(found[~moved], start[~moved])
     assert fit.errors[0] < 0.01 * truth.transfer.defocus and np.max(fit.errors[4]) < 0.01
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06) and "does not fit" not in str(fit)
+    assert "does not fit" in str(fit._replace(chi2=7.5 * fit.freedom))
     assert not fit.undetermined and np.all(np.isfinite(fit.correlation))
     np.testing.assert_allclose(np.diag(fit.correlation), 1)
     assert "transfer.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
@@ -171,7 +173,8 @@ def test_noise_levels_are_found_with_their_errors(key):
     off = (flat(fit.values) - flat(noise_of(truth))) / flat(fit.errors)
     assert np.max(np.abs(off)) < 3
     assert fit.names == ("slm[0].gain", "camera[0].photons", "camera[1].sigma")
-    # Frames are around a quarter of full scale, so shot and read noise are hard to separate, which their correlation says.
+    # Frames are around a quarter of full scale, so shot and read noise are hard to separate, which their
+    # correlation says.
     assert 0 < fit.errors[1] / fit.values[1] < 0.2 and fit.correlation[1, 2] > 0.5
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.02)
 

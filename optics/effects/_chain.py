@@ -26,10 +26,10 @@ def apply(
         the value behind the last effect.
 
     Example:
-        >>> import jax, jax.numpy as jnp, optics
-        >>> camera = (optics.effects.Read(0.01), optics.effects.Quantize(8))
-        >>> print(optics.effects.apply(camera, jnp.full((2, 2), 0.5), jax.random.key(0)).shape)
-        (2, 2)
+        >>> import jax.numpy as jnp, optics
+        >>> camera = (optics.effects.Gain(0.5), optics.effects.Dark(0.25))
+        >>> print(optics.effects.apply(camera, jnp.array([[0.0, 1.0]]), None))
+        [[0.25 0.75]]
     """
     i = 0
     while i < len(effects):

@@ -41,9 +41,9 @@ class Crosstalk(Modulation):
     Source: P. Schroff et al., Sci. Rep. 13, 3252 (2023); M. Persson et al., Opt. Express 20, 22334 (2012).
 
     Example:
-        >>> import jax.numpy as jnp, optics
-        >>> crosstalk = optics.effects.Crosstalk(optics.effects.SuperGaussian())
-        >>> print(crosstalk(jnp.ones((4, 4)), None).shape)
+        >>> import optics
+        >>> crosstalk = optics.effects.Crosstalk(optics.effects.SuperGaussian(width=2.0), subpixels=3)
+        >>> print(optics.FourierProcessor(optics.dft(4), slm=(crosstalk,)).shape)
         (4, 4)
     """
 

@@ -1,11 +1,12 @@
 """The one type of every encoder, and the steps that encoders share."""
 
 import abc
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._phases import TWO_PI, unit_phasor
@@ -92,7 +93,7 @@ class Encoder(eqx.Module):
 
 
 def carrier_phase(
-    order: tuple[float, float], shape: tuple[int, int], block: tuple[int, int], dtype: Any
+    order: tuple[float, float], shape: tuple[int, int], block: tuple[int, int], dtype: np.dtype
 ) -> Float[Array, "slm_rows slm_cols"]:
     """Phase (rad, modulo 2π) of the order at each modulator pixel, with `block` pixels a number."""
     y, x = (

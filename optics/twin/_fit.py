@@ -1,12 +1,12 @@
 """A simulated twin fitted to the recording of a bench."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from optics._check import check_whole
 from optics._typing import DeviceLike, FunctionLike, RecordingLike
@@ -34,7 +34,7 @@ def fit_twin(
     device: DeviceLike,
     recording: RecordingLike,
     where: FunctionLike,
-    free: Any = None,
+    free: PyTree = None,
     steps: int = 100,
 ) -> Fit:
     """Fit any numbers of a device to recorded frames, by maximum likelihood, with their standard errors.
@@ -189,7 +189,7 @@ def _as_fit(device: FourierProcessor, parameters: FreeParameters, optimum: Optim
     )
 
 
-def _as_double(tree: Any) -> Any:
+def _as_double(tree: PyTree) -> PyTree:
     """Floating-point leaves in double precision."""
 
     def as_double(leaf):

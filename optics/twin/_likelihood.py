@@ -1,13 +1,13 @@
 """The likelihood of a recording, as a function of the numbers that are fitted."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Inexact
+from jaxtyping import Array, Bool, Float, Inexact, PyTree
 
 from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
@@ -122,7 +122,7 @@ def separable_terms(transfer: Callable) -> int | None:
     return jax.tree.leaves(compiled)[0].shape[0] if isinstance(compiled, Separable) else None
 
 
-def call_with_jacobian(function: Callable, constants: Any, numbers: Float[Array, " n"]) -> Any:
+def call_with_jacobian(function: Callable, constants: PyTree, numbers: Float[Array, " n"]) -> PyTree:
     """`function(constants, numbers)`, a pytree of arrays, whose derivative is a product with its Jacobian.
 
     The function is differentiated along its own few numbers only, for any number of tangents; no derivative

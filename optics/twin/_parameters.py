@@ -1,13 +1,12 @@
 """The numbers of a device that are fitted, by name and as one vector."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from optics._typing import FunctionLike
 from optics.device import FourierProcessor
@@ -41,7 +40,7 @@ class FreeParameters(eqx.Module):
     in_lens: tuple[bool, ...] = eqx.field(static=True)
     places: tuple[Array, ...]
 
-    def __init__(self, where: FunctionLike, device: FourierProcessor, free: Any = None):
+    def __init__(self, where: FunctionLike, device: FourierProcessor, free: PyTree = None):
         picked = _pick(where, device)
         leaves = jax.tree.leaves(picked)
         self.where = where
@@ -92,7 +91,7 @@ class FreeParameters(eqx.Module):
 
     def unflatten(
         self, device: FourierProcessor, vector: Float[Array, " free"], fill: float | None = None
-    ) -> Any:
+    ) -> PyTree:
         """The leaves that `where` picks, with other free numbers; `fill` replaces those that are held."""
         parts = jnp.split(jnp.asarray(vector), np.cumsum(self.counts)[:-1])
         picked = self.where(device)
@@ -131,7 +130,7 @@ def _leaves_within(kind: type, device: FourierProcessor) -> FourierProcessor:
     return jax.tree.map(lambda node: jax.tree.map(lambda _: is_kind(node), node), device, is_leaf=is_kind)
 
 
-def _free_masks(free: Any, picked: Any) -> list[np.ndarray]:
+def _free_masks(free: PyTree, picked: PyTree) -> list[np.ndarray]:
     """For each leaf which of its numbers are free."""
     leaves, structure = jax.tree.flatten(picked)
     if free is None:
@@ -149,7 +148,7 @@ def _free_masks(free: Any, picked: Any) -> list[np.ndarray]:
         ) from error
 
 
-def _pick(where: FunctionLike, device: FourierProcessor) -> Any:
+def _pick(where: FunctionLike, device: FourierProcessor) -> PyTree:
     """The leaves that `where` picks, after checking that they can be fitted."""
     if not callable(where):
         raise ValueError(

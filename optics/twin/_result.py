@@ -1,8 +1,9 @@
 """The result of a fit: numbers, their standard errors, and how well the model fits."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import PyTree
 
 from optics.device import FourierProcessor
 
@@ -38,8 +39,8 @@ class Fit(NamedTuple):
     """
 
     device: FourierProcessor
-    values: Any
-    errors: Any
+    values: PyTree
+    errors: PyTree
     chi2: float
     freedom: int
     correlation: np.ndarray
