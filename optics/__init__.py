@@ -34,6 +34,7 @@ from optics.device import compile_device as compile_device
 from optics.gradients import ideal_gradient as ideal_gradient
 from optics.gradients import optical_gradient as optical_gradient
 from optics.mapping import conv_general_dilated as conv_general_dilated
+from optics.transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import Separable as Separable
