@@ -14,6 +14,7 @@ from nets import run
 from optics import AbstractDevice
 
 Rows = list[dict[str, Any]]
+DPI = 120  # of the plots
 
 
 def check_folder(folder: Path, name: str = "out") -> None:
@@ -65,7 +66,7 @@ def write(folder: Path, command: str, rows: Rows, options: Any, figure: Figure) 
         "rows": rows,
     }
     run.write(folder / f"{command}.json", json.dumps(record, indent=2) + "\n")
-    figure.savefig(folder / f"{command}.png", dpi=120)
+    figure.savefig(folder / f"{command}.png", dpi=DPI)
     print(f"wrote {folder / command}.json and {folder / command}.png")
 
 

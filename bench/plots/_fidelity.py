@@ -37,7 +37,7 @@ def fidelity(rows: list[dict[str, Any]], title: str = "") -> Figure:
         _draw_sweeps(axes, sweeps, kinds)
     for axes in others[len(panels) :]:
         axes.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(title and f"{title} against the exact FFT")
     return figure
 
 

@@ -42,7 +42,7 @@ def main(options: Fidelity) -> Rows:
         "fidelity",
         rows,
         options,
-        plots.fidelity(rows, f"{options.device} against the exact FFT"),
+        plots.fidelity(rows, options.device),
     )
     return rows
 

@@ -66,7 +66,7 @@ def main(options: Studies) -> Rows:
     rows += measure_curves(options.recorded, options.exact)
     listed = ("population", "gradient", "curve")
     print(output.table([row for row in rows if row["study"] in listed], COLUMNS))
-    output.write(options.out, "studies", rows, options, plots.studies(rows))
+    output.write(options.out, "studies", rows, options, plots.studies(rows, options.device))
     unfinished.unlink()
     return rows
 

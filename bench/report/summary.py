@@ -1,0 +1,95 @@
+"""The main number of each record as a sentence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.config import BASELINES
+from bench.output import Rows, select
+from bench.plots._scale import quantity
+
+
+def headline(command: str, rows: Rows) -> str:
+    """The result of a command as a sentence; empty where its rows are not those of the whole measurement."""
+    try:
+        return HEADLINES[command](rows)
+    except (KeyError, StopIteration, ValueError, TypeError):
+        return ""
+
+
+def _fidelity(rows: Rows) -> str:
+    row = next(
+        row for row in select(rows, operation="convolution", condition="one shot") if "sweep" not in row
+    )
+    return f"One convolution is off by {row['relative_rms_error']:.1e}, {row['effective_bits']:.1f} bits."
+
+
+def _speed(rows: Rows) -> str:
+    row = next(row for row in select(rows, what="noisy device", against="exact FFT"))
+    return f"On the noisy device a convolution takes {row['ratio']:.1f} times as long as the exact FFT."
+
+
+def _memory(rows: Rows) -> str:
+    row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
+    return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
+
+
+def _ledger(rows: Rows) -> str:
+    row = next(iter(select(rows, computation="one convolution")))
+    return (
+        f"One convolution takes {quantity(row['joules'], 'J', 2)} and {quantity(row['seconds'], 's', 2)}: "
+        f"{row['ratio']:.2g} times the energy of an H100 at its peak rate."
+    )
+
+
+def _tuning(rows: Rows) -> str:
+    option = [*rows[0]][1]
+    values = sorted({row[option] for row in rows if row["chosen"]})
+    return f"Validation chose {option.replace('_', ' ')} {' or '.join(f'{value:g}' for value in values)}."
+
+
+def _studies(rows: Rows) -> str:
+    alone = next(iter(select(rows, study="alone", network="trained exactly")))["accuracy"]
+    units = [row["accuracy"] for row in select(rows, study="population", network="trained exactly")]
+    return (
+        f"A network that was trained exactly classifies {alone:.1%} of the held-out rows, and "
+        f"{np.mean(units):.1%} on the device, the mean over {len(units)} units."
+    )
+
+
+def _accuracy(rows: Rows) -> str:
+    sentences = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        best = max(select(rows, data=data), key=lambda row: row["accuracy"])
+        baselines = [f"{name} {best[key]:.1%}" for key, name in BASELINES.items() if best.get(key)]
+        beside = f" ({', '.join(baselines)})" if baselines else ""
+        sentences.append(f"{data}: {best['accuracy']:.1%} by {best['name']}{beside}.")
+    return " ".join(sentences)
+
+
+HEADLINES: dict[str, Callable[[Rows], str]] = {
+    "fidelity": _fidelity,
+    "speed": _speed,
+    "memory": _memory,
+    "ledger": _ledger,
+    "tuning": _tuning,
+    "studies": _studies,
+    "accuracy": _accuracy,
+}
+
+
+def summarize_runs(results: list[dict[str, Any]]) -> Rows:
+    """A row for each data set: the number of runs, and their lowest and highest test accuracy."""
+    rows = []
+    for data in sorted({str(result.get("data", "")) for result in results}):
+        accuracies = [
+            result["test_accuracy"]
+            for result in results
+            if str(result.get("data", "")) == data and "test_accuracy" in result
+        ]
+        row: dict[str, Any] = {"data": data, "runs": sum(str(r.get("data", "")) == data for r in results)}
+        if accuracies:
+            row |= {"lowest": f"{min(accuracies):.1%}", "highest": f"{max(accuracies):.1%}"}
+        rows.append(row)
+    return rows
