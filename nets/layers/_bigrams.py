@@ -73,8 +73,7 @@ def hash_bigrams(before: Any, x: Any, count: int) -> Any:
 def naive_bayes_ratios(
     rows: Int[np.ndarray, "rows tokens"], labels: Int[np.ndarray, " rows"], classes: int, count: int
 ) -> Float[np.ndarray, " count"]:
-    """How unevenly the classes share each row of a bigram table: the largest log ratio of naive Bayes
-    probabilities.
+    """How unevenly the classes share each row of a bigram table: log ratios of naive Bayes.
 
         r_b = max_c log p_cb − min_c log p_cb,      p_cb = (n_cb + 1) / Σ_b' (n_cb' + 1)
 

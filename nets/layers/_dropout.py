@@ -9,8 +9,7 @@ from optics._typing import KeyLike
 
 
 class Dropout(nnx.Module):
-    """Dropout that draws from the key of the call, so that a training step is a function of its arguments
-    alone.
+    """Dropout that draws from the key of the call: a training step is a function of its arguments alone.
 
     Arguments:
         rate: share of numbers set to zero in training, in [0, 1).
@@ -55,8 +54,8 @@ class TokenDropout(Dropout):
     Raises:
         ValueError: `rate` outside [0, 1); when called, an array that does not hold integers.
 
-    Source: M. Iyyer et al., Deep unordered composition rivals syntactic methods for text classification, ACL
-    (2015).
+    Source: M. Iyyer et al., Deep unordered composition rivals syntactic methods for text classification,
+    ACL (2015).
     """
 
     def __call__(self, x: Shaped[Array, "*any"], key: KeyLike) -> Shaped[Array, "*any"]:

@@ -64,8 +64,9 @@ class TokenEmbedding(nnx.Module):
 
 
 class PatchEmbedding(nnx.Module):
-    """Vectors (such as patches of an image) to vectors, plus a learned vector for each position; nothing is
-    padding.
+    """Vectors, such as patches of an image, to vectors, plus a learned vector for each position.
+
+    Nothing is padding.
 
     Arguments:
         inputs: numbers in a patch.

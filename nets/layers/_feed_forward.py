@@ -20,8 +20,7 @@ from optics.gradients import gradient_rule
 
 
 def rounding_dot_general(dtype: DTypeLike | None = None) -> Callable:
-    """A `dot_general` for `flax.nnx.Linear` that rounds the factors, forwards and backwards, and nothing
-    else.
+    """A `dot_general` for `flax.nnx.Linear` that rounds its factors, forwards and backwards.
 
     Biases are added in the dtype that the factors had before: the gradient of a bias is a sum over all
     tokens, and in bfloat16 such a sum stops growing at 256 times a term.

@@ -17,15 +17,15 @@ from optics.gradients import gradient_rule
 
 
 class FourierMixing(nnx.Module):
-    """The real part of the Fourier transform of all tokens and features, in place of attention. No
-    parameters.
+    """The real part of the Fourier transform of all tokens and features, in place of attention.
 
         y = Re F_tokens F_features x
 
-    The transforms are unitary, unlike those of the source, so that numbers keep their size. Without `shape`
-    it is one transform of the plane of tokens and features, and a device must have that many pixels. With
-    `shape` a device transforms each token's embedding as a plane of that shape, and the transform over tokens
-    is electronic: (k,) gives the same function, (k1, k2) a transform in three dimensions.
+    There are no parameters. The transforms are unitary, unlike those of the source, so that numbers keep
+    their size. Without `shape` it is one transform of the plane of tokens and features, and a device must
+    have that many pixels. With `shape` a device transforms each token's embedding as a plane of that shape,
+    and the transform over tokens is electronic: (k,) gives the same function, (k1, k2) a transform in three
+    dimensions.
 
     Padding is set to zero but counts in the length of the transform: the result depends on how far a row is
     padded.

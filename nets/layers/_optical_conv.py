@@ -17,8 +17,7 @@ from optics.gradients import gradient_rule
 
 
 class OpticalConv(nnx.Conv):
-    """A convolution over one or two spatial axes, computed by a device, with `flax.nnx.Conv`'s arguments and
-    weights.
+    """`flax.nnx.Conv`, with its arguments and weights, computed by a device.
 
         y[n, i, o] = bias[o] + Σ_c Σ_u kernel[u, c, o] x[n, stride · i + u, c]
 
@@ -98,11 +97,11 @@ class OpticalConv(nnx.Conv):
 
 
 def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | Callable = ()) -> "Converted":
-    """The same network, called as `converted(x, device, key)`, with every `flax.nnx.Conv` in it computed by
-    the device.
+    """The same network with every `flax.nnx.Conv` in it computed by a device.
 
-    The result shares its weights with `model`, which does not change: training either trains both. A
-    convolution is named by its place in the network, as in "blocks.0.conv".
+    The result is called as `converted(x, device, key)`. It shares its weights with `model`, which does not
+    change: training either trains both. A convolution is named by its place in the network, as in
+    "blocks.0.conv".
 
     Arguments:
         model: any module that holds `flax.nnx.Conv` of one or two spatial axes.
@@ -121,9 +120,9 @@ def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | 
     Example:
         >>> import jax, nets, optics
         >>> from flax import nnx
-        >>> network = nnx.Sequential(nnx.Conv(1, 2, (3, 3), rngs=nnx.Rngs(0)), nnx.Conv(2, 1, (3, 3),
-        rngs=nnx.Rngs(1))) >>> print(nets.convert(network)(jax.numpy.ones((1, 4, 4, 1)),
-        optics.presets.load("ideal")).shape) (1, 4, 4, 1)
+        >>> network = nnx.Sequential(nnx.Conv(1, 2, (3, 3), rngs=nnx.Rngs(0)), jax.nn.relu)
+        >>> print(nets.convert(network)(jax.numpy.ones((1, 4, 4, 1)), optics.presets.load("ideal")).shape)
+        (1, 4, 4, 2)
     """
     if not isinstance(model, nnx.Module):
         raise ValueError(f"`model` must be a flax.nnx.Module, got {model!r}.")
@@ -139,7 +138,7 @@ def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | 
         remedy = f'; leave it exact with `exclude=["{_name(path)}"]`.'
         if isinstance(module, nnx.ConvTranspose):
             raise ValueError(
-                f"`model` has a transposed convolution, {_name(path)}, which flax only computes itself"
+                f"`model` has a transposed convolution, {_name(path)}, which flax cannot give to a device"
                 f"{remedy}"
             )
         if len(module.kernel_size) > 2:

@@ -13,8 +13,7 @@ from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
 
 
 class LambdaResNet(nnx.Module):
-    """A small LambdaResNet: convolutions that halve the image, residual blocks of lambdas, mean, linear
-    classes.
+    """A small LambdaResNet: convolutions that halve the image, residual blocks of lambdas, linear classes.
 
         x = relu(BN(conv3×3(x))), halved, for each width of the stem
         x = relu(x + BN(conv1×1(relu(BN(lambda(relu(BN(conv1×1(x)))))))), for each block
@@ -46,8 +45,9 @@ class LambdaResNet(nnx.Module):
     Example:
         >>> import jax, nets
         >>> from flax import nnx
-        >>> model = nets.LambdaResNet((8, 8), classes=10, stem=(8, 16), depth=1, heads=4, scope=3,
-        rngs=nnx.Rngs(0)) >>> print(model(jax.numpy.ones((2, 8, 8))).shape) (2, 10)
+        >>> model = nets.LambdaResNet((8, 8), classes=10, stem=(8, 16), depth=1, heads=4, rngs=nnx.Rngs(0))
+        >>> print(model(jax.numpy.ones((2, 8, 8))).shape)
+        (2, 10)
     """
 
     def __init__(

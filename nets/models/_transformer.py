@@ -46,8 +46,10 @@ class Block(nnx.Module):
     Example:
         >>> import jax, nets
         >>> from flax import nnx
-        >>> block = nets.Block(nets.ConvSelfAttention((3, 3), 2, rngs=nnx.Rngs(0)), norm="pre",
-        rngs=nnx.Rngs(1)) >>> print(block(jax.numpy.ones((1, 4, 9))).shape) (1, 4, 9)
+        >>> attention = nets.ConvSelfAttention((3, 3), heads=2, rngs=nnx.Rngs(0))
+        >>> block = nets.Block(attention, norm="pre", rngs=nnx.Rngs(1))
+        >>> print(block(jax.numpy.ones((1, 4, 9))).shape)
+        (1, 4, 9)
     """
 
     def __init__(
@@ -146,8 +148,10 @@ class Classifier(nnx.Module):
     Example:
         >>> import jax, nets
         >>> from flax import nnx
-        >>> model = nets.Classifier(nets.TokenEmbedding(50, 8, 9, rngs=nnx.Rngs(0)), [], 2, features=9,
-        rngs=nnx.Rngs(1)) >>> print(model(jax.numpy.ones((3, 6), int)).shape) (3, 2)
+        >>> embedding = nets.TokenEmbedding(vocabulary=50, length=8, features=9, rngs=nnx.Rngs(0))
+        >>> model = nets.Classifier(embedding, [], classes=2, features=9, rngs=nnx.Rngs(1))
+        >>> print(model(jax.numpy.ones((3, 6), int)).shape)
+        (3, 2)
     """
 
     def __init__(
