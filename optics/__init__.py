@@ -1,4 +1,73 @@
-"""Physics-level simulation of optical Fourier hardware, with a differentiable convolution on top."""
+"""Simulation of optical hardware that computes Fourier transforms and convolutions, differentiable.
+
+    y = optics.convolve(x, w, device, key)      circular convolution of the last two axes
+    u = optics.transform(a, device, key)        one optical Fourier transform, unitary
+
+A device is an argument of every call: None computes exactly, `optics.presets.load(name)` is a named device,
+and you can build one from the parts below. `key` draws its noise; None gives the expected value. The numbers
+of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sweep.
+
+| room | content |
+| --- | --- |
+| `optics.wave` | propagators, lenses, apertures, Zernike aberrations and beams on a sampled plane |
+| `optics.transfer` | `FourierLens`, a 2f system; `compile_transfer` makes `Dense` or `Separable` of it |
+| `optics.encode` | numbers to the drive of a modulator: amplitude and phase, double phase, mirrors |
+| `optics.effects` | noise, converters, crosstalk, drift; `effects.camera` from a data sheet |
+| `optics.detect` | light to frames to a complex field: `Coherent`, `PhaseShifting`, `OffAxis` |
+| `optics.retrieve` | phase retrieval from intensities |
+| `optics.device` | `FourierProcessor`, `Correlator`, `JointTransform`, `External` |
+| `optics.mapping` | arrays of any size on a device; `conv_general_dilated` |
+| `optics.presets` | named devices, every number with its source |
+| `optics.twin`, `optics.records` | a model fitted to recorded frames; files of frames and tables |
+| `optics.aging` | devices that drift between calibrations |
+| `optics.accounting` | exposures, seconds and joules, counted in the traced program |
+| `optics.metrics` | relative error, best common factor, effective bits |
+
+Beside them: `calibrate` sets the gains of a device, `compensate` corrects hardware with a fitted twin,
+`subtract_background` measures unmodulated light, `ideal_gradient` and `optical_gradient` are rules of
+differentiation, and `ledger` is the cost of a convolution.
+
+Hardware from data sheets
+-------------------------
+
+A panel with 8 µm pixels and 8 bits, a camera with a full well of 10,000 electrons, 2.5 electrons of read
+noise and 12 bits, a laser at 633 nm, a lens with f = 200 mm. N numbers a side match the lens if
+N · pitch² = λ f: with 10×10 panel pixels for each number the pitch is 80 µm and N = 20. The pixels of a number
+together set its amplitude and phase; `encode.DoublePhase` models how a phase panel does that.
+
+```python
+import jax, jax.numpy as jnp, optics
+from optics import effects, metrics
+
+lens = optics.FourierLens(
+    20, pitch=80e-6, wavelength=633e-9, fill=0.9, detector_fill=0.9, oversampling=4, pupil_radius=3e-3
+)
+print(lens.focal_length)  # 0.202 m, 1 % from the lens
+transfer = optics.compile_transfer(lens)
+parts = dict(
+    measurement=optics.PhaseShifting(4),
+    slm=(effects.PhaseQuantize(8),),
+    camera=effects.camera(full_well=10_000, read_noise=2.5, bits=12),
+)
+
+# One panel and one lens: three transforms, and the product of the spectra in electronics.
+engine = optics.calibrate(optics.FourierProcessor(transfer, **parts))
+# Two panels and two lenses: one exposure. A correlator takes the gains of one lens.
+gains = dict(input_gain=engine.input_gain, output_gain=engine.output_gain)
+correlator = optics.Correlator(transfer, **parts, **gains)
+
+x, w = jax.random.uniform(jax.random.key(0), (20, 20)), jnp.zeros((20, 20)).at[:3, :3].set(1 / 9)
+exact = optics.convolve(x, w)
+for device in (engine, correlator):
+    draw, mean = (optics.convolve(x, w, device, key) for key in (jax.random.key(1), None))
+    print(f"{metrics.relative_error(draw, exact):.3f} {metrics.relative_error(mean, exact):.3f}")
+```
+
+The engine has an error of 8 % with one draw of the noise, the correlator 15 %, and both 0.3 % without noise.
+Without gains the error of the correlator is 61 %. Full scale is a bound on the brightest possible field, and
+the light here reaches a small share of it, so few electrons carry the result. The mean of n draws has √n times
+less noise.
+"""
 
 from optics import accounting as accounting
 from optics import aging as aging
