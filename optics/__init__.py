@@ -32,8 +32,8 @@ Hardware from data sheets
 
 A panel with 8 µm pixels and 8 bits, a camera with a full well of 10,000 electrons, 2.5 electrons of read
 noise and 12 bits, a laser at 633 nm, a lens with f = 200 mm. N numbers a side match the lens if
-N · pitch² = λ f: with 10×10 panel pixels for each number the pitch is 80 µm and N = 20. The pixels of a number
-together set its amplitude and phase; `encode.DoublePhase` models how a phase panel does that.
+N · pitch² = λ f: with 10×10 panel pixels for each number the pitch is 80 µm and N = 20. The pixels of a
+number together set its amplitude and phase; `encode.DoublePhase` models how a phase panel does that.
 
 ```python
 import jax, jax.numpy as jnp, optics
@@ -65,8 +65,8 @@ for device in (engine, correlator):
 
 The engine has an error of 8 % with one draw of the noise, the correlator 15 %, and both 0.3 % without noise.
 Without gains the error of the correlator is 61 %. Full scale is a bound on the brightest possible field, and
-the light here reaches a small share of it, so few electrons carry the result. The mean of n draws has √n times
-less noise.
+the light here reaches a small share of it, so few electrons carry the result. The mean of n draws has √n
+times less noise.
 """
 
 from optics import accounting as accounting
