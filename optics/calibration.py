@@ -14,7 +14,7 @@ COMPENSATIONS = ("amplitude", "complex", "matrix")
 
 
 def calibrate(
-    device: FourierProcessor,
+    device: DeviceLike,
     probe: ArrayLike | None = None,
     response: ArrayLike | None = None,
     compensation: str = "amplitude",

@@ -26,14 +26,14 @@ def error(device, key):
 
 
 def test_what_each_compensation_reaches(raw, key):
-    found = {
+    result = {
         name: error(optics.calibrate(raw, compensation=name), key)
         for name in optics.calibration.COMPENSATIONS
     }
     # A paraxial lens phase under exact propagation is spherical aberration; gains cannot mend it, a matrix
     # can.
-    assert 1e-5 < found["complex"] <= found["amplitude"] * 1.01 <= 5e-3
-    assert found["matrix"] <= 1e-5
+    assert 1e-5 < result["complex"] <= result["amplitude"] * 1.01 <= 5e-3
+    assert result["matrix"] <= 1e-5
 
 
 def test_the_lens_profile_is_a_design_choice(key):

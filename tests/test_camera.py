@@ -94,8 +94,8 @@ def test_quantization_noise_is_counted_once(key):
 def test_light_that_fills_the_well_comes_back_as_it_was(key):
     chain = effects.camera(30_000.0, 1.6, 16, quantum_efficiency=0.72, offset=100.0)
     x = jnp.linspace(0, 0.99, 40_000).reshape(200, 200)
-    found = np.asarray(jax.jit(lambda v: effects.apply(chain, v, None))(x))
-    np.testing.assert_allclose(found, x, atol=1.01 / 65_435)
+    result = np.asarray(jax.jit(lambda v: effects.apply(chain, v, None))(x))
+    np.testing.assert_allclose(result, x, atol=1.01 / 65_435)
     noisy = np.asarray(jax.jit(lambda v: effects.apply(chain, v, key))(x))
     assert np.std((noisy - x)[100:]) == pytest.approx(np.sqrt(0.745 / 30_000), rel=0.02)
     # A tenth of the photons is a tenth of the well, and comes back in the same unit with √10 the noise.
@@ -109,12 +109,12 @@ def test_light_that_fills_the_well_comes_back_as_it_was(key):
 
 @pytest.mark.parametrize(("well", "bits"), [(30_000.0, 7.1), (11_000.0, 6.4)])
 def test_the_well_and_not_the_converter_sets_the_bits_of_a_frame(well, bits, key):
-    found = np.asarray(
+    result = np.asarray(
         jax.jit(lambda c, v: effects.apply(c, v, key))(
             effects.camera(well, 1.6, 16), jnp.full((200, 200), 0.95)
         )
     )
-    decibels = 20 * np.log10(found.mean() / found.std())
+    decibels = 20 * np.log10(result.mean() / result.std())
     assert (decibels - 1.76) / 6.02 == pytest.approx(bits, abs=0.06)
 
 
@@ -144,14 +144,14 @@ def test_on_a_device(key):
         camera=effects.camera(30_000.0, 1.6, 16, 0.72, dark_current=0.06, exposure=0.01, offset=100.0),
     )
     x = jax.random.normal(key, (8, 8))
-    found = np.asarray(jax.jit(optics.transform)(x, device, key))
-    wanted = np.fft.fft2(np.asarray(x), norm="ortho")
-    assert 0.01 < np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < 0.15
+    result = np.asarray(jax.jit(optics.transform)(x, device, key))
+    expected = np.fft.fft2(np.asarray(x), norm="ortho")
+    assert 0.01 < np.linalg.norm(result - expected) / np.linalg.norm(expected) < 0.15
 
 
 def test_photons_and_dark_current():
-    wanted = 1e-12 * 0.01 * 633e-9 / (scipy.constants.h * scipy.constants.c)
-    assert effects.photon_count(1e-12, 0.01, 633e-9) == pytest.approx(wanted, rel=1e-6)
+    expected = 1e-12 * 0.01 * 633e-9 / (scipy.constants.h * scipy.constants.c)
+    assert effects.photon_count(1e-12, 0.01, 633e-9) == pytest.approx(expected, rel=1e-6)
     assert effects.dark_current_at(33.0, 2.0, 25.0) == pytest.approx(4.0)
 
 

@@ -39,15 +39,15 @@ def disc(seed, shape):
 
 
 @functools.cache
-def compiled(name):
+def compile_measurement(name):
     """Frames, field and the pullback of a cotangent through both."""
     measurement = ALL[name]
 
     @jax.jit
     def run(field, cotangent):
         frames = measurement.frames(field)
-        found, back = jax.vjp(lambda z: measurement.field(measurement.frames(z)), field)
-        return frames, found, back(cotangent.astype(found.dtype))[0]
+        result, back = jax.vjp(lambda z: measurement.field(measurement.frames(z)), field)
+        return frames, result, back(cotangent.astype(result.dtype))[0]
 
     return run
 
@@ -55,17 +55,17 @@ def compiled(name):
 @pytest.mark.parametrize("name", ALL)
 def test_round_trip_and_its_gradient(name):
     field, cotangent = disc(0, (4, 5, 9)), disc(1, (4, 5, 9))
-    frames, found, back = compiled(name)(field, cotangent)
+    frames, result, back = compile_measurement(name)(field, cotangent)
     assert frames.shape[:1] == (4,) and frames.shape[-2] == 5 and not jnp.iscomplexobj(frames)
-    assert relative(found, field) <= 1e-6
+    assert relative(result, field) <= 1e-6
     # What is measured comes back as it was, so the round trip's derivative is the identity.
     assert relative(back, cotangent) <= 1e-5
-    frames, found, back = compiled(name)(field.real, cotangent.real)
-    assert relative(found.real, field.real) <= 1e-6
+    frames, result, back = compile_measurement(name)(field.real, cotangent.real)
+    assert relative(result.real, field.real) <= 1e-6
     assert relative(back, cotangent.real) <= 1e-5
     assert ALL[name].supports_real == (name in ONE_FRAME_WHEN_REAL)
     assert frames.shape[-3] == ONE_FRAME_WHEN_REAL.get(name, frames.shape[-3])
-    assert jnp.iscomplexobj(found) != ALL[name].supports_real
+    assert jnp.iscomplexobj(result) != ALL[name].supports_real
 
 
 @pytest.mark.parametrize("name, n", [(name, 8) for name in ALL] + [("off-axis", 9)])
@@ -87,8 +87,8 @@ def test_no_nan_gradient_at_zero(name):
     measurement = ALL[name]
 
     def power(a):
-        found = measurement.field(measurement.frames(a.astype(complex)))
-        return jnp.sum(measurement.frames(found) ** 2)
+        result = measurement.field(measurement.frames(a.astype(complex)))
+        return jnp.sum(measurement.frames(result) ** 2)
 
     value, slope = jax.jit(jax.value_and_grad(power))(jnp.zeros((2, 2)))
     assert np.isfinite(value) and np.all(np.isfinite(slope))
@@ -110,16 +110,16 @@ def test_no_nan_gradient_where_noise_made_light_negative(measurement):
 def test_double_precision(name):
     z = 0.8 * np.exp(1j * np.arange(12).reshape(3, 4))
     measurement = jax.tree.map(lambda a: a.astype(float), ALL[name])
-    found = jax.jit(lambda z: measurement.field(measurement.frames(z)))(jnp.asarray(z))
-    assert found.dtype == np.complex128
-    assert relative(found, z) <= 1e-12
+    result = jax.jit(lambda z: measurement.field(measurement.frames(z)))(jnp.asarray(z))
+    assert result.dtype == np.complex128
+    assert relative(result, z) <= 1e-12
 
 
 def test_phase_shifting_frames_are_intensities():
     z, r = 0.3 - 0.4j, 0.5
     frames = optics.PhaseShifting(4, reference=r).frames(jnp.full((1, 1), z))
-    wanted = [abs(z + r * 1j**d) ** 2 / (1 + r) ** 2 for d in range(4)]
-    np.testing.assert_allclose(frames[:, 0, 0], wanted, rtol=1e-5)
+    expected = [abs(z + r * 1j**d) ** 2 / (1 + r) ** 2 for d in range(4)]
+    np.testing.assert_allclose(frames[:, 0, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("field", [0.7, -0.7])
@@ -137,8 +137,8 @@ def test_two_frames_against_the_quadratic_equation():
     frames = np.asarray(detect.PhaseShifting(2).frames(jnp.full((1, 1), z)), float)[:, 0, 0] * (1 + r) ** 2
     a, b = frames - r**2
     m = np.min(np.roots([2, -(2 * a + 2 * b + 4 * r**2), a**2 + b**2]).real)
-    wanted = ((a - m) + 1j * (b - m)) / (2 * r)
-    assert wanted == pytest.approx(z, abs=1e-5)
+    expected = ((a - m) + 1j * (b - m)) / (2 * r)
+    assert expected == pytest.approx(z, abs=1e-5)
     assert detect.PhaseShifting(2).field(jnp.asarray(frames, jnp.float32)[:, None, None] / (1 + r) ** 2)[
         0, 0
     ] == pytest.approx(z, abs=1e-5)
@@ -150,8 +150,8 @@ def test_unequal_steps_against_least_squares():
     frames = np.random.default_rng(0).random((5, 3, 4))
     model = np.stack([np.ones(5), 2 * r * np.cos(phases), 2 * r * np.sin(phases)], -1) / (1 + r) ** 2
     _, x, y = np.linalg.lstsq(model, frames.reshape(5, -1), rcond=None)[0].reshape(3, 3, 4)
-    found = detect.PhaseShifting(phases=phases, reference=r).field(jnp.asarray(frames, jnp.float32))
-    assert relative(found, x + 1j * y) <= 1e-5
+    result = detect.PhaseShifting(phases=phases, reference=r).field(jnp.asarray(frames, jnp.float32))
+    assert relative(result, x + 1j * y) <= 1e-5
 
 
 def test_phases_are_leaves_with_a_gradient():
@@ -167,7 +167,7 @@ def test_phases_are_leaves_with_a_gradient():
     phases = np.float32([0.1, 1.5, 3.2, 4.7])
     slope = jax.grad(wrong)(jnp.asarray(phases))
     h = 1e-2
-    wanted = [
+    expected = [
         (
             wrong(jnp.asarray(phases + h * (np.arange(4) == d), jnp.float32))
             - wrong(jnp.asarray(phases - h * (np.arange(4) == d), jnp.float32))
@@ -175,15 +175,15 @@ def test_phases_are_leaves_with_a_gradient():
         / (2 * h)
         for d in range(4)
     ]
-    np.testing.assert_allclose(slope, wanted, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(slope, expected, rtol=2e-2, atol=2e-2)
 
 
 def test_balanced_diodes_cancel_what_they_share():
     z = disc(0, (5, 9))
     balanced = detect.Balanced(0.5)
     frames = balanced.frames(z)
-    wanted = [np.abs(np.asarray(z) + r) ** 2 / 1.5**2 for r in (0.5, -0.5, 0.5j, -0.5j)]
-    np.testing.assert_allclose(frames, wanted, atol=1e-6)
+    expected = [np.abs(np.asarray(z) + r) ** 2 / 1.5**2 for r in (0.5, -0.5, 0.5j, -0.5j)]
+    np.testing.assert_allclose(frames, expected, atol=1e-6)
     assert relative(balanced.field(frames + 0.1), z) <= 1e-5
 
 
@@ -196,17 +196,17 @@ def test_off_axis_between_pixels():
         z = np.exp(-2j * np.pi * order * np.arange(n) / n)
         x = np.arange(s * n) / s
         carrier = n + (n - 1) // 2
-        wanted = (
+        expected = (
             np.abs(np.exp(-2j * np.pi * order * x / n) + r * np.exp(-2j * np.pi * carrier * x / n)) ** 2
             / (1 + r) ** 2
         )
         sharp = detect.OffAxis(s, reference=r, fill=1e-3).frames(jnp.asarray(z)[None])
-        np.testing.assert_allclose(sharp[0, 0], wanted, atol=1e-5)
+        np.testing.assert_allclose(sharp[0, 0], expected, atol=1e-5)
         # An open column of the camera lowers the contrast by the sinc of its share of a fringe.
         blurred = detect.OffAxis(s, reference=r).frames(jnp.asarray(z)[None])
-        mean = np.mean(wanted)
+        mean = np.mean(expected)
         contrast = np.sinc((carrier - order) / (s * n))
-        np.testing.assert_allclose(blurred[0, 0], mean + contrast * (wanted - mean), atol=1e-5)
+        np.testing.assert_allclose(blurred[0, 0], mean + contrast * (expected - mean), atol=1e-5)
 
 
 def test_off_axis_needs_its_four_columns():
@@ -251,9 +251,9 @@ class _KnownPhase(eqx.Module):
 def test_a_device_with_it_is_exact(name, key):
     device = optics.FourierProcessor(optics.dft((3, 4)), ALL[name])
     x, w = jax.random.normal(key, (2, 3, 4))
-    wanted = scipy.fft.ifft2(scipy.fft.fft2(np.asarray(x, float)) * scipy.fft.fft2(np.asarray(w, float)))
-    found = jax.jit(optics.convolve)(x, w, device)
-    assert not jnp.iscomplexobj(found) and relative(found, wanted.real) <= 1e-5
+    expected = scipy.fft.ifft2(scipy.fft.fft2(np.asarray(x, float)) * scipy.fft.fft2(np.asarray(w, float)))
+    result = jax.jit(optics.convolve)(x, w, device)
+    assert not jnp.iscomplexobj(result) and relative(result, expected.real) <= 1e-5
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ LIGHT = VALUE * jnp.exp(2j * jnp.pi * jnp.linspace(-0.01, 0.97, 30).reshape(6, 5
 
 # Compiled once per kind of effect: one operation at a time would compile each of them.
 act = jax.jit(lambda effect, value, key: effect(value, key))
-shots = jax.jit(jax.vmap(lambda effect, value, key: effect(value, key), (None, None, 0)))
+draw_many = jax.jit(jax.vmap(lambda effect, value, key: effect(value, key), (None, None, 0)))
 
 
 @jax.jit
@@ -27,14 +27,14 @@ def slopes(effect, value, key):
     """The sum of an effect's result, and its slopes along the value and along every number of the effect."""
 
     def total(value, effect):
-        found = effect(value, key)
-        return jnp.sum(found.real) + jnp.sum(found.imag)
+        result = effect(value, key)
+        return jnp.sum(result.real) + jnp.sum(result.imag)
 
     return jax.value_and_grad(total, (0, 1))(value, effect)
 
 
 def value_of(effect):
-    """What the effect acts on: light of a modulator, or frames."""
+    """A value that the effect acts on: light of a modulator, or frames."""
     return LIGHT if isinstance(effect, effects.Modulation) else VALUE
 
 
@@ -69,22 +69,22 @@ def test_identity_limit(name, key):
 @pytest.mark.parametrize("name", EFFECTS)
 def test_jit_vmap_and_key(name, key):
     effect = EFFECTS[name].make()
-    given = value_of(effect)
-    value = act(effect, given, key)
-    assert value.shape == given.shape and value.dtype == given.dtype
-    np.testing.assert_array_equal(value, act(effect, given, key))
+    value = value_of(effect)
+    result = act(effect, value, key)
+    assert result.shape == value.shape and result.dtype == value.dtype
+    np.testing.assert_array_equal(result, act(effect, value, key))
     keys = jax.random.split(key, 4000)
-    mapped = np.asarray(shots(effect, given, keys))
-    np.testing.assert_allclose(mapped[1], act(effect, given, keys[1]), atol=1e-6)
+    mapped = np.asarray(draw_many(effect, value, keys))
+    np.testing.assert_allclose(mapped[1], act(effect, value, keys[1]), atol=1e-6)
     assert EFFECTS[name].random == (np.max(np.abs(mapped[0] - mapped[1])) > 1e-6)
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_expected_value_is_the_mean(name, key):
+def test_without_a_key_the_value_is_the_mean_of_the_draws(name, key):
     effect = EFFECTS[name].make()
-    given = value_of(effect)
-    draws = shots(effect, given, jax.random.split(key, 4000))
-    expected = act(effect, given, None)
+    value = value_of(effect)
+    draws = draw_many(effect, value, jax.random.split(key, 4000))
+    expected = act(effect, value, None)
     error = np.abs(np.mean(draws, 0) - expected) / (np.std(draws, 0) / np.sqrt(4000) + 1e-6)
     assert np.max(error) < 5
 
@@ -93,8 +93,8 @@ def test_expected_value_is_the_mean(name, key):
 @pytest.mark.parametrize("maker", ["make", "limit"])
 def test_no_nan_at_zero(maker, name, key):
     for k in (key, None):
-        value, found = slopes(getattr(EFFECTS[name], maker)(), jnp.zeros((3, 3)), k)
-        assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
+        value, result = slopes(getattr(EFFECTS[name], maker)(), jnp.zeros((3, 3)), k)
+        assert np.isfinite(value) and all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(result))
 
 
 @pytest.mark.parametrize("photons", [0.01, 0.3, 1.0, 30.0, 1e4, 1e6])
@@ -185,8 +185,8 @@ def test_quantization_error_of_a_large_converter():
 
 def test_quantize_takes_the_parts_of_a_complex_value():
     value = jnp.asarray([0.31 - 0.52j, 0j])
-    found = effects.Quantize(4, signed=True)(value, None)
-    np.testing.assert_allclose(found, [2 / 7 - 4j / 7, 0], atol=1e-6)
+    result = effects.Quantize(4, signed=True)(value, None)
+    np.testing.assert_allclose(result, [2 / 7 - 4j / 7, 0], atol=1e-6)
 
 
 def test_gradients_within_and_beyond_the_range():
@@ -194,11 +194,11 @@ def test_gradients_within_and_beyond_the_range():
         return float(jax.grad(lambda v: effect(v, None))(value))
 
     # A clip would give ½ at the tie.
-    for value, wanted in ((0.0, 1), (0.4, 1), (1.0, 1), (1.3, 0), (-0.3, 0)):
-        assert slope(effects.Quantize(4), value) == wanted
-    for value, wanted in ((0.0, 1), (-0.9, 1), (-1.0, 1), (1.0, 1), (1.5, 0), (-1.5, 0)):
-        assert slope(effects.Quantize(4, signed=True), value) == wanted
-        assert slope(effects.Saturate(), value) == wanted
+    for value, expected in ((0.0, 1), (0.4, 1), (1.0, 1), (1.3, 0), (-0.3, 0)):
+        assert slope(effects.Quantize(4), value) == expected
+    for value, expected in ((0.0, 1), (-0.9, 1), (-1.0, 1), (1.0, 1), (1.5, 0), (-1.5, 0)):
+        assert slope(effects.Quantize(4, signed=True), value) == expected
+        assert slope(effects.Saturate(), value) == expected
 
 
 @pytest.mark.parametrize(
@@ -230,11 +230,11 @@ def test_refusals(call, message):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 64)])
-def test_what_is_computed_once_is_the_same_to_the_bit(shape, dtype, key):
+def test_a_fusion_barrier_is_exact_to_the_bit(shape, dtype, key):
     a = jax.random.normal(key, shape, dtype)
-    found, slope = jax.jit(lambda a: (fusion_barrier(a), jax.vjp(fusion_barrier, a)[1](a)[0]))(a)
-    assert found.dtype == dtype and found.shape == shape
-    np.testing.assert_array_equal(found, a)
+    result, slope = jax.jit(lambda a: (fusion_barrier(a), jax.vjp(fusion_barrier, a)[1](a)[0]))(a)
+    assert result.dtype == dtype and result.shape == shape
+    np.testing.assert_array_equal(result, a)
     np.testing.assert_array_equal(slope, a)
 
 

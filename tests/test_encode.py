@@ -28,8 +28,8 @@ def round_trip_and_slope(encoder, a, da):
         drive, scale = encoder.encode(a)
         return scale * encoder.combine(encoder.demodulate(drive, a.shape[-2:])), (drive, scale)
 
-    found, slope, (drive, scale) = jax.jvp(trip, (a,), (da,), has_aux=True)
-    return drive, scale, found, slope
+    result, slope, (drive, scale) = jax.jvp(trip, (a,), (da,), has_aux=True)
+    return drive, scale, result, slope
 
 
 demodulate = jax.jit(lambda encoder, light: encoder.demodulate(light, (N, N)))
@@ -58,15 +58,15 @@ def orders(drive, order, size=N):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_what_is_encoded_comes_back(name, numbers):
     encoder = ENCODERS[name].make()
-    drive, scale, found = round_trip(encoder, numbers)
+    drive, scale, result = round_trip(encoder, numbers)
     p, q = encoder.subpixels
     assert drive.shape == (2, encoder.exposures, N * p, N * q) and scale.shape == (2, 1, 1)
     assert np.max(np.abs(drive)) <= 1 + 1e-6
-    for one, wanted in zip(found, numbers, strict=True):
-        assert relative(one, wanted) <= (1e-3 if isinstance(encoder, encode.BitPlanes) else 2e-6)
+    for one, expected in zip(result, numbers, strict=True):
+        assert relative(one, expected) <= (1e-3 if isinstance(encoder, encode.BitPlanes) else 2e-6)
     # Scale is per example.
     np.testing.assert_allclose(
-        round_trip(encoder, numbers * jnp.array([1, 0])[:, None, None])[2][0], found[0], atol=1e-6
+        round_trip(encoder, numbers * jnp.array([1, 0])[:, None, None])[2][0], result[0], atol=1e-6
     )
 
 
@@ -74,8 +74,8 @@ def test_what_is_encoded_comes_back(name, numbers):
 def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
     encoder = ENCODERS[name].make()
     direction = numbers[::-1] * (0.3 + 0.1j)
-    for found, wanted in zip(round_trip_and_slope(encoder, numbers, direction)[3], direction, strict=True):
-        assert relative(found, wanted) <= 5e-5
+    for result, expected in zip(round_trip_and_slope(encoder, numbers, direction)[3], direction, strict=True):
+        assert relative(result, expected) <= 5e-5
     _, _, nothing, slope = round_trip_and_slope(encoder, 0 * numbers, direction)
     assert np.max(np.abs(nothing)) <= 2e-6
     assert relative(slope, direction) <= 5e-5
@@ -89,16 +89,16 @@ def test_modulus_of_phase_only_drives(numbers):
 def test_amplitudes_are_not_negative(numbers):
     for name in ("3 parts", "4 parts"):
         assert np.min(round_trip(ENCODERS[name].make(), numbers)[0]) >= 0
-    drive, scale, found = round_trip(encode.Amplitude(2), numbers.real)
+    drive, scale, result = round_trip(encode.Amplitude(2), numbers.real)
     assert np.min(drive) >= 0 and np.max(drive) == 1
     np.testing.assert_allclose(scale[:, 0, 0], np.max(np.abs(numbers.real), (1, 2)), rtol=1e-6)
-    assert relative(found, numbers.real) <= 1e-6
+    assert relative(result, numbers.real) <= 1e-6
     slope = jax.grad(lambda a: jnp.sum(encode.Amplitude(2).combine(encode.Amplitude(2).encode(a)[0])))(
         jnp.zeros((2, 2))
     )
     np.testing.assert_array_equal(slope, 1)
-    drive, scale, found = round_trip(encode.Amplitude(1), numbers.real)
-    np.testing.assert_allclose(found, np.maximum(numbers.real, 0), rtol=1e-6)
+    drive, scale, result = round_trip(encode.Amplitude(1), numbers.real)
+    np.testing.assert_allclose(result, np.maximum(numbers.real, 0), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_central_order_by_fft(name, whole, inner):
         places = (np.arange(pixels) + 0.5) / pixels - 0.5
         envelope = np.mean(np.cos(2 * np.pi * m[:, None] / n * places), -1)
         field = field / (envelope[:, None] if axis == 0 else envelope)
-    wanted = np.fft.fft2(a)
+    expected = np.fft.fft2(a)
     near = (np.abs(m[:, None]) <= n / 4) & (np.abs(m) <= n / 4)
     for part, stated in ((near | True, whole), (near, inner)):
-        found = np.linalg.norm((field - wanted)[part]) / np.linalg.norm(wanted[part])
-        assert found == pytest.approx(stated, rel=0.15, abs=1e-5)
+        result = np.linalg.norm((field - expected)[part]) / np.linalg.norm(expected[part])
+        assert result == pytest.approx(stated, rel=0.15, abs=1e-5)
     # In the middle of the order every one is exact.
-    assert abs(field[0, 0] - wanted[0, 0]) <= 1e-5 * n
+    assert abs(field[0, 0] - expected[0, 0]) <= 1e-5 * n
 
 
 def test_the_difference_of_a_pair_shows_as_stated(numbers):
@@ -143,8 +143,10 @@ def test_the_difference_of_a_pair_shows_as_stated(numbers):
     field = orders(drive[0, 0], (0.0, 0.0)) * scale
     kappa = np.fft.fftfreq(N)
     across = 1j * np.exp(1j * np.angle(a)) * np.sqrt(scale**2 - np.abs(a) ** 2)
-    wanted = np.fft.fft2(a) * np.cos(np.pi * kappa / 2) + np.fft.fft2(across) * 1j * np.sin(np.pi * kappa / 2)
-    assert relative(field, wanted) <= 1e-5
+    expected = np.fft.fft2(a) * np.cos(np.pi * kappa / 2) + np.fft.fft2(across) * 1j * np.sin(
+        np.pi * kappa / 2
+    )
+    assert relative(field, expected) <= 1e-5
 
 
 @pytest.mark.parametrize("period", [3, 4, 8])
@@ -157,21 +159,21 @@ def test_first_order_against_davis(period):
     depth = np.angle(steps[:, 1] / steps[:, 0]) * period / (2 * np.pi)
     m = 1 - np.asarray(depth, float)
     with np.errstate(invalid="ignore"):
-        wanted = np.sin(np.pi * m) / (period * np.sin(np.pi * m / period))
-    np.testing.assert_allclose(wanted, 0.999 * np.linspace(0, 1, 41), atol=2e-6)
+        expected = np.sin(np.pi * m) / (period * np.sin(np.pi * m / period))
+    np.testing.assert_allclose(expected, 0.999 * np.linspace(0, 1, 41), atol=2e-6)
     first = np.fft.fft(steps, axis=-1)[:, 1] / period
     np.testing.assert_allclose(np.abs(first), 0.999 * np.linspace(0, 1, 41), atol=2e-6)
 
 
 def test_unmodulated_light_misses_the_first_order(numbers):
     encoder = ENCODERS["blazed"]
-    drive, scale, found = round_trip(encoder, numbers)
+    drive, scale, result = round_trip(encoder, numbers)
     leaking = encoder.combine(demodulate(encoder, drive + 0.1)) * scale
-    np.testing.assert_allclose(leaking, found, atol=2e-5 * np.max(np.abs(found)))
+    np.testing.assert_allclose(leaking, result, atol=2e-5 * np.max(np.abs(result)))
     on_axis = ENCODERS["checkerboard"]
-    drive, scale, found = round_trip(on_axis, numbers)
+    drive, scale, result = round_trip(on_axis, numbers)
     leaking = on_axis.combine(demodulate(on_axis, drive + 0.1)) * scale
-    assert relative(leaking, found) > 0.1
+    assert relative(leaking, result) > 0.1
 
 
 @pytest.mark.parametrize("bits", [1, 3, 8])
@@ -181,8 +183,8 @@ def test_bit_planes(bits):
     assert planes.shape == (bits, 1, 701) and set(np.unique(planes)) == {0.0, 1.0}
     assert np.sum(weights) == pytest.approx(1)
     last = 2**bits - 1
-    wanted = np.round(np.clip(np.asarray(grey, float), 0, 1) * last) / last
-    np.testing.assert_allclose(np.tensordot(weights, planes, 1), wanted, atol=1e-6)
+    expected = np.round(np.clip(np.asarray(grey, float), 0, 1) * last) / last
+    np.testing.assert_allclose(np.tensordot(weights, planes, 1), expected, atol=1e-6)
     slope = jax.grad(lambda g: jnp.sum(jnp.tensordot(weights, encode.bit_planes(g, bits)[0], 1)))(grey)
     inside = (np.asarray(grey) >= -0.5 / last) & (np.asarray(grey) <= 1 + 0.5 / last)
     np.testing.assert_allclose(slope, inside, atol=1e-6)
@@ -220,11 +222,11 @@ def test_superpixels_encode_a_complex_number_in_one_binary_exposure(size, error)
     encoder = encode.Superpixel(size)
     radius, turn = np.random.default_rng(2).uniform(size=(2, 32, 32))
     a = np.sqrt(radius) * np.exp(2j * np.pi * turn)
-    drive, _, found = round_trip(encoder, jnp.asarray(a, jnp.complex64))
+    drive, _, result = round_trip(encoder, jnp.asarray(a, jnp.complex64))
     assert drive.shape == (1, 32 * size, 32 * size) and set(np.unique(drive)) == {0.0, 1.0}
     # The figures that the docstring states.
-    assert relative(found, a) == pytest.approx(error, rel=0.1)
-    assert np.abs(np.vdot(a, found)) / np.vdot(a, a).real == pytest.approx(1, abs=0.05)
+    assert relative(result, a) == pytest.approx(error, rel=0.1)
+    assert np.abs(np.vdot(a, result)) / np.vdot(a, a).real == pytest.approx(1, abs=0.05)
 
 
 def test_subpixels_are_kept_with_the_phase_of_the_order_taken_off(numbers):
@@ -240,8 +242,8 @@ def test_subpixels_are_kept_with_the_phase_of_the_order_taken_off(numbers):
 
 def test_the_function_is_the_encoder(numbers):
     drive, scale = encode.complex_amplitude(numbers)
-    found, same = encode.ComplexAmplitude().encode(numbers)
-    np.testing.assert_array_equal(found[:, 0], drive)
+    result, same = encode.ComplexAmplitude().encode(numbers)
+    np.testing.assert_array_equal(result[:, 0], drive)
     np.testing.assert_array_equal(same, scale)
     assert np.max(np.abs(drive), (1, 2)) == pytest.approx(1)
     real, _ = encode.complex_amplitude(numbers.real)
@@ -251,8 +253,8 @@ def test_the_function_is_the_encoder(numbers):
 def test_double_precision_stays(x64):
     a = jnp.asarray(np.random.default_rng(3).normal(size=(2, 4, 4)) @ np.diag([1, 1j, -1, 0]))
     for name in ("4 parts", "checkerboard", "blazed"):
-        found = round_trip(ENCODERS[name].make(), a)[2]
-        assert found.dtype == jnp.complex128 and relative(found, a) <= 1e-13
+        result = round_trip(ENCODERS[name].make(), a)[2]
+        assert result.dtype == jnp.complex128 and relative(result, a) <= 1e-13
 
 
 @pytest.mark.parametrize(

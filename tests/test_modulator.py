@@ -20,12 +20,12 @@ def turns(n):
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8, 10])
 def test_exactly_two_to_the_bits_phases(bits):
-    found = np.asarray(act(effects.PhaseQuantize(bits), 0.7 * turns(20_000), None))[0]
-    levels = np.unique(np.mod(np.round(np.angle(found) / (2 * np.pi) * 2**bits, 3), 2**bits))
+    result = np.asarray(act(effects.PhaseQuantize(bits), 0.7 * turns(20_000), None))[0]
+    levels = np.unique(np.mod(np.round(np.angle(result) / (2 * np.pi) * 2**bits, 3), 2**bits))
     np.testing.assert_array_equal(levels, np.arange(2**bits))
-    np.testing.assert_allclose(np.abs(found), 0.7, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(result), 0.7, rtol=1e-6)
     # Rounded to the nearest, across the seam too; and as efficient as Goodman (2005), section 7.3, says.
-    apart = found / (0.7 * np.asarray(turns(20_000))[0])
+    apart = result / (0.7 * np.asarray(turns(20_000))[0])
     assert np.max(np.abs(np.angle(apart))) <= np.pi / 2**bits + 1e-6
     assert abs(np.mean(apart)) ** 2 == pytest.approx(np.sinc(0.5**bits) ** 2, abs=2e-5)
 
@@ -33,20 +33,20 @@ def test_exactly_two_to_the_bits_phases(bits):
 def test_level_zero_has_a_phase_of_exactly_zero():
     # Rounding must not send it to 2π, where crosstalk would see the largest step there is.
     value = jnp.exp(1j * jnp.linspace(-0.01, 0.01, 1001)).astype(jnp.complex64)[None, :]
-    found = act(effects.PhaseQuantize(6), value, None)
-    assert np.all(found.imag == 0) and np.allclose(found.real, 1, rtol=1e-6)
-    flat = act(effects.Crosstalk(effects.SuperGaussian()), found, None)
-    np.testing.assert_allclose(flat, found, atol=1e-5)
+    result = act(effects.PhaseQuantize(6), value, None)
+    assert np.all(result.imag == 0) and np.allclose(result.real, 1, rtol=1e-6)
+    flat = act(effects.Crosstalk(effects.SuperGaussian()), result, None)
+    np.testing.assert_allclose(flat, result, atol=1e-5)
 
 
 def test_quantized_phase_passes_the_slope_of_phase_and_amplitude():
     quantize = effects.PhaseQuantize(3)
 
-    def shown(phi, amplitude):
-        found = quantize(amplitude * jnp.exp(1j * phi)[None, None], None)[0, 0]
-        return jnp.stack([found.real, found.imag])
+    def quantized_parts(phi, amplitude):
+        result = quantize(amplitude * jnp.exp(1j * phi)[None, None], None)[0, 0]
+        return jnp.stack([result.real, result.imag])
 
-    of_phase, of_amplitude = jax.jit(jax.jacfwd(shown, (0, 1)))(0.9, 0.5)
+    of_phase, of_amplitude = jax.jit(jax.jacfwd(quantized_parts, (0, 1)))(0.9, 0.5)
     level = np.exp(1j * np.pi / 4)
     np.testing.assert_allclose(of_phase, [(0.5j * level).real, (0.5j * level).imag], atol=1e-6)
     np.testing.assert_allclose(of_amplitude, [level.real, level.imag], atol=1e-6)
@@ -56,21 +56,21 @@ def test_table_against_numpy():
     table = np.array([0.0, 0.4, 1.9, 2.0, 4.1, 6.6])
     value = 0.3 * turns(200)
     u = (np.arange(200) + 0.25) / 200
-    wanted = np.interp(u, np.linspace(0, 1, 6), table)
+    expected = np.interp(u, np.linspace(0, 1, 6), table)
     np.testing.assert_allclose(
-        act(effects.PhaseLUT(table), value, None)[0], 0.3 * np.exp(1j * wanted), atol=1e-6
+        act(effects.PhaseLUT(table), value, None)[0], 0.3 * np.exp(1j * expected), atol=1e-6
     )
     gain = np.linspace(0.9, 1.1, 200)[None, :]
     residue = effects.PhaseLUT(a2=0.03, a3=-0.01, stretch=0.02, gain=gain)
-    wanted = gain[0] * 2 * np.pi * 1.02 * (u + 0.03 * np.sin(2 * np.pi * u) - 0.01 * np.sin(4 * np.pi * u))
-    np.testing.assert_allclose(act(residue, value, None)[0], 0.3 * np.exp(1j * wanted), atol=2e-6)
+    expected = gain[0] * 2 * np.pi * 1.02 * (u + 0.03 * np.sin(2 * np.pi * u) - 0.01 * np.sin(4 * np.pi * u))
+    np.testing.assert_allclose(act(residue, value, None)[0], 0.3 * np.exp(1j * expected), atol=2e-6)
 
 
 @pytest.mark.parametrize("stretch", [0.02, 0.3])
 def test_a_range_that_is_no_turn_makes_a_zero_order(stretch):
     # A blazed grating of range 2π(1 + ε): efficiency sinc²(ε) in its order, sinc²(1 + ε) in the zero order.
-    found = np.asarray(act(effects.PhaseLUT(stretch=stretch), turns(4096), None))[0]
-    orders = np.fft.fft(found) / 4096
+    result = np.asarray(act(effects.PhaseLUT(stretch=stretch), turns(4096), None))[0]
+    orders = np.fft.fft(result) / 4096
     assert abs(orders[1]) ** 2 == pytest.approx(np.sinc(stretch) ** 2, abs=1e-3)
     assert abs(orders[0]) ** 2 == pytest.approx(np.sinc(1 + stretch) ** 2, abs=1e-3)
 
@@ -79,11 +79,11 @@ def test_kernels_against_scipy():
     x = jnp.linspace(-4, 4, 81)
     cumulative = jax.jit(lambda kernel: kernel.cumulative(x))
     for order in (1.0, 1.2, 2.0):
-        wanted = scipy.stats.levy_stable.cdf(np.asarray(x), order, 0, scale=1 / (2 * np.pi * 2.03))
-        np.testing.assert_allclose(cumulative(effects.SuperGaussian(2.03, order)), wanted, atol=3e-5)
+        expected = scipy.stats.levy_stable.cdf(np.asarray(x), order, 0, scale=1 / (2 * np.pi * 2.03))
+        np.testing.assert_allclose(cumulative(effects.SuperGaussian(2.03, order)), expected, atol=3e-5)
     for reach, power in ((0.1, 1.0), (0.3, 2.0), (0.2, 4.0)):
-        wanted = scipy.stats.gennorm.cdf(np.asarray(x), power, scale=reach)
-        np.testing.assert_allclose(cumulative(effects.Exponential(reach, power)), wanted, atol=1e-6)
+        expected = scipy.stats.gennorm.cdf(np.asarray(x), power, scale=reach)
+        np.testing.assert_allclose(cumulative(effects.Exponential(reach, power)), expected, atol=1e-6)
     # Two sides: areas in the ratio of α Γ(1 + 1/n).
     sided = cumulative(effects.Exponential((0.1, 0.3), (1.0, 2.0)))
     areas = np.array([0.1, 0.3 * scipy.special.gamma(1.5)])
@@ -112,11 +112,11 @@ def test_crosstalk_against_a_convolution_in_numpy(width, order):
     s = 4
     resolved = np.asarray(act(effects.Crosstalk(kernel, s, keep_subpixels=True), value, None))
     assert resolved.shape == (s, 12 * s)
-    wanted = np.repeat(amplitude, s) * np.exp(1j * smooth_phase(drive, width, order, s))
+    expected = np.repeat(amplitude, s) * np.exp(1j * smooth_phase(drive, width, order, s))
     # The kernel is followed over 3 neighbours; a heavy tail (q = 1.2) has 0.6 % beyond, which is shared out.
-    assert relative(resolved[0], wanted) <= (2e-2 if order < 2 else 2e-3)
+    assert relative(resolved[0], expected) <= (2e-2 if order < 2 else 2e-3)
     far = np.asarray(act(effects.Crosstalk(kernel, s, neighbours=8, keep_subpixels=True), value, None))
-    assert relative(far[0], wanted) <= (6e-3 if order < 2 else 1e-3)
+    assert relative(far[0], expected) <= (6e-3 if order < 2 else 1e-3)
     mean = act(effects.Crosstalk(kernel, s), value, None)
     np.testing.assert_allclose(mean[0], resolved.reshape(s, 12, s).mean((0, 2)), atol=2e-6)
 
@@ -156,30 +156,30 @@ def test_crosstalk_dims_a_fine_grating_more_than_a_coarse_one():
 
 
 def test_extinction_of_1000_to_1_is_3_percent_of_the_field():
-    found = act(effects.Extinction(1000.0), jnp.asarray([[0.0, 1.0]]), None)
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, [[0.0316, 1]], atol=1e-4)
-    assert (found[0, 1] / found[0, 0]) ** 2 == pytest.approx(1000, rel=1e-4)
+    result = act(effects.Extinction(1000.0), jnp.asarray([[0.0, 1.0]]), None)
+    assert result.dtype == jnp.float32
+    np.testing.assert_allclose(result, [[0.0316, 1]], atol=1e-4)
+    assert (result[0, 1] / result[0, 0]) ** 2 == pytest.approx(1000, rel=1e-4)
 
 
 @pytest.mark.parametrize(("fill", "share"), [(0.87, 0.017), (0.93, 0.005), (0.957, 0.0019), (0.972, 0.0008)])
 def test_zero_order_of_the_gaps(fill, share):
     # A field without a zero order of its own: what the lens gathers there is the gaps'.
     value = turns(64)
-    found = np.fft.fft(np.asarray(act(effects.DeadSpace(fill, phase=0.3), value, None))[0]) / 64
-    assert abs(found[0]) ** 2 == pytest.approx((1 - fill) ** 2, rel=1e-3) == pytest.approx(share, rel=0.05)
-    assert np.angle(found[0]) == pytest.approx(0.3, abs=1e-4)
-    assert abs(found[1]) ** 2 == pytest.approx(fill**2, rel=1e-5)
+    result = np.fft.fft(np.asarray(act(effects.DeadSpace(fill, phase=0.3), value, None))[0]) / 64
+    assert abs(result[0]) ** 2 == pytest.approx((1 - fill) ** 2, rel=1e-3) == pytest.approx(share, rel=0.05)
+    assert np.angle(result[0]) == pytest.approx(0.3, abs=1e-4)
+    assert abs(result[1]) ** 2 == pytest.approx(fill**2, rel=1e-5)
     undimmed = np.asarray(act(effects.DeadSpace(fill, phase=0.3, apply_fill_factor=False), value, None))[0]
-    np.testing.assert_allclose(fill * np.fft.fft(undimmed) / 64, found, atol=1e-6)
+    np.testing.assert_allclose(fill * np.fft.fft(undimmed) / 64, result, atol=1e-6)
 
 
 def test_stuck_pixels():
     mask = np.zeros((3, 4))
     mask[1, 2] = 1
     value = jnp.ones((2, 3, 4))
-    found = act(effects.StuckPixels(mask, 0.25), value, None)
-    np.testing.assert_array_equal(found, np.where(mask, 0.25, np.ones((2, 3, 4))))
+    result = act(effects.StuckPixels(mask, 0.25), value, None)
+    np.testing.assert_array_equal(result, np.where(mask, 0.25, np.ones((2, 3, 4))))
     assert act(effects.StuckPixels(mask > 0, 1j), value, None)[0, 1, 2] == 1j
     slope = jax.grad(lambda m: jnp.sum(effects.StuckPixels(m)(value, None)))(jnp.asarray(mask))
     np.testing.assert_array_equal(slope, -2 * np.ones((3, 4)))
@@ -219,13 +219,13 @@ def test_ripple_against_its_average_over_time(key):
     plane = np.asarray(act(effect, value, key))
     # One draw for all pixels of an exposure.
     np.testing.assert_array_equal(plane, np.broadcast_to(plane[:, :1, :1], plane.shape))
-    found = plane[:, 0, 0]
+    result = plane[:, 0, 0]
     time = (np.arange(20_000) + 0.5) / 20_000 * cycles
     start = np.linspace(0, 1, 2000, endpoint=False)[:, None]
     possible = np.mean(np.exp(1j * np.sqrt(2) * sigma * np.sin(2 * np.pi * (time[::20] + start))), axis=-1)
     # Every draw is on the curve of possible averages, and no two exposures are alike.
-    assert np.max(np.min(np.abs(found[:, None] - possible), axis=1)) <= 2e-3
-    assert len(np.unique(found)) > 450
+    assert np.max(np.min(np.abs(result[:, None] - possible), axis=1)) <= 2e-3
+    assert len(np.unique(result)) > 450
     instant = act(effects.Flicker(sigma, common=True, cycles=0.0), value, key)
     np.testing.assert_allclose(np.abs(instant), 1, atol=1e-5)
     assert np.std(np.angle(instant)) == pytest.approx(sigma, rel=0.1)
@@ -234,13 +234,13 @@ def test_ripple_against_its_average_over_time(key):
 def test_ripple_that_grows_with_the_drive_makes_a_zero_order():
     value = turns(256)
     effect = effects.Flicker(0.5, common=True, proportional=True)
-    found = np.asarray(act(effect, value, None))[0]
+    result = np.asarray(act(effect, value, None))[0]
     u = (np.arange(256) + 0.25) / 256
     np.testing.assert_allclose(
-        found, scipy.special.j0(np.sqrt(2) * 0.5 * u) * np.asarray(value)[0], atol=1e-6
+        result, scipy.special.j0(np.sqrt(2) * 0.5 * u) * np.asarray(value)[0], atol=1e-6
     )
     assert (
-        abs(np.fft.fft(found)[0]) / 256
+        abs(np.fft.fft(result)[0]) / 256
         > 0.01
         > abs(np.fft.fft(act(effects.Flicker(0.5, common=True), value, None)[0])[0]) / 256
     )
@@ -248,18 +248,18 @@ def test_ripple_that_grows_with_the_drive_makes_a_zero_order():
 
 def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
     n = 20_000
-    found = np.asarray(act(effects.LaserNoise(0.05, pointing=0.1), jnp.ones((n, 3, 3)), key), np.complex128)
-    power = np.abs(found[:, 1, 1]) ** 2
+    result = np.asarray(act(effects.LaserNoise(0.05, pointing=0.1), jnp.ones((n, 3, 3)), key), np.complex128)
+    power = np.abs(result[:, 1, 1]) ** 2
     assert power.mean() == pytest.approx(1, abs=5 * 0.05 / np.sqrt(n))
     assert power.std() == pytest.approx(0.05, rel=5 / np.sqrt(2 * n))
     # One power for all pixels; the wander turns them in proportion to their place, about pixel n//2.
     np.testing.assert_allclose(
-        np.abs(found), np.broadcast_to(np.abs(found[:, :1, :1]), found.shape), rtol=1e-5
+        np.abs(result), np.broadcast_to(np.abs(result[:, :1, :1]), result.shape), rtol=1e-5
     )
-    np.testing.assert_allclose(np.angle(found[:, 1, 1]), 0, atol=1e-6)
-    across, down = np.angle(found[:, 1, 2]), np.angle(found[:, 2, 1])
+    np.testing.assert_allclose(np.angle(result[:, 1, 1]), 0, atol=1e-6)
+    across, down = np.angle(result[:, 1, 2]), np.angle(result[:, 2, 1])
     assert across.std() == pytest.approx(0.1, rel=5 / np.sqrt(2 * n)) == pytest.approx(down.std(), rel=0.05)
-    np.testing.assert_allclose(np.angle(found[:, 0, 2]), across - down, atol=1e-5)
+    np.testing.assert_allclose(np.angle(result[:, 0, 2]), across - down, atol=1e-5)
 
 
 @pytest.mark.usefixtures("x64")
@@ -282,8 +282,8 @@ def test_gradients_against_finite_differences(effect):
     phi = jax.random.uniform(of_phase, (2, 4, 4), minval=0.1, maxval=6.1)
 
     def loss(effect, phi):
-        found = effect(0.8 * jnp.exp(1j * phi), key)
-        return jnp.sum(jnp.sin(3 * found.real) + found.imag**2)
+        result = effect(0.8 * jnp.exp(1j * phi), key)
+        return jnp.sum(jnp.sin(3 * result.real) + result.imag**2)
 
     direction = jax.random.normal(of_turn, phi.shape)
     both = jax.jit(jax.value_and_grad(loss, (0, 1)))
@@ -293,10 +293,10 @@ def test_gradients_against_finite_differences(effect):
     more, less = (
         both(jax.tree.map(lambda leaf: leaf * (1 + step), effect), phi)[0] for step in (1e-6, -1e-6)
     )
-    found = sum(
+    result = sum(
         np.vdot(a, b) for a, b in zip(jax.tree.leaves(of_effect), jax.tree.leaves(effect), strict=True)
     )
-    assert found == pytest.approx(float(more - less) / 2e-6, rel=1e-4, abs=1e-7)
+    assert result == pytest.approx(float(more - less) / 2e-6, rel=1e-4, abs=1e-7)
 
 
 def test_double_precision_stays(x64, key):
@@ -307,10 +307,10 @@ def test_double_precision_stays(x64, key):
         effects.Flicker(0.1),
         effects.LaserNoise(0.1, 0.1),
     )
-    found = jax.jit(lambda e, v: [effect(v, key) for effect in e])(
+    result = jax.jit(lambda e, v: [effect(v, key) for effect in e])(
         (*chain, effects.Crosstalk(effects.SuperGaussian())), value
     )
-    assert all(v.dtype == jnp.complex128 for v in found)
+    assert all(v.dtype == jnp.complex128 for v in result)
 
 
 def test_one_trace_for_a_sweep(key):
@@ -360,10 +360,8 @@ def test_units_have_the_statistics_they_are_drawn_with(key):
     )
     np.testing.assert_array_equal(even, 1.5)
     u = np.linspace(0, 1, 32, endpoint=False)[:, None]
-    some = [a.ravel()[:10_000] for a in (a2, a3)]
-    assert np.std(some[0] * np.sin(2 * np.pi * u) + some[1] * np.sin(4 * np.pi * u)) == pytest.approx(
-        0.02, rel=0.02
-    )
+    a2, a3 = (a.ravel()[:10_000] for a in (a2, a3))
+    assert np.std(a2 * np.sin(2 * np.pi * u) + a3 * np.sin(4 * np.pi * u)) == pytest.approx(0.02, rel=0.02)
 
 
 def test_a_population_of_units_is_a_vmap(key):

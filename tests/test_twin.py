@@ -89,15 +89,15 @@ def fitted():
 
 def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     truth, nominal, fit = fitted
-    error, found, wanted, start = (
+    error, result, expected, start = (
         flat(tree) for tree in (fit.errors, fit.values, picked(truth), picked(nominal))
     )
     moved = error > 0
     assert np.sum(moved) == 1 + 6 + 2 + 16 + 64 == len(fit.names)
-    off = (found - wanted)[moved] / error[moved]
+    off = (result - expected)[moved] / error[moved]
     assert np.max(np.abs(off)) < 3 and 0.8 < np.std(off) < 1.2
     # What was held is as it was, and what was moved is known well.
-    np.testing.assert_array_equal(found[~moved], start[~moved])
+    np.testing.assert_array_equal(result[~moved], start[~moved])
     assert fit.errors[0] < 0.01 * truth.transfer.defocus and np.max(fit.errors[4]) < 0.01
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06) and "does not fit" not in str(fit)
     assert "does not fit" in str(fit._replace(chi2=7.5 * fit.freedom))

@@ -54,7 +54,7 @@ class Intensity(AbstractMeasurement):
 
 
 class _Constant(eqx.Module):
-    """A function, or a partial application of one, that is no pytree."""
+    """A function, or a partial application of one, as a constant of the device."""
 
     function: Callable = eqx.field(static=True)
 

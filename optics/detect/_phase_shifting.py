@@ -34,7 +34,7 @@ class PhaseShifting(AbstractMeasurement):
         reference: r, amplitude of the reference relative to the brightest field, scalar; by default 1, and 2
             for two steps, whose noise at worst grows as 1 / (r − √2).
         phases: δ, rad, shape (steps,), for steps that are not equal, such as Hariharan's (−π, −π/2, 0, π/2,
-            π); at least 3, of which 3 differ modulo 2π.
+            π); at least 3, three of them different modulo 2π.
 
     Raises:
         ValueError: fewer than 2 steps, a `reference` that is not positive or below √2 with two steps,

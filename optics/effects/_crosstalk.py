@@ -21,7 +21,7 @@ class Crosstalk(Modulation):
     between (flyback). That loss is real, for electrodes hold voltages, not phases. Beyond the edge of the
     panel the outermost pixels are repeated.
 
-    The mean over the pixel is what reaches the middle of the central order. It leaves out that the sub-pixels
+    The mean over the pixel reaches the middle of the central order. It leaves out that the sub-pixels
     have phases of their own, so that away from the middle the envelope over the orders changes with the
     hologram. A transfer that starts from sub-pixels takes that in with `keep_subpixels=True`: the light then
     has shape (..., rows·subpixels, columns·subpixels), each sub-pixel in units of the brightest, so that a

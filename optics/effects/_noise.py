@@ -1,4 +1,4 @@
-"""Noise: what differs from frame to frame."""
+"""Noise, which differs from frame to frame."""
 
 import abc
 from typing import ClassVar

@@ -17,9 +17,9 @@ class PhaseLUT(Modulation):
         φ -> gain · (1 + stretch) · (T(u) + 2π (a₂ sin 2πu + a₃ sin 4πu)),   u = (φ mod 2π) / 2π
 
     T is the table, interpolated between its entries at u = 0, 1/(K−1), …, 1; without one T(u) = 2πu. The
-    sines are what calibration of the table leaves, a rms residue of 2π √((a₂² + a₃²)/2). A range 2π(1 +
-    stretch) that is not a whole turn, such as that of a table made for another wavelength, sends light to the
-    zero order.
+    sines are the error that calibration of the table leaves, a rms residue of 2π √((a₂² + a₃²)/2). A range
+    2π(1 + stretch) that is not a whole turn, such as that of a table made for another wavelength, sends light
+    to the zero order.
 
     Arguments:
         table: phases at equally spaced drives from 0 to a whole turn, shape (levels,), rad, never falling; a

@@ -15,7 +15,7 @@ class StuckPixels(Effect):
 
     Arguments:
         mask: 1 where a pixel is stuck and 0 elsewhere (or booleans), map of shape (rows, columns). It is a
-            number so that a derivative says what the loss of a pixel would cost.
+            number so that a derivative gives the cost of losing a pixel.
         stuck: value of stuck pixels: amplitude (real or complex) on a modulator, frame value on a camera;
             scalar or map.
 

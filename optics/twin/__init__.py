@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optics
 from optics import effects
 
-# The device as it is believed to be, and a bench whose modulator pixels differ.
+# The model, and a bench whose modulator pixels differ from it.
 believed = optics.FourierProcessor(
     optics.dft(4), optics.PhaseShifting(4), (effects.Gain(jnp.ones((4, 4))),), (effects.Read(0.01),)
 )
@@ -32,10 +32,10 @@ corrected = optics.compensate(bench, fit.device)
 
 | step | name |
 | --- | --- |
-| what was recorded | `Recording`, `Recording.of` |
+| drives and their frames | `Recording`, `Recording.of` |
 | the fit and its result | `fit_twin`, `Fit` |
 | standard errors from slopes | `standard_errors` |
-| the table that drives a phase modulator right | `inverse_table` |
+| the inverse of a phase modulator's table | `inverse_table` |
 | corrections on the bench | `optics.compensate` |
 
 χ² per degree of freedom far from 1 means that the model cannot describe the bench, and `print(fit)` says so:

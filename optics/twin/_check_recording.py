@@ -47,10 +47,10 @@ def check_orientation(
     """Refuse frames that are turned, mirrored or in another order than the drives.
 
     Arguments:
-        predicted, variance: of the frames, by the device as it is known, shape of the recording's.
+        predicted, variance: of the frames, by the device before the fit, shape of the recording's.
 
     Raises:
-        ValueError: how the frames correlate with the prediction, and what would bring them in place.
+        ValueError: how the frames correlate with the prediction, and the call that would correct them.
     """
     measured, model = (
         _subtract_pattern(np.asarray(frames, float)) for frames in (recording.frames, predicted)

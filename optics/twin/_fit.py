@@ -55,7 +55,7 @@ def fit_twin(
     least.
 
     Arguments:
-        device: where the fit starts, as it is believed to be. To fit defocus, aberrations and the like its
+        device: where the fit starts. To fit defocus, aberrations and the like its
             transfer must be a `FourierLens`, which is compiled at every step.
         recording: drives, and the frames that the bench gave.
         where: function of the device that returns the leaves to fit, as for `equinox.tree_at`, such as
@@ -67,13 +67,13 @@ def fit_twin(
         steps: of each round at most.
 
     Returns:
-        `Fit`: the device fitted, standard errors, χ², correlations, and the names of what could not be
-            determined.
+        `Fit`: the device fitted, standard errors, χ², correlations, and the names of numbers that could not
+            be determined.
 
     Raises:
-        ValueError: a recording of another device, turned, or in another order; a `where` that picks what is
-            not there or what the frames do not depend on; noise that is 0 to start with; fewer pixels
-            recorded than numbers fitted; or a fit that does not converge.
+        ValueError: a recording of another device, turned, or in another order; a `where` that picks leaves
+            that are not there or that the frames do not depend on; noise that is 0 to start with; fewer
+            pixels recorded than numbers fitted; or a fit that does not converge.
     """
     if not isinstance(device, FourierProcessor):
         raise ValueError(f"`device` must be a `FourierProcessor`, got {type(device).__name__}.")
@@ -246,5 +246,5 @@ def _check_convergence(converged: Bool[Array, ""], steps: int, name: str) -> Non
     if not bool(converged):
         raise ValueError(
             f"the fit of {name} did not converge in {steps} steps; start from a `device` that is closer to "
-            "the bench, hold numbers that cannot be told apart with `free`, or raise `steps`."
+            "the bench, hold numbers that cannot be separated with `free`, or raise `steps`."
         )

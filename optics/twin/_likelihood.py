@@ -115,7 +115,7 @@ class Likelihood(eqx.Module):
 
 
 def separable_terms(transfer: Callable) -> int | None:
-    """How many row ⊗ column products a lens needs where it is compiled to a sum of them; None otherwise."""
+    """How many row ⊗ column products a lens is compiled to; None if it is compiled to a matrix."""
     if not isinstance(transfer, FourierLens):
         return None
     compiled = compile_transfer(transfer)
