@@ -22,9 +22,10 @@ def speed(rows: list[dict[str, Any]], title: str = "") -> Figure:
     left, right = figure.subplots(1, 2, sharex=True)
     _draw_ratios(left, rows[:half])
     _draw_ratios(right, rows[half:])
-    figure.suptitle(
-        f"{title}: ratios of times; bars of error: interquartile range of the ratio".removeprefix(": ")
-    )
+    ratios = [row["ratio"] for row in rows]
+    # Room for the labels.
+    left.set_xlim(0.5 * min(0.5, *ratios), 30 * max(1, *ratios))
+    figure.suptitle(f"{title}: ratios of times, with their interquartile range".removeprefix(": "))
     return figure
 
 
@@ -44,17 +45,11 @@ def _draw_ratios(axes: Axes, rows: list[dict[str, Any]]) -> None:
     labels = [f"{row['operation']}\n{row['what']} / {row['against']}" for row in rows]
     axes.set_yticks(places, labels, fontsize=7)
     for place, row, half_range in zip(places, rows, half_ranges, strict=True):
-        is_slower = row["ratio"] >= 1
-        axes.annotate(
-            f"{row['ratio']:.3g} (spread {row['spread']:.2f})",
-            (row["ratio"] + (half_range if is_slower else -half_range), place),
-            (4 if is_slower else -4, 0),
-            textcoords="offset points",
-            ha="left" if is_slower else "right",
-            va="center",
-            fontsize=8,
-        )
+        # To the right of the bar, where no name of a row is.
+        end = max(row["ratio"] + half_range, 1)
+        label = f"{row['ratio']:.3g} (spread {row['spread']:.2f})"
+        axes.annotate(label, (end, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="ratio of times (1)")
-    axes.margins(x=0.25, y=0.02)
+    axes.margins(y=0.02)
     axes.invert_yaxis()

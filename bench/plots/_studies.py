@@ -97,10 +97,10 @@ def _draw_population(axes: Axes, rows: list[dict[str, Any]]) -> None:
             continue
         shares = np.arange(1, len(accuracies) + 1) / len(accuracies)
         mean, lowest = 100 * accuracies.mean(), 100 * np.percentile(accuracies, 5)
-        label = f"{name}: mean {mean:.2f} %, 5th percentile {lowest:.2f} %"
-        axes.step(100 * accuracies, shares, where="post", color=colour, label=label)
-        # All units read the same reviews: the error of the reviews moves the whole curve.
         error = 100 * standard_error(accuracies.mean(), HELD_OUT_REVIEWS)
+        label = f"{name}: mean {mean:.2f} ± {error:.2f} %, 5th percentile {lowest:.2f} %"
+        axes.step(100 * accuracies, shares, where="post", color=colour, label=label)
+        # All units read the same reviews: other reviews would move the whole curve by this much.
         axes.errorbar(mean, height, xerr=error, fmt="|", color=colour, capsize=2)
     axes.set(xlabel="accuracy, reviews held out (%)", ylabel="share of units at or below", ylim=(0, 1.5))
 
