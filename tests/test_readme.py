@@ -1,5 +1,6 @@
-"""The pages of the project: their snippets run, their commands parse, and their links exist."""
+"""The pages of the project and of its packages: snippets run, commands parse, links exist."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -10,7 +11,6 @@ import pytest
 import tyro
 
 import bench.__main__ as bench
-import optics
 from nets import config, evaluate, export
 
 ROOT = Path(__file__).parents[1]
@@ -24,9 +24,19 @@ def code_blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def package_pages():
+    """The docstring of each package, by its path."""
+    for package in ("optics", "nets", "bench"):
+        for path in sorted((ROOT / package).rglob("__init__.py")):
+            yield (
+                str(path.relative_to(ROOT)),
+                ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "",
+            )
+
+
 SNIPPETS = [
     pytest.param(snippet, id=f"{name} {i}")
-    for name, text in (TEXTS | {"optics": optics.__doc__}).items()
+    for name, text in (TEXTS | dict(package_pages())).items()
     for i, snippet in enumerate(code_blocks(text, "python"))
 ]
 COMMAND_LINES = sorted(
@@ -46,7 +56,7 @@ def test_snippet(snippet, tmp_path, monkeypatch):
 
 
 def test_there_are_snippets():
-    assert len(SNIPPETS) >= 6
+    assert len(SNIPPETS) >= 8
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
@@ -98,6 +108,10 @@ def anchors(text):
 @pytest.mark.skipif(not CONTRACT.exists(), reason="the contract of public names is not on this machine")
 def test_contract():
     check = subprocess.run(
-        [sys.executable, str(CONTRACT), "1"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, str(CONTRACT), "first", "house"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert check.returncode == 0, check.stdout + check.stderr
