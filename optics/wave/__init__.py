@@ -15,7 +15,7 @@ Which propagator, on n samples of spacing dx:
 | the focal plane of a lens against the plane | `focus`, or `zoom` to choose the spacing |
 | from pixels through a 2f system to pixels | `optics.FourierLens` |
 
-A propagator whose grid is too coarse or too small raises a `SamplingWarning` that names one that works.
+A propagator whose grid is too coarse or too small gives a `SamplingWarning` that names a remedy.
 """
 
 from optics.wave._aberration import aberration as aberration
