@@ -49,7 +49,8 @@ def test_the_frames_counted_are_the_frames_made(name):
     elif isinstance(device, optics.Correlator):
         assert counted.exposures == 6
     else:
-        # Six planes in, three kernels, six products back; a camera takes four steps each, a receiver one exposure.
+        # Six planes in, three kernels, six products back; a camera takes four steps each, a receiver one
+        # exposure.
         assert counted.exposures == 15 * (4 if "camera" in name else 1)
     single_exposure = isinstance(device.measurement, optics.Coherent)
     assert counted.exposures == sum(
@@ -70,8 +71,8 @@ def test_the_frames_counted_are_the_frames_made(name):
 def test_exposures_of_a_complex_transform(encoder, measurement, exposures, written):
     device = optics.FourierProcessor(optics.dft(4), measurement, encoder=encoder)
     a = jnp.ones((4, 4)) * (1 + 1j)
-    found = accounting.count(lambda device, key: optics.transform(a, device, key), device)
-    assert (found.exposures, found.dac) == (exposures, written * 16)
+    counts = accounting.count(lambda device, key: optics.transform(a, device, key), device)
+    assert (counts.exposures, counts.dac) == (exposures, written * 16)
 
 
 def test_batches_loops_and_gradients_are_counted():
@@ -123,41 +124,54 @@ def test_large_arrays_are_counted_in_their_tiles():
     device = DEVICES["ideal"].make()
     x, w = jnp.ones((20, 30)), jnp.ones((3, 3))
     plan = optics.mapping.plan_tiles(x.shape, w.shape, device.shape, "same")
-    found = accounting.count(lambda d, k: optics.mapping.convolve_tiled(x, w, d, k, boundary="same"), device)
-    assert found.exposures == plan.transforms
+    counts = accounting.count(lambda d, k: optics.mapping.convolve_tiled(x, w, d, k, boundary="same"), device)
+    assert counts.exposures == plan.transforms
 
 
 def test_prices():
     costs = accounting.hardware(
-        exposure_time=2.0, dac_energy=3.0, modulator_energy=0.5, adc_energy=5.0, receiver_energy=(0.25, 0.0, 1.0), memory_energy=0.0,
-        oscillator_power=0.1, laser_power=4.0, wall_plug=(0.5, 0.25, 1.0), static_power=1.0, engines=10,
-    )  # fmt: skip
-    found = accounting.price(accounting.Counts(exposures=100, dac=7, adc=8), costs)
-    assert found.seconds == 20.0
-    assert found.joules == pytest.approx(7 * 3.5 + 8 * 5.25 + 200 * (4 / 0.5 + 1) + 8 * 2 * 0.1 / 0.5)
-    assert found.low == pytest.approx(7 * 3.5 + 8 * 5 + 200 * (4 / 1 + 1) + 8 * 2 * 0.1)
-    assert found.high == pytest.approx(7 * 3.5 + 8 * 6 + 200 * (4 / 0.25 + 1) + 8 * 2 * 0.1 / 0.25)
-    assert found.conversion == pytest.approx((7 * 3.5 + 8 * 5.25) / found.joules)
-    assert found.joules == pytest.approx(sum(value for value, _, _ in found.terms.values()))
-    assert "100 exposures in 20 s, 7 numbers written and 8 read" in str(found)
+        exposure_time=2.0,
+        dac_energy=3.0,
+        modulator_energy=0.5,
+        adc_energy=5.0,
+        receiver_energy=(0.25, 0.0, 1.0),
+        memory_energy=0.0,
+        oscillator_power=0.1,
+        laser_power=4.0,
+        wall_plug=(0.5, 0.25, 1.0),
+        static_power=1.0,
+        engines=10,
+    )
+    ledger = accounting.price(accounting.Counts(exposures=100, dac=7, adc=8), costs)
+    assert ledger.seconds == 20.0
+    assert ledger.joules == pytest.approx(7 * 3.5 + 8 * 5.25 + 200 * (4 / 0.5 + 1) + 8 * 2 * 0.1 / 0.5)
+    assert ledger.low == pytest.approx(7 * 3.5 + 8 * 5 + 200 * (4 / 1 + 1) + 8 * 2 * 0.1)
+    assert ledger.high == pytest.approx(7 * 3.5 + 8 * 6 + 200 * (4 / 0.25 + 1) + 8 * 2 * 0.1 / 0.25)
+    assert ledger.conversion == pytest.approx((7 * 3.5 + 8 * 5.25) / ledger.joules)
+    assert ledger.joules == pytest.approx(sum(value for value, _, _ in ledger.terms.values()))
+    assert "100 exposures in 20 s, 7 numbers written and 8 read" in str(ledger)
 
 
 def test_ledger_of_a_convolution():
     device = DEVICES["engine11"].make()
-    found = optics.ledger(device, (8, 1, 11, 11), (3, 11, 11))
-    assert (found.exposures, found.adc) == (8 + 3 + 24, 121 * (2 * 11 + 24))
-    assert found.dac == 121 * (8 + 3 + 2 * 24)  # real numbers in, complex products
-    assert 3 < found.bits < 4.5
-    assert found.low < found.joules < found.high
+    ledger = optics.ledger(device, (8, 1, 11, 11), (3, 11, 11))
+    assert (ledger.exposures, ledger.adc) == (8 + 3 + 24, 121 * (2 * 11 + 24))
+    assert ledger.dac == 121 * (8 + 3 + 2 * 24)  # real numbers in, complex products
+    assert 3 < ledger.bits < 4.5
+    assert ledger.low < ledger.joules < ledger.high
     assert optics.ledger(DEVICES["ideal"].make(), (11, 11), (11, 11)).bits > 18
 
 
 def test_every_assumption_has_a_range_a_unit_and_a_source():
     tables = [accounting.hardware(name) for name in accounting.hardware_names()]
     tables += [*accounting.converters().values(), accounting.electronics()]
-    for figure in (figure for table in tables for figure in table.values()):
-        assert 0 <= figure.low <= figure.value <= figure.high and figure.unit and figure.source
-        assert figure.guess or not figure.source.startswith(("our choice", "inferred"))
+    for assumption in (assumption for table in tables for assumption in table.values()):
+        assert (
+            0 <= assumption.low <= assumption.value <= assumption.high
+            and assumption.unit
+            and assumption.source
+        )
+        assert assumption.guess or not assumption.source.startswith(("our choice", "inferred"))
     for preset in optics.presets.names():
         assert optics.presets.hardware(preset) in accounting.hardware_names()
 

@@ -69,8 +69,8 @@ def drifting(key, n=4):
 
 
 def test_the_error_of_a_phase_and_a_gain_that_all_pixels_share():
-    # A convolution makes three transforms and conjugates between them: c c̄² y = |c|² c̄ y, whose real part is
-    # |c|³ cos φ y.
+    # A convolution makes three transforms and conjugates between them: c c̄² y = |c|² c̄ y, whose real part
+    # is |c|³ cos φ y.
     turn, fading, times = np.array([0.0, 0.3, -0.2, 0.5, 0.1]), -2e-3, np.linspace(0, 100, 11)
     drift = effects.Drift(turn[:, None, None] * np.ones((5, 4, 4)), 100.0, fading=fading)
     device = optics.FourierProcessor(optics.dft(4), slm=(drift,))
@@ -86,7 +86,7 @@ def test_the_error_of_a_phase_and_a_gain_that_all_pixels_share():
 
 
 def error_by_hand(device, time, planes=200):
-    """The error of three transforms by emitters that have drifted, in double precision, for its own numbers."""
+    """The error of three transforms by emitters that have drifted, in double precision, for other numbers."""
     x, w = np.random.default_rng(0).normal(size=(2, planes, 4, 4))
     histories, axes = np.asarray(device.slm[0].phase, float).reshape(257, 16).T, (-2, -1)
     phase = [np.interp(time, np.linspace(0, 100, 257), history) for history in histories]

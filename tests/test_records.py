@@ -73,7 +73,8 @@ def test_recorded_files_lead_to_a_twin(tmp_path):
     numbers = RNG.standard_normal((10, 4, 4)) + 1j * RNG.standard_normal((10, 4, 4))
     frames = device.expose(device.prepare(jnp.asarray(numbers)))
     dimmed = 0.8**2 * np.asarray(frames).reshape(-1, 4, 4)
-    counts = np.round(np.clip(dimmed + 1e-3 * RNG.standard_normal(dimmed.shape), 0, 1) * 4095).astype(np.uint16)
+    noisy = dimmed + 1e-3 * RNG.standard_normal(dimmed.shape)
+    counts = np.round(np.clip(noisy, 0, 1) * 4095).astype(np.uint16)
     path = write_folder(tmp_path / "run", counts)
     recording = optics.Recording.of(device, numbers, records.read_frames(path, bits=12))
     assert recording.frames.shape == (10, 1, 4, 4, 4) and recording.count == 40

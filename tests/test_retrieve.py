@@ -1,4 +1,4 @@
-"""Phase retrieval: objects and holograms found from amplitudes alone."""
+"""Phase retrieval: objects and holograms from amplitudes alone."""
 
 import functools
 
@@ -35,9 +35,9 @@ def corner(n):
 
 
 def objects(support, count, seed=0):
-    """Random non-negative objects that fill a support, and the amplitudes of their transforms in single precision."""
-    found = np.random.default_rng(seed).random((count, *support.shape)) * support
-    return found, np.abs(spectrum(found)).astype(np.float32)
+    """Random non-negative objects that fill a support, and their spectral amplitudes in single precision."""
+    x = np.random.default_rng(seed).random((count, *support.shape)) * support
+    return x, np.abs(spectrum(x)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,25 @@ def objects(support, count, seed=0):
 )
 def test_recovers_95_of_100_random_objects(algorithm, options):
     support = square(32)
-    wanted, amplitude = objects(support, 100)
-    found = algorithm(amplitude, support, key=KEY, **options)
-    # A full square support leaves two ambiguities, none of shift: an object and the same turned by 180° within the square.
-    x, w = (np.asarray(a)[:, 16:48, 16:48].reshape(100, -1) for a in (found.object, wanted))
+    truth, amplitude = objects(support, 100)
+    result = algorithm(amplitude, support, key=KEY, **options)
+    # A full square support leaves two ambiguities, none of shift: an object and the same turned by 180°
+    # within the square.
+    x, w = (np.asarray(a)[:, 16:48, 16:48].reshape(100, -1) for a in (result.object, truth))
     errors = np.minimum(*(np.linalg.norm(x[:, ::turn] - w, axis=1) for turn in (1, -1))) / np.linalg.norm(
         w, axis=1
     )
     assert np.sum(errors <= 1e-2) >= 95
     np.testing.assert_allclose(
-        jax.jit(retrieve.aligned_error)(found.object, wanted.astype(np.float32)), errors, atol=1e-5
+        jax.jit(retrieve.aligned_error)(result.object, truth.astype(np.float32)), errors, atol=1e-5
     )
-    assert not np.any(np.asarray(found.object)[:, ~support]) and np.min(found.object) >= 0
-    # What is returned with an object is its field, and how far from the measurement that is.
-    field = spectrum(found.object)
-    assert relative(found.field, field) <= 1e-6
+    assert not np.any(np.asarray(result.object)[:, ~support]) and np.min(result.object) >= 0
+    # An object comes with its field and with the distance of that from the measurement.
+    field = spectrum(result.object)
+    assert relative(result.field, field) <= 1e-6
     residual = np.linalg.norm(np.abs(field) - amplitude, axis=(1, 2)) / np.linalg.norm(amplitude, axis=(1, 2))
-    np.testing.assert_allclose(found.residual, residual, atol=1e-6)
-    # A small residual tells that the object is right: nobody needs the object to know.
+    np.testing.assert_allclose(result.residual, residual, atol=1e-6)
+    # A small residual means that the object is right: the object need not be known for that.
     assert np.all(errors[residual < 1e-3] <= 2e-2) and np.all(residual[errors > 0.1] > 1e-3)
 
 
@@ -97,34 +98,34 @@ def test_one_step_against_the_papers(algorithm):
 
     y = fit(x)
     if algorithm is retrieve.hio:
-        wanted = np.where(support, y, x - beta * y)
+        truth = np.where(support, y, x - beta * y)
     else:
         reflected = 2 * y - x
-        wanted = beta / 2 * ((2 * support - 1) * reflected + x) + (1 - beta) * y
-    found = algorithm(
+        truth = beta / 2 * ((2 * support - 1) * reflected + x) + (1 - beta) * y
+    result = algorithm(
         a.astype(np.float32), support, beta, 1, polish=0, nonnegative=False, start=x.astype(np.complex64)
     )
-    assert relative(found.object, wanted) <= 1e-5
+    assert relative(result.object, truth) <= 1e-5
 
 
 def test_complex_objects_of_a_support_without_a_twin():
     rng = np.random.default_rng(0)
     support = corner(8)
-    wanted = objects(support, 10)[0] * np.exp(2j * np.pi * rng.random((10, 16, 16)))
-    amplitude = np.abs(spectrum(wanted)).astype(np.float32)
-    found = retrieve.hio(amplitude, support, iterations=500, restarts=8, nonnegative=False, key=KEY).object
+    truth = objects(support, 10)[0] * np.exp(2j * np.pi * rng.random((10, 16, 16)))
+    amplitude = np.abs(spectrum(truth)).astype(np.float32)
+    result = retrieve.hio(amplitude, support, iterations=500, restarts=8, nonnegative=False, key=KEY).object
     # A factor of modulus 1 is all that the amplitude leaves open.
-    inner = np.sum(np.conj(found) * wanted, axis=(1, 2), keepdims=True)
-    errors = np.linalg.norm(found * inner / np.abs(inner) - wanted, axis=(1, 2)) / np.linalg.norm(
-        wanted, axis=(1, 2)
+    inner = np.sum(np.conj(result) * truth, axis=(1, 2), keepdims=True)
+    errors = np.linalg.norm(result * inner / np.abs(inner) - truth, axis=(1, 2)) / np.linalg.norm(
+        truth, axis=(1, 2)
     )
     assert np.sum(errors <= 1e-2) >= 9
 
 
 def test_an_intensity_camera_with_a_retrieval_gives_the_field():
     support = corner(8)
-    wanted = objects(support, 4)[0]
-    field = spectrum(wanted)
+    truth = objects(support, 4)[0]
+    field = spectrum(truth)
     field = field / np.max(np.abs(field))
 
     def find(amplitude):
@@ -132,8 +133,8 @@ def test_an_intensity_camera_with_a_retrieval_gives_the_field():
         return retrieve.amplitude_flow(amplitude, support, 300, momentum=0.95, start=rough.object)
 
     camera = optics.Intensity(find)
-    found = jax.jit(lambda z: camera.field(camera.frames(z)))(jnp.asarray(field, jnp.complex64))
-    assert relative(found, field) <= 1e-5
+    result = jax.jit(lambda z: camera.field(camera.frames(z)))(jnp.asarray(field, jnp.complex64))
+    assert relative(result, field) <= 1e-5
 
 
 def test_gerchberg_saxton_finds_the_phase_between_two_amplitudes():
@@ -147,11 +148,11 @@ def test_gerchberg_saxton_finds_the_phase_between_two_amplitudes():
     run = jax.jit(lambda count: retrieve.gerchberg_saxton(source, target, count, start=near))
     residuals = np.stack([run(count).residual for count in (1, 2, 5, 20, 100, 500, 2000)])
     assert np.all(np.diff(residuals, axis=0) <= 1e-6)
-    found = run(2000)
-    np.testing.assert_allclose(np.abs(found.object), source, rtol=1e-5)
+    result = run(2000)
+    np.testing.assert_allclose(np.abs(result.object), source, rtol=1e-5)
     assert (
         relative(
-            retrieve.align(found.object, (source * np.exp(1j * phase)).astype(np.complex64)),
+            retrieve.align(result.object, (source * np.exp(1j * phase)).astype(np.complex64)),
             source * np.exp(1j * phase),
         )
         <= 1e-2
@@ -172,7 +173,8 @@ def spots():
 
 
 def test_spots_against_the_published_uniformity():
-    # Di Leonardo (2007), table 1: Gerchberg–Saxton has efficiency 0.94 and poor uniformity, the weighted one 0.93 and 0.99.
+    # Di Leonardo (2007), table 1: Gerchberg–Saxton has efficiency 0.94 and poor uniformity, the weighted one
+    # 0.93 and 0.99.
     source, target = spots()
     uniformity, efficiency = figures(
         retrieve.gerchberg_saxton(source, target, 30, key=jax.random.key(3)).field, target
@@ -191,10 +193,10 @@ def test_spots_of_unequal_brightness_with_held_phases():
     # Kim (2019): with the phases of the spots held the weights converge, here to spots of three brightnesses.
     source, target = spots()
     target = target * np.linspace(1, 3, 128, dtype=np.float32).round()[:, None]
-    found = retrieve.weighted_gerchberg_saxton(source, target, 100, fixed_after=12, key=jax.random.key(1))
-    uniformity, efficiency = figures(found.field, target)
+    result = retrieve.weighted_gerchberg_saxton(source, target, 100, fixed_after=12, key=jax.random.key(1))
+    uniformity, efficiency = figures(result.field, target)
     assert uniformity >= 0.999 and efficiency >= 0.88
-    light = np.abs(np.asarray(found.field)) ** 2
+    light = np.abs(np.asarray(result.field)) ** 2
     assert light[109, 59] / light[19, 59] == pytest.approx(9, rel=1e-2)
 
 
@@ -242,8 +244,8 @@ def test_any_linear_transform_serves():
     )
     residuals = np.stack([run(count, forward) for count in (1, 2, 3, 10, 100)])
     assert np.all(np.diff(residuals, axis=0) <= 1e-6)
-    found = retrieve.amplitude_flow(amplitude, support, 500, start=near, forward=forward)
-    assert relative(found.object, x) <= 1e-3
+    result = retrieve.amplitude_flow(amplitude, support, 500, start=near, forward=forward)
+    assert relative(result.object, x) <= 1e-3
 
 
 def test_examples_do_not_mix():
@@ -267,8 +269,8 @@ def test_the_best_of_several_starts_is_returned():
     run = functools.partial(retrieve.error_reduction, amplitude, support, 30)
     single = jax.vmap(lambda key: run(key=key).residual)(jax.random.split(KEY, 40))
     best = run(key=KEY, restarts=16).residual
-    # The best of 16 starts is among the best quarter in 99 of 100 cases. Each example has its own best start: the one
-    # of another example is among the best quarter in 1 case of 4.
+    # The best of 16 starts is among the best quarter in 99 of 100 cases. Each example has its own best start:
+    # the one of another example is among the best quarter in 1 case of 4.
     assert np.all(best <= np.quantile(single, 0.25, axis=0))
     assert np.all(best < 0.9 * np.median(single, axis=0))
 
@@ -288,8 +290,10 @@ def test_gradients_unrolled_implicit_and_by_finite_differences(nonnegative):
 
     def loss(f, amplitude, before):
         # What does not depend on the turn of a complex object's phase.
-        found = f(amplitude, forward=Masked(before, forward.after), **options)
-        return jnp.sum(weight * jnp.abs(jnp.where(found.object == 0, 1, found.object)) ** 2) + found.residual
+        result = f(amplitude, forward=Masked(before, forward.after), **options)
+        return (
+            jnp.sum(weight * jnp.abs(jnp.where(result.object == 0, 1, result.object)) ** 2) + result.residual
+        )
 
     at = (jnp.asarray(amplitude), forward.before)
     move = (jnp.asarray(rng.normal(size=x.shape)), jnp.asarray(rng.normal(size=x.shape).astype(complex)))
@@ -316,7 +320,8 @@ def test_gradients_unrolled_implicit_and_by_finite_differences(nonnegative):
 
 
 def test_the_implicit_gradient_does_not_ask_for_the_iterations():
-    # A hybrid search with a traced count has no reverse-mode gradient of its own; the object that it ends at has.
+    # A hybrid search with a traced count has no reverse-mode gradient of its own; the object that it ends at
+    # has.
     support = corner(4)
     x, amplitude = objects(support, 1)
     find = retrieve.implicit_gradient(retrieve.hio, damping=1e-6)
@@ -350,8 +355,8 @@ def test_no_nan_gradient_in_the_dark(algorithm, nonnegative):
     @jax.jit
     @jax.value_and_grad
     def loss(amplitude):
-        found = algorithm(amplitude, support, iterations=3, start=start, nonnegative=nonnegative)
-        return jnp.sum(found.object.real) + found.residual
+        result = algorithm(amplitude, support, iterations=3, start=start, nonnegative=nonnegative)
+        return jnp.sum(result.object.real) + result.residual
 
     for amplitude in (np.zeros((4, 4), np.float32), A):
         value, slope = loss(amplitude)
@@ -360,15 +365,15 @@ def test_no_nan_gradient_in_the_dark(algorithm, nonnegative):
 
 def test_aligned_error_ignores_what_an_amplitude_leaves_open():
     rng = np.random.default_rng(0)
-    wanted = rng.normal(size=(3, 7, 8)) + 1j * rng.normal(size=(3, 7, 8))
-    moved = np.stack([np.roll(w, s, (0, 1)) for w, s in zip(wanted, [(0, 0), (2, 5), (6, 1)], strict=True)])
+    truth = rng.normal(size=(3, 7, 8)) + 1j * rng.normal(size=(3, 7, 8))
+    moved = np.stack([np.roll(w, s, (0, 1)) for w, s in zip(truth, [(0, 0), (2, 5), (6, 1)], strict=True)])
     moved[1] = np.conj(moved[1, ::-1, ::-1])
     moved = moved * np.exp(1j * np.array([0.3, 2.0, -1.0]))[:, None, None]
     # They do have the same amplitude.
-    np.testing.assert_allclose(np.abs(spectrum(moved)), np.abs(spectrum(wanted)), rtol=1e-6)
+    np.testing.assert_allclose(np.abs(spectrum(moved)), np.abs(spectrum(truth)), rtol=1e-6)
     align, error = jax.jit(retrieve.align), jax.jit(retrieve.aligned_error)
-    assert relative(align(moved.astype(np.complex64), wanted.astype(np.complex64)), wanted) <= 1e-5
-    real, other = wanted.real.astype(np.float32), rng.normal(size=(3, 7, 8)).astype(np.float32)
+    assert relative(align(moved.astype(np.complex64), truth.astype(np.complex64)), truth) <= 1e-5
+    real, other = truth.real.astype(np.float32), rng.normal(size=(3, 7, 8)).astype(np.float32)
     assert error(real, real).dtype == np.float32
     assert np.all(np.asarray(error(-np.roll(real, 3, -1), real)) <= 1e-6)
     assert np.all(np.asarray(error(other, real)) > 0.5)

@@ -2,8 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Inexact
 
-from optics._typing import DeviceLike
+from optics._typing import DeviceLike, FunctionLike
 from optics.device import AbstractDevice, External, Stage
 from optics.effects import Effect
 
@@ -42,7 +41,7 @@ class Counts:
         return Counts(self.exposures * times, self.dac * times, self.adc * times)
 
 
-def count(call: Callable[[Any, Any], Any], device: DeviceLike) -> Counts:
+def count(call: FunctionLike, device: DeviceLike) -> Counts:
     """Count the exposures and conversions of `call(device, key)`: a convolution, a network, a training step.
 
     The device gets marks where numbers enter a modulator and where frames leave a detector. The call is
@@ -128,7 +127,7 @@ def _mark_stages(device: DeviceLike) -> AbstractDevice:
     return device.with_stages(**{stage.name: add_mark(stage) for stage in device.stages()})
 
 
-def _count_marks(program: Any) -> Counts:
+def _count_marks(program: core.Jaxpr) -> Counts:
     total = Counts(0, 0, 0)
     for equation in program.eqns:
         if equation.primitive is _mark_p:
@@ -151,7 +150,7 @@ def _counts_of_mark(size: int, dac_per_value: int, values_per_exposure: int | No
     return Counts(size // values_per_exposure, 0, size)
 
 
-def _repetitions(name: str, parameters: dict[str, Any]) -> int:
+def _repetitions(name: str, parameters: dict[str, object]) -> int:
     """How often the program inside of an equation runs: the steps of a loop, or the devices of a mesh."""
     if name == "scan":
         return parameters["length"]
@@ -161,7 +160,7 @@ def _repetitions(name: str, parameters: dict[str, Any]) -> int:
     return 1
 
 
-def _inner_programs(parameters: dict[str, Any]) -> Iterator[Any]:
+def _inner_programs(parameters: dict[str, object]) -> Iterator[core.Jaxpr]:
     """The programs inside of an equation: the bodies of loops, calls and custom derivatives."""
     for value in parameters.values():
         for part in value if isinstance(value, tuple | list) else (value,):

@@ -3,12 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Inexact, PyTree
 
 from optics._check import check_range, check_whole
 from optics._numerics import safe_abs, safe_divide
@@ -51,7 +50,7 @@ def implicit_gradient(f: FunctionLike, steps: int = 200, damping: ScalarLike = 0
     signature = inspect.signature(f)
 
     @functools.wraps(f)
-    def wrapped(*args, **kwargs):
+    def retrieve(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         # A plain number has no derivative to give; the amplitude has, whatever it came as.
@@ -72,14 +71,14 @@ def implicit_gradient(f: FunctionLike, steps: int = 200, damping: ScalarLike = 0
 
         return _problem(bound.arguments).result(solve(arrays))
 
-    return wrapped
+    return retrieve
 
 
-def _problem(arguments: dict[str, Any]) -> Problem:
+def _problem(arguments: dict[str, PyTree]) -> Problem:
     return Problem(*(arguments[name] for name in ("amplitude", "support", "forward", "nonnegative")))
 
 
-def _directions(problem: Problem, tangents: dict[str, Any]) -> Problem:
+def _directions(problem: Problem, tangents: dict[str, PyTree]) -> Problem:
     """Tangents of amplitude and transform in the place of their arrays; no others move a converged object."""
     free = eqx.filter(problem, eqx.is_inexact_array)
     moved = Problem(tangents["amplitude"], None, tangents["forward"], problem.nonnegative)
@@ -87,7 +86,11 @@ def _directions(problem: Problem, tangents: dict[str, Any]) -> Problem:
 
 
 def _tangent(
-    x: Inexact[Array, "*lead rows cols"], problem: Problem, directions: Problem, steps: int, damping: Any
+    x: Inexact[Array, "*lead rows cols"],
+    problem: Problem,
+    directions: Problem,
+    steps: int,
+    damping: ScalarLike,
 ) -> Inexact[Array, "*lead rows cols"]:
     """dx from the directions in which amplitude and transform move."""
     free, fixed = eqx.partition(problem, eqx.is_inexact_array)

@@ -1,6 +1,6 @@
 """The result of every retrieval, and the distance to the measurement that ranks results."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
@@ -41,7 +41,7 @@ def best_try(tries: Retrieved) -> Retrieved:
     """The try with the smallest residual, for each example; tries are along the first axis."""
     winner = jnp.argmin(tries.residual, axis=0)
 
-    def pick(a: Any) -> Any:
+    def pick(a: Array) -> Array:
         index = winner.reshape(1, *winner.shape, *(1,) * (a.ndim - 1 - winner.ndim))
         return jnp.take_along_axis(a, index, axis=0)[0]
 

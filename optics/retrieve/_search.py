@@ -1,11 +1,9 @@
 """The loop that every retrieval from one amplitude and a support runs."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Inexact, PyTree
 
 from optics._check import as_plane
 from optics._typing import ArrayLike, ScalarLike
@@ -18,15 +16,15 @@ from optics.retrieve._transform import to_centre, to_corner
 class Rule(eqx.Module):
     """One iteration of a retrieval. Its state is the object, unless a rule carries more from step to step."""
 
-    def begin(self, x: Inexact[Array, "*tries rows cols"]) -> Any:
+    def begin(self, x: Inexact[Array, "*tries rows cols"]) -> PyTree:
         """The state of an object to start from."""
         return x
 
-    def step(self, state: Any, constraints: Constraints) -> Any:
+    def step(self, state: PyTree, constraints: Constraints) -> PyTree:
         """The next state."""
         raise NotImplementedError
 
-    def object(self, state: Any) -> Inexact[Array, "*tries rows cols"]:
+    def object(self, state: PyTree) -> Inexact[Array, "*tries rows cols"]:
         """The object of a state."""
         return state
 
