@@ -1,4 +1,6 @@
-"""How tests compile: with less optimization than users, as compilation is most of the time that tests take."""
+"""How tests compile: with less optimization than users, as compilation is most of the time that tests
+take.
+"""
 
 import os
 import subprocess

@@ -6,7 +6,8 @@ from tests.compiling import quick_flags
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Compilation is most of the time that tests take, and optimizing most of that; set them to 0 and "" to test what users run.
+# Compilation is most of the time that tests take, and optimizing most of that; set them to 0 and "" to test
+# what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = quick_flags()
@@ -28,7 +29,9 @@ def x64():
 
 @pytest.fixture
 def optimized():
-    """Code optimized as users run it, but by the quick emitters: for what computes longer than it compiles."""
+    """Code optimized as users run it, but by the quick emitters: for what computes longer than it
+    compiles.
+    """
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield

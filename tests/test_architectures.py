@@ -1,4 +1,6 @@
-"""Correlators of every kind equal the exact convolution where their parts are ideal, and differ where they should."""
+"""Correlators of every kind equal the exact convolution where their parts are ideal, and differ where they
+should.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -9,13 +9,9 @@ import pytest
 import nets
 import optics
 
-PACKAGES = {
-    "optics": optics,
-    **{
-        f"optics.{name}": getattr(optics, name)
-        for name in "accounting aging detect device effects encode mapping metrics presets records retrieve transfer twin wave".split()
-    },
-}
+ROOMS = ["accounting", "aging", "detect", "device", "effects", "encode", "mapping", "metrics", "presets"]
+ROOMS += ["records", "retrieve", "transfer", "twin", "wave"]
+PACKAGES = {"optics": optics} | {f"optics.{room}": getattr(optics, room) for room in ROOMS}
 
 
 def public_objects():

@@ -1,4 +1,6 @@
-"""Hardware in the loop: a second simulator, with errors that the twin does not know, stands in for the hardware."""
+"""Hardware in the loop: a second simulator, with errors that the twin does not know, stands in for the
+hardware.
+"""
 
 import equinox as eqx
 import jax
@@ -9,7 +11,8 @@ import pytest
 import optics
 from tests.helpers import relative
 
-# The hardware: noisy, its receivers unlike one another and its emitters too; the twin knows the nominal device.
+# The hardware: noisy, its receivers unlike one another and its emitters too; the twin knows the nominal
+# device.
 TWIN = optics.FourierProcessor(optics.dft(5), slm=(optics.effects.Quantize(8, signed=True),))
 GAINS = 1 + 0.2 * jax.random.normal(jax.random.key(1), (5, 5))
 HARDWARE = optics.FourierProcessor(

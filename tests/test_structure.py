@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 # Each module may import those in groups before its own, and its own group.
 ORDER = [
     # Shared by the whole project.
-    {"optics._typing", "optics._check", "optics._numerics", "optics._phases", "optics._chunks", "optics._fusion", "optics.metrics"},
+    {"optics._typing", "optics._check", "optics._numerics", "optics._phases", "optics._chunks"},
+    {"optics._fusion", "optics._assumptions", "optics.metrics"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},
     {"optics.encode"},
@@ -34,9 +35,16 @@ ORDER = [
     {"bench"},
     {"notebooks"},
 ]  # fmt: skip
-FORBIDDEN = {"optics": {"flax", "matplotlib", "optax"}, "nets": {"ipywidgets"}, "bench": {"ipywidgets"}, "notebooks": set()}
+FORBIDDEN = {
+    "optics": {"flax", "matplotlib", "optax"},
+    "nets": {"ipywidgets"},
+    "bench": {"ipywidgets"},
+    "notebooks": set(),
+}
 # Past participles, regular and irregular.
-PARTICIPLE = re.compile(r"_?([a-z]+ed|shown|seen|drawn|told|lit|grown|found|given|thrown|made|held|kept|taken|done)")
+PARTICIPLE = re.compile(
+    r"_?([a-z]+ed|shown|seen|drawn|told|lit|grown|found|given|thrown|made|held|kept|taken|done)"
+)
 # Names that look like participles and are not, or that a library or the mathematics gives.
 NOT_PARTICIPLES = {"seed", "speed", "feed", "embed"}
 COMMANDS = ("optics", "nets", "bench")
@@ -80,7 +88,8 @@ def test_imports_run_one_way():
         assert own is not None, f"{name} has no place in the order of imports; give it one"
         for imported in imports(path):
             theirs = rank(imported)
-            # A package's door may import all of it; `from optics import wave` names both the package and the module.
+            # A package's door may import all of it; `from optics import wave` names both the package and the
+            # module.
             if theirs is None or imported in ("optics", "nets", "bench") or imported.startswith(f"{name}."):
                 continue
             checked += 1
@@ -101,7 +110,9 @@ def test_private_modules_are_imported_by_their_own_package_alone():
             package, private, _ = imported.partition("._")
             if not private or package == "optics" or package.split(".")[0] not in COMMANDS:
                 continue
-            assert name == package or name.startswith(f"{package}."), f"{name} imports {imported}; take it from {package}"
+            assert name == package or name.startswith(f"{package}."), (
+                f"{name} imports {imported}; take it from {package}"
+            )
 
 
 def test_functions_are_verbs_or_nouns():
@@ -109,13 +120,19 @@ def test_functions_are_verbs_or_nouns():
         f"{name}.{node.name}"
         for path, name in modules(*COMMANDS)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef) and PARTICIPLE.fullmatch(node.name) and node.name not in NOT_PARTICIPLES
+        if isinstance(node, ast.FunctionDef)
+        and PARTICIPLE.fullmatch(node.name)
+        and node.name not in NOT_PARTICIPLES
     ]
     assert not participles
 
 
 def test_types_are_asked_for_by_isinstance():
-    asked = [f"{name}: hasattr" for path, name in modules(*COMMANDS) if "hasattr(" in path.read_text(encoding="utf-8")]
+    asked = [
+        f"{name}: hasattr"
+        for path, name in modules(*COMMANDS)
+        if "hasattr(" in path.read_text(encoding="utf-8")
+    ]
     assert len(asked) <= 5
 
 

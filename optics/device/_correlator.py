@@ -53,8 +53,8 @@ class Correlator(AbstractDevice):
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light.
         encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or
-            `optics.encode.phase_only`, for which the kernel that x is convolved with has the phases of F w and
-            amplitude 1.
+            `optics.encode.phase_only`, for which the kernel that x is convolved with has the phases of F w
+            and amplitude 1.
 
     Raises:
         ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a

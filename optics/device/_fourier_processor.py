@@ -39,11 +39,10 @@ class FourierProcessor(AbstractDevice):
                                             field = combine(full_scale · measurement.field(frames))
 
     Full scale is set before each exposure: it is `headroom` times the brightest field that the modulator, as
-        it is
-    known to be driven, could give at any pixel. By the triangle inequality that is headroom · peak ·
-    Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise given per full scale means
-    the same at every exposure. Like the scale of the encoder it is a setting, through which no gradient
-    flows.
+    it is known to be driven, could give at any pixel. By the triangle inequality that is
+    headroom · peak · Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise per
+    full scale means the same at every exposure. Like the scale of the encoder it is a setting, through which
+    no gradient flows.
 
     Arguments:
         transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels

@@ -36,10 +36,9 @@ class JointTransform(AbstractDevice):
         (F J)[−i − D] = (x ∗ w)[i] / √(pixels of the modulator)
 
     No filter must be computed or aligned: the interference of the two spectra is their product. The camera
-        measures the
-    joint power spectrum, which the modulator then takes and the lens transforms once more; of the three terms
-    that appear (x̃ and w with themselves in the middle, and the convolution on either side), one is read. It
-    is the linear convolution, and is added up to the circular one.
+    measures the joint power spectrum, which the modulator then takes and the lens transforms once more. Three
+    terms appear: x̃ and w with themselves in the middle, and the convolution on either side, of which one is
+    read. It is the linear convolution, and is added up to the circular one.
 
     Arguments:
         transfer: the optical transform, of at least 6 · columns − 3 columns, and of `rows` or at least 2 ·
