@@ -11,11 +11,11 @@ from bench.config import Accuracy
 from bench.training import accuracy
 from bench.training import statistics as proportions
 from nets.config import Config, resolve
-from nets.data import _digits as digits
+from nets import data
 
 
 def record(folder, right, *, labels=None, kept=True, final=None, **config):
-    """A run folder of a network that is right on those rows, as nets.run._folder.Run leaves it."""
+    """A run folder of a network that is right on those rows, as nets.run.RunWriter leaves it."""
     folder.mkdir(parents=True)
     labels = np.arange(len(right)) % 2 if labels is None else labels
     if kept:
@@ -88,7 +88,7 @@ def test_few_seeds_need_the_wider_interval():
     for _ in range(100):
         first, second = (rng.random((3, 400)) < rng.normal(0.8, 0.06, (3, 1)) for _ in range(2))
         low, high, _ = proportions.bootstrap(first.astype(np.int8) - second.astype(np.int8), rng)
-        found = proportions.paired(first, second, rng)
+        found = proportions.paired_difference(first, second, rng)
         covered.append((low <= 0 <= high, found.low <= 0 <= found.high))
     bootstrap, reported = np.mean(covered, axis=0)
     assert reported > 0.93 and reported - bootstrap > 0.03
@@ -240,7 +240,7 @@ def test_settings_added_later_have_their_defaults(tmp_path):
 
 
 def test_numbers_of_rows():
-    assert len(digits.load(resolve(Config())).test.labels) == accuracy.ROWS["digits"]
+    assert len(data.load(Config()).test.labels) == accuracy.ROWS["digits"]
 
 
 def test_unknown_number_of_rows(tmp_path):

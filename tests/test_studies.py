@@ -9,7 +9,7 @@ from bench.__main__ import main
 from bench.plots._studies import picture
 from bench.training import experiments, studies
 from bench.training.resumable import remember
-from nets import train
+import nets
 from nets.config import Config
 
 PLAN = """
@@ -64,7 +64,7 @@ def test_plans_have_seeds_likeness_and_starts(runs):
     about = {name: json.loads((kept / f"{name}-seed4" / "config.json").read_text()) for name in "abc"}
     assert about["b"]["kernel"] == [1, 1] and about["c"]["kernel"] == [3, 3] and about["c"]["patch"] == 4
     # It went on from where a had come to, whose folder is named without its place.
-    assert about["c"]["start"] == "a" and about["a"]["start"] is None
+    assert about["c"]["init_from"] == "a" and about["a"]["init_from"] is None
     first, last = (
         json.loads((kept / f"{name}-seed4" / "metrics.jsonl").read_text().splitlines()[0])["train_loss"]
         for name in "ac"
@@ -105,7 +105,7 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
         "None",
     ]
     assert main([*command, "--arms", "a"]) == 0
-    fit, trained = train.fit, []
+    fit, trained = nets.fit, []
     from bench.training import tuning
 
     monkeypatch.setattr(tuning, "fit", lambda config: trained.append(config) or fit(config))
@@ -156,7 +156,7 @@ def test_a_stopped_measurement_goes_on(tmp_path):
 @pytest.mark.slow
 def test_studies_of_two_networks(runs, tmp_path, capsys):
     folder = tmp_path / "through"
-    train.fit(Config(heads=1, patch=4, kernel=(3, 3), epochs=2, batch_size=128, progress=False, out=folder))
+    nets.fit(Config(heads=1, patch=4, kernel=(3, 3), epochs=2, batch_size=128, progress=False, out=folder))
     command = [
         "studies",
         "--exact",

@@ -1,7 +1,7 @@
 """Figures of parts, runs and measurements. Every function returns a matplotlib `Figure`.
 
     plots.show(part)                                  a part of any kind
-    plots.recorded("bench/results/speed.json")        a recorded measurement
+    plots.draw_recorded("bench/results/speed.json")        a recorded measurement
 
 | a part                                  | drawn by                                          |
 | --------------------------------------- | ------------------------------------------------- |
@@ -30,7 +30,7 @@ from bench.plots._layout import layout as layout
 from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
-from bench.plots._recorded import recorded as recorded
+from bench.plots._recorded import draw_recorded as draw_recorded
 from bench.plots._scale import BLUE as BLUE
 from bench.plots._scale import GREEN as GREEN
 from bench.plots._scale import ORANGE as ORANGE

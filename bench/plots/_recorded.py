@@ -24,7 +24,7 @@ FIGURES = {
 }
 
 
-def recorded(file: Path | str, title: str = "") -> Figure:
+def draw_recorded(file: Path | str, title: str = "") -> Figure:
     """Draw a recorded measurement again.
 
     Arguments:

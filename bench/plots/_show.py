@@ -18,7 +18,7 @@ from bench.plots._field import field
 from bench.plots._frames import frames
 from bench.plots._layout import draw_layout, layout, lenses_of
 from bench.plots._measurement import measurement
-from bench.plots._recorded import recorded
+from bench.plots._recorded import draw_recorded
 from bench.plots._transfer_matrix import transfer_matrix
 from optics.effects import Effect
 from optics.encode import Encoder
@@ -97,7 +97,7 @@ def _(part: Retrieved, title: str = "", **options: Any) -> Figure:
 
 @show.register
 def _(part: Path, **options: Any) -> Figure:
-    return (recorded if part.suffix == ".json" else training_curves)(part, **options)
+    return (draw_recorded if part.suffix == ".json" else training_curves)(part, **options)
 
 
 @show.register

@@ -53,7 +53,7 @@ def redraw(folder: Path) -> None:
     """
     for path in measurement_files(folder):
         target = path.with_suffix(".png")
-        plots.recorded(path).savefig(target, dpi=output.DPI)
+        plots.draw_recorded(path).savefig(target, dpi=output.DPI)
         print(f"drew {target}")
 
 

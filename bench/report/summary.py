@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.config import BASELINES
 from bench.output import Rows, select
-from bench.plots._scale import quantity
+from bench.plots import quantity
 
 
 def headline(command: str, rows: Rows) -> str:

@@ -149,9 +149,9 @@ def subtract(
     seeds = [seed for seed in ours if seed in theirs]
     if seeds and all(run.is_correct is not None for seed in seeds for run in (ours[seed], theirs[seed])):
         correct = (np.stack([runs[seed].is_correct for seed in seeds]) for runs in (ours, theirs))
-        return statistics.paired(*correct, rng), seeds
+        return statistics.paired_difference(*correct, rng), seeds
     accuracies = ([run.result["test_accuracy"] for run in runs] for runs in (variant, reference))
-    return statistics.unpaired(*accuracies, size), list(ours)
+    return statistics.unpaired_difference(*accuracies, size), list(ours)
 
 
 def tabulate(rows: Rows) -> str:

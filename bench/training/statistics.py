@@ -137,7 +137,7 @@ def bootstrap(
     return float(low), float(high), float(min(2 * tail, 1.0))
 
 
-def paired(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> Difference:
+def paired_difference(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> Difference:
     """The difference of two variants on the same rows, seed by seed.
 
     One seed: McNemar's exact test and Newcombe's paired interval. Several: the bootstrap over rows and seeds,
@@ -163,7 +163,7 @@ def paired(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> D
     return Difference(value, low, high, p, "paired rows and seeds")
 
 
-def unpaired(first: Sequence[float], second: Sequence[float], rows: int | None) -> Difference:
+def unpaired_difference(first: Sequence[float], second: Sequence[float], rows: int | None) -> Difference:
     """The difference of the mean accuracies of two variants without predictions of each row.
 
     Newcombe's interval for independent samples and Fisher's exact test, or, with several seeds each, Welch's

@@ -8,7 +8,7 @@ from jaxtyping import Array, Complex
 
 from optics._check import check_finite, check_positive
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, as_scalars, centred
+from optics.wave._geometry import as_pair, as_scalars, sample_numbers
 from optics.wave._phase_factor import phase_factor
 from optics.wave._zernike import noll, sum_zernikes
 
@@ -67,7 +67,7 @@ def aberration(
     cy, cx = as_pair("centre", centre)
 
     def phase(dx, radius, cy, cx, *waves):
-        y, x = (((dx * centred(n, dx.dtype) - c) / radius) for n, c in zip(shape, (cy, cx), strict=True))
+        y, x = (((dx * sample_numbers(n, dx.dtype) - c) / radius) for n, c in zip(shape, (cy, cx), strict=True))
         y, x = jnp.broadcast_arrays(y[:, None], x[None, :])
         rho2 = x**2 + y**2
         far = rho2 > CLAMP_RADIUS**2

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from optics._check import check_positive, check_range
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, centred, outer
+from optics.wave._geometry import as_pair, sample_numbers, outer
 
 
 def aperture(
@@ -41,8 +41,8 @@ def aperture(
     check_positive("dx", dx, "m")
     check_positive("radius", radius, "m")
     cy, cx = as_pair("centre", centre)
-    y = jnp.abs(centred(shape[0]) - cy / dx)[:, None]
-    x = jnp.abs(centred(shape[1]) - cx / dx)[None, :]
+    y = jnp.abs(sample_numbers(shape[0]) - cy / dx)[:, None]
+    x = jnp.abs(sample_numbers(shape[1]) - cx / dx)[None, :]
     r2 = x**2 + y**2
     r = safe_sqrt(r2, otherwise=1.0)
     # Cosine and sine of the angle between the radius and the nearer axis.
@@ -81,7 +81,7 @@ def rectangle(
 
     def slit(n, width, middle):
         check_positive("size", width, "m")
-        return _open_share(centred(n) - middle / dx, width / (2 * dx))
+        return _open_share(sample_numbers(n) - middle / dx, width / (2 * dx))
 
     return outer(*map(slit, shape, as_pair("size", size), as_pair("centre", centre)))
 
@@ -107,7 +107,7 @@ def pixel_apertures(
         ValueError: `fill` outside (0, 1].
     """
     check_range("fill", fill, 0.0, 1.0, open_low=True)
-    offset = centred(samples)[:, None] - per_pixel * centred(count)[None, :]
+    offset = sample_numbers(samples)[:, None] - per_pixel * sample_numbers(count)[None, :]
     return _open_share(offset, 0.5 * fill * per_pixel)
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Array, Complex, Float
 
 from optics._check import check_positive
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, centred, imaginary, outer
+from optics.wave._geometry import as_pair, sample_numbers, imaginary, outer
 from optics.wave._phase_factor import exp_in_double
 
 
@@ -33,7 +33,7 @@ def gaussian(
     check_positive("dx", dx, "m")
     check_positive("waist", waist, "m")
     lines = (
-        jnp.exp(-(((dx * centred(n) - c) / waist) ** 2))
+        jnp.exp(-(((dx * sample_numbers(n) - c) / waist) ** 2))
         for n, c in zip(shape, as_pair("centre", centre), strict=True)
     )
     return outer(*lines)
@@ -65,7 +65,7 @@ def tilt(
 
     def line(n, angle):
         def exponent(dx, wavelength, angle):
-            return imaginary(2 * jnp.pi / wavelength * jnp.sin(angle) * dx * centred(n, jnp.float64))
+            return imaginary(2 * jnp.pi / wavelength * jnp.sin(angle) * dx * sample_numbers(n, jnp.float64))
 
         return exp_in_double(exponent, dx, wavelength, angle)
 

@@ -9,7 +9,7 @@ from optics._check import as_plane, check_positive, is_concrete
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import log_amplitude
-from optics.wave._geometry import as_samples, centred, imaginary, outer
+from optics.wave._geometry import as_samples, sample_numbers, imaginary, outer
 from optics.wave._phase_factor import exp_in_double
 from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
@@ -127,7 +127,7 @@ def _scaled_transform(u: jax.Array, dx: ScalarLike, wavelength: ScalarLike, z: S
             return jnp.ones(1, jnp.result_type(complex))
 
         def exponent(dx, wavelength, z):
-            curvature = jnp.pi * wavelength * z * (centred(n, jnp.float64) / (n * dx)) ** 2
+            curvature = jnp.pi * wavelength * z * (sample_numbers(n, jnp.float64) / (n * dx)) ** 2
             return log_amplitude(dx, wavelength, z) + imaginary(curvature)
 
         return exp_in_double(exponent, dx, wavelength, z)

@@ -10,7 +10,7 @@ from optics._check import check_finite, check_whole
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 
 
-def centred(n: int, dtype: DTypeLike | None = None) -> Float[Array, " n"]:
+def sample_numbers(n: int, dtype: DTypeLike | None = None) -> Float[Array, " n"]:
     """Sample numbers −n//2 … with 0 at sample n//2, as floating point."""
     return jnp.arange(n, dtype=dtype or jnp.result_type(float)) - n // 2
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex
 from optics._check import check_finite, check_positive, is_concrete
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, as_scalars, centred, imaginary, outer
+from optics.wave._geometry import as_pair, as_scalars, sample_numbers, imaginary, outer
 from optics.wave._phase_factor import exp_in_double
 
 
@@ -51,7 +51,7 @@ def lens(
 
     def line(n, middle):
         def exponent(dx, wavelength, focal_length, middle):
-            x = dx * centred(n, jnp.float64) - middle
+            x = dx * sample_numbers(n, jnp.float64) - middle
             return imaginary(-jnp.pi * x**2 / (wavelength * focal_length))
 
         return exp_in_double(exponent, dx, wavelength, focal_length, middle)
@@ -169,7 +169,7 @@ def cylindrical_lens(
     check_finite("angle", angle, "rad")
 
     def exponent(dx, wavelength, focal_length, angle, cy, cx):
-        y, x = (dx * centred(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
+        y, x = (dx * sample_numbers(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
         along = jnp.cos(angle) * x[None, :] + jnp.sin(angle) * y[:, None]
         return imaginary(-jnp.pi * along**2 / (wavelength * focal_length))
 
@@ -236,7 +236,7 @@ def _radial_phase(
     """exp(−ik path(r², *parameters)) on the plane, r from `centre`."""
 
     def exponent(dx, wavelength, cy, cx, *parameters):
-        y, x = (dx * centred(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
+        y, x = (dx * sample_numbers(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
         return imaginary(-2 * jnp.pi / wavelength * path(x[None, :] ** 2 + y[:, None] ** 2, *parameters))
 
     return exp_in_double(exponent, dx, wavelength, *as_pair("centre", centre), *parameters)

@@ -9,7 +9,7 @@ from optics._check import as_plane, check_positive
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import check_distance, log_amplitude
-from optics.wave._geometry import as_pair, as_samples, centred, imaginary
+from optics.wave._geometry import as_pair, as_samples, sample_numbers, imaginary
 from optics.wave._phase_factor import exp_in_double
 from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
@@ -94,7 +94,7 @@ def _sum_last_axis(
     # With x = k dx and x' = j dx_out + s, (x' − x)² is a term in j, one in k and dx dx_out (j − k)².
 
     def chirp_in(dx, wavelength, z, dx_out, s):
-        k = centred(n, jnp.float64)
+        k = sample_numbers(n, jnp.float64)
         return imaginary(jnp.pi / (wavelength * z) * (k**2 * dx * (dx - dx_out) - 2 * s * dx * k))
 
     def chirp_lag(dx, wavelength, z, dx_out):
@@ -103,7 +103,7 @@ def _sum_last_axis(
         return imaginary(jnp.pi / (wavelength * z) * dx * dx_out * lag.astype(jnp.float64) ** 2)
 
     def chirp_out(dx, wavelength, z, dx_out, s):
-        j = centred(m, jnp.float64)
+        j = sample_numbers(m, jnp.float64)
         phase = jnp.pi / (wavelength * z) * (j**2 * dx_out * (dx_out - dx) + 2 * s * dx_out * j + s**2)
         return log_amplitude(dx, wavelength, z) + imaginary(phase)
 
