@@ -45,8 +45,8 @@ def test_parts_of_a_batch_add_up_to_it(changes):
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)
     for name, a in whole.items():
         a, b = a / RATE, parts[name] / RATE
-        # 2.0e-6 by the emitters of jax 0.10, 2.8e-6 by those of 0.12.
-        assert np.linalg.norm(a - b) <= 4e-6 * max(np.linalg.norm(a), 1e-2)
+        # Sums of 53 · 16 terms in another order: 2e-6 to 6.1e-6, by processor and version of jax.
+        assert np.linalg.norm(a - b) <= 1e-5 * max(np.linalg.norm(a), 1e-2)
     assert of_parts[2] == 53 and np.allclose(of_whole, of_parts, rtol=1e-6)
 
 
