@@ -47,8 +47,7 @@ def compile_transfer(
     from a lens that has a little of it.
 
     On one CPU core, with the default `oversampling`, it takes about 20 s and 0.7 GB (the whole process) for
-    32×32 pixels, 45 s and 1.5 GB for 64×64. Time and memory grow with the computed plane, of `lens.plane` samples
-    a side.
+    32×32 pixels, 45 s and 1.5 GB for 64×64. Both grow with the computed plane, `lens.plane` samples a side.
 
     Arguments:
         lens: the 2f system to compile.
