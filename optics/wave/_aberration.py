@@ -67,7 +67,9 @@ def aberration(
     cy, cx = as_pair("centre", centre)
 
     def phase(dx, radius, cy, cx, *waves):
-        y, x = (((dx * sample_numbers(n, dx.dtype) - c) / radius) for n, c in zip(shape, (cy, cx), strict=True))
+        y, x = (
+            ((dx * sample_numbers(n, dx.dtype) - c) / radius) for n, c in zip(shape, (cy, cx), strict=True)
+        )
         y, x = jnp.broadcast_arrays(y[:, None], x[None, :])
         rho2 = x**2 + y**2
         far = rho2 > CLAMP_RADIUS**2

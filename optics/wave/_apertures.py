@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from optics._check import check_positive, check_range
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, sample_numbers, outer
+from optics.wave._geometry import as_pair, outer, sample_numbers
 
 
 def aperture(

@@ -5,7 +5,7 @@ from jaxtyping import Array, Complex, Float
 
 from optics._check import check_positive
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, sample_numbers, imaginary, outer
+from optics.wave._geometry import as_pair, imaginary, outer, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 
 

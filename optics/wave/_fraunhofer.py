@@ -9,7 +9,7 @@ from optics._check import as_plane, check_positive, is_concrete
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import log_amplitude
-from optics.wave._geometry import as_samples, sample_numbers, imaginary, outer
+from optics.wave._geometry import as_samples, imaginary, outer, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex
 from optics._check import check_finite, check_positive, is_concrete
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, as_scalars, sample_numbers, imaginary, outer
+from optics.wave._geometry import as_pair, as_scalars, imaginary, outer, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 
 

@@ -9,7 +9,7 @@ from optics._check import as_plane, check_positive
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import check_distance, log_amplitude
-from optics.wave._geometry import as_pair, as_samples, sample_numbers, imaginary
+from optics.wave._geometry import as_pair, as_samples, imaginary, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 from optics.wave._sampling import ROUNDING_MARGIN, SamplingWarning, as_floats
 
