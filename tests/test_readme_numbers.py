@@ -1,0 +1,204 @@
+"""Numbers in the lab report are those of the recorded files, rounded."""
+
+import json
+import re
+from typing import NamedTuple
+
+import pytest
+
+from bench.output import growth_exponent, select
+from bench.plots._scale import quantity
+from tests.helpers_bench import RESULTS
+
+
+class Claim(NamedTuple):
+    """Text of the lab report with {} for numbers, and the numbers: (key, format, the row's entries) each."""
+
+    text: str
+    file: str
+    numbers: list
+
+
+def scientific(digits):
+    """1.6e-3 rather than 1.6e-03."""
+    return lambda value: re.sub(r"e-0*", "e-", f"{value:.{digits}e}")
+
+
+def fixed(spec):
+    return lambda value: f"{value:{spec}}"
+
+
+def si(unit, digits=2):
+    return lambda value: quantity(value, unit, digits)
+
+
+def conditions(operation, key, form):
+    return [
+        (key, form, {"operation": operation, "condition": condition, "sweep": None})
+        for condition in ("optics alone", "with converters", "one shot")
+    ]
+
+
+def parts(operation):
+    row = {"operation": operation, "condition": "one shot", "sweep": None}
+    return [("random", scientific(1), row), ("systematic", scientific(1), row)]
+
+
+def effects(*names):
+    return [("relative_rms_error", scientific(1), {"sweep": "budget", "condition": name}) for name in names]
+
+
+def ratio_and_spread(ratio_spec, **row):
+    return [("ratio", fixed(ratio_spec), row), ("spread", fixed(".2f"), row)]
+
+
+ERRORS = "relative_rms_error"
+ALL = {"sweep": "budget", "condition": "all"}
+MANY = {"computation": "1,024 × 24 convolutions"}
+SPECTRAL = {"computation": "forward, spectral attention, 6 blocks, 8 heads, 1,024 tokens"}
+FULL = "full wave propagation"
+GPU = {"table": "break-even", "electronics": "GPU, BF16"}
+CLAIMS = [
+    Claim(
+        "| transform, relative RMS error | {} | {} | {} | {} | {} |",
+        "fidelity",
+        [*conditions("transform", ERRORS, scientific(1)), *parts("transform")],
+    ),
+    Claim(
+        "| convolution, relative RMS error | {} | {} | {} | {} | {} |",
+        "fidelity",
+        [*conditions("convolution", ERRORS, scientific(1)), *parts("convolution")],
+    ),
+    Claim(
+        "| convolution, effective bits | {} | {} | {} |",
+        "fidelity",
+        conditions("convolution", "effective_bits", fixed(".1f")),
+    ),
+    Claim(
+        "| {} | {} | {} | {} | {} | {} | {} |",
+        "fidelity",
+        [
+            *effects("camera BalancedShot", "camera Read", "camera Quantize", "slm Quantize", "optics alone"),
+            ("explained", scientific(2), ALL),
+            (ERRORS, scientific(2), ALL),
+        ],
+    ),
+    *(
+        Claim(
+            f"| `{name}`, {size} | {{}} | {{}} | {{}} |",
+            f"{name}/fidelity",
+            conditions("convolution", ERRORS, scientific(1)),
+        )
+        for name, size in (("slm-4f", "16×16"), ("slm-fast", "16×16"), ("dmd-4f", "16×16"), ("jtc", "1×21"))
+    ),
+    Claim(
+        "full propagation by torchoptics / compiled (`Dense`) | {} | {} |",
+        "speed",
+        ratio_and_spread(".0f", what="torchoptics 1.0.2, full propagation on 704×704"),
+    ),
+    Claim(
+        "our full propagation | {} | {} |",
+        "speed",
+        ratio_and_spread(".0f", what=FULL, operation="one transform, 11×11"),
+    ),
+    Claim(
+        "full propagation / compiled (`Separable`) | {} | {} |",
+        "speed",
+        ratio_and_spread(".0f", what=FULL, operation="one transform, 64×64"),
+    ),
+    Claim(
+        "noisy `engine11` / exact FFT | {} | {} |",
+        "speed",
+        ratio_and_spread(
+            ".1f", what="noisy device", operation="convolution, 1,024 tokens × 24 kernels of 11×11"
+        ),
+    ),
+    Claim(
+        "holds {} times the temporary memory of the exact FFT, and {} times with `ideal_gradient`",
+        "memory",
+        [
+            ("ratio", fixed(".1f"), {"what": name})
+            for name in ("noisy device", "noisy device, ideal gradient")
+        ],
+    ),
+    Claim(
+        "| 1,024 × 24 convolutions | {} | {} | {} ({} to {}), {} % of it conversion | {} |",
+        "ledger",
+        [
+            ("frames", fixed(","), MANY),
+            ("seconds", si("s"), MANY),
+            ("joules", si("J"), MANY),
+            ("low", si("J"), MANY),
+            ("high", si("J"), MANY),
+            ("conversion", lambda share: f"{100 * share:.0f}", MANY),
+            ("electronic_joules", si("J"), MANY),
+        ],
+    ),
+    Claim(
+        "| spectral attention, the same function | {} | {} | {} | {},",
+        "ledger",
+        [
+            ("frames", fixed(","), SPECTRAL),
+            ("seconds", si("s"), SPECTRAL),
+            ("joules", si("J"), SPECTRAL),
+            ("electronic_joules", si("J"), SPECTRAL),
+        ],
+    ),
+    Claim(
+        "from {} numbers in a transform on with SimPhony's converters, and from {} on with LightCode's",
+        "ledger",
+        [
+            ("transform_numbers", fixed(".0f"), GPU | {"converters": "SimPhony"}),
+            ("transform_numbers", fixed(".0f"), GPU | {"converters": "LightCode"}),
+        ],
+    ),
+    Claim(
+        "digits, 359 test images | noisy `engine11` | {} % ({} to {} %)",
+        "accuracy",
+        [
+            (key, lambda share: f"{100 * share:.1f}", {"data": "digits", "device": "engine11"})
+            for key in ("accuracy", "low", "high")
+        ],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def report():
+    """The lab report without line breaks."""
+    return " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+
+
+def rows_of(file):
+    return json.loads((RESULTS / f"{file}.json").read_text(encoding="utf-8"))["rows"]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.file}: {claim.text[:40]}")
+def test_numbers_are_those_of_the_files(claim, report):
+    rows = rows_of(claim.file)
+    numbers = [form(select(rows, **row)[0][key]) for key, form, row in claim.numbers]
+    assert claim.text.format(*numbers) in report
+
+
+def test_accuracies_are_those_of_the_file(report):
+    """Mean, difference from the linear network and its interval, of every variant of the plan."""
+
+    def points(value):
+        return f"{value:+.2f}".replace("-", "−")
+
+    for row in rows_of("imdb-cpu/accuracy"):
+        entry = f"| {100 * row['accuracy']:.2f} % |"
+        if "against" in row:
+            low, high = points(row["difference_low"]), points(row["difference_high"])
+            entry += f" {points(row['difference_points'])} ({low} to {high}) |"
+        assert entry in report, row["name"]
+
+
+def test_growth_of_memory(report):
+    rows = select(rows_of("memory"), operation="training step, compiled")
+    powers = {}
+    for name in ("linear attention", "lambdas"):
+        curve = select(rows, what=name)
+        powers[name] = growth_exponent([row["length"] for row in curve], [row["MiB"] for row in curve])
+    attention, lambdas = powers.values()
+    assert f"length^{attention:.2f} for attention and length^{lambdas:.2f} for lambdas" in report
