@@ -12,22 +12,22 @@ import jax.numpy as jnp
 import optics
 from optics import effects
 
-# The model, and a bench whose modulator pixels differ from it.
+# The model, and hardware whose modulator pixels differ from it.
 believed = optics.FourierProcessor(
     optics.dft(4), optics.PhaseShifting(4), (effects.Gain(jnp.ones((4, 4))),), (effects.Read(0.01),)
 )
 gain = 1 + 0.1 * jax.random.normal(jax.random.key(0), (4, 4))
-bench = eqx.tree_at(lambda d: d.slm[0].gain, believed, gain)
+hardware = eqx.tree_at(lambda d: d.slm[0].gain, believed, gain)
 
-# Known numbers go to the bench; its camera gives frames.
+# Known numbers go to the hardware; its camera gives frames.
 numbers = jax.random.normal(jax.random.key(1), (50, 4, 4))
-frames = bench.expose(believed.prepare(numbers), jax.random.key(2))
-# On a real bench: frames = optics.records.read_frames("run/", bits=12)
+frames = hardware.expose(believed.prepare(numbers), jax.random.key(2))
+# With real hardware: frames = optics.records.read_frames("run/", bits=12)
 
 recording = optics.Recording.of(believed, numbers, frames)
 fit = optics.fit_twin(believed, recording, where=lambda d: d.slm[0].gain)
 print(fit)  # χ² per degree of freedom, and every number with its standard error
-corrected = optics.compensate(bench, fit.device)
+corrected = optics.compensate(hardware, fit.device)
 ```
 
 | step | name |
@@ -39,8 +39,8 @@ corrected = optics.compensate(bench, fit.device)
 | corrections on the bench | `optics.compensate` |
 
 χ² per degree of freedom far from 1 means that the model cannot describe the bench, and `print(fit)` says so:
-free more numbers, or correct the noise of its camera. An effect or a measurement of your own can be fitted as
-it is: its numbers are leaves of the device.
+free more numbers, or correct the noise of its camera. The numbers of your own effects and measurements can be
+fitted too: they are leaves of the device.
 """
 
 from optics.twin._fit import fit_twin as fit_twin
