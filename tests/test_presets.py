@@ -1,6 +1,7 @@
 """Presets: every number has its source, and only good ones get in."""
 
 import tomllib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +12,43 @@ import optics
 from optics import presets
 
 
+def entries(name):
+    """The head of a preset's file, and the entries of its tables by name."""
+    data = tomllib.loads((Path(presets.__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))
+    head, numbers = {}, {}
+    for key, value in data.items():
+        if not isinstance(value, dict):
+            head[key] = value
+        else:
+            table = {key: value} if "value" in value else value
+            assert not numbers.keys() & table.keys(), "an override must mean one number"
+            numbers |= table
+    return head, numbers
+
+
 @pytest.mark.parametrize("name", presets.names())
-def test_every_field_is_documented(name):
-    data = tomllib.loads((presets.FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+def test_every_number_is_documented(name):
+    head, numbers = entries(name)
     text = presets.describe(name)
-    assert (
-        data.pop("about") in text
-        and data.pop("kind")
-        and data.pop("hardware") in optics.accounting.hardware_names()
-    )
-    for key, field in data.items():
-        assert {"value", "unit", "source", "low", "high"} <= field.keys(), key
-        assert field["low"] <= field["value"] <= field["high"], key
-        assert field.get("guess", False) or "our choice" not in field["source"] or name == "ideal", key
-        assert key in text and field["source"] in text
+    assert head["about"] in text and head.get("note", "") in text
+    assert head["kind"] and presets.hardware(name) in optics.accounting.hardware_names()
+    for key, entry in numbers.items():
+        assert {"value", "unit", "source", "low", "high"} <= entry.keys(), key
+        assert entry["low"] <= entry["value"] <= entry["high"], key
+        assert entry.get("guess", False) or "our choice" not in entry["source"] or name == "ideal", key
+        assert f"    {key} = " in text and entry["source"] in text
+
+
+# Relative error of one noisy convolution of normally distributed numbers: six pairs of numbers gave the
+# errors in the comment, and the bounds leave a fifth or more to both sides.
+ERRORS = {
+    "dmd-4f": (0.005, 0.011),  # 0.0062 to 0.0089
+    "engine11": (0.045, 0.08),  # 0.055 to 0.065
+    "ideal": (0.0, 2e-6),  # rounding
+    "jtc": (0.045, 0.16),  # 0.057 to 0.126, lines of 21 numbers
+    "slm-4f": (0.14, 0.26),  # 0.17 to 0.22
+    "slm-fast": (0.14, 0.29),  # 0.17 to 0.24
+}
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -32,8 +56,9 @@ def test_load(name):
     device = presets.load(name, level="ideal")
     x, w = (jax.random.normal(jax.random.key(i), device.shape) for i in range(2))
     y = jax.jit(optics.convolve)(x, w, device, jax.random.key(2))
-    exact = optics.convolve(x, w)
-    assert np.linalg.norm(y - exact) < 0.6 * np.linalg.norm(exact)
+    error = optics.metrics.relative_error(y, optics.convolve(x, w))
+    low, high = ERRORS[name]
+    assert low < error < high
 
 
 def test_a_small_bench_of_mirrors_at_every_level():
@@ -42,16 +67,18 @@ def test_a_small_bench_of_mirrors_at_every_level():
     for level in ("ideal", "compiled", "wave"):
         device = presets.load("dmd-4f", level=level, pixels=3)
         y = jax.jit(optics.convolve)(x, w, device, jax.random.key(2))
-        assert np.linalg.norm(y - exact) < 0.2 * np.linalg.norm(exact), level
+        assert optics.metrics.relative_error(y, exact) < 0.2, level
 
 
 def test_units_differ_within_their_ranges_and_a_population_is_a_vmap():
     nominal = presets.load("engine11", pixels=3)
     first, again, second = (presets.load("engine11", unit=jax.random.key(i), pixels=3) for i in (1, 1, 2))
     x = jax.random.normal(jax.random.key(0), (3, 3))
-    seen = [np.asarray(optics.transform(x, device)) for device in (nominal, first, again, second)]
-    np.testing.assert_array_equal(seen[1], seen[2])
-    assert np.linalg.norm(seen[1] - seen[0]) > 1e-3 and np.linalg.norm(seen[1] - seen[3]) > 1e-3
+    y_nominal, y, y_again, y_second = (
+        np.asarray(optics.transform(x, device)) for device in (nominal, first, again, second)
+    )
+    np.testing.assert_array_equal(y, y_again)
+    assert np.linalg.norm(y - y_nominal) > 1e-3 and np.linalg.norm(y - y_second) > 1e-3
     keys = jax.random.split(jax.random.key(3), 4)
     population = jax.jit(
         jax.vmap(lambda k: optics.transform(x, presets.load("engine11", unit=k, level="ideal", pixels=3)))
@@ -70,7 +97,7 @@ def test_units_differ_within_their_ranges_and_a_population_is_a_vmap():
 
 
 def test_engine_has_matched_pitches():
-    lens = presets.load("engine11", level="wave").optics
+    lens = presets.load("engine11", level="wave").transfer
     pitch_out = lens.wavelength * lens.focal_length / (11 * lens.pitch)
     assert np.isclose(pitch_out, lens.pitch, rtol=1e-6)
 
@@ -88,33 +115,18 @@ def test_overrides():
             lambda: presets.load("engine12"),
             "`name` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
         ),
-        (lambda: presets.describe("engine12"), "`name` must be a preset"),
-        (lambda: presets.load("../engine11"), "`name` must be a preset"),
-        (
-            lambda: presets.load("engine11", photon=3),
-            "`photon` is not a field of preset 'engine11'; it has pixels, wavelength",
-        ),
-        (lambda: presets.load("engine11", photons=jnp.nan), "`photons` must be finite and at least 1"),
-        (
-            lambda: presets.load("engine11", pitch=-1e-6),
-            "`pitch` must be finite and at least 2e-05 and at most 0.0005 m, got -1e-06",
-        ),
-        (lambda: presets.load("engine11", dac_bits=0), "`dac_bits` must be finite and at least 2"),
-        (
-            lambda: presets.load("engine11", level="full"),
-            '`level` must be "ideal", "compiled" or "wave", got \'full\'',
-        ),
-        (
-            lambda: presets.load("engine11", photons=[1e3, 1e4]),
-            r"`photons` must be one number, got \[1000.0, 10000.0\]",
-        ),
-        (lambda: presets.load("engine11", pixels=(3, 4)), r"`pixels` must be one number, got \(3, 4\)"),
-        (
-            lambda: presets.load("engine11", unit=3),
-            "`unit` must be a key, such as `jax.random.key\\(3\\)`, got 3",
-        ),
-        (lambda: presets.load("engine11", adc_bits=8.5), "`adc_bits` must be a whole number"),
-        (lambda: presets.load("ideal", pixels=(2, 3, 4)), "`pixels` must be one whole number or a pair"),
+        (lambda: presets.describe("engine12"), "`name`"),
+        (lambda: presets.load("../engine11"), "`name`"),
+        (lambda: presets.load("engine11", photon=3), "`photon`"),
+        (lambda: presets.load("engine11", photons=jnp.nan), "`photons`"),
+        (lambda: presets.load("engine11", pitch=-1e-6), "`pitch`"),
+        (lambda: presets.load("engine11", dac_bits=0), "`dac_bits`"),
+        (lambda: presets.load("engine11", level="full"), "`level`"),
+        (lambda: presets.load("engine11", photons=[1e3, 1e4]), "`photons`"),
+        (lambda: presets.load("engine11", pixels=(3, 4)), "`pixels`"),
+        (lambda: presets.load("engine11", unit=3), "`unit`"),
+        (lambda: presets.load("engine11", adc_bits=8.5), "`adc_bits`"),
+        (lambda: presets.load("ideal", pixels=(2, 3, 4)), "`pixels`"),
     ],
 )
 def test_refusals(call, message):
