@@ -14,7 +14,6 @@ from flax import nnx
 
 import nets
 import optics
-from nets.layers._kernels import centre_kernels
 from tests.helpers import relative
 from tests.helpers_layers import count, noisy, rngs, run
 from tests.parts import load
@@ -127,7 +126,7 @@ def test_spectral_attention_is_the_direct_one(shape, kernel, key):
 
 
 def test_logits_keep_their_size_whatever_the_width():
-    # q · k is a sum of `width` terms, so that its deviation grows with the root; that of the first logits is then one number.
+    # q · k is a sum of `width` terms, whose deviation grows with its root; that of the first logits does not.
     rng, deviations = np.random.default_rng(0), []
     for width in (16, 256):
         x = rng.normal(size=(64, width))
@@ -149,12 +148,15 @@ def test_logits_keep_their_size_whatever_the_width():
 @pytest.mark.parametrize("taps", [3, 5, 7, 9])
 def test_small_kernels_are_centred(taps):
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(11, 12)), rng.normal(size=(taps, taps))
+    x, kernel = rng.normal(size=(11, 12)), 0.1 * rng.normal(size=(taps, taps))
+    # A second round by the middle tap alone, and a bias that keeps every number above zero.
+    layer = nets.ConvFeedForward((11, 12), 1, kernel=taps, rngs=rngs())
+    layer.widen[...] = jnp.asarray(kernel[None], jnp.float32)
+    layer.narrow[...] = jnp.zeros((1, taps, taps)).at[0, taps // 2, taps // 2].set(1)
+    layer.widen_bias[...], layer.narrow_bias[...] = jnp.full((1, 11, 12), 10.0), jnp.full((11, 12), -10.0)
     exact = scipy.signal.convolve2d(x, kernel, mode="same", boundary="wrap")
-    result = np.fft.ifft2(
-        np.fft.fft2(x) * np.fft.fft2(np.asarray(centre_kernels(jnp.asarray(kernel, jnp.float32)[None], (11, 12))[0]))
-    ).real
-    np.testing.assert_allclose(result, exact, atol=1e-5)
+    result = run(layer, jnp.asarray(x, jnp.float32).reshape(1, 1, 132)).reshape(11, 12)
+    np.testing.assert_allclose(result, exact, atol=2e-5)
 
 
 def test_the_middle_tap_alone_changes_nothing(key):
@@ -216,7 +218,7 @@ def test_a_rule_around_the_convolution(key):
 
 @pytest.mark.parametrize("spectral", [False, True])
 def test_the_map_of_a_call_on_a_device_is_the_one_read_out(spectral, key):
-    # With value kernels of a single tap a call gives the sum of the maps times the tokens, up to the noise of the values.
+    # With value kernels of a single tap a call gives the sum of the maps times the tokens, up to the noise.
     layer = nets.ConvSelfAttention((3, 3), 2, spectral=spectral, rngs=rngs())
     layer.kernels[...] = layer.kernels[...].at[4:].set(0).at[4:, 0, 0].set(1)
     x, device = jax.random.normal(key, (1, 4, 9)), noisy(3)

@@ -54,12 +54,12 @@ def call(model, x, device=None, key=None, **others):
     ],
 )
 def test_the_layer_is_that_of_flax(channels, options, shape, key):
-    layer, wanted = (make(*channels, rngs=nnx.Rngs(0), **options) for make in (nets.OpticalConv, nnx.Conv))
+    layer, expected = (make(*channels, rngs=nnx.Rngs(0), **options) for make in (nets.OpticalConv, nnx.Conv))
     x = jax.random.normal(key, shape)
-    exact = wanted(x)
+    exact = expected(x)
     np.testing.assert_array_equal(call(layer, x), exact)
     assert relative(call(layer, x, load("ideal", pixels=(6, 6))), exact) <= 1e-4
-    assert layer.kernel.get_value().shape == wanted.kernel.get_value().shape
+    assert layer.kernel.get_value().shape == expected.kernel.get_value().shape
 
 
 @pytest.mark.parametrize("rule", ["simulator", "ideal", "optical"])
@@ -71,11 +71,11 @@ def test_the_layer_learns_through_a_noisy_device(rule, key):
     def slope(layer, device, key):
         return nnx.grad(lambda layer: jnp.mean((layer(x, device, key) - target) ** 2))(layer)
 
-    found, exact = (
+    noisy, exact = (
         jax.tree.leaves(slope(layer, device, k)) for device, k in ((load("engine11"), key), (None, None))
     )
-    for one, other in zip(found, exact, strict=True):
-        assert 1e-4 < relative(one, other) < 0.5
+    for noisy_leaf, exact_leaf in zip(noisy, exact, strict=True):
+        assert 1e-4 < relative(noisy_leaf, exact_leaf) < 0.5
 
 
 def test_a_network_made_optical(model, key):
@@ -136,7 +136,9 @@ class Unfit(nnx.Module):
         (lambda m, r: nets.OpticalConv(1, 1, 3, conv_general_dilated=None, rngs=r), "conv_general_dilated"),
         (lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), load("ideal"), 0), "key"),
         (
-            lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), jax.random.key(0), load("ideal")),
+            lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(
+                jnp.ones((1, 5, 1)), jax.random.key(0), load("ideal")
+            ),
             "key",
         ),
         (lambda m, r: nets.OpticalConv(1, 1, 3, rngs=r)(jnp.ones((1, 5, 1)), "engine11"), "device"),
@@ -148,7 +150,8 @@ def test_refusals_name_the_argument(call, argument, model):
 
 
 @pytest.mark.parametrize(
-    ("exclude", "named"), [([], 'back; .*`exclude=\\["back"\\]`'), (["back"], 'volume; .*`exclude=\\["volume"\\]`')]
+    ("exclude", "named"),
+    [([], 'back, .*`exclude=\\["back"\\]`'), (["back"], 'volume; .*`exclude=\\["volume"\\]`')],
 )
 def test_a_convolution_that_no_device_computes_is_refused_by_name(exclude, named):
     with pytest.raises(ValueError, match=named):

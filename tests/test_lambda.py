@@ -55,12 +55,12 @@ def by_definition(layer, x, boundary):
 
 
 def test_parameter_counts():
-    for scope, wanted in ((23, 20_848), (512, 28_672), (1023, 36_848)):
+    for scope, expected in ((23, 20_848), (512, 28_672), (1023, 36_848)):
         assert (
             count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, normalization=None, rngs=rngs()))
-            == wanted
+            == expected
         )
-        assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, rngs=rngs())) == wanted + 288
+        assert count(lambda scope=scope: LambdaLayer(128, 8, 16, scope, rngs=rngs())) == expected + 288
     assert count(lambda: LambdaConv2d(128, 8, 16, 23, normalization=None, rngs=rngs())) == 28_944
     assert count(
         lambda: LambdaLayer(128, 8, 16, 23, intra_depth=4, normalization=None, rngs=rngs())
@@ -73,13 +73,14 @@ def test_parameter_counts():
 )
 def test_sequences(boundary, scope, intra, key):
     x = np.asarray(jax.random.normal(key, (2, 7, 6)))
-    wanted = by_definition(layer(boundary, scope, intra), x.astype(np.float64), boundary)
+    expected = by_definition(layer(boundary, scope, intra), x.astype(np.float64), boundary)
     for method in METHODS:
-        assert relative(run(layer(boundary, scope, intra, None, method), x), wanted) <= 1e-5, method
+        assert relative(run(layer(boundary, scope, intra, None, method), x), expected) <= 1e-5, method
     # On planes as long as the sequence, the sequences being rows; and on smaller ones, cut.
     for pixels in ((2, 7), (3, 5)):
         assert (
-            relative(run(layer(boundary, scope, intra), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4
+            relative(run(layer(boundary, scope, intra), x, load("ideal", pixels=pixels), key), expected)
+            <= 1e-4
         ), pixels
 
 
@@ -90,11 +91,13 @@ def test_images(boundary, scope, key):
     def image_layer(method):
         return LambdaConv2d(4, 2, 3, scope, boundary, 1, None, method, rngs=rngs())
 
-    wanted = by_definition(image_layer("fft"), x.astype(np.float64), boundary)
+    expected = by_definition(image_layer("fft"), x.astype(np.float64), boundary)
     for method in METHODS:
-        assert relative(run(image_layer(method), x), wanted) <= 1e-5, method
+        assert relative(run(image_layer(method), x), expected) <= 1e-5, method
     for pixels in ((3, 5), (5, 7)):
-        assert relative(run(image_layer("fft"), x, load("ideal", pixels=pixels), key), wanted) <= 1e-4, pixels
+        assert relative(run(image_layer("fft"), x, load("ideal", pixels=pixels), key), expected) <= 1e-4, (
+            pixels
+        )
 
 
 def test_turning_a_circle_turns_the_result(key):
@@ -106,51 +109,53 @@ def test_turning_a_circle_turns_the_result(key):
     ("boundary", "normalization"), [("circular", "batch"), ("zero", "layer"), ("causal", "layer")]
 )
 def test_padding_is_in_no_lambda(boundary, normalization, key):
-    # A row is the same alone, beside a longer one, and further padded with what is no number of its own.
+    # A row gives the same alone, beside a longer one, and padded with large numbers.
     x = np.asarray(jax.random.normal(key, (1, 7, 6)))
     rows = np.concatenate([x, np.concatenate([x[:, :5], np.full((1, 2, 6), 1e3, np.float32)], 1)])
     mask = jnp.arange(7)[None] < jnp.array([[7], [5]])
-    one = layer(boundary, 4, 1, normalization, heads=3)
-    one.eval()  # the statistics of a batch are another matter
-    graph, state = nnx.split(one)
+    model = layer(boundary, 4, 1, normalization, heads=3)
+    model.eval()  # the statistics of a batch are another matter
+    graph, state = nnx.split(model)
 
     @jax.jit
-    def found(state, rows, mask):
+    def result(state, rows, mask):
         return nnx.merge(graph, state)(rows, None, None, mask)
 
-    y = found(state, rows, mask)
-    np.testing.assert_allclose(y[0], found(state, rows, jnp.ones((2, 7), bool))[0], atol=1e-5)
-    np.testing.assert_allclose(y[1, :5], run(one, x[:, :5])[0], atol=1e-5)
+    y = result(state, rows, mask)
+    np.testing.assert_allclose(y[0], result(state, rows, jnp.ones((2, 7), bool))[0], atol=1e-5)
+    np.testing.assert_allclose(y[1, :5], run(model, x[:, :5])[0], atol=1e-5)
     device = load("ideal", pixels=(2, 6))
-    np.testing.assert_allclose(run(one, rows, device, key, mask)[1, :5], y[1, :5], atol=1e-4)
+    np.testing.assert_allclose(run(model, rows, device, key, mask)[1, :5], y[1, :5], atol=1e-4)
     slope = jax.jit(jax.grad(lambda rows: jnp.sum(nnx.merge(graph, state)(rows, None, None, mask) ** 2)))(
         rows
     )
     assert np.all(np.isfinite(slope)) and np.all(slope[1, 5:] == 0)
-    nothing = found(state, rows, jnp.zeros((2, 7), bool))
+    nothing = result(state, rows, jnp.zeros((2, 7), bool))
     assert np.all(np.isfinite(nothing))
 
 
 def test_padding_is_in_no_statistics_of_a_batch(key):
-    one = LambdaLayer(6, 2, 3, 4, rngs=rngs())
+    model = LambdaLayer(6, 2, 3, 4, rngs=rngs())
     x = np.asarray(jax.random.normal(key, (2, 7, 6)))
     mask = jnp.arange(7)[None] < jnp.array([[7], [5]])
 
     @nnx.jit
-    def statistics(one, x, mask):
-        one(x, None, None, mask)
-        return one.value_norm.mean[...], one.value_norm.var[...]
+    def statistics(model, x, mask):
+        model(x, None, None, mask)
+        return model.value_norm.mean[...], model.value_norm.var[...]
 
-    mean, variance = statistics(one, jnp.asarray(x), mask)
-    there = np.concatenate([x[0], x[1, :5]]) @ np.asarray(one.value.kernel[...])
+    mean, variance = statistics(model, jnp.asarray(x), mask)
+    there = np.concatenate([x[0], x[1, :5]]) @ np.asarray(model.value.kernel[...])
     np.testing.assert_allclose(mean, 0.1 * there.mean(0), atol=1e-5)
     np.testing.assert_allclose(variance, 0.9 + 0.1 * there.var(0), atol=1e-5)
-    assert all(np.all(np.isfinite(part)) for part in statistics(one, jnp.asarray(x), jnp.zeros((2, 7), bool)))
+    assert all(
+        np.all(np.isfinite(part)) for part in statistics(model, jnp.asarray(x), jnp.zeros((2, 7), bool))
+    )
 
 
 @pytest.mark.parametrize(("method", "rounding"), [("direct", 0), ("fft", 1e-6)])
 def test_no_token_sees_a_later_one(method, rounding, key):
-    # Longer than a block of the causal sum; a key to come that is beyond the range of the exponential changes nothing.
+    # Longer than a block of the causal sum; a later key beyond the range of the exponential changes nothing.
     graph, state = nnx.split(layer("causal", 130, 1, "layer", method))
     x = jax.random.normal(key, (1, 130, 6))
 
@@ -185,16 +190,16 @@ def test_lambdas_in_chunks_are_those_at_once(key, monkeypatch):
         return y, slope["relative"][...]
 
     x = jax.random.normal(key, (2, 7, 6))
-    wanted, slope = value_and_slope()
+    expected, slope = value_and_slope()
     monkeypatch.setattr("optics._chunks.MAX_ELEMENTS", 50)
-    found, other = value_and_slope()
-    assert float(found) == pytest.approx(float(wanted), rel=1e-5) and relative(other, slope) <= 1e-5
+    result, other = value_and_slope()
+    assert float(result) == pytest.approx(float(expected), rel=1e-5) and relative(other, slope) <= 1e-5
 
 
 @pytest.mark.parametrize("rule", ["simulator", "ideal", "optical"])
 def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
-    one = LambdaLayer(4, 2, 2, 3, "zero", 1, "layer", gradient=rule, rngs=rngs())
-    graph, state = nnx.split(one)
+    model = LambdaLayer(4, 2, 2, 3, "zero", 1, "layer", gradient=rule, rngs=rngs())
+    graph, state = nnx.split(model)
     x = jax.random.normal(key, (1, 5, 4))
 
     @jax.jit
@@ -206,8 +211,8 @@ def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
         (of_state, of_x), y = jax.grad(loss, (0, 1), has_aux=True)(state, x)
         return of_state["relative"][...], of_x, y
 
-    for found, wanted in zip(slope(state, x, noisy(3)), slope(state, x, None), strict=True):
-        assert 1e-5 < relative(found, wanted) < 0.2
+    for result, expected in zip(slope(state, x, noisy(3)), slope(state, x, None), strict=True):
+        assert 1e-5 < relative(result, expected) < 0.2
 
 
 def step_memory(make, length):
@@ -279,6 +284,7 @@ def test_a_refusal_says_what_came_and_what_would_work():
     with pytest.raises(ValueError) as refusal:
         layer(scope=8)(jnp.ones((1, 7, 6)))
     message = (
-        "`scope` must be at most the 7 tokens of a circular sequence, got 8; lower it, or use `boundary` zero."
+        "`scope` must be at most the 7 tokens of a circular sequence, got 8; "
+        "lower it, or use `boundary` zero."
     )
     assert str(refusal.value) == message

@@ -58,12 +58,12 @@ def test_patches_are_cut_row_by_row(key):
     tokens, mask = run(layer, x)
     weights, bias = layer.embed.project.kernel[...], layer.embed.project.bias[...]
     cut = [x[:, i : i + 2, j : j + 3].reshape(2, -1) for i in (0, 2) for j in (0, 3)]
-    wanted = (
+    expected = (
         np.stack(cut, 1) @ np.asarray(weights)
         + np.asarray(bias)
         + np.asarray(layer.embed.positions.embedding[...])
     )
-    assert mask is None and relative(tokens, wanted) <= 1e-5
+    assert mask is None and relative(tokens, expected) <= 1e-5
 
 
 @pytest.mark.parametrize("model", [lambda: vit(spectral=True, maps=2), resnet], ids=["vit", "resnet"])
@@ -90,9 +90,9 @@ def test_devices(model, pixels, key):
 
         return jax.grad(loss, has_aux=True, allow_int=True)(state)
 
-    found, y = slope(state, noisy(pixels[0]))
+    result, y = slope(state, noisy(pixels[0]))
     assert 1e-5 < relative(y, exact) < 0.2
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(result))
 
 
 @pytest.mark.parametrize(
@@ -121,5 +121,8 @@ def test_refusals_name_the_argument(call, argument):
 def test_a_refusal_says_what_came_and_what_would_work():
     with pytest.raises(ValueError) as refusal:
         ImageEmbedding((8, 9), 4, 5, rngs=rngs())
-    message = "`patch` must divide the (8, 9) pixels of `image`, got (4, 4); use one of 1, 2, 4, 8 and one of 1, 3, 9."
+    message = (
+        "`patch` must divide the (8, 9) pixels of `image`, got (4, 4); "
+        "use one of 1, 2, 4, 8 and one of 1, 3, 9."
+    )
     assert str(refusal.value) == message
