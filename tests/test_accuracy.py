@@ -8,33 +8,11 @@ from scipy import stats
 
 from bench.__main__ import main
 from bench.config import Accuracy
-from bench.training import accuracy
-from bench.training import statistics as proportions
-from nets.config import Config, resolve
+from bench.training import accuracy, statistics
+from bench.training.runs import SIZES
 from nets import data
-
-
-def record(folder, right, *, labels=None, kept=True, final=None, **config):
-    """A run folder of a network that is right on those rows, as nets.run.RunWriter leaves it."""
-    folder.mkdir(parents=True)
-    labels = np.arange(len(right)) % 2 if labels is None else labels
-    if kept:
-        np.savez(folder / "predictions.npz", labels=labels, predicted=np.where(right, labels, labels + 1))
-    about = {
-        "data": "imdb",
-        "model": "conv2d",
-        "device": "none",
-        "gradient": "simulator",
-        "epochs": 2,
-        "seed": 0,
-        "out": str(folder),
-    }
-    (folder / "config.json").write_text(json.dumps(about | {"machine": "x86_64", "commit": "abc"} | config))
-    lines = [
-        {"epoch": 1, "validation_accuracy": 0.5},
-        {"test_accuracy": float(np.mean(right)), "seconds": 60.0} | (final or {}),
-    ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+from nets.config import Config
+from tests.helpers_bench import refuse, write_tested_run
 
 
 def rows_by_name(folder, out, **options):
@@ -46,49 +24,53 @@ def span(first, last, rows=1000):
 
 
 def test_published_examples():
-    # M. W. Fagerland, S. Lydersen and P. Laake, Statistical Analysis of Contingency Tables (2017), ch. 8: Cavo et al. (2012).
-    assert proportions.newcombe_paired(59, 6, 16, 80) == pytest.approx((-0.1186, -0.0046), abs=5e-5)
-    assert proportions.mcnemar(6, 16) == pytest.approx(0.052479, abs=5e-7)
-    # P. Armitage and G. Berry, Statistical Methods in Medical Research (1994), p. 127: two media for culturing.
-    assert proportions.mcnemar(12, 2) == pytest.approx(0.0129, abs=5e-5)
+    # M. W. Fagerland, S. Lydersen and P. Laake, Statistical Analysis of Contingency Tables (2017), ch. 8:
+    # Cavo et al. (2012).
+    assert statistics.newcombe_paired(59, 6, 16, 80) == pytest.approx((-0.1186, -0.0046), abs=5e-5)
+    assert statistics.mcnemar(6, 16) == pytest.approx(0.052479, abs=5e-7)
+    # P. Armitage and G. Berry, Statistical Methods in Medical Research (1994), p. 127: two media for
+    # culturing.
+    assert statistics.mcnemar(12, 2) == pytest.approx(0.0129, abs=5e-5)
     # R. G. Newcombe, Statist. Med. 17, 873 (1998), contrasts (a) and (c), method 10.
-    assert proportions.newcombe((56, 48), (70, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert proportions.newcombe((9, 3), (10, 10)) == pytest.approx((0.1705, 0.8090), abs=5e-5)
+    assert statistics.newcombe((56, 48), (70, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert statistics.newcombe((9, 3), (10, 10)) == pytest.approx((0.1705, 0.8090), abs=5e-5)
     # R. G. Newcombe, Statist. Med. 17, 857 (1998), the score method.
-    assert proportions.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert statistics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
 def test_paired_interval_at_the_edges():
-    # Classifiers that are never apart, one never wrong, and agreement no better than chance: φ = 0 is the unpaired interval.
+    # Classifiers that are never apart, one never wrong, and agreement no better than chance: φ = 0 is the
+    # unpaired interval.
     for table in ((50, 0, 0, 0), (40, 0, 0, 10), (0, 50, 0, 0)):
-        low, high = proportions.newcombe_paired(*table)
+        low, high = statistics.newcombe_paired(*table)
         value = (table[1] - table[2]) / 50
         assert -1 <= low <= value <= high <= 1 and high > low
-    assert proportions.newcombe_paired(25, 25, 25, 25) == pytest.approx(
-        proportions.newcombe((50, 50), (100, 100))
+    assert statistics.newcombe_paired(25, 25, 25, 25) == pytest.approx(
+        statistics.newcombe((50, 50), (100, 100))
     )
-    assert proportions.mcnemar(0, 0) == 1
+    assert statistics.mcnemar(0, 0) == 1
 
 
 def test_coverage():
     # Wilson, over every outcome there is.
-    limits = np.array([proportions.wilson(k, 359) for k in range(360)])
+    limits = np.array([statistics.wilson(k, 359) for k in range(360)])
     inside = (limits[:, 0] <= 0.97) & (limits[:, 1] >= 0.97)
     assert stats.binom.pmf(np.arange(360), 359, 0.97)[inside].sum() == pytest.approx(0.95, abs=0.02)
     # Newcombe, paired, for networks that agree on most rows.
     rng = np.random.default_rng(0)
     tables = rng.multinomial(1000, [0.8, 0.05, 0.04, 0.11], size=600)
-    found = np.array([proportions.newcombe_paired(*(int(n) for n in table)) for table in tables])
+    found = np.array([statistics.newcombe_paired(*(int(n) for n in table)) for table in tables])
     assert np.mean((found[:, 0] <= 0.01) & (found[:, 1] >= 0.01)) == pytest.approx(0.95, abs=0.025)
 
 
 def test_few_seeds_need_the_wider_interval():
-    # Accuracies around 0.8 that depend on the seed: resampling three seeds finds too little of that, the interval reported does not.
+    # Accuracies around 0.8 that depend on the seed: resampling three seeds finds too little of that, the
+    # interval reported does not.
     rng, covered = np.random.default_rng(1), []
     for _ in range(100):
         first, second = (rng.random((3, 400)) < rng.normal(0.8, 0.06, (3, 1)) for _ in range(2))
-        low, high, _ = proportions.bootstrap(first.astype(np.int8) - second.astype(np.int8), rng)
-        found = proportions.paired_difference(first, second, rng)
+        low, high, _ = statistics.bootstrap(first.astype(np.int8) - second.astype(np.int8), rng)
+        found = statistics.paired_difference(first, second, rng)
         covered.append((low <= 0 <= high, found.low <= 0 <= found.high))
     bootstrap, reported = np.mean(covered, axis=0)
     assert reported > 0.93 and reported - bootstrap > 0.03
@@ -100,7 +82,7 @@ def test_bootstrap_has_the_variance_of_two_independent_drawings():
     # Counts of a drawing with replacement: E[wᵢ wⱼ] = 1 − 1/n + δᵢⱼ.
     seeds, rows = (1 - 1 / n + np.eye(n) for n in gain.shape)
     variance = np.sum((seeds @ gain) * (gain @ rows)) / gain.size**2 - gain.mean() ** 2
-    low, high, p = proportions.bootstrap(gain, rng, resamples=20_000)
+    low, high, p = statistics.bootstrap(gain, rng, resamples=20_000)
     assert (high - low) / (2 * stats.norm.ppf(0.975)) == pytest.approx(np.sqrt(variance), rel=0.03)
     assert (high + low) / 2 == pytest.approx(gain.mean(), abs=0.1 * np.sqrt(variance))
     assert p == pytest.approx(2 * stats.norm.sf(gain.mean() / np.sqrt(variance)), rel=0.15)
@@ -111,16 +93,16 @@ def test_bootstrap_has_the_variance_of_two_independent_drawings():
     [(-0.01, 0.005, "yes"), (-0.002, 0.011, "open"), (0.011, 0.02, "no"), (None, None, None)],
 )
 def test_equivalence(low, high, said):
-    assert proportions.equivalent(proportions.Difference(0.0, low, high, None, ""), 0.01) == said
+    assert statistics.equivalent(statistics.Difference(0.0, low, high, None, ""), 0.01) == said
 
 
 def test_one_seed(tmp_path, capsys):
     words = {"bag_of_words_accuracy": 0.889, "parameters": 1234}
-    record(tmp_path / "runs" / "linear-s0", span(0, 800), model="linear", final=words)
-    record(tmp_path / "runs" / "optical-s0", span(20, 830), device="engine11", final=words)
-    record(tmp_path / "runs" / "old", span(0, 790), model="lambda", kept=False)
+    write_tested_run(tmp_path / "runs" / "linear-s0", span(0, 800), model="linear", final=words)
+    write_tested_run(tmp_path / "runs" / "optical-s0", span(20, 830), device="engine11", final=words)
+    write_tested_run(tmp_path / "runs" / "old", span(0, 790), model="lambda", kept=False)
     # An unfinished run, and a folder that is no run.
-    record(tmp_path / "runs" / "begun", span(0, 790), model="conv1d")
+    write_tested_run(tmp_path / "runs" / "begun", span(0, 790), model="conv1d")
     (tmp_path / "runs" / "begun" / "metrics.jsonl").write_text('{"step": 3}\n')
     (tmp_path / "runs" / "speed").mkdir()
     assert main(["accuracy", "--results", str(tmp_path / "runs"), "--out", str(tmp_path)]) == 0
@@ -136,14 +118,14 @@ def test_one_seed(tmp_path, capsys):
         and optical["differs_in"] == "model, device"
     )
     limits = optical["difference_low"] / 100, optical["difference_high"] / 100
-    assert limits == pytest.approx(proportions.newcombe_paired(780, 30, 20, 170))
+    assert limits == pytest.approx(statistics.newcombe_paired(780, 30, 20, 170))
     assert optical["within_1_point"] == "open"
-    assert (optical["low"], optical["high"], optical["over"]) == (*proportions.wilson(810, 1000), "rows")
+    assert (optical["low"], optical["high"], optical["over"]) == (*statistics.wilson(810, 1000), "rows")
     assert (optical["bag_of_words_accuracy"], optical["parameters"], optical["seconds"]) == (0.889, 1234, 60)
     # Without predictions; the number of rows is that of the runs of the same data that kept theirs.
     assert old["compared"] == "unpaired rows" and old["test_rows"] == 1000
     assert (old["difference_low"] / 100, old["difference_high"] / 100) == pytest.approx(
-        proportions.newcombe((790, 800), (1000, 1000))
+        statistics.newcombe((790, 800), (1000, 1000))
     )
     assert old["p"] == pytest.approx(stats.fisher_exact([[790, 210], [800, 200]]).pvalue)
     assert "against" not in linear
@@ -154,9 +136,13 @@ def test_one_seed(tmp_path, capsys):
 def test_seeds_are_gathered_and_paired(tmp_path):
     rows = 25_000
     for seed, (first, second) in {0: (20_000, 20_010), 1: (20_100, 20_090), 2: (20_050, 20_100)}.items():
-        record(tmp_path / "runs" / f"linear-seed{seed}", span(0, first, rows), model="linear", seed=seed)
-        record(tmp_path / "runs" / f"close-s{seed}", span(0, second, rows), device="engine11", seed=seed)
-        record(
+        write_tested_run(
+            tmp_path / "runs" / f"linear-seed{seed}", span(0, first, rows), model="linear", seed=seed
+        )
+        write_tested_run(
+            tmp_path / "runs" / f"close-s{seed}", span(0, second, rows), device="engine11", seed=seed
+        )
+        write_tested_run(
             tmp_path / "runs" / f"far_{seed}",
             span(0, second - 1000 * (seed + 2), rows),
             device="engine11",
@@ -164,7 +150,7 @@ def test_seeds_are_gathered_and_paired(tmp_path):
             seed=seed,
         )
     # A seed that the reference lacks counts in the accuracy, not in the difference.
-    record(tmp_path / "runs" / "close-s7", span(0, 20_000, rows), device="engine11", seed=7)
+    write_tested_run(tmp_path / "runs" / "close-s7", span(0, 20_000, rows), device="engine11", seed=7)
     for seed in range(3):
         (tmp_path / "runs" / f"far_{seed}").rename(tmp_path / "runs" / f"far-{seed}-s{seed}")
     found = rows_by_name(tmp_path / "runs", tmp_path)
@@ -189,7 +175,7 @@ def test_seeds_without_predictions(tmp_path):
     accuracies = {"linear": [0.80, 0.82, 0.81], "conv1d": [0.84, 0.80, 0.85]}
     for model, values in accuracies.items():
         for seed, value in enumerate(values):
-            record(
+            write_tested_run(
                 tmp_path / "runs" / f"{model}-s{seed}",
                 span(0, int(value * 25_000), 25_000),
                 kept=False,
@@ -214,7 +200,7 @@ def test_references(tmp_path):
         "optical-long": {"epochs": 5, "device": "engine11"},
         "lambda": {"model": "lambda"},
     }.items():
-        record(tmp_path / "runs" / name, span(0, 800), **changes)
+        write_tested_run(tmp_path / "runs" / name, span(0, 800), **changes)
     found = rows_by_name(tmp_path / "runs", tmp_path)
     # The exact twin that differs in least; a network without one stands alone.
     assert found["optical-long"]["against"] == "none-long" and "against" not in found["lambda"]
@@ -225,8 +211,8 @@ def test_references(tmp_path):
 
 
 def test_settings_added_later_have_their_defaults(tmp_path):
-    record(tmp_path / "runs" / "net-s0", span(0, 800))
-    record(
+    write_tested_run(tmp_path / "runs" / "net-s0", span(0, 800))
+    write_tested_run(
         tmp_path / "runs" / "net-s1",
         span(0, 800),
         seed=1,
@@ -240,13 +226,25 @@ def test_settings_added_later_have_their_defaults(tmp_path):
 
 
 def test_numbers_of_rows():
-    assert len(data.load(Config()).test.labels) == accuracy.ROWS["digits"]
+    digits = data.load(Config(data="digits"))
+    assert SIZES["digits"] == (len(digits.train.labels), len(digits.test.labels))
+
+
+def test_digits_have_their_baselines(tmp_path, capsys):
+    """Those of scikit-learn on the same split, also where a run did not record them."""
+    labels = data.load(Config(data="digits")).test.labels
+    write_tested_run(tmp_path / "runs" / "a", span(0, 350, 359), labels=labels, data="digits")
+    row = rows_by_name(tmp_path / "runs", tmp_path)["a"]
+    assert row["logistic_regression_accuracy"] == pytest.approx(0.978, abs=5e-4)
+    assert row["nearest_neighbours_accuracy"] == pytest.approx(0.983, abs=5e-4)
+    printed = capsys.readouterr().out
+    assert "logistic regression  3 nearest neighbours" in printed and "97.77%" in printed
 
 
 def test_unknown_number_of_rows(tmp_path):
     # 2/3 is no share of 25,000 reviews: it was another test set.
-    record(tmp_path / "runs" / "a", span(0, 200, 300), kept=False, model="linear")
-    record(tmp_path / "runs" / "b", span(0, 100, 300), kept=False)
+    write_tested_run(tmp_path / "runs" / "a", span(0, 200, 300), kept=False, model="linear")
+    write_tested_run(tmp_path / "runs" / "b", span(0, 100, 300), kept=False)
     row = rows_by_name(tmp_path / "runs", tmp_path)["b"]
     assert row["low"] is None and row["over"] == "unknown number of rows"
     assert (
@@ -264,16 +262,12 @@ def break_metrics(folder):
     (folder / "a" / "metrics.jsonl").write_text('{"step": 1}\n{"test_acc')
 
 
-def list_config(folder):
-    (folder / "a" / "config.json").write_text("[]")
-
-
 def no_seed(folder):
     (folder / "a" / "config.json").write_text('{"data": "imdb", "model": "linear"}')
 
 
 def no_share(folder):
-    (folder / "a" / "metrics.jsonl").write_text('{"test_accuracy": NaN}')
+    (folder / "a" / "metrics.jsonl").write_text('{"test_accuracy": NaN}\n')
 
 
 def no_archive(folder):
@@ -297,27 +291,26 @@ def other_run(folder):
 
 
 def other_rows(folder):
-    record(folder / "b", span(0, 8, 10), model="lambda")
+    write_tested_run(folder / "b", span(0, 8, 10), model="lambda")
 
 
 def other_labels(folder):
-    record(folder / "b", span(0, 800), model="lambda", labels=np.zeros(1000, int))
+    write_tested_run(folder / "b", span(0, 800), model="lambda", labels=np.zeros(1000, int))
 
 
 def twice(folder):
-    record(folder / "b", span(0, 800), model="linear")
+    write_tested_run(folder / "b", span(0, 800), model="linear")
 
 
 def one_name(folder):
-    record(folder / "a-s4", span(0, 800), model="linear", seed=4, depth=6)
+    write_tested_run(folder / "a-s4", span(0, 800), model="linear", seed=4, depth=6)
 
 
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (break_config, "a/config.json is not readable JSON"),
-        (break_metrics, "a/metrics.jsonl is not readable JSON"),
-        (list_config, "a/config.json must hold JSON objects, got list"),
+        (break_config, "a must be the folder of a run, but its config.json cannot be read"),
+        (break_metrics, "found 1 unfinished"),
         (no_seed, "a/config.json must have 'seed', got None"),
         (no_share, "a/metrics.jsonl must end with a test_accuracy from 0 to 1, got nan"),
         (no_archive, "a/predictions.npz must hold the arrays labels and predicted"),
@@ -335,17 +328,16 @@ def one_name(folder):
     ],
 )
 def test_refusals(harm, message, tmp_path, capsys):
-    record(tmp_path / "runs" / "a", span(0, 800), model="linear")
+    write_tested_run(tmp_path / "runs" / "a", span(0, 800), model="linear")
     harm(tmp_path / "runs")
-    assert main(["accuracy", "--results", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    command = ["accuracy", "--results", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert message in refuse(command, capsys)
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_compare(tmp_path):
     with pytest.raises(ValueError, match=r"must hold folders of finished runs .* found 0 unfinished"):
         accuracy.main(Accuracy(results=tmp_path / "none", out=tmp_path))
-    record(tmp_path / "runs" / "a", span(0, 800))
+    write_tested_run(tmp_path / "runs" / "a", span(0, 800))
     with pytest.raises(ValueError, match=r"`reference` must be one of a; got 'b'"):
         accuracy.main(Accuracy(results=tmp_path / "runs", out=tmp_path, reference="b"))

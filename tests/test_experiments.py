@@ -1,11 +1,12 @@
-"""A plan of training runs: arms and seeds, what is recorded is skipped, what stops does not take the others with it."""
+"""A plan of training runs: recorded runs are skipped, and one that stops does not stop the others."""
 
 import json
 
 import pytest
 
 from bench.__main__ import main
-from bench.training import experiments
+from bench.training import experiments, plans
+from tests.helpers_bench import refuse
 
 PLAN = """
 [common]
@@ -30,14 +31,15 @@ def test_plans_of_the_project_are_runs():
     from nets.config import Config, resolve
 
     for name in ("imdb-cpu", "imdb-full", "imdb-studies"):
-        arms = experiments.read(name)
+        variants = plans.read_variants(name)
         if name != "imdb-studies":
-            assert {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"} <= arms.keys()
-        for fields in arms.values():
-            resolve(Config(**{option: value for option, value in fields.items() if option != "start"}))
+            expected = {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"}
+            assert expected <= variants.keys()
+        for fields in variants.values():
+            resolve(Config(**{option: value for option, value in fields.items() if option != "init_from"}))
 
 
-def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
+def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     (tmp_path / "tiny.toml").write_text(PLAN)
     command = ["experiments", "--plan", str(tmp_path / "tiny.toml"), "--seeds", "0", "1"]
     command += ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
@@ -55,8 +57,9 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(experiments, "fit", counted)
     assert main(command) == 0
     assert trained == [("conv-seed0", 0), ("conv-seed1", 1)]
-    told = capsys.readouterr()
-    assert told.out.count("recorded before") == 2 and "conv-seed0: the loss stopped being finite" in told.err
+    printed = capsys.readouterr()
+    assert printed.out.count("recorded before") == 2
+    assert "conv-seed0: the loss stopped being finite" in printed.err
     kept = tmp_path / "results" / "tiny"
     assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == [
         "conv-seed1",
@@ -80,9 +83,9 @@ def test_arms_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
             ["--plan", "imdb-huge"],
             "`plan` must be one of imdb-cpu, imdb-full, imdb-studies, or a TOML file; got 'imdb-huge'.",
         ),
-        (["--arms", "cubic"], "`arms` must be of the plan, which has mean, linear, conv1d-128, "),
-        (["--plan", "colour.toml"], "arm a has colour, which is no option of a run"),
-        (["--plan", "empty.toml"], "has no arms"),
+        (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, conv1d-128, "),
+        (["--plan", "colour.toml"], "variant a has colour"),
+        (["--plan", "empty.toml"], "has no variants"),
         (["--plan", "torn.toml"], "cannot be read"),
     ],
 )
@@ -91,7 +94,5 @@ def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "colour.toml").write_text("[arms.a]\ncolour = 3\n")
     (tmp_path / "empty.toml").write_text("[common]\ndepth = 1\n")
     (tmp_path / "torn.toml").write_text("[arms.a\n")
-    assert main(["experiments", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    assert message in refuse(["experiments", *arguments], capsys)
     assert not (tmp_path / "runs").exists()

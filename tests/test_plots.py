@@ -1,5 +1,6 @@
-"""Pictures: every part has one, every axis a name, and lengths are those of the device."""
+"""Figures: every part has one, every axis a name, and lengths are those of the device."""
 
+import json
 import re
 
 import equinox as eqx
@@ -11,10 +12,11 @@ from matplotlib.figure import Figure
 
 import optics
 from bench import plots
-from bench.plots._scale import prefixed, quantity, round_length
+from bench.plots._scale import error_label, quantity, round_length, with_prefix
 from bench.plots._transfer_matrix import matrices
 from optics import encode
 from tests import parts
+from tests.helpers_bench import RESULTS
 
 ENCODERS = [
     encode.Amplitude(1),
@@ -36,6 +38,13 @@ def labelled(figure):
             assert axes.get_ylabel()
         elif axes.axison:
             assert axes.get_xlabel() and axes.get_ylabel()
+    return figure
+
+
+def labelled_where_named(figure):
+    """Rows that bear names need no name for their axis."""
+    for axes in figure.axes:
+        assert not axes.axison or axes.get_xlabel() or axes.get_ylabel()
     return figure
 
 
@@ -68,13 +77,74 @@ def test_encoders(encoder):
 
 def test_other_kinds(tmp_path):
     external = optics.External(
-        lambda drive, full_scale: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32), parts.DEVICES["wave 5×5"].make()
+        lambda drive, full_scale: np.zeros((*drive.shape[:-2], 2, 5, 5), np.float32),
+        parts.DEVICES["wave 5×5"].make(),
     )
-    resolved = optics.effects.Crosstalk(optics.effects.SuperGaussian(), subpixels=2, resolve=True)
+    resolved = optics.effects.Crosstalk(optics.effects.SuperGaussian(), subpixels=2, keep_subpixels=True)
     intensity = optics.Intensity(lambda amplitude: amplitude)
     run = "bench/results/digits-conv2d-engine11"
     for part in (external, resolved, intensity, "ideal", run, optics.compile_transfer(parts._lens)):
         labelled(plots.show(part))
+
+
+def test_chains_planes_and_retrieved_objects():
+    plane = np.outer(np.hanning(6), np.hanning(8))
+    retrieved = optics.retrieve.Retrieved(jnp.asarray(plane), jnp.fft.fft2(plane), jnp.asarray(0.02))
+    tries = optics.retrieve.Retrieved(
+        jnp.stack([0 * plane, plane]), jnp.zeros((2, 6, 8), complex), jnp.asarray([0.5, 0.02])
+    )
+    for part in (retrieved, tries):
+        figure = labelled(plots.show(part))
+        assert figure.get_suptitle() == "retrieved object, residual 2.0e-02"
+        np.testing.assert_allclose(figure.axes[0].images[0].get_array(), plane, atol=1e-6)
+    # Complex numbers are a field, real ones frames.
+    assert (
+        len(labelled(plots.show(1j * plane)).axes) == 4
+        and len(labelled(plots.show(jnp.asarray(plane))).axes) == 2
+    )
+    camera = optics.effects.camera(full_well=1e4, read_noise=2.5, bits=12)
+    assert labelled(plots.show(camera)).get_suptitle().count(",") == len(camera) - 1
+
+
+def test_titles_say_the_error_and_the_share_of_full_scale():
+    assert error_label(0.0213) == "2.1e-02" and error_label(5.71) == "5.7 times the exact result"
+    correlator = parts.DEVICES["correlator 3×4"].make()
+    titles = [axes.get_title() for axes in plots.show(correlator).axes]
+    assert any(
+        title.startswith("by the device; frames use ") and "% of full scale" in title for title in titles
+    )
+    # Ten times the reference level leaves a tenth of full scale.
+    dimmer = eqx.tree_at(lambda device: device.headroom, correlator, 10 * correlator.headroom)
+    shares = [
+        float(re.search(r"use ([\d.]+) %", axes.get_title())[1])
+        for device in (correlator, dimmer)
+        for axes in plots.show(device).axes
+        if "frames use" in axes.get_title()
+    ]
+    assert shares[0] == pytest.approx(10 * shares[1], rel=0.1)
+
+
+def test_recorded_measurements():
+    files = [file for file in RESULTS.rglob("*.json") if file.name != "config.json"]
+    assert len(files) > 10
+    for file in files:
+        labelled_where_named(plots.draw_recorded(file)).draw_without_rendering()
+
+
+def test_spreads_and_standard_errors_are_drawn():
+    speed = json.loads((RESULTS / "speed.json").read_text())["rows"]
+    texts = [text.get_text() for axes in plots.speed(speed).axes for text in axes.texts]
+    assert texts == [f"{row['ratio']:.3g} (spread {row['spread']:.2f})" for row in speed]
+    rows = json.loads((RESULTS / "studies.json").read_text())["rows"]
+    accuracy = plots.studies(rows).axes[0].containers[0]
+    (point,) = [
+        row
+        for row in rows
+        if row.get("field") == "photons" and row["value"] == 1 and "exactly" in row["network"]
+    ]
+    low, high = accuracy.lines[2][0].get_segments()[0][:, 1]
+    p = point["accuracy"]
+    assert (high - low) / 200 == pytest.approx(np.sqrt(p * (1 - p) / 2500))
 
 
 def test_drawn_without_complaint():
@@ -196,7 +266,7 @@ def test_transfer_matrix_of_the_exact_transform_deviates_by_nothing():
 
 
 def test_prefixes():
-    assert [prefixed(v, "m") for v in (0.1145, 127e-6, 1e-3, 0.0)] == [
+    assert [with_prefix(v, "m") for v in (0.1145, 127e-6, 1e-3, 0.0)] == [
         (1e3, "mm"),
         (1e6, "µm"),
         (1e3, "mm"),
@@ -210,6 +280,12 @@ def test_prefixes():
     ("call", "message"),
     [
         (lambda: plots.show(3), "`part` must be a lens"),
+        (lambda: plots.show({"a": np.zeros(1000)}), r"got \{.{1,80}\.$"),
+        (
+            lambda: plots.show((optics.dft(3), 4)),
+            "`part` must be a tuple of effects .* got one of Dense, int",
+        ),
+        (lambda: plots.draw_recorded("pyproject.toml"), "`file` pyproject.toml must be a COMMAND.json"),
         (lambda: plots.show(optics.Coherent), "`part` must be a lens"),
         (lambda: plots.show("engine12"), "`part` must be a preset, one of dmd-4f"),
         (lambda: plots.field(np.ones((2, 3, 3)), 1e-6), r"`u` must be one plane .* got shape \(2, 3, 3\)"),

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from bench.__main__ import main
-from bench.plots._studies import picture
-from bench.training import experiments, studies
-from bench.training.resumable import remember
 import nets
+from bench import plots
+from bench.__main__ import main
+from bench.training import plans, studies
+from bench.training.resumable import resumable
 from nets.config import Config
+from tests.helpers_bench import RESULTS, refuse
 
 PLAN = """
 seeds = [4]
@@ -27,14 +28,14 @@ device = "none"
 [tune]
 learning_rate = [1e-3, 1e-2]
 
-[arms.a]
+[variants.a]
 kernel = [3, 3]
 
-[arms.b]
+[variants.b]
 like = "a"
 kernel = [1, 1]
 
-[arms.c]
+[variants.c]
 start = "a"
 like = "a"
 """
@@ -77,7 +78,7 @@ def test_a_plan_is_tried_in_a_few_steps(runs, tmp_path, capsys):
         "experiments",
         "--plan",
         str(runs / "tiny.toml"),
-        "--arms",
+        "--variants",
         "b",
         "--quick",
         "--out",
@@ -104,12 +105,12 @@ def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch)
         "--cache",
         "None",
     ]
-    assert main([*command, "--arms", "a"]) == 0
+    assert main([*command, "--variants", "a"]) == 0
     fit, trained = nets.fit, []
     from bench.training import tuning
 
     monkeypatch.setattr(tuning, "fit", lambda config: trained.append(config) or fit(config))
-    (runs / "tiny.toml").write_text(PLAN.split("[arms.c]")[0])
+    (runs / "tiny.toml").write_text(PLAN.split("[variants.c]")[0])
     assert main(command) == 0
     assert all(not config.test and config.seed == 0 for config in trained)
     rows = json.loads((runs / "results" / "tiny" / "tuning.json").read_text())["rows"]
@@ -132,8 +133,8 @@ def test_a_stopped_measurement_goes_on(tmp_path):
     asked = []
 
     def measured(case, about):
-        file, row = remember(tmp_path, "studies", about)
-        return file, row(case, lambda: asked.append(case) or {"accuracy": 0.5})
+        file, result_of = resumable(tmp_path, "studies", about)
+        return file, result_of(case, lambda: asked.append(case) or {"accuracy": 0.5})
 
     file, first = measured({"unit": 0}, {"out": tmp_path})
     assert first == measured({"unit": 0}, {"out": tmp_path})[1] == {"unit": 0, "accuracy": 0.5}
@@ -206,7 +207,7 @@ def test_passes_until_80_percent_and_what_a_run_differs_in(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(common | own))
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    exact, other = studies.curves([tmp_path], tmp_path / "a-seed0")
+    exact, other = studies.measure_curves([tmp_path], tmp_path / "a-seed0")
     # (0.79 + 0.82 + 0.9) / 3 is the first average past 0.8, and ends at step 50 of 100.
     assert (
         exact["epochs_to_80"] == pytest.approx(0.5) and exact["kernel"] is None and exact["differs_in"] == []
@@ -215,7 +216,7 @@ def test_passes_until_80_percent_and_what_a_run_differs_in(tmp_path):
         [5, 5],
         1,
     )
-    figure = picture([exact, other])
+    figure = plots.studies([exact, other])
     kernels = {line.get_label(): line.get_xdata() for line in figure.axes[6].lines}
     assert kernels["exact"] == pytest.approx([11], abs=0.2) and kernels["engine11"] == pytest.approx(
         [5], abs=0.2
@@ -225,31 +226,29 @@ def test_passes_until_80_percent_and_what_a_run_differs_in(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tuning", "--arms", "cubic"], "`arms` must be of the plan, which has mean, linear"),
+        (["tuning", "--arms", "cubic"], "`variants` must be of the plan, which has mean, linear"),
         (
             ["tuning", "--plan", "imdb-full"],
             "`plan` imdb-full must have a table [tune] with one list of values",
         ),
         (["studies", "--exact", "nowhere"], "nowhere holds no finished run; train it first"),
-        (["experiments", "--plan", "first.toml"], "arm a must `start` from an arm before it, got 'b'"),
-        (["experiments", "--plan", "like.toml"], "arm a must be `like` an arm before it, got 'b'"),
+        (["experiments", "--plan", "first.toml"], "variant a must `init_from` a variant before it, got 'b'"),
+        (["experiments", "--plan", "like.toml"], "variant a must be `like` a variant before it, got 'b'"),
     ],
 )
 def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "first.toml").write_text('[arms.a]\nstart = "b"\n')
     (tmp_path / "like.toml").write_text('[arms.a]\nlike = "b"\n')
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    assert message in refuse(arguments, capsys)
     assert not list(tmp_path.rglob("config.json"))
 
 
 def test_learning_rates_of_a_plan_are_the_best_of_its_tuning():
     """The plan says what validation chose, not what was tried on the test set."""
-    rows = json.loads((experiments.PLANS.parent / "results" / "imdb-cpu" / "tuning.json").read_text())["rows"]
-    plan = experiments.read("imdb-cpu")
-    for arm, options in plan.items():
-        own = {row["learning_rate"]: row["validation_loss"] for row in rows if row["arm"] == arm}
-        assert options["learning_rate"] == min(own, key=own.get) and len(own) == 3, arm
+    rows = json.loads((RESULTS / "imdb-cpu" / "tuning.json").read_text())["rows"]
+    plan = plans.read_variants("imdb-cpu")
+    for variant, options in plan.items():
+        own = {row["learning_rate"]: row["validation_loss"] for row in rows if row["arm"] == variant}
+        assert options["learning_rate"] == min(own, key=own.get) and len(own) == 3, variant
     assert np.isfinite([row["validation_loss"] for row in rows]).all()

@@ -1,7 +1,7 @@
 """Figures of parts, runs and measurements. Every function returns a matplotlib `Figure`.
 
     plots.show(part)                                  a part of any kind
-    plots.draw_recorded("bench/results/speed.json")        a recorded measurement
+    plots.draw_recorded("bench/results/speed.json")   a recorded measurement
 
 | a part                                  | drawn by                                          |
 | --------------------------------------- | ------------------------------------------------- |
@@ -38,6 +38,7 @@ from bench.plots._scale import PURPLE as PURPLE
 from bench.plots._scale import RED as RED
 from bench.plots._scale import SKY as SKY
 from bench.plots._scale import image as image
+from bench.plots._scale import quantity as quantity
 from bench.plots._show import show as show
 from bench.plots._speed import speed as speed
 from bench.plots._studies import studies as studies
