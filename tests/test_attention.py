@@ -206,8 +206,8 @@ def test_a_noisy_device_changes_a_little_and_gradients_pass(spectral, rules, key
     exact_slope, exact = slope_and_result("simulator", None)
     for rule in rules:
         slope, y = slope_and_result(rule, device)
-        assert 1e-4 < relative(y, exact) < 0.1
-        assert 1e-4 < relative(slope, exact_slope) < 0.3
+        assert 5e-3 < relative(y, exact) < 0.05
+        assert 5e-3 < relative(slope, exact_slope) < 0.06
 
 
 def test_a_rule_around_the_convolution(key):
@@ -231,7 +231,7 @@ def test_the_map_of_a_call_on_a_device_is_the_one_read_out(spectral, key):
 
     weights, y, exact = both(state, key)
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
-    assert 1e-5 < relative(weights, exact) < 0.05
+    assert 1e-3 < relative(weights, exact) < 0.02
     assert not np.array_equal(weights, both(state, jax.random.fold_in(key, 1))[0])
     assert relative(y[0], np.asarray(weights[0].sum(0) @ x[0])) < 0.02
 

@@ -75,7 +75,7 @@ def test_the_layer_learns_through_a_noisy_device(rule, key):
         jax.tree.leaves(slope(layer, device, k)) for device, k in ((load("engine11"), key), (None, None))
     )
     for noisy_leaf, exact_leaf in zip(noisy, exact, strict=True):
-        assert 1e-4 < relative(noisy_leaf, exact_leaf) < 0.5
+        assert 5e-3 < relative(noisy_leaf, exact_leaf) < 0.05
 
 
 def test_a_network_made_optical(model, key):
@@ -88,7 +88,7 @@ def test_a_network_made_optical(model, key):
     assert relative(call(optical, x, load("ideal", pixels=(5, 5)), scale=2.0), 2 * exact) <= 1e-4
     light = call(optical, x, load("engine11"), key)
     np.testing.assert_array_equal(light, call(optical, x, load("engine11"), key))
-    assert 1e-3 < relative(light, exact) < 0.5
+    assert 1e-2 < relative(light, exact) < 0.1
     # What is excluded stays exact.
     few = nets.convert(model, exclude=["rest"])
     assert [path for path in few.paths] == [("first",)]

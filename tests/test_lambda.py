@@ -212,7 +212,7 @@ def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
         return of_state["relative"][...], of_x, y
 
     for result, expected in zip(slope(state, x, noisy(3)), slope(state, x, None), strict=True):
-        assert 1e-5 < relative(result, expected) < 0.2
+        assert 1e-3 < relative(result, expected) < 0.03
 
 
 def step_memory(make, length):
