@@ -70,7 +70,7 @@ def ledger(
     device: DeviceLike,
     x_shape: ShapeLike,
     w_shape: ShapeLike,
-    costs: dict[str, Assumption] | str | None = None,
+    costs: dict | str | None = None,
 ) -> Ledger:
     """What `optics.convolve(x, w, device, key)` of real arrays costs.
 
@@ -109,7 +109,7 @@ def ledger(
     return dataclasses.replace(price(counts, costs), bits=_measure_bits(device))
 
 
-def price(counts: Counts, costs: dict[str, Assumption] | str) -> Ledger:
+def price(counts: Counts, costs: dict | str) -> Ledger:
     """Seconds and joules of counts of exposures and conversions.
 
         T = exposures · exposure_time / engines

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array
 
 from optics._check import check_choice, check_key, check_range, check_whole, is_concrete
-from optics._typing import ScalarLike, ShapeLike
+from optics._typing import KeyLike, ScalarLike, ShapeLike
 from optics.device import AbstractDevice
 from optics.presets._build import BUILDERS
 from optics.presets._file import Parameter, Preset, preset_names, read_preset
@@ -22,7 +22,7 @@ def names() -> list[str]:
 
 
 def load(
-    name: str, unit: Array | None = None, level: str = "compiled", **overrides: ScalarLike | ShapeLike
+    name: str, unit: KeyLike = None, level: str = "compiled", **overrides: ScalarLike | ShapeLike
 ) -> AbstractDevice:
     """Build a device by name.
 
