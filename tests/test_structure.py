@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     # Shared by the whole project.
     {"optics._typing", "optics._check", "optics._numerics", "optics._phases", "optics._chunks"},
-    {"optics._fusion", "optics._assumptions", "optics.metrics"},
+    {"optics._fusion", "optics._warn", "optics._assumptions", "optics.metrics"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},
     {"optics.encode"},
