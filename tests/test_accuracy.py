@@ -1,4 +1,4 @@
-"""Accuracies of recorded runs: intervals and tests against published examples, and the table of runs made up for it."""
+"""Accuracies of runs: intervals and tests against published examples, and a table of invented runs."""
 
 import json
 

@@ -148,7 +148,7 @@ def test_spreads_and_standard_errors_are_drawn():
 
 
 def test_drawn_without_complaint():
-    """Layouts are computed when a figure is drawn: a title that does not fit or a sign without a glyph warns there."""
+    """Drawing computes the layout: a title that does not fit or a sign without a glyph warns there."""
     one_dimensional = optics.FourierLens(
         (1, 8), 10e-6, 1e-6, aberrations=(0.0, 0.1), defocus=1e-5, plane=520, tilt=(0.0, 0.01)
     )
@@ -177,7 +177,7 @@ def test_drawn_without_complaint():
 
 
 def test_layout_is_to_scale():
-    """Lens and detector are drawn where the numbers put them: each read off the axes, in the unit of their label."""
+    """Lens and detector are where their numbers say, as read off the axes in the unit of the label."""
     lens = optics.FourierLens(
         5,
         pitch=127e-6,
@@ -209,7 +209,7 @@ def test_layout_is_to_scale():
 
 
 def test_rays_of_one_direction_meet_at_the_detector():
-    """A lens sends direction θ to height f θ in its focal plane; the edge of the band of a pixel is λ/(2 pitch)."""
+    """A lens sends direction θ to height f θ in its focal plane; a pixel's band ends at λ/(2 pitch)."""
     lens = parts._lens
     axes = plots.layout(lens).axes[0]
     across = unit_of(axes.get_ylabel())

@@ -114,7 +114,8 @@ def error_figures(result: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     """
     exact_draws = np.broadcast_to(exact, result.shape)
     relative = float(metrics.relative_error(result, exact_draws))
-    mean = result if result.shape == exact.shape else np.mean(result, axis=0)
+    double = np.result_type(result, np.float64)
+    mean = result if result.shape == exact.shape else np.mean(result, axis=0, dtype=double)
     return {
         "relative_rms_error": relative,
         "effective_bits": metrics.effective_bits(relative),
