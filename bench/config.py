@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from nets.config import DEFAULT_CACHE
+from nets.config import DEFAULT_CACHE, show_paragraphs
 
 # Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
 BASELINES = {
@@ -20,6 +20,7 @@ EQUAL_WITHIN = 1.0  # points of accuracy within which two networks count as equa
 PLANE_SIDE, CORRELATOR_SIDE = 11, 1024
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Options:
     """Options that every command has."""
@@ -34,11 +35,13 @@ class Options:
     """Folder of the JSON and the plot."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Fidelity(Options):
     """Errors of the device's transform and convolution, and the part that each nonideality has in them."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Speed(Options):
     """Time of propagation, convolution and training steps, as ratios of two things measured in turn."""
@@ -47,11 +50,13 @@ class Speed(Options):
     """Measure the same 4f chain in torchoptics and svetlanna, after checking that the fields agree."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Memory(Options):
     """Memory of training steps and convolutions: as XLA plans it, and as a process holds it."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Ledger(Options):
     """Cost of the hardware beside electronics: exposures, seconds, joules and bits, with every assumption."""
@@ -67,6 +72,7 @@ class Ledger(Options):
     wall_plug, static_power."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Accuracy:
     """Table of recorded training runs: accuracies with intervals, baselines, and tests between networks."""
@@ -81,6 +87,7 @@ class Accuracy:
     """Folder of the JSON and the plot."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Experiments:
     """Train every variant of a plan over its seeds; recorded runs are skipped, interrupted ones continued."""
@@ -103,6 +110,7 @@ class Experiments:
     """Folder of compiled programs, which make the second start faster."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Tuning:
     """Choose an option of every variant of a plan by validation; the test set is not read."""
@@ -123,6 +131,7 @@ class Tuning:
     """Folder of compiled programs, which make the second start faster."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Studies(Options):
     """Trained networks on a device: noise, converters, aberrations, units, gradient rules and kernels."""
@@ -137,6 +146,7 @@ class Studies(Options):
     """Folders of recorded runs, for their curves."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Report:
     """All recorded results as one HTML page that works without a network."""
@@ -149,6 +159,7 @@ class Report:
     """Folder of the page."""
 
 
+@show_paragraphs
 @dataclass(frozen=True)
 class Api:
     """The API reference of optics and nets, made from the docstrings, as HTML (extra "docs")."""

@@ -5,9 +5,13 @@ Each field carries its range (`Range`) and the options it depends on (`Only`); `
 `--help` shows both.
 """
 
+import ast
+import inspect
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -106,6 +110,18 @@ def _constraints(kind: Any) -> Iterator[Range | Only]:
     return (part for part in metadata if isinstance(part, Range | Only))
 
 
+def show_paragraphs(cls: type) -> type:
+    """Show each docstring of a class of options in `--help` as one paragraph, without its line breaks."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            paragraph = " ".join(text.value.value.split())
+            kind = cls.__annotations__[field.target.id]
+            cls.__annotations__[field.target.id] = Annotated[kind, tyro.conf.arg(help=paragraph)]
+    cls.__doc__ = inspect.cleandoc(cls.__doc__)
+    return cls
+
+
 def hint_constraints(cls: type) -> type:
     """Show the range and the conditions of each option in `--help`, before its default."""
     for name, kind in get_type_hints(cls, include_extras=True).items():
@@ -120,17 +136,16 @@ def hint_constraints(cls: type) -> type:
 
 
 @hint_constraints
+@show_paragraphs
 @dataclass(frozen=True)
 class Config:
     """Train a network whose convolutions a simulated optical device computes.
 
     An option shown as None takes the default of the data set or of the model. The run is written to a folder
-    of its
-    own: config.json, metrics.jsonl (training, validation after each epoch, the test last), curves.png,
-        predictions.npz
-    and checkpoints/. The network of the epoch with the best validation accuracy is tested. To continue a run
-    that was stopped or killed, give the same command with its folder as --out; the result is the same to the
-    last bit.
+    of its own: config.json, metrics.jsonl (training, validation after each epoch, the test last), curves.png,
+    predictions.npz and checkpoints/. The network of the epoch with the best validation accuracy is tested.
+    To continue a run that was stopped or killed, give the same command with its folder as --out; the result
+    is the same to the last bit.
     """
 
     data: Literal["digits", "imdb", "fashion-mnist"] = "digits"

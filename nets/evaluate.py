@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from nets.config import show_paragraphs
 
+
+@show_paragraphs
 @dataclass(frozen=True)
 class Options:
     """Test a trained network on a device: print its accuracy, and write RUN/evaluate.json with the predicted

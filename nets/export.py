@@ -6,7 +6,10 @@ from pathlib import Path
 
 import tyro
 
+from nets.config import show_paragraphs
 
+
+@show_paragraphs
 @dataclass(frozen=True)
 class Options:
     """Write the network of a run's best epoch as RUN/export/model.safetensors and RUN/export/model.stablehlo.

@@ -12,10 +12,9 @@ def fusion_barrier(a: Inexact[Array, "*lead n"]) -> Inexact[Array, "*lead n"]:
     """The same numbers, through a product with the identity along the last axis.
 
     XLA on CPU fuses draws of noise, and the detection of a spectrum, into whatever uses them: then they are
-        computed again
-    for every use, one number at a time. Nothing is fused across a product of matrices, and this one costs a
-    few per cent if the axis is short; barriers against optimization are removed before fusion. What is not
-    finite spreads along that axis and no further.
+    computed again for every use, one number at a time. Nothing is fused across a product of matrices, and
+    this one costs a few per cent if the axis is short; barriers against optimization are removed before
+    fusion. What is not finite spreads along that axis and no further.
 
     Arguments:
         a: real or complex, in single or double precision.

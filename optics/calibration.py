@@ -25,16 +25,14 @@ def calibrate(
 
     With T the map that the responses to the probes give, by least squares:
 
-        "amplitude", "complex":  output_gain ⊗ input_gain = inverse of the best rank-one factor of T / F, its
-        amplitudes
-                                 alone or whole
+        "amplitude", "complex":  output_gain ⊗ input_gain = inverse of the best rank-one factor of T / F,
+                                 its amplitudes alone or whole
         "matrix":                input_gain = T⁻¹ F
 
     Gains cost a multiplication a pixel, and amplitudes keep real numbers real. They leave the differences
-    between
-    pairs of pixels: aberrations, a pupil that cuts, a lens phase that is not the one of the propagation. A
-        full matrix
-    leaves nothing but noise, at the price of a product that is as large as the transform itself.
+    between pairs of pixels: aberrations, a pupil that cuts, a lens phase that is not the one of the
+    propagation. A full matrix leaves nothing but noise, at the price of a product that is as large as the
+    transform itself.
 
     A device that was fitted to recorded camera frames (`fit_twin`) corrects its bench by `compensate`.
 

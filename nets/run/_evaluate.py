@@ -43,8 +43,7 @@ def evaluate(
 
     Returns:
         a row for each value or unit: device, field, value, unit, split, accuracy, loss, and `predicted`, the
-            class of each
-        row of the split, in order.
+        class of each row of the split, in order.
 
     Raises:
         ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown

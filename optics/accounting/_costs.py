@@ -29,10 +29,9 @@ def hardware(name: str = "integrated", **overrides: ArrayLike) -> dict[str, Assu
 
     Returns:
         assumptions by name: `exposure_time` (s), `engines` (devices side by side), `dac_energy`,
-            `modulator_energy`,
-        `adc_energy`, `receiver_energy`, `memory_energy` (J a number), `laser_power` (W of light),
-        `oscillator_power` (W of light for each number that is read at a time), `wall_plug` (efficiency of the
-        laser), `static_power` (W).
+        `modulator_energy`, `adc_energy`, `receiver_energy`, `memory_energy` (J a number), `laser_power` (W of
+        light), `oscillator_power` (W of light for each number that is read at a time), `wall_plug`
+        (efficiency of the laser), `static_power` (W).
 
     Raises:
         ValueError: unknown name or cost, or an override that is negative, not finite or not in order.

@@ -14,8 +14,7 @@ class Extinction(Modulation):
         light -> ε + (1 − ε) · light,   ε = 1/√ratio
 
     The leak is a field: a contrast of 1000:1 leaves 3.2 % of the amplitude, the same in every pixel, which a
-        lens
-    gathers in the zero order.
+    lens gathers in the zero order.
 
     Arguments:
         ratio: intensity of an open pixel over that of a closed one, at least 1, scalar or map.

@@ -18,8 +18,7 @@ class PhaseQuantize(Modulation):
         φ -> 2π k / 2^bits,   k = round(2^bits φ / 2π) mod 2^bits
 
     Phase has no end: a phase just below 2π is rounded to 0, and nothing is clipped. The gradient is straight
-        through:
-    that of the identity in phase and in amplitude.
+    through: that of the identity in phase and in amplitude.
 
     Arguments:
         bits: scalar, a whole number from 1 to 16.
