@@ -46,7 +46,7 @@ PARTICIPLE = re.compile(
     r"_?([a-z]+ed|shown|seen|drawn|told|lit|grown|found|given|thrown|made|held|kept|taken|done)"
 )
 # Names that look like participles and are not, or that a library or the mathematics gives.
-NOT_PARTICIPLES = {"seed", "_speed", "feed", "embed", "undetermined"}  # the last is a property of a fit
+NOT_PARTICIPLES = {"seed", "speed", "_speed", "feed", "embed", "undetermined"}  # the last is a property of a fit
 COMMANDS = ("optics", "nets", "bench")
 
 
