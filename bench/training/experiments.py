@@ -49,15 +49,14 @@ def main(options: Experiments) -> Rows:
                 print(f"{name}: recorded before")
                 continue
             print(f"{name}: {runs / name}", flush=True)
-            config = Config(
-                **variants[variant]
-                | {"seed": seed, "data_path": options.data_path, "out": runs / name, "cache": options.cache}
-            )
+            of_this_run = {"seed": seed, "data_path": options.data_path, "cache": options.cache}
+            of_this_run["out"] = runs / name
             start = variants[variant].get("init_from")
             if start is not None:
                 # Of this plan, or of another one: plan/variant.
                 folder = runs.parent if "/" in start else runs
-                config = replace(config, init_from=folder / f"{start}-seed{seed}")
+                of_this_run["init_from"] = folder / f"{start}-seed{seed}"
+            config = Config(**variants[variant] | of_this_run)
             try:
                 fit(config)
             except FloatingPointError as error:
