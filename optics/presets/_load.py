@@ -30,8 +30,8 @@ def load(
         name: one of `names()`.
         unit: `jax.random.key` of one physical unit. Its fixed patterns (response of pixels, residue of phase
             tables, aberrations) are drawn with the deviations that `describe(name)` lists, and numbers with a
-            `spread` around their values, within their ranges. `vmap` over keys is a population. None is the
-            nominal device.
+            `spread` around their values, within their ranges. `jax.jit` of a `vmap` over keys is a
+            population, in one compilation. None is the nominal device.
         level: "compiled" runs the wave optics once and keeps the linear map; "wave" propagates every
             transform in full; "ideal" puts the exact transform in place of the lens and keeps converters and
             noise.
