@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_shape
-from optics._typing import ArrayLike, DeviceLike
+from optics._check import as_plane, check_key, check_shape
+from optics._typing import ArrayLike, DeviceLike, KeyLike
 from optics.device import AbstractDevice
 
 
 def convolve(
-    x: ArrayLike, w: ArrayLike, device: DeviceLike = None, key: Array | None = None
+    x: ArrayLike, w: ArrayLike, device: DeviceLike = None, key: KeyLike = None
 ) -> Inexact[Array, "*lead rows cols"]:
     """Circular convolution over the last two axes, computed by a device or exactly.
 
@@ -48,6 +48,7 @@ def convolve(
     if device is None:
         return _convolve_exact(x, w)
     check_device(device)
+    check_key("key", key)
     check_shape("x", x, device)
     # A lens has its origin in the middle of the plane, an array at index 0. If w's origin is moved there, the
     # result lies as x does.
@@ -56,7 +57,7 @@ def convolve(
 
 
 def transform(
-    a: ArrayLike, device: DeviceLike = None, key: Array | None = None, *, real: bool = False
+    a: ArrayLike, device: DeviceLike = None, key: KeyLike = None, *, real: bool = False
 ) -> Inexact[Array, "*lead rows cols"]:
     """Fourier transform over the last two axes, unitary, in the order of `jnp.fft.fft2(a, norm="ortho")`.
 
@@ -86,6 +87,7 @@ def transform(
         exact = jnp.fft.fft2(a, norm="ortho")
         return exact.real if real else exact
     check_device(device)
+    check_key("key", key)
     check_shape("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)

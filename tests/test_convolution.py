@@ -138,3 +138,12 @@ def test_half_precision_is_raised():
 def test_refusals():
     with pytest.raises(ValueError, match="`f` must have arguments `device` and `key`"):
         optics.ideal_gradient(jnp.sin)
+
+
+@pytest.mark.parametrize("key", [0, "engine11", jnp.ones(2)])
+def test_what_is_no_key_is_refused_by_name(key):
+    x, device = jnp.ones((3, 3)), load("ideal", pixels=3)
+    with pytest.raises(ValueError, match="`key` must be None or one key"):
+        optics.convolve(x, x, device, key)
+    with pytest.raises(ValueError, match="`key` must be None or one key"):
+        optics.transform(x, device, key)
