@@ -17,7 +17,7 @@ transform = jax.jit(optics.transform)
 
 @pytest.fixture(scope="module")
 def raw():
-    return optics.FourierProcessor(optics.compile_transfer(load("engine11", level="wave").optics))
+    return optics.FourierProcessor(optics.compile_transfer(load("engine11", level="wave").transfer))
 
 
 def error(device, key):
