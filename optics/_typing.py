@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     EncoderLike: TypeAlias = Encoder | None
     RecordingLike: TypeAlias = Recording
     FunctionLike: TypeAlias = Callable[..., Any]
-    # One key of `jax.random`, or None for expected values.
+    # One key of `jax.random`, or None for no noise.
     KeyLike: TypeAlias = jax.Array | None
     # The name of a gradient rule, or a wrapper.
     GradientLike: TypeAlias = str | Callable[..., Any] | None
