@@ -100,8 +100,16 @@ CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
 TRANSFORMERS = ("linear", *CONVOLUTIONAL, "lambda", "fourier")  # made of blocks
 WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda")
-IMAGES = ("digits", "fashion-mnist")
-TEXT = ("imdb",)
+# The data sets, and the options that suit each: small enough for two cores. Images are cut into patches,
+# texts into tokens.
+DATA_DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
+    "imdb": {"max_tokens": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
+    "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
+}
+DATA = tuple(DATA_DEFAULTS)
+IMAGES = tuple(name for name, options in DATA_DEFAULTS.items() if "patch" in options)
+TEXT = tuple(name for name, options in DATA_DEFAULTS.items() if "max_tokens" in options)
 
 
 def _constraints(kind: Any) -> Iterator[Range | Only]:
@@ -148,7 +156,7 @@ class Config:
     is the same to the last bit.
     """
 
-    data: Literal["digits", "imdb", "fashion-mnist"] = "digits"
+    data: Literal[DATA] = "digits"
     """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative.
     fashion-mnist: 28×28 images of clothes."""
     data_path: Annotated[Path | None, Only("data", ("imdb", "fashion-mnist"))] = None
@@ -271,12 +279,6 @@ class Config:
 
 
 DEFAULT_CACHE = Path("~/.cache/lensformer").expanduser()  # of the command lines
-# Small enough for two cores.
-DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
-    "imdb": {"max_tokens": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
-    "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
-}
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "conv2d": {"shape": (11, 11), "device": "engine11"},
     "lambda": {"boundary": "circular"},

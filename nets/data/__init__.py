@@ -4,7 +4,8 @@
     for rows, labels, weights in nets.data.batches(dataset.train, 32):
         ...
 
-A data set is a module with `load(config) -> Dataset`, and a line in `LOADERS`.
+A data set NAME is a module `nets/data/_NAME.py` with `load(config) -> Dataset`, and a line in `DATA_DEFAULTS`
+of `nets/config.py`.
 
 | name            | content                                                           |
 | --------------- | ----------------------------------------------------------------- |
@@ -20,9 +21,9 @@ A data set is a module with `load(config) -> Dataset`, and a line in `LOADERS`.
 """
 
 from dataclasses import replace
+from importlib import import_module
 
 from nets.config import Config, resolve
-from nets.data import _digits, _fashion, _imdb
 from nets.data._dataset import Batch as Batch
 from nets.data._dataset import Dataset as Dataset
 from nets.data._dataset import Split as Split
@@ -32,8 +33,6 @@ from nets.data._dataset import hold_out as hold_out
 from nets.data._dataset import make_batch as make_batch
 from nets.data._dataset import merge_batches as merge_batches
 from nets.data._dataset import plan_batches as plan_batches
-
-LOADERS = {"digits": _digits.load, "imdb": _imdb.load, "fashion-mnist": _fashion.load}
 
 
 def load(config: Config, tokenizer: str | None = None) -> Dataset:
@@ -54,7 +53,7 @@ def load(config: Config, tokenizer: str | None = None) -> Dataset:
         (1294, 8, 8)
     """
     config = resolve(config)
-    loader = LOADERS[config.data]
+    loader = import_module(f"nets.data._{config.data.replace('-', '_')}").load
     dataset = loader(config) if tokenizer is None else loader(config, tokenizer)
     count = config.max_examples
     if count is None:
