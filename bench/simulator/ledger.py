@@ -154,7 +154,7 @@ def count_packed_frames(device: AbstractDevice) -> Rows:
         {
             "table": "one frame",
             "tokens": tokens,
-            "correlator_frames": mapping.plan_packed((tokens, *plane), plane, correlator).frames,
+            "correlator_frames": mapping.plan_packed((tokens, *plane), plane, correlator).planes,
             "device_frames": first + (tokens - 1) * each,
         }
         for tokens in (1, 16, 256, full, full + 1, 4 * full, 16 * full)
