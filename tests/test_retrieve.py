@@ -268,9 +268,9 @@ def test_the_best_of_several_starts_is_returned():
     _, amplitude = objects(support, 5)
     run = functools.partial(retrieve.error_reduction, amplitude, support, 30)
     single = jax.vmap(lambda key: run(key=key).residual)(jax.random.split(KEY, 40))
-    best = run(key=KEY, restarts=16).residual
-    # The best of 16 starts is among the best quarter in 99 of 100 cases. Each example has its own best start:
-    # the one of another example is among the best quarter in 1 case of 4.
+    best = run(key=KEY, restarts=32).residual
+    # The best of 32 starts is not among the best quarter in 1 case of 10,000. Each example has its own best
+    # start: the one of another example is among the best quarter in 1 case of 4.
     assert np.all(best <= np.quantile(single, 0.25, axis=0))
     assert np.all(best < 0.9 * np.median(single, axis=0))
 

@@ -79,10 +79,11 @@ def _problem(arguments: dict[str, PyTree]) -> Problem:
 
 
 def _directions(problem: Problem, tangents: dict[str, PyTree]) -> Problem:
-    """Tangents of amplitude and transform in the place of their arrays; no others move a converged object."""
+    """Tangents in the place of the arrays of amplitude and transform; no others move a converged object."""
     free = eqx.filter(problem, eqx.is_inexact_array)
-    moved = Problem(tangents["amplitude"], None, tangents["forward"], problem.nonnegative)
-    return jax.tree.map(lambda leaf, tangent: tangent, free, moved)
+    of_forward = jax.tree.map(lambda leaf, tangent: tangent, free.forward, tangents["forward"])
+    leaves = [tangents["amplitude"], *jax.tree.leaves(of_forward)]
+    return jax.tree.unflatten(jax.tree.structure(free), leaves)
 
 
 def _tangent(
