@@ -116,9 +116,9 @@ class LinearSelfAttention(nnx.Module):
             slices = rearrange(x, "batch tokens (heads s) -> batch tokens heads s", heads=self.heads)
             projections = rearrange(self.project(slices), "... heads (three k) -> three ... heads k", three=3)
         else:
-            projections = rearrange(
-                self.project(x), "... (three heads k) -> three ... heads k", three=3, heads=self.heads
-            )
+            # Parts of one array: with `three` as the first axis XLA would hold a transposed copy.
+            heads = rearrange(self.project(x), "... (heads k) -> ... heads k", heads=3 * self.heads)
+            projections = jnp.split(heads, 3, axis=-2)
         q, k, v = projections
         width = self.features if self.kind == "narrow" else None
         return attention_weights(q, k, mask, width), v
