@@ -69,14 +69,15 @@ def error_over_time(
 
     Raises:
         ValueError: a device that does not drift, `times` that are not in one row, negative or after the end
-            of the history, an `every` that is not positive, or arguments that
-            `calibrate` refuses.
+            of the history, an `every` that is not positive, or arguments that `calibrate` refuses.
 
     Example:
-        >>> import jax, optics >>> drift = optics.effects.Drift(optics.effects.draw_drift(jax.random.key(0),
-        (2, 2), 1e-3, 60.0), 60.0) >>> device = optics.FourierProcessor(optics.dft(2), slm=(drift,)) >>>
-        errors = optics.aging.error_over_time(device, [0.0, 59.0], every=30.0) >>> print(bool(errors[0] < 1e-5
-        < errors[1])) True
+        >>> import jax, optics
+        >>> history = optics.effects.draw_drift(jax.random.key(0), (2, 2), 1e-3, 60.0)
+        >>> device = optics.FourierProcessor(optics.dft(2), slm=(optics.effects.Drift(history, 60.0),))
+        >>> errors = optics.aging.error_over_time(device, [0.0, 59.0], every=30.0)
+        >>> print(bool(errors[0] < 1e-5 < errors[1]))
+        True
     """
     times = np.atleast_1d(np.asarray(times, float))
     end = min((float(drift.duration) for drift in _drifts(device)), default=0.0)

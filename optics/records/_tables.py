@@ -44,8 +44,7 @@ def read_table(
     Example:
         >>> import pathlib, tempfile, optics
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "panel.csv"
-        >>> print(path.write_text("level,phase\\n0,0.0\\n255,6.26"))
-        27
+        >>> _ = path.write_text("level,phase\\n0,0.0\\n255,6.26")
         >>> optics.records.read_table(path).table.shape
         (257,)
     """
