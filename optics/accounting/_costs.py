@@ -25,7 +25,7 @@ def hardware(name: str = "integrated", **overrides: ArrayLike) -> dict[str, Assu
 
     Arguments:
         name: one of `hardware_names()`.
-        overrides: costs to set otherwise, in their units: a number, or (value, low, high).
+        overrides: other values of the costs, in their units: a number, or (value, low, high).
 
     Returns:
         assumptions by name: `exposure_time` (s), `engines` (devices side by side), `dac_energy`,

@@ -67,7 +67,7 @@ def build_liquid_crystal(
         effects.LaserNoise(slm["power_noise"]),
         effects.PhaseQuantize(slm["bits"]),
         effects.Crosstalk(
-            # The kernel is given in panel pixels, of which a driven square has `group` a side.
+            # The kernel is given in panel pixels; a driven square has `group` of them a side.
             effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
             neighbours=1,
             response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),

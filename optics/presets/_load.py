@@ -35,7 +35,7 @@ def load(
         level: "compiled" runs the wave optics once and keeps the linear map; "wave" propagates every
             transform in full; "ideal" puts the exact transform in place of the lens and keeps converters and
             noise.
-        overrides: parameters of the preset to set otherwise, as `describe(name)` lists them, in the same
+        overrides: other values of the parameters of the preset, as `describe(name)` lists them, in the same
             units.
 
     Returns:

@@ -53,7 +53,7 @@ def check_forward(
 
     Arguments:
         forward: None is the Fourier transform.
-        object_shape: shape of the object, of which the last two axes count.
+        object_shape: shape of the object; its last two axes count.
         amplitude: as measured.
         name: of the argument `amplitude`.
         plane: name of the argument that sets the shape of the object.
