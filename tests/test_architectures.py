@@ -115,11 +115,11 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
             lambda t: optics.Correlator(t, input_gain=jnp.ones(4)),
             r"`input_gain` must be a scalar or have the shape \(3, 3\)",
         ),
-        (lambda t: optics.Correlator(t, encoder="complex"), "`encoder` must be one, such as"),
-        (lambda t: optics.FourierProcessor(t, encoder=jnp.abs), "`encoder` must be one, such as"),
+        (lambda t: optics.Correlator(t, encoder="complex"), "`encoder` must be an `Encoder`"),
+        (lambda t: optics.FourierProcessor(t, encoder=jnp.abs), "`encoder` must be an `Encoder`"),
         (
             lambda t: optics.FourierProcessor(t, input_gain=optics.dft(4)),
-            r"`input_gain` must have the shape \(3, 3\) of the optics, got \(4, 4\)",
+            r"`input_gain` must have the shape \(3, 3\) of the transfer, got \(4, 4\)",
         ),
         (
             lambda t: optics.JointTransform(optics.dft((3, 15)), 3, input_gain=jnp.nan),
@@ -131,7 +131,7 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
         ),
         (
             lambda t: optics.JointTransform(t, 3),
-            "`optics` must have at least 15 columns, and 3 or at least 5 rows, .*, got 3×3",
+            "`transfer` must have at least 15 columns, and 3 or at least 5 rows, .*, got 3×3",
         ),
         (lambda t: optics.JointTransform(optics.dft((4, 15)), 3), "3 or at least 5 rows"),
         (
@@ -140,7 +140,7 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
         ),
         (
             lambda t: optics.JointTransform(optics.dft((3, 15)), 3, optics.Coherent),
-            "`measurement` must be one",
+            "`measurement` must be an `AbstractMeasurement`",
         ),
         (
             lambda t: optics.transform(jnp.ones((3, 3)), optics.Correlator(t)),

@@ -349,7 +349,7 @@ def test_gradient_through_noise_and_converters_is_near_the_exact_one(key):
         (lambda d: optics.FourierProcessor(d.transfer, slm=(effects.Read(0.1),)), "`slm` cannot hold Read"),
         (
             lambda d: optics.FourierProcessor(d.transfer, optics.Coherent),
-            "`measurement` must be one, such as",
+            "`measurement` must be an `AbstractMeasurement`",
         ),
         (
             lambda d: optics.FourierProcessor(d.transfer, headroom=0.9),
