@@ -37,14 +37,13 @@ from matplotlib.figure import Figure
 import optics
 from bench import plots
 from bench.simulator import budget
+from optics import effects
 
 matplotlib.rcParams["figure.dpi"] = 80
 FAST = bool(os.environ.get("LENSFORMER_FAST"))  # fewer draws, a shortened version
 
 # %%
-effect = optics.effects.Crosstalk(
-    optics.effects.SuperGaussian(), response=optics.effects.PhaseLUT(stretch=0.02)
-)
+effect = effects.Crosstalk(effects.SuperGaussian(), response=effects.PhaseLUT(stretch=0.02))
 
 # %% [markdown]
 # The line above describes the fringing field of a liquid-crystal panel. Its electrodes are sharp and the field between
