@@ -210,7 +210,7 @@ def test_three_levels_on_one_call(level, key):
 
 
 def test_noise_free_engine_against_the_exact_transform(key):
-    lens = load("engine11", level="wave").optics
+    lens = load("engine11", level="wave").transfer
     raw = optics.FourierProcessor(optics.compile_transfer(lens))
     x, _ = planes(raw, key)
     wanted = scipy.fft.fft2(np.asarray(x), norm="ortho")
