@@ -113,7 +113,7 @@ def test_gradient_of_the_twin_itself(key):
     ).twin.transfer.matrix
     exact = eqx.filter_grad(lambda device: jnp.sum(jnp.abs(optics.transform(x, device)) ** 2))(
         TWIN
-    ).optics.matrix
+    ).transfer.matrix
     assert relative(slope, exact) < 1e-5
 
 
