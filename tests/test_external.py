@@ -120,7 +120,7 @@ def test_gradient_of_the_twin_itself(key):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: optics.External(3, TWIN), "`forward` must be a function of drive and full_scale"),
+        (lambda: optics.External(3, TWIN), "`forward` must be a function of `drive` and `full_scale`"),
         (
             lambda: optics.transform(jnp.ones((4, 4)), optics.External(laboratory(TWIN), TWIN)),
             "`a` has planes of 4×4",
