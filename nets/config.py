@@ -120,7 +120,11 @@ def _constraints(kind: Any) -> Iterator[Range | Only]:
 
 def show_paragraphs(cls: type) -> type:
     """Show each docstring of a class of options in `--help` as one paragraph, without its line breaks."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body
+    try:
+        source = inspect.getsource(cls)
+    except (OSError, TypeError):
+        return cls  # run from somewhere without a source, where `--help` shows no docstrings of fields either
+    body = ast.parse(textwrap.dedent(source)).body[0].body
     for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
             paragraph = " ".join(text.value.value.split())
