@@ -5,7 +5,7 @@
         ...
 
 A data set NAME is a module `nets/data/_NAME.py` with `load(config) -> Dataset`, and a line in `DATA_DEFAULTS`
-of `nets/config.py`.
+of `nets/config/_config.py`.
 
 | name            | content                                                           |
 | --------------- | ----------------------------------------------------------------- |
