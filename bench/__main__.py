@@ -5,36 +5,37 @@ import sys
 
 import tyro
 
-from bench.config import Accuracy, Api, Experiments, Fidelity, Ledger, Memory, Report, Speed, Studies, Tuning
+from bench import config
 
-ROOMS = {
-    "simulator": ("fidelity", "speed", "memory", "ledger"),
-    "training": ("tuning", "experiments", "studies", "accuracy"),
-}
-MODULES = {name: f"bench.{room}.{name}" for room, names in ROOMS.items() for name in names}
-MODULES |= {"report": "bench.report.build", "api": "bench.report.api"}
+# Options and module of each command.
 COMMANDS = {
-    "fidelity": Fidelity,
-    "speed": Speed,
-    "memory": Memory,
-    "ledger": Ledger,
-    "tuning": Tuning,
-    "experiments": Experiments,
-    "studies": Studies,
-    "accuracy": Accuracy,
-    "report": Report,
-    "api": Api,
+    "fidelity": (config.Fidelity, "bench.simulator.fidelity"),
+    "speed": (config.Speed, "bench.simulator.speed"),
+    "memory": (config.Memory, "bench.simulator.memory"),
+    "ledger": (config.Ledger, "bench.simulator.ledger"),
+    "tuning": (config.Tuning, "bench.training.tuning"),
+    "experiments": (config.Experiments, "bench.training.experiments"),
+    "studies": (config.Studies, "bench.training.studies"),
+    "accuracy": (config.Accuracy, "bench.training.accuracy"),
+    "report": (config.Report, "bench.report.build"),
+    "api": (config.Api, "bench.report.api"),
 }
+
+
+def parse(arguments: list[str] | None = None) -> object:
+    """The options of the command that the arguments name."""
+    kinds = {name: kind for name, (kind, _) in COMMANDS.items()}
+    return tyro.extras.subcommand_cli_from_dict(
+        kinds, args=arguments, prog="python -m bench", description=__doc__
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; bad input is one line on standard error and exit status 2."""
-    options = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, args=arguments, prog="python -m bench", description=__doc__
-    )
-    command = next(name for name, kind in COMMANDS.items() if isinstance(options, kind))
+    options = parse(arguments)
+    module = next(module for kind, module in COMMANDS.values() if type(options) is kind)
     try:
-        importlib.import_module(MODULES[command]).main(options)
+        importlib.import_module(module).main(options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -36,11 +36,11 @@ def check_range(
         raise ValueError(f"`{name}` must be a number{unit and ' in ' + unit}, got {value!r}.") from None
     below = array <= low if open_low else array < low
     if not np.all(np.isfinite(array)) or np.any(below) or np.any(array > high):
-        wanted = "finite"
-        wanted += f" and {'above' if open_low else 'at least'} {low:g}" if math.isfinite(low) else ""
-        wanted += f" and at most {high:g}" if math.isfinite(high) else ""
-        shown = array if array.ndim else f"{float(array):g}"
-        raise ValueError(f"`{name}` must be {wanted}{unit and ' ' + unit}, got {shown}.")
+        allowed = "finite"
+        allowed += f" and {'above' if open_low else 'at least'} {low:g}" if math.isfinite(low) else ""
+        allowed += f" and at most {high:g}" if math.isfinite(high) else ""
+        received = array if array.ndim else f"{float(array):g}"
+        raise ValueError(f"`{name}` must be {allowed}{unit and ' ' + unit}, got {received}.")
 
 
 def check_positive(name: str, value: Any, unit: str = "") -> None:

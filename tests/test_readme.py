@@ -66,8 +66,7 @@ def test_command_line(line):
     if arguments == ["--help"]:
         return
     if module == "bench":
-        options = tyro.extras.subcommand_cli_from_dict(bench.COMMANDS, args=arguments)
-        assert isinstance(options, bench.COMMANDS[arguments[0]])
+        assert isinstance(bench.parse(arguments), bench.COMMANDS[arguments[0]][0])
     else:
         assert isinstance(tyro.cli(COMMANDS[module], args=arguments), COMMANDS[module])
 

@@ -21,6 +21,7 @@ from optics.device._exposure import (
     check_gain,
     check_measurement,
     check_modulator,
+    detects_real,
     encode_and_modulate,
     full_scale_of,
 )
@@ -150,9 +151,8 @@ class Correlator(AbstractDevice):
         passing, nominal = (apply(self.filter, drive, k)[..., None, :, :] for k in (filter_key, None))
         bound = self.second.peak * _norm(jax.lax.stop_gradient(nominal)) * _norm(light.nominal)
         full_scale = full_scale_of(bound, self.headroom)
-        parts_support_real = self.measurement.supports_real and self.encoder.supports_real
-        detect_real = real and parts_support_real and not jnp.iscomplexobj(self.output_gain)
-        field = self.second(self.first(light.field) * passing, real=detect_real)
+        field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
+        field = self.second(self.first(light.field) * passing, real=field_is_real)
         frames = apply(self.camera, self.measurement.frames(field / full_scale), camera_key)
         result = reverse_about_centre(self.encoder.combine(self.measurement.field(frames) * full_scale))
         # The detector's gains belong to its own pixels, before the plane is reversed.

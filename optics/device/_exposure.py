@@ -99,6 +99,14 @@ def full_scale_of(bound: Float[Array, "*any"], headroom: Float[Array, ""]) -> Fl
     return jnp.where(full_scale > 0, full_scale, 1)
 
 
+def detects_real(real: bool, measurement: AbstractMeasurement, encoder: Encoder, output_gain: Array) -> bool:
+    """Whether the real part of a field is all that is detected: it is known to be real, and every part
+    behind the light keeps it so.
+    """
+    parts_support_real = measurement.supports_real and encoder.supports_real
+    return real and parts_support_real and not jnp.iscomplexobj(output_gain)
+
+
 def as_headroom(headroom: ScalarLike) -> Array:
     """Full scale over the brightest possible field, as a leaf of at least 1."""
     check_range("headroom", headroom, 1.0, math.inf)

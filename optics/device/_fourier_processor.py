@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_positive, check_range, check_shape
+from optics._check import as_leaf, check_positive, check_shape
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
 from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
@@ -16,11 +16,13 @@ from optics.detect import AbstractMeasurement, Coherent
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     Exposure,
+    as_headroom,
     check_camera,
     check_encoder,
     check_gain,
     check_measurement,
     check_modulator,
+    detects_real,
     encode_and_modulate,
     full_scale_of,
     modulate,
@@ -110,12 +112,11 @@ class FourierProcessor(AbstractDevice):
         self.output_gain = as_leaf(output_gain)
         self.background = as_leaf(background)
         self.peak = as_leaf(transfer.peak if peak is None else peak)
-        self.headroom = as_leaf(headroom)
+        self.headroom = as_headroom(headroom)
         self.encoder = encoder
 
     def __check_init__(self):
         check_positive("peak", self.peak)
-        check_range("headroom", self.headroom, 1.0, math.inf)
         check_gain("output_gain", self.output_gain, self.shape)
         check_gain("background", self.background, self.shape)
         if not isinstance(self.input_gain, Dense):
@@ -163,7 +164,8 @@ class FourierProcessor(AbstractDevice):
         """
         slm_key, camera_key = split_key(key, 2)
         light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, slm_key)
-        field = self.transfer(light, real=self._detects_real(real))
+        field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
+        field = self.transfer(light, real=field_is_real)
         return apply(self.camera, self.measurement.frames(field / exposure.full_scale), camera_key)
 
     def reconstruct(
@@ -241,10 +243,6 @@ class FourierProcessor(AbstractDevice):
                 "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
             ),
         )
-
-    def _detects_real(self, real: bool) -> bool:
-        parts_support_real = self.measurement.supports_real and self.encoder.supports_real
-        return real and parts_support_real and not jnp.iscomplexobj(self.output_gain)
 
 
 def convolve_by_transforms(
