@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,93 @@ def test_text_that_is_not_utf8(packed, folder, tmp_path):
         match=r"`data_path`: .*train/pos/3_10.txt is not UTF-8 text \(.* at byte 3\); convert or remove it",
     ):
         imdb.read(path, False)
+
+
+def flip(content, place):
+    """The bytes with one bit changed."""
+    return content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :]
+
+
+def test_an_archive_is_read_to_its_end_or_refused(tmp_path):
+    whole = imdb.read(pack(tmp_path / "whole.tar.gz", reviews()), False)
+    packed = (tmp_path / "whole.tar.gz").read_bytes()
+    plain = gzip.decompress(packed)
+    refused = 0
+    rng = np.random.default_rng(0)
+    # Without a sum, a plain archive knows the bits of its headers and of its end only.
+    headers = [8 * start + bit for start in (0, 1024) for bit in range(0, 8 * 500, 97)]
+    for name, content, places in (
+        ("x.tar.gz", packed, rng.choice(8 * len(packed), 60, replace=False)),
+        ("x.tar", plain, headers),
+    ):
+        for place in places:
+            (tmp_path / name).write_bytes(flip(content, int(place)))
+            try:
+                assert imdb.read(tmp_path / name, False) == whole
+            except ValueError as error:
+                assert f"`data_path` {tmp_path / name} is not a readable tar archive" in str(error)
+                refused += 1
+    # The others hit the name, the time or the padding in the header of gzip.
+    assert refused >= 130
+    end = plain.rstrip(b"\0").rfind(b"about") + 512
+    for content in (plain[: end + 600], plain[: end - end % 512], plain[:-4] + b"more", plain[:5000]):
+        (tmp_path / "x.tar").write_bytes(content)
+        with pytest.raises(ValueError, match="is not a readable tar archive, or not a whole one"):
+            imdb.read(tmp_path / "x.tar", False)
+    (tmp_path / "x.tar.gz").write_bytes(packed[:-1] + b"\1\2")
+    with pytest.raises(ValueError, match="is not a readable tar archive"):
+        imdb.read(tmp_path / "x.tar.gz", False)
+
+
+def test_only_reviews_of_the_archive_itself_count(tmp_path):
+    outside = ["../aclImdb/train/pos/90_9.txt", "/aclImdb/train/pos/91_9.txt", "a/../../x/train/pos/92_9.txt"]
+    more = [*reviews(), *((name, "from outside") for name in outside)]
+    assert imdb.read(pack(tmp_path / "a.tar.gz", more), False) == imdb.read(
+        pack(tmp_path / "b.tar.gz", reviews()), False
+    )
+
+
+def test_an_archive_with_all_unlabelled_reviews_has_all_labelled_ones(tmp_path, monkeypatch):
+    path = pack(tmp_path / "a.tar.gz", reviews())
+    monkeypatch.setattr(imdb, "UNLABELLED", 1)
+    with pytest.raises(
+        ValueError, match="holds the 1 unlabelled reviews, but 48 of the 50,000 labelled ones"
+    ):
+        imdb.read(path, False)
+    monkeypatch.setattr(imdb, "LABELLED", 48)
+    imdb.read(path, False)
+
+
+def test_sizes_that_an_archive_claims_are_not_believed(tmp_path):
+    for kind, size in ((tarfile.REGTYPE, 2**36), (tarfile.GNUTYPE_LONGNAME, 2**30), (tarfile.XHDTYPE, 2**33)):
+        header = tarfile.TarInfo("aclImdb/train/pos/0_9.txt")
+        header.size, header.type = size, kind
+        packed = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(2**20))
+        (tmp_path / "bomb.tar.gz").write_bytes(packed)
+        with pytest.raises(ValueError, match="is not a readable tar archive"):
+            imdb.read(tmp_path / "bomb.tar.gz", False)
+
+
+def test_what_is_no_file_is_not_waited_for(folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe.tar.gz")
+    with pytest.raises(ValueError, match=r"`data_path` .*pipe.tar.gz is no regular file"):
+        imdb.read(tmp_path / "pipe.tar.gz", False)
+    os.mkfifo(folder / "train/pos/pipe_1.txt")
+    with pytest.raises(ValueError, match=r"`data_path` .*pipe_1.txt is no regular file"):
+        imdb.read(folder, False)
+
+
+def test_a_word_of_millions_of_characters_is_cut():
+    long = "x" * 3_000_000
+    tokenizer = text.train_tokenizer(["a b c", long], 60)
+    start = time.process_time()
+    assert text.encode(tokenizer, [long], 8).shape == (1, 8)
+    assert time.process_time() - start < 10
+    # Words as people write them stay as they are.
+    words = ["y" * text.LONGEST_WORD, "a <br />b " * 300]
+    assert list(text._cut_words(words)) == words
+    cut = next(text._cut_words([long[:600]]))
+    assert [len(word) for word in cut.split()] == [256, 256, 88]
 
 
 def test_too_few_rows_for_validation():

@@ -1,7 +1,6 @@
 """IMDb film reviews, positive or negative: 25,000 for training, 25,000 for test."""
 
 import tarfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,20 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from nets.config import Config
+from nets.data._archive import read_members
 from nets.data._dataset import Dataset, Split, hold_out
 from nets.data._text import bag_of_words_accuracy, encode, read_tokenizer, train_tokenizer
+from optics._files import decode, read_text
 
 HUB = "stanfordnlp/imdb"
 WAYS_TO_GIVE_DATA = (
     "give `data_path`: aclImdb_v1.tar.gz, the folder aclImdb it unpacks to, or a folder of the parquet files "
     f'of {HUB}; or install lensformer with the extra "hub" and let it download {HUB}'
 )
+# The longest review has 13,704 bytes, and all with a label have 65 million.
+REVIEW_BYTES, ALL_BYTES = 2**24, 2**30
+# Reviews of aclImdb_v1.tar.gz.
+UNLABELLED, LABELLED = 50_000, 50_000
 Texts = dict[str, tuple[list[str], list[int]]]
 
 
@@ -108,20 +113,28 @@ def read(path: Path | None, progress: bool = True) -> Texts:
 
 def _from_archive(path: Path, progress: bool) -> Texts:
     texts: dict[str, str] = {}
+    unlabelled = size = 0
     try:
-        with (
-            tarfile.open(path) as archive,
-            tqdm(desc="reading reviews", unit=" files", leave=False, disable=not progress) as bar,
-        ):
-            for member in archive:
+        with tqdm(desc="reading reviews", unit=" files", leave=False, disable=not progress) as bar:
+            for name, content in read_members(path, lambda name: _label(name) is not None, REVIEW_BYTES):
                 bar.update()
-                if member.isfile() and _label(member.name) is not None:
-                    texts[member.name] = _text(member.name, archive.extractfile(member).read())
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+                unlabelled += "/train/unsup/" in f"/{name}"
+                if content is None:
+                    continue
+                size += len(content)
+                if size > ALL_BYTES:
+                    raise tarfile.ReadError(f"more than {ALL_BYTES:,} bytes of reviews")
+                texts[name] = decode("data_path", name, content)
+    except tarfile.ReadError as error:
         raise ValueError(
             f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); "
             f"{WAYS_TO_GIVE_DATA}."
         ) from None
+    if unlabelled == UNLABELLED and len(texts) != LABELLED:
+        raise ValueError(
+            f"`data_path` {path} holds the {UNLABELLED:,} unlabelled reviews, but {len(texts):,} of the "
+            f"{LABELLED:,} labelled ones; fetch it again."
+        )
     return _by_split(texts)
 
 
@@ -129,28 +142,21 @@ def _from_folder(path: Path) -> Texts:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
     return _by_split(
         {
-            name: _text(str(file), file.read_bytes())
+            name: read_text("data_path", file, REVIEW_BYTES)
             for name, file in files.items()
             if _label(name) is not None
         }
     )
 
 
-def _text(name: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"`data_path`: {name} is not UTF-8 text ({error.reason} at byte {error.start}); convert or "
-            "remove it."
-        ) from None
-
-
 def _label(name: str) -> tuple[str, int] | None:
-    """(split, 1 if positive) of a path …/train/pos/0_9.txt, None for any other file."""
+    """(split, 1 if positive) of a path …/train/pos/0_9.txt, None for any other file, and for one that leads
+    out of its archive."""
     parts = name.split("/")
     if (
         len(parts) < 3
+        or name.startswith("/")
+        or ".." in parts
         or parts[-3] not in ("train", "test")
         or parts[-2] not in ("pos", "neg")
         or not name.endswith(".txt")
