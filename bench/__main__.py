@@ -6,6 +6,7 @@ import sys
 import tyro
 
 from bench import config
+from nets.config import run_command
 
 # Options and module of each command.
 COMMANDS = {
@@ -34,12 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; bad input is one line on standard error and exit status 2."""
     options = parse(arguments)
     module = next(module for kind, module in COMMANDS.values() if type(options) is kind)
-    try:
-        importlib.import_module(module).main(options)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(lambda: importlib.import_module(module).main(options))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from nets.config import show_paragraphs
+import nets
+from nets.config import run_command, show_paragraphs
 
 
 @show_paragraphs
@@ -62,29 +63,27 @@ def main(arguments: list[str] | None = None) -> int:
         the exit status: 2 after an error, with one line on standard error.
     """
     options = tyro.cli(Options, args=arguments, prog="python -m nets.evaluate")
-    from nets.run import evaluate  # loads JAX, which `--help` does not wait for
+    return run_command(lambda: print_table(options))
 
-    try:
-        field, values = parse_sweep(options.sweep)
-        rows = evaluate(
-            options.run,
-            options.device,
-            field,
-            values,
-            seed=options.seed,
-            progress=options.progress,
-            split=options.split,
-            units=options.units,
-            save=True,
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def print_table(options: Options) -> None:
+    """Test, and print a line for each value."""
+    field, values = parse_sweep(options.sweep)
+    rows = nets.run.evaluate(
+        options.run,
+        options.device,
+        field,
+        values,
+        seed=options.seed,
+        progress=options.progress,
+        split=options.split,
+        units=options.units,
+        save=True,
+    )
     print(f"{'device':<12} {field or '':>24} {'accuracy':>9} {'loss':>9}")
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:g}"
         print(f"{row['device']:<12} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import tyro
 
-from nets.config import show_paragraphs
+import nets
+from nets.config import run_command, show_paragraphs
 
 
 @show_paragraphs
@@ -31,16 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         the exit status: 2 after an error, with one line on standard error.
     """
     options = tyro.cli(Options, args=arguments, prog="python -m nets.export")
-    from nets.run import export  # loads JAX, which `--help` does not wait for
-
-    try:
-        paths = export(options.run, options.device)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for path in paths:
-        print(path)
-    return 0
+    return run_command(lambda: print(*nets.run.export(options.run, options.device), sep="\n"))
 
 
 if __name__ == "__main__":

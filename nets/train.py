@@ -6,7 +6,8 @@ import sys
 
 import tyro
 
-from nets.config import DEFAULT_CACHE, Config
+import nets
+from nets.config import DEFAULT_CACHE, Config, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,19 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = tyro.cli(
         Config, args=arguments, default=Config(cache=DEFAULT_CACHE), prog="python -m nets.train"
     )
-    from nets.run import fit  # loads JAX, which `--help` does not wait for
-
-    try:
-        final = fit(config)
-    except (ValueError, FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        reason = stop.args[0] if stop.args else "nothing was saved since the last checkpoint"
-        print(f"stopped: {reason}", file=sys.stderr)
-        return 130
-    print(json.dumps(final))
-    return 0
+    return run_command(lambda: print(json.dumps(nets.fit(config))))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from bench.output import Rows
 from bench.training import accuracy
 from bench.training.plans import Variants, choose_variants, read_plan, read_variants
 from bench.training.runs import SIZES
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, resolve
-from nets.run import RunFolder, fit
+from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, check_values, resolve
+from nets.run import RunFolder, fit, write
 
 DEFAULT_SEEDS = (0, 1, 2)
 TRIAL_STEPS = 50
@@ -35,19 +35,26 @@ def main(options: Experiments) -> Rows:
     names = choose_variants(options.variants, variants)
     if options.quick:
         return try_variants({name: variants[name] for name in names}, options)
+    seeds = options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS)
+    # What cannot be trained is told before hours of training.
+    for seed in seeds:
+        check_values(Config, {"seed": seed})
+    for name in names:
+        resolve(config_of(variants[name]))
     plan = Path(options.plan).stem
     results, runs = options.results / plan, options.out / plan
     output.check_folder(results, "results")
     output.check_folder(runs)
     stopped = 0
     # Seed by seed: after the first round every variant has a result.
-    for seed in options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS):
+    for seed in seeds:
         for variant in names:
             name = f"{variant}-seed{seed}"
             if RunFolder(results / name).result():
                 check_same_options(results / name, variants[variant])
                 print(f"{name}: recorded before")
                 continue
+            check_free(results / name)
             print(f"{name}: {runs / name}", flush=True)
             of_this_run = {"seed": seed, "data_path": options.data_path, "cache": options.cache}
             of_this_run["out"] = runs / name
@@ -74,9 +81,7 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     """Train each variant for 50 steps in a temporary folder, and print how long the whole takes at most."""
     rows = []
     for name, values in variants.items():
-        config = resolve(
-            Config(**{option: value for option, value in values.items() if option != "init_from"})
-        )
+        config = resolve(config_of(values))
         all_rows = SIZES[config.data].train
         trial_rows = min(TRIAL_STEPS * config.batch_size, all_rows)
         with tempfile.TemporaryDirectory() as folder:
@@ -106,6 +111,11 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     return rows
 
 
+def config_of(values: dict[str, Any]) -> Config:
+    """The options of a variant, without the variant whose network it starts from."""
+    return Config(**{option: value for option, value in values.items() if option != "init_from"})
+
+
 def check_same_options(folder: Path, options: dict[str, Any]) -> None:
     """Refuse a recorded run of other options than the plan has now.
 
@@ -127,6 +137,18 @@ def check_same_options(folder: Path, options: dict[str, Any]) -> None:
         )
 
 
+def check_free(folder: Path) -> None:
+    """Refuse to record a run where there is something else: nothing is ever replaced.
+
+    Raises:
+        ValueError: the folder exists and is not empty, or there is something else of its name.
+    """
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise ValueError(
+            f"`results` holds {folder}, which is not a finished run; move it away, or name another folder."
+        )
+
+
 def keep_small_files(run: Path, folder: Path, start: str | None = None) -> None:
     """Copy the small files of a finished run, without the folders of this machine; all of them or none.
 
@@ -135,14 +157,17 @@ def keep_small_files(run: Path, folder: Path, start: str | None = None) -> None:
         folder: of the copy.
         start: the variant whose network it started from, as the plan names it.
     """
-    draft = folder.with_name(folder.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    check_free(folder)
+    # In the same folder, so that it can be renamed; a copy that was killed leaves it behind.
+    draft = folder.with_name(f".{folder.name}.part")
+    if draft.is_symlink():
+        raise ValueError(f"`results` holds {draft}, which is a link; remove it.")
+    draft.mkdir(exist_ok=True)
     for name in KEPT_FILES:
+        (draft / name).unlink(missing_ok=True)
         if (run / name).exists():
             shutil.copy2(run / name, draft / name)
     facts = {name: value for name, value in RunFolder(run).facts().items() if name not in LOCAL_PATHS}
     facts["init_from"] = start
-    (draft / "config.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
+    write(draft / "config.json", json.dumps(facts, indent=2) + "\n")
     draft.rename(folder)

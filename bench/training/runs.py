@@ -35,6 +35,7 @@ NOT_SETTINGS = {
     "commit",
     "parameters",
     "shards",
+    "cores",
     "data_fingerprint",
     "baseline",
     *FREE_ON_RESUME,
@@ -72,9 +73,12 @@ Variant = list[Run]  # of one configuration, by seed
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folders of runs in a folder, finished or not."""
+    """The folders of runs in a folder, finished or not; hidden ones hold copies that are not whole."""
     return sorted(
-        path.parent for path in folder.rglob("config.json") if (path.parent / "metrics.jsonl").is_file()
+        path.parent
+        for path in folder.rglob("config.json")
+        if (path.parent / "metrics.jsonl").is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 
 

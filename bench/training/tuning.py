@@ -7,7 +7,7 @@ from bench import output, plots
 from bench.config import Tuning
 from bench.output import Rows, select
 from bench.training.plans import choose_variants, read_plan, read_variants
-from nets.config import Config, current_names
+from nets.config import OPTIONS, Config, check_values, current_names, shorten
 from nets.run import RunFolder, fit
 
 
@@ -64,5 +64,14 @@ def read_grid(plan: str) -> tuple[str, list[float], dict[str, Any]]:
             f"`plan` {plan} must have a table [tune] with one list of values, such as learning_rate; got "
             f"{table}."
         )
-    values = table.pop(lists[0])
-    return lists[0], values, table
+    option, values = lists[0], table.pop(lists[0])
+    unknown = {option, *table} - set(OPTIONS)
+    if unknown:
+        raise ValueError(
+            f"`plan` {plan}: [tune] has {', '.join(sorted(unknown))}, which a run does not have."
+        )
+    if not values or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"`plan` {plan}: [tune] needs numbers for {option}, got {shorten(values)}.")
+    for value in values:
+        check_values(Config, table | {option: value})
+    return option, values, table

@@ -4,13 +4,16 @@
 
 `Config` is the run as one frozen value. Each of its fields carries its range and the options it depends on;
 `resolve` checks both and fills in defaults, and `--help` shows both. A new option is a field of `Config`, a
-new data set a line in `DATA_DEFAULTS`, both in `nets/config/_config.py`.
+new data set a line in `DATA_DEFAULTS`, both in `nets/config/_config.py`. `run_command` turns the errors of a
+command into one line, and `check_memory` refuses sizes before anything is allocated.
 """
 
+from nets.config._command import run_command as run_command
 from nets.config._config import DEFAULT_CACHE as DEFAULT_CACHE
 from nets.config._config import FREE_ON_RESUME as FREE_ON_RESUME
 from nets.config._config import LAMBDA as LAMBDA
 from nets.config._config import LOCAL_PATHS as LOCAL_PATHS
+from nets.config._config import OPTIONS as OPTIONS
 from nets.config._config import Config as Config
 from nets.config._config import as_config as as_config
 from nets.config._config import as_json as as_json
@@ -20,5 +23,8 @@ from nets.config._config import nearest_multiple as nearest_multiple
 from nets.config._config import next_free_folder as next_free_folder
 from nets.config._config import parse_numbers as parse_numbers
 from nets.config._config import resolve as resolve
+from nets.config._memory import check_memory as check_memory
+from nets.config._options import check_values as check_values
 from nets.config._options import flag as flag
+from nets.config._options import shorten as shorten
 from nets.config._options import show_paragraphs as show_paragraphs

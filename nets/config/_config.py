@@ -12,12 +12,17 @@ from nets.config._options import (
     FRACTION,
     POSITIVE,
     SECONDS,
+    SEED,
+    SIZE,
+    SIZES,
     Only,
-    at_least,
-    check_options,
+    check_conditions,
+    check_values,
     flag,
     hint_constraints,
+    shorten,
     show_paragraphs,
+    whole,
 )
 
 CONVOLUTIONAL = ("conv1d", "conv2d")
@@ -64,7 +69,7 @@ class Config:
     and none for the others by default."""
     overrides: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE …")] = ()
     """Values for parameters of the device preset, such as photons=1000."""
-    unit: Annotated[int | None, at_least(0)] = None
+    unit: Annotated[int | None, SEED] = None
     """Simulate one physical copy of the device, drawn within its tolerances with this seed; by default the
     nominal device."""
     gradient: Literal["simulator", "ideal", "optical"] = "simulator"
@@ -84,55 +89,53 @@ class Config:
     """Initial LayerScale, a learned factor for each feature of a residual branch; none by default."""
     final_norm: Annotated[bool, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = True
     """Normalise the output of the last block."""
-    feedforward_maps: Annotated[int | None, at_least(1), Only("model", TRANSFORMERS)] = None
+    feedforward_maps: Annotated[int | None, SIZE, Only("model", TRANSFORMERS)] = None
     """Use a convolutional feed-forward with this number of feature maps; by default it is linear."""
-    shape: tuple[int, ...] | None = None
+    shape: Annotated[tuple[int, ...] | None, SIZES] = None
     """Shape of the embedding: 11 11 for conv2d and 128 for the others by default. lambda-resnet: channels
     after each halving of the image, 32 64 by default."""
-    kernel: Annotated[tuple[int, ...] | None, Only("model", CONVOLUTIONAL)] = None
+    kernel: Annotated[tuple[int, ...] | None, SIZES, Only("model", CONVOLUTIONAL)] = None
     """Size of the convolution kernels; by default that of the embedding."""
-    scope: Annotated[int | None, at_least(1), Only("model", LAMBDA)] = None
+    scope: Annotated[int | None, SIZE, Only("model", LAMBDA)] = None
     """Relative positions that a lambda layer reaches; by default all tokens of a row, or 5 in each direction
     for lambda-resnet."""
-    key_depth: Annotated[int, at_least(1), Only("model", LAMBDA)] = 16
+    key_depth: Annotated[int, SIZE, Only("model", LAMBDA)] = 16
     """Features of a key in lambda layers."""
     boundary: Annotated[Literal["circular", "zero"] | None, Only("model", LAMBDA)] = None
     """Padding of lambda layers: circular for lambda and zero for lambda-resnet by default."""
     normalization: Annotated[Literal["batch", "layer"], Only("model", ("lambda",))] = "batch"
     """Normalisation of queries and values in lambda layers."""
-    depth: Annotated[int, at_least(1)] = 1
+    depth: Annotated[int, whole(1, 1000)] = 1
     """Number of blocks."""
-    heads: Annotated[int, at_least(1)] = 8
+    heads: Annotated[int, SIZE] = 8
     """Number of heads of attention and lambda layers."""
-    patch: Annotated[
-        int | None, at_least(1), Only("data", IMAGES), Only("model", (*TRANSFORMERS, "mean"))
-    ] = None
+    patch: Annotated[int | None, SIZE, Only("data", IMAGES), Only("model", (*TRANSFORMERS, "mean"))] = None
     """Side of the square patches that an image is cut into, in pixels."""
-    max_tokens: Annotated[int | None, at_least(1), Only("data", TEXT)] = None
+    max_tokens: Annotated[int | None, SIZE, Only("data", TEXT)] = None
     """Longest review, in tokens; the middle of a longer one is left out."""
-    vocabulary: Annotated[int, at_least(1)] = 20_000
+    vocabulary: Annotated[int, whole(1, 2**20)] = 20_000
     """Size of the byte-pair encoding that is trained on the training reviews."""
-    bigrams: Annotated[int | None, at_least(1), Only("data", TEXT)] = None
+    bigrams: Annotated[int | None, whole(1), Only("data", TEXT)] = None
     """Size of a hashed embedding of neighbouring token pairs, added to that of the tokens; off by default."""
-    bigram_width: Annotated[int, at_least(1), Only("data", TEXT), Only("bigrams", example="1000003")] = 16
+    bigram_width: Annotated[int, SIZE, Only("data", TEXT), Only("bigrams", example="1000003")] = 16
     """Features of a bigram before it is projected to the width of the embedding."""
     weighted_bigrams: Annotated[bool, Only("data", TEXT), Only("bigrams", example="1000003")] = False
     """Weight each bigram by its naive Bayes log ratio between the classes."""
     validation_split: Annotated[Literal["random", "neighbours"], Only("data", TEXT)] = "random"
     """How validation rows are chosen: at random, or contiguous in each class (neighbours), which keeps the
     reviews of a film together."""
-    max_examples: Annotated[int | None, at_least(1)] = None
+    max_examples: Annotated[int | None, whole(1)] = None
     """Train on the first rows only, and validate on a tenth as many; all by default."""
     init_from: Path | None = None
     """Folder of a run on the same data whose trained weights this one starts from."""
-    epochs: Annotated[int | None, at_least(1)] = None
+    epochs: Annotated[int | None, whole(1, 10**6)] = None
     """Passes over the training set."""
     buckets: Annotated[bool, Only("data", TEXT)] = False
     """Batch reviews of similar length, padded to 16, 24, 32, 48, … tokens instead of --max-tokens: the same
     network, less to compute."""
-    batch_size: Annotated[int | None, at_least(1)] = None
+    batch_size: Annotated[int | None, whole(1)] = None
     """Examples per step."""
-    accumulate: Annotated[int, at_least(1)] = 1
+    accumulate: Annotated[int, whole(1)] = 1
     """Compute each batch in this number of parts, to save memory; batch statistics are those of a part."""
     precision: Annotated[Literal["float32", "mixed"], Only("model", TRANSFORMERS)] = "float32"
     """mixed: bfloat16 for the matrix products of the feed-forward and the image patches; the optics stay in
@@ -143,9 +146,9 @@ class Config:
     """Share of activations dropped in training."""
     token_dropout: Annotated[float, FRACTION, Only("data", TEXT)] = 0.0
     """Share of the tokens of a review dropped in training."""
-    seed: Annotated[int, at_least(0)] = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of everything random in the run."""
-    patience: Annotated[int | None, at_least(1)] = None
+    patience: Annotated[int | None, whole(1)] = None
     """Stop after this number of epochs without a better validation accuracy; never by default."""
     test: bool = True
     """Test the network at the end. --no-test leaves the test set alone while options are being chosen."""
@@ -158,9 +161,9 @@ class Config:
     """JAX devices of this machine that share each batch; by default 1, or all with several processes."""
     coordinator: str | None = None
     """HOST:PORT of process 0, for several processes without SLURM."""
-    processes: Annotated[int | None, at_least(1)] = None
+    processes: Annotated[int | None, whole(1)] = None
     """Number of processes of the run."""
-    process: int | None = None
+    process: Annotated[int | None, whole(0, 2**16)] = None
     """Number of this process, from 0; process 0 writes the folder."""
     cache: Path | None = None
     """Folder of compiled programs, which make the next start faster; None uses the setting of JAX."""
@@ -171,6 +174,7 @@ class Config:
     progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
 
 
+OPTIONS = tuple(field.name for field in fields(Config))
 DEFAULT_CACHE = Path("~/.cache/lensformer").expanduser()  # of the command lines
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "conv2d": {"shape": (11, 11), "device": "engine11"},
@@ -216,12 +220,13 @@ def resolve(config: Config) -> Config:
     """Check a run and fill in the default of every option that is None.
 
     Raises:
-        ValueError: an option outside its range, or without effect beside the others; the message names it.
+        ValueError: an option of another type, outside its range, or without effect beside the others; the
+            message names it.
     """
-    check_options(config, default_values(config))
-    defaults = {
-        name: value for name, value in default_values(config).items() if getattr(config, name) is None
-    }
+    check_values(Config, vars(config))
+    defaults = default_values(config)
+    check_conditions(config, defaults)
+    defaults = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     config = replace(config, **defaults)
     out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{config.device}")
     config = replace(config, shape=tuple(config.shape), out=Path(out))
@@ -250,12 +255,14 @@ def as_json(config: Config) -> dict[str, Any]:
 
 
 def as_config(values: Mapping[str, Any]) -> Config:
-    """The options that `as_json` wrote, also under their former names; other values are left out."""
-    known = {field.name for field in fields(Config)}
-    values = {name: value for name, value in current_names(values).items() if name in known}
-    for name in ("shape", "kernel", "overrides"):
-        if values.get(name) is not None:
-            values[name] = tuple(values[name])
+    """The options that `as_json` wrote, also under their former names; other values are left out.
+
+    Raises:
+        ValueError: an option of another type or outside its range; the message names it.
+    """
+    values = {name: value for name, value in current_names(values).items() if name in OPTIONS}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    check_values(Config, values)
     for name in ("data_path", "init_from", "out", "cache"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
@@ -285,11 +292,12 @@ def parse_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
             number = float(value)
         except ValueError:
             raise ValueError(
-                f"`{option}` must be of the form name=number, such as {example}; got {text!r}."
+                f"`{option}` must be of the form name=number, such as {example}; got {shorten(text)}."
             ) from None
         if name in numbers:
             raise ValueError(f"`{option}` must set a number once, got {name} twice.")
-        numbers[name] = int(number) if number.is_integer() else number
+        # Above 2^53 a float no longer tells one whole number from the next.
+        numbers[name] = int(number) if number.is_integer() and abs(number) <= 2**53 else number
     return numbers
 
 

@@ -4,9 +4,11 @@ import ast
 import inspect
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
@@ -30,11 +32,10 @@ class Range:
     words: str
     contains: Callable[[Any], bool]
 
-    def check(self, name: str, config: Any, defaults: dict[str, Any]) -> None:
-        """Raise ValueError if the option lies outside."""
-        value = getattr(config, name)
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError if the value of the option lies outside."""
         if value is not None and not self.contains(value):
-            raise ValueError(f"`{name}` must be {self.words}, got {value!r}.")
+            raise ValueError(f"`{name}` must be {self.words}, got {shorten(value)}.")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Only:
         """The condition, for `--help`."""
         return f"only with {flag(self.option)} {_either(self.values)}".rstrip()
 
-    def check(self, name: str, config: Any, defaults: dict[str, Any]) -> None:
+    def check(self, name: str, config: Any, defaults: Mapping[str, Any]) -> None:
         """Raise ValueError if the option is set and the condition does not hold."""
         value, other = getattr(config, name), getattr(config, self.option)
         if value in (getattr(type(config), name), defaults.get(name)):
@@ -77,17 +78,22 @@ def _either(values: Sequence[str]) -> str:
     return " or ".join(part for part in (", ".join(values[:-1]), *values[-1:]) if part)
 
 
-def at_least(low: int) -> Range:
-    """Whole numbers from `low` on."""
-    return Range(f"a whole number of at least {low}", lambda value: isinstance(value, int) and value >= low)
+def whole(low: int, high: int = 2**31 - 1) -> Range:
+    """Whole numbers from `low` to `high`."""
+    return Range(f"a whole number from {low} to {high:,}", lambda value: low <= value <= high)
 
 
 POSITIVE = Range("finite and above zero", lambda value: 0 < value < math.inf)
 SECONDS = Range("finite and at least 0 seconds", lambda value: 0 <= value < math.inf)
 FRACTION = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+SEED = whole(0, 2**32 - 1)  # what a key of JAX holds without double precision
+SIZE = whole(1, 2**16)
+SIZES = Range(
+    f"one or more whole numbers from 1 to {2**16:,}",
+    lambda values: len(values) > 0 and all(1 <= value <= 2**16 for value in values),
+)
 COUNT_OR_ALL = Range(
-    "a whole number of at least 1, or all",
-    lambda value: value == "all" or (isinstance(value, int) and value >= 1),
+    "a whole number of at least 1, or all", lambda value: value == "all" or 1 <= value < 2**16
 )
 
 
@@ -126,27 +132,83 @@ def hint_constraints(cls: type) -> type:
     return cls
 
 
-def check_options(config: Any, defaults: dict[str, Any]) -> None:
-    """Check every option of a dataclass against its choices, its range and the options it depends on.
+def check_values(cls: type, values: Mapping[str, Any]) -> None:
+    """Check values of options against their types and ranges.
+
+    Arguments:
+        cls: dataclass of the options.
+        values: by option; others are not looked at.
+
+    Raises:
+        ValueError: an option of another type or outside its range; the message names it.
+    """
+    for name, kind in get_type_hints(cls, include_extras=True).items():
+        if name not in values:
+            continue
+        if not _has_type(values[name], kind):
+            raise ValueError(f"`{name}` must be {_words(kind)}, got {shorten(values[name])}.")
+        for constraint in _constraints(kind):
+            if isinstance(constraint, Range):
+                constraint.check(name, values[name])
+
+
+def check_conditions(config: Any, defaults: Mapping[str, Any]) -> None:
+    """Check every option of a dataclass against the options it depends on.
 
     Arguments:
         config: the options.
         defaults: values that stand for the default beside that of the field, by option.
 
     Raises:
-        ValueError: an option outside its range, or without effect beside the others; the message names it.
+        ValueError: an option without effect beside the others; the message names it.
     """
     for name, kind in get_type_hints(type(config), include_extras=True).items():
-        _check_choice(name, kind, config)
         for constraint in _constraints(kind):
-            constraint.check(name, config, defaults)
+            if isinstance(constraint, Only):
+                constraint.check(name, config, defaults)
 
 
-def _check_choice(name: str, kind: Any, config: Any) -> None:
-    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    alternatives = [part for part in get_args(kind) or (kind,) if part is not type(None)]
-    choices = get_args(kind) if get_origin(kind) is Literal else get_args(alternatives[0])
-    literal = get_origin(kind) is Literal or all(get_origin(part) is Literal for part in alternatives)
-    value = getattr(config, name)
-    if literal and value is not None and value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}.")
+def shorten(value: Any) -> str:
+    """A value in at most 100 characters."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+# What an annotation accepts, and its words; a whole number also stands for a real one.
+TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((float, int), "a number"),
+    str: ((str,), "text"),
+    Path: ((Path, str), "a path"),
+    NoneType: ((NoneType,), "None"),
+}
+
+
+def _has_type(value: Any, kind: Any) -> bool:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _has_type(value, parts[0])
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin is tuple:
+        return isinstance(value, tuple | list) and all(_has_type(item, parts[0]) for item in value)
+    if parts:
+        return any(_has_type(value, part) for part in parts)
+    return isinstance(value, TYPES[kind][0]) and (kind is bool or not isinstance(value, bool))
+
+
+def _words(kind: Any) -> str:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _words(parts[0])
+    if origin is Literal:
+        return f"one of {', '.join(parts)}" if len(parts) > 1 else parts[0]
+    if origin is tuple:
+        return {int: "whole numbers", str: "texts"}[parts[0]]
+    if parts:
+        return " or ".join(_words(part) for part in parts if part is not NoneType)
+    return TYPES[kind][1]
