@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ import optics
 from optics import FourierLens, compile_transfer
 from optics.transfer import _kronecker as kronecker
 from optics.transfer import light_shape, pixel_shape
+from tests import rayleigh_sommerfeld
 from tests.helpers import relative
 
 ENGINE = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
@@ -57,23 +57,72 @@ def test_compiled_equals_wave(name, key):
         assert relative(map_(light.real, real=True), map_(light.real).real) <= 1e-6
 
 
-def test_against_the_paraxial_integral():
-    # With a very wide pupil, an axis of the map is ∫∫ exp(−2πi x x' / λf) over an emitter and a receiver.
-    lens = FourierLens(**ENGINE | dict(pixels=5, oversampling=16, pupil_radius=127e-6 * 5 * 6))
-    open_ = 0.5 * 127e-6
-    nodes, weights = np.polynomial.legendre.leggauss(40)
-    centres = 127e-6 * (np.arange(5) - 2)
-    x = centres[:, None] + open_ / 2 * nodes
-    kernel = np.exp(
-        -2j * np.pi * x[:, :, None, None] * x[None, None] / float(lens.wavelength * lens.focal_length)
+# From pixel to pixel: the axis, a corner, and two others.
+PLACES = [(2, 2), (0, 0), (1, 2), (4, 3)]
+BENCHES = {
+    "default": {},
+    "small fill": dict(fill=0.3, detector_fill=0.3),
+    "full fill": dict(fill=1.0, detector_fill=1.0),
+    "small pupil": dict(pupil_radius=5 * 127e-6),
+    "defocus that the default plane holds": dict(defocus=2e-3, detector_fill=0.8),
+    "tilt by a wave a pixel": dict(tilt=(0.0, 1.55e-6 / 127e-6)),
+    "tilt, decentre, coma": dict(
+        tilt=(4e-3, -3e-3), decentre=(50e-6, -80e-6), defocus=-1e-3, aberrations=[0, 0, 0, 0, 0, 0, 0, 0.05]
+    ),
+    "4 sub-pixels": dict(subpixels=2, fill=1.0, tilt=(0.0, 5e-3), pupil_radius=7.5 * 127e-6),
+}
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_default_sampling_against_the_rayleigh_sommerfeld_integral(name):
+    lens = FourierLens(**ENGINE | dict(pixels=5) | BENCHES[name])
+
+    def coma(y, x):
+        return 0.05 * np.sqrt(8) * (3 * (x**2 + y**2) - 2) * x if lens.aberrations.size else 0.0
+
+    emitters = [(lens.subpixels * y, lens.subpixels * x + lens.subpixels - 1) for y, x in PLACES]
+    result = _entries(lens, emitters, PLACES)
+    # Without a common factor: the power is right too.
+    assert relative(result, rayleigh_sommerfeld.square_map(lens, emitters, PLACES, coma)) <= 3e-4
+
+
+@pytest.mark.parametrize("oversampling", [6, 12])
+def test_the_sampling_error_falls_fast(oversampling):
+    lens = FourierLens(**ENGINE | dict(pixels=5, oversampling=oversampling))
+    error = relative(_entries(lens, PLACES, PLACES), rayleigh_sommerfeld.square_map(lens, PLACES, PLACES))
+    assert error <= {6: 1.5e-3, 12: 3e-6}[oversampling]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ENGINE,  # of engine11
+        dict(pixels=16, pitch=112e-6, wavelength=633e-9, pupil_radius=24 * 112e-6, subpixels=2),  # of slm-4f
+    ],
+)
+def test_larger_lenses_against_the_rayleigh_sommerfeld_integral(numbers):
+    lens = FourierLens(**numbers)
+    emitters, receivers = [(5, 6), (0, 1)], [(6, 5)]
+    expected = rayleigh_sommerfeld.square_map(lens, emitters, receivers)
+    assert relative(_entries(lens, emitters, receivers), expected) <= 3e-4
+
+
+def test_a_line_against_the_rayleigh_sommerfeld_integral():
+    lens = FourierLens(
+        **ENGINE | dict(pixels=(1, 8), subpixels=2, tilt=(0.0, 5e-3), decentre=(0.0, 30e-6), defocus=1e-3)
     )
-    line = (
-        np.einsum("minj,i,j->mn", kernel, weights, weights)
-        * open_
-        / 4
-        / np.sqrt(float(lens.wavelength * lens.focal_length))
-    )
-    assert relative(compile_transfer(lens).matrix, np.kron(line, line)) <= 5e-3
+    emitters, receivers = [(0, 3), (0, 15)], [(0, 0), (0, 5)]
+    expected = rayleigh_sommerfeld.line_map(lens, emitters, receivers)
+    assert relative(_entries(lens, emitters, receivers), expected) <= 3e-4
+
+
+def _entries(lens, emitters, receivers):
+    """The map from some pixels of light to some receivers, by full propagation."""
+    light = np.zeros((len(emitters), *light_shape(lens.shape, lens.subpixels)), np.float32)
+    for plane, pixel in zip(light, emitters, strict=True):
+        plane[pixel] = 1.0
+    out = np.asarray(jax.jit(_call)(lens, light))
+    return np.stack([out[:, row, col] for row, col in receivers])
 
 
 def test_passive_and_reciprocal():
@@ -150,15 +199,11 @@ def test_errors_of_the_lens_do_what_they_are_called(key):
     def intensity(**changes):
         return np.abs(compile_transfer(FourierLens(**parts | changes))(light)) ** 2
 
-    # A beam tilted by one detector pixel over the focal length moves the picture by one pixel, shading aside.
+    # A beam tilted by one detector pixel over the focal length moves the picture, shading too, by one pixel.
     lens = FourierLens(**parts)
     moved = intensity(tilt=(0.0, float(lens.pitch / lens.focal_length)))
     even = intensity()
-    assert (
-        np.corrcoef(moved[:, 1:].ravel(), even[:, :-1].ravel())[0, 1]
-        > 0.95
-        > np.corrcoef(moved.ravel(), even.ravel())[0, 1]
-    )
+    assert relative(moved[:, 1:], even[:, :-1]) <= 2e-2 < 0.5 < relative(moved, even)
     # A narrow beam lights the middle of the modulator alone.
     narrow = compile_transfer(FourierLens(**parts | dict(waist=60e-6)))
     strength = np.linalg.norm(narrow.matrix, axis=0).reshape(6, 6)
@@ -183,24 +228,49 @@ def test_one_dimensional_optics_is_the_transform_of_a_line():
 
 
 @pytest.mark.usefixtures("x64")
-def test_compilation_has_gradients():
+def test_every_number_of_a_lens_has_its_gradient():
     lens = FourierLens(
-        4, pitch=100e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.7, pupil_radius=0.7e-3, oversampling=4
+        (4, 4),
+        pitch=100e-6,
+        wavelength=1.55e-6,
+        fill=0.5,
+        detector_fill=0.7,
+        pupil_radius=0.6e-3,
+        aberrations=[0, 0, 0, 0.1, 0.05],
+        defocus=-1e-4,
+        decentre=(10e-6, -20e-6),
+        tilt=(2e-3, -1e-3),
+        waist=0.3e-3,
+        oversampling=4,
     )
     light = jax.random.normal(jax.random.key(0), (4, 4))
+    leaves, structure = jax.tree.flatten(lens)
+    sizes = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    # In units of what each number changes by.
+    units = jnp.concatenate([jnp.ravel(jnp.where(leaf == 0, 0.1, jnp.abs(leaf))) for leaf in leaves])
 
     @jax.jit
-    def power(lens):
-        return jnp.sum(jnp.abs(compile_transfer(lens)(light)[0]) ** 2)
+    def power(changes):
+        parts = jnp.split(changes * units, sizes)
+        numbers = [leaf + part.reshape(leaf.shape) for leaf, part in zip(leaves, parts, strict=True)]
+        return jnp.sum(jnp.abs(compile_transfer(structure.unflatten(numbers))(light)[0]) ** 2)
 
-    slope = jax.jit(jax.grad(power))(lens)
-    for name in ("pitch", "wavelength", "focal_length", "fill", "detector_fill", "pupil_radius"):
-        value = getattr(lens, name)
-        up, down = (
-            power(eqx.tree_at(lambda d: getattr(d, name), lens, value * (1 + e))) for e in (1e-6, -1e-6)
-        )
-        # The pupil's edge is linear over a sample and has kinks.
-        assert np.isclose(getattr(slope, name), (up - down) / (2e-6 * value), rtol=1e-3), name
+    step = 1e-5 * jnp.eye(units.size)
+    slopes = jax.jit(jax.grad(power))(jnp.zeros(units.size))
+    expected = np.array([(power(e) - power(-e)) / 2e-5 for e in step])
+    np.testing.assert_allclose(slopes, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
+
+
+def test_gradients_are_finite_where_nothing_is_wrong_with_a_lens():
+    # Every error of the lens is zero, the beam is even, and the middle of the pupil lies on a sample.
+    lens = FourierLens(**ENGINE | dict(pixels=3, oversampling=4, aberrations=[0.0] * 4))
+
+    @jax.jit
+    @jax.grad
+    def slope(lens):
+        return jnp.sum(compile_transfer(lens).matrix.real ** 2)
+
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slope(lens)))
 
 
 @pytest.mark.parametrize(
@@ -214,9 +284,9 @@ def test_compilation_has_gradients():
         (dict(detector_fill=1.2), "`detector_fill`"),
         (dict(focal_length=-0.1), "`focal_length`"),
         (
-            dict(focal_length=0.2),
+            dict(focal_length=0.2, plane=704),
             r"`plane` of 704 samples is too small to propagate over `focal_length` = 0.2 m .* λ z / dx² = "
-            r"1231 samples; set `plane=1250` \(a field takes 12.5 MB\), .* √\(λ f / N\) = 0.0001679 m",
+            r"1231 samples; set `plane=1232` \(a field takes 12.1 MB\), .* √\(λ f / N\) = 0.0001679 m",
         ),
         (
             dict(pupil_radius=0.1),
@@ -237,7 +307,13 @@ def test_compilation_has_gradients():
         (dict(tilt=(0.0, np.nan)), "`tilt`"),
         (dict(aberrations=[[0.1]]), "`aberrations`"),
         (dict(defocus=np.inf), "`defocus`"),
-        (dict(defocus=5e-3), r"`focal_length` \+ `defocus` = .* set `plane=\d+`"),
+        (dict(defocus=5e-3, plane=704), r"`focal_length` \+ `defocus` = .* set `plane=\d+`"),
+        (
+            # A panel as it is bought.
+            dict(pixels=16, pitch=8e-6, wavelength=633e-9, focal_length=0.2),
+            r"`pitch` of 8e-06 m needs a plane of .* = 126599 samples .* takes 128 GB; reduce .* "
+            r"√\(λ f / N\) = 8.895e-05 m, .* group the pixels",
+        ),
         (dict(profile="spherical"), "`profile`"),
     ],
 )
@@ -248,8 +324,31 @@ def test_refusals(changes, message):
 
 def test_a_suggested_plane_works():
     with pytest.raises(ValueError, match="set `plane=768`"):
-        FourierLens(**ENGINE | dict(defocus=1e-2))
+        FourierLens(**ENGINE | dict(defocus=1e-2, plane=704))
     FourierLens(**ENGINE | dict(defocus=1e-2, plane=768))
+
+
+def test_the_default_plane_and_pupil_hold_what_is_asked_for():
+    matched = FourierLens(**ENGINE)
+    assert matched.plane == 704 and np.isclose(matched.pupil_radius, 2.5 * 11 * 127e-6)
+    assert FourierLens(**ENGINE | dict(defocus=-1e-2)).plane == 704
+    # λ z / dx² = 765.5, 1230.5; a length without large factors.
+    assert FourierLens(**ENGINE | dict(defocus=1e-2)).plane == 768
+    assert FourierLens(**ENGINE | dict(focal_length=0.2)).plane == 1232
+    assert FourierLens(**ENGINE | dict(pixels=29)).plane == 1875
+    for oversampling, widths in ((4, 1.7), (6, 2.5)):
+        lens = FourierLens(**ENGINE | dict(oversampling=oversampling))
+        assert np.isclose(lens.pupil_radius, widths * 11 * 127e-6)
+
+    # Where numbers are traced, the plane is that of matched pixels.
+    def radius(focal_length):
+        lens = FourierLens(**ENGINE | dict(focal_length=focal_length))
+        assert lens.plane == 704
+        return lens.pupil_radius
+
+    # 2.5 array widths; 0.85 of the radius up to which the phase of a short lens is sampled well.
+    radii = jax.vmap(radius)(jnp.array([0.1, 0.04]))
+    assert np.allclose(radii, [2.5 * 11 * 127e-6, 0.85 * 1.55e-6 * 0.04 * 8 / (2 * 127e-6)])
 
 
 def test_lengths_that_are_hardly_metres():

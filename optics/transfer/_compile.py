@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from optics._check import check_range, check_whole, is_concrete
+from optics.transfer._band_limit import EDGE_REACH
 from optics.transfer._dense import Dense
 from optics.transfer._fourier_lens import (
     FourierLens,
@@ -91,7 +92,7 @@ def _pupil_half_width(lens: FourierLens) -> int:
     if all(map(is_concrete, (lens.pupil_radius, lens.pitch, lens.decentre))):
         # numpy: inside of a traced function jax.numpy would make a tracer of a number.
         edge = float(lens.pupil_radius) + float(np.max(np.abs(np.asarray(lens.decentre))))
-        half = min(half, int(np.ceil(edge / float(lens.pitch) * lens.oversampling)) + 1)
+        half = min(half, int(np.ceil(edge / float(lens.pitch) * lens.oversampling + EDGE_REACH)))
     return half
 
 

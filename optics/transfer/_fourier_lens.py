@@ -11,15 +11,20 @@ from jaxtyping import Array, Inexact
 from optics import wave
 from optics._check import as_leaf, check_finite, check_positive, check_range, check_whole, is_concrete
 from optics._typing import ArrayLike, FunctionLike, ScalarLike, ShapeLike
-from optics.transfer._lens_sampling import check_lens_sampling, warn_unless_metres
+from optics.transfer._band_limit import opening, stop
+from optics.transfer._lens_sampling import (
+    check_lens_sampling,
+    default_plane,
+    default_pupil_radius,
+    warn_unless_metres,
+)
 from optics.transfer._transfer import AbstractTransfer, pixel_shape
 
 
 class FourierLens(AbstractTransfer):
     """A 2f system, propagated in full: modulator, free space f, lens with a pupil, free space f, detector.
 
-    A modulator pixel of amplitude 1 sends power 1 through its open square (the integral of its amplitude is
-    exact; where an edge cuts a sample, the sampled power is a little less). A detector pixel gives the
+    A modulator pixel of amplitude 1 sends power 1 through its open square. A detector pixel gives the
     amplitude of its own square mode. The map between them is therefore at most unitary. With matched pitches,
     λ f / (pixels · pitch) = pitch, it is the discrete Fourier transform, dimmed by the two fill factors and
     shaded by their sinc envelopes. The constant phase −i of a lens transform is left out like the piston: the
@@ -40,29 +45,35 @@ class FourierLens(AbstractTransfer):
         focal_length: m; by default N · pitch² / λ, which makes the pitches match.
         fill: linear fill factor of the modulator pixel (of a sub-pixel where pixels are divided), in (0, 1].
         detector_fill: linear fill factor of the detector pixel, in (0, 1].
-        pupil_radius: of the lens, m; by default 2.5 · N · pitch.
+        pupil_radius: of the lens, m; by default 2.5 · N · pitch, or 0.85 of the radius that is sampled well
+            where that is less, as below 6 samples a pixel.
         profile: phase of the lens, a function of (shape, dx, wavelength, focal_length, centre=...), such as
             `wave.lens` (paraxial), `wave.spherical_lens` or an aspheric one. A Fourier lens sends a beam to
             the sine of its angle. The paraxial phase comes closer to that than the spherical one, which is
             correct for a beam along the axis.
         aberrations: Zernike coefficients over the pupil, Noll order from 1, waves of unit RMS, shape
             (count,).
-        defocus: distance of the detector behind the focal plane, m. A positive one needs a larger `plane`.
+        defocus: distance of the detector behind the focal plane, m.
         decentre: of the lens with its pupil, (y, x), m.
-        tilt: of the light on the modulator, (y, x), rad.
+        tilt: of the beam on the modulator, (y, x), rad. Its phase turns within each pixel too, as on a panel:
+            the light of a pixel leaves at that angle. Emitters that have a phase each are tilted by their
+            drive instead, which leaves the light of each on the axis.
         waist: of a Gaussian beam on the modulator, 1/e radius of the amplitude, m, evaluated at the middle of
             each pixel; infinite for even light.
         subpixels: pixels of light per pixel and axis, where effects act below the pixel; divides
             `oversampling`.
-        oversampling: samples per pixel.
+        oversampling: samples per pixel. Edges of pixels and pupil lie anywhere between samples, and the error
+            falls exponentially: with the default pupil and a fill of 0.5 the map is within 1e-3 of the
+            Rayleigh–Sommerfeld integral at 6, 1e-4 at 8 and 1e-6 at 16.
         plane: samples a side of the computed plane; by default N · oversampling², at which transfer function
-            and lens are both critically sampled when the pitches match. It needs λ (f + defocus) / dx²
-            samples.
+            and lens are both critically sampled when the pitches match, or λ (f + defocus) / dx², which it
+            needs, where that is more; rounded up to a length whose FFT is fast. A `defocus` that is set later
+            does not change it.
 
     Raises:
         ValueError: a length that is not positive, a fill outside (0, 1], a number that is not finite, a pupil
-            larger than the plane or than the part of the lens that is sampled well, or a plane too small for
-            the distance.
+            larger than the plane or than the part of the lens that is sampled well, a plane too small for the
+            distance, or a default plane too large for memory.
 
     Warns:
         UserWarning: a wavelength above 1 mm or a pitch above 0.1 m: lengths are in metres.
@@ -122,9 +133,10 @@ class FourierLens(AbstractTransfer):
         self.pitch = pitch
         self.wavelength = wavelength
         self.focal_length = n * pitch**2 / wavelength if focal_length is None else focal_length
+        check_positive("focal_length", self.focal_length, "m")
+        check_finite("defocus", defocus, "m")
         self.fill = fill
         self.detector_fill = detector_fill
-        self.pupil_radius = 2.5 * n * pitch if pupil_radius is None else pupil_radius
         self.profile = profile
         self.aberrations = jnp.asarray(aberrations, float)
         self.defocus = defocus
@@ -133,15 +145,18 @@ class FourierLens(AbstractTransfer):
         self.waist = waist
         self.subpixels = int(subpixels)
         self.oversampling = int(oversampling)
-        self.plane = n * oversampling**2 if plane is None else plane
+        numbers = pitch, wavelength, self.focal_length, defocus
+        self.plane = default_plane(self.pixels, *numbers, self.oversampling) if plane is None else plane
+        if pupil_radius is None:
+            numbers = pitch, wavelength, self.focal_length
+            pupil_radius = default_pupil_radius(n, *numbers, self.oversampling, self.plane)
+        self.pupil_radius = pupil_radius
 
     def __check_init__(self):
-        check_positive("focal_length", self.focal_length, "m")
         check_range("fill", self.fill, 0.0, 1.0, open_low=True)
         check_range("detector_fill", self.detector_fill, 0.0, 1.0, open_low=True)
         check_positive("pupil_radius", self.pupil_radius, "m")
         check_finite("aberrations", self.aberrations, "waves")
-        check_finite("defocus", self.defocus, "m")
         check_finite("decentre", self.decentre, "m")
         check_finite("tilt", self.tilt, "rad")
         check_whole("plane", self.plane, max(self.pixels) * self.oversampling)
@@ -224,28 +239,39 @@ def plane_shape(lens: FourierLens) -> tuple[int, int]:
 
 def emitter_modes(lens: FourierLens, axis: int) -> Array:
     """Amplitude of every emitter's mode along `axis`, shape (samples, pixels of light): power 1 a pixel."""
-    return _modes(lens, axis, lens.subpixels, lens.fill)
+    return _at_pixels(lens, emitter_line(lens, axis), axis, lens.subpixels)
 
 
 def receiver_modes(lens: FourierLens, axis: int) -> Array:
     """Amplitude of every receiver's mode on a line along `axis`, shape (samples, pixels of the detector)."""
-    return _modes(lens, axis, 1, lens.detector_fill)
+    return _at_pixels(lens, receiver_line(lens, axis), axis, 1)
 
 
-def _modes(lens: FourierLens, axis: int, subpixels: int, fill: Array) -> Array:
-    n = lens.pixels[axis]
-    if n == 1:
-        return jnp.ones((1, 1), jnp.result_type(float))
-    per_subpixel = lens.oversampling // subpixels
-    line = wave.pixel_apertures(lens.plane, n * subpixels, per_subpixel, fill)
-    line = jnp.roll(line, _subpixel_offset(n, subpixels, per_subpixel), axis=0)
+def _at_pixels(lens: FourierLens, line: Array, axis: int, subpixels: int) -> Array:
+    samples = np.arange(line.size)[:, None]
+    return line[(samples - pixel_offsets(lens, axis, subpixels)) % line.size]
+
+
+def emitter_line(lens: FourierLens, axis: int) -> Array:
+    """Amplitude along `axis` of the emitter on the axis, under the tilted beam."""
     # In units of the sample spacing, which cancels between the density of the emitter and the integral of the
     # receiver. The sub-pixels of a pixel share its power.
-    return line / jnp.sqrt(fill * lens.oversampling)
+    if lens.pixels[axis] == 1:
+        return jnp.ones(1, jnp.result_type(complex))
+    width = lens.fill * lens.oversampling / lens.subpixels
+    turns = jnp.sin(lens.tilt[axis]) * lens.pitch / (lens.oversampling * lens.wavelength)
+    return opening(lens.plane, width, turns) / jnp.sqrt(lens.subpixels)
+
+
+def receiver_line(lens: FourierLens, axis: int) -> Array:
+    """Amplitude along `axis` of the mode of the receiver on the axis."""
+    if lens.pixels[axis] == 1:
+        return jnp.ones(1, jnp.result_type(complex))
+    return opening(lens.plane, lens.detector_fill * lens.oversampling)
 
 
 def _subpixel_offset(n: int, subpixels: int, per_subpixel: int) -> int:
-    """Samples from the centre of n · subpixels in `wave.pixel_apertures` to that of the n pixels."""
+    """Samples from the axis, the middle of pixel n // 2, to that of sub-pixel n · subpixels // 2."""
     halves = 2 * (n * subpixels // 2) - 2 * subpixels * (n // 2) - (subpixels - 1)
     return halves * per_subpixel // 2
 
@@ -284,7 +310,7 @@ def transmission(lens: FourierLens) -> Array:
     dx = lens.pitch / lens.oversampling
     centre = lens.decentre[0], lens.decentre[1]
     thin = lens.profile(shape, dx, lens.wavelength, lens.focal_length, centre=centre)
-    in_pupil = thin * wave.aperture(shape, dx, lens.pupil_radius, centre=centre)
+    in_pupil = thin * stop(shape, dx, lens.pupil_radius, centre)
     if not lens.aberrations.size:
         return in_pupil
     return in_pupil * wave.aberration(shape, dx, lens.pupil_radius, lens.aberrations, centre=centre)
@@ -297,22 +323,13 @@ def reference_phase(lens: FourierLens) -> complex:
 
 def emitter_field(lens: FourierLens) -> Array:
     """The field of the emitter on the axis, on the plane of the lens."""
-    return _field_from_axis(lens, lens.subpixels, lens.fill, lens.focal_length)
+    return propagate(lens, jnp.outer(*(emitter_line(lens, axis) for axis in (0, 1))), lens.focal_length)
 
 
 def receiver_field(lens: FourierLens) -> Array:
     """The field of the receiver on the axis, propagated backwards to the plane of the lens."""
-    return _field_from_axis(lens, 1, lens.detector_fill, lens.focal_length + lens.defocus)
-
-
-def _field_from_axis(lens: FourierLens, subpixels: int, fill: Array, z: Array) -> Array:
-    def line(n):
-        if n == 1:
-            return jnp.ones(1, jnp.result_type(float))
-        opening = wave.pixel_apertures(lens.plane, 1, lens.oversampling // subpixels, fill)[:, 0]
-        return opening / jnp.sqrt(fill * lens.oversampling)
-
-    return propagate(lens, jnp.outer(*map(line, lens.pixels)).astype(jnp.result_type(complex)), z)
+    field = jnp.outer(*(receiver_line(lens, axis) for axis in (0, 1)))
+    return propagate(lens, field, lens.focal_length + lens.defocus)
 
 
 def window(samples: int, half: int) -> np.ndarray:
