@@ -19,7 +19,7 @@ import pytest
 import nets
 from nets import data, train
 from nets.config import Config
-from nets.run import Checkpoints, RunFolder, RunState
+from nets.run import Checkpoints, RunFolder, RunState, read_state, write
 from tests.helpers_nets import assert_same_run, command_line, lines, write_reviews
 
 ROOT = Path(__file__).parents[1]
@@ -199,6 +199,121 @@ def test_what_cannot_be_continued_is_refused(stopped, capsys, monkeypatch):
     refused("config.json cannot be read")
     with pytest.raises(ValueError, match="holds a run, and it is not to be continued"):
         nets.fit(Config(**SMALL, out=stopped, resume=False))
+
+
+def move(folder):
+    folder.rename(folder.with_name("moved"))
+
+
+def replace(folder):
+    shutil.copytree(folder, folder.with_name("moved"))
+    shutil.rmtree(folder)
+    folder.with_name("moved").rename(folder)
+
+
+@pytest.mark.parametrize("change", [move, shutil.rmtree, replace])
+def test_a_folder_that_is_not_the_same_is_not_written_to(change, runs, stopped):
+    count = len(lines(stopped))
+    with pytest.raises(
+        OSError, match=r"`out` .* was moved, removed or replaced while the run was at work in it"
+    ):
+        # The first line that is written before the folder goes; no checkpoint is being written then.
+        nets.fit(
+            Config(**SMALL | dict(checkpoint_every=60.0), out=stopped), observe=lambda _: change(stopped)
+        )
+    assert stopped.exists() == (change is replace)
+    if change is replace:
+        assert len(lines(stopped)) == count + 1
+    if change is move:
+        assert main(stopped.with_name("moved")) == 0
+        assert_same_run(runs / "whole", stopped.with_name("moved"))
+
+
+def test_a_line_alone_does_not_finish_a_run_and_other_cores_are_told(runs, stopped, capsys):
+    with open(stopped / "metrics.jsonl", "a") as file:
+        file.write('{"test_accuracy": 1.0, "best_epoch": 1}\n')
+    facts = json.loads((stopped / "config.json").read_text())
+    assert facts["cores"] == len(os.sched_getaffinity(0))
+    (stopped / "config.json").write_text(json.dumps(facts | {"cores": 1000}))
+    assert RunFolder(stopped).result() is None
+    assert main(stopped) == 0
+    assert (
+        f"started on 1000 core(s), continued on {facts['cores']}: sums are rounded otherwise from here on"
+        in capsys.readouterr().err
+    )
+    assert_same_run(runs / "whole", stopped)
+
+
+def test_a_finished_run_with_another_result_is_tested_again(runs, tmp_path, capsys):
+    whole = shutil.copytree(runs / "whole", tmp_path / "run")
+    result = RunFolder(whole).result()
+    text = (whole / "metrics.jsonl").read_text()
+    (whole / "metrics.jsonl").write_text(
+        text.replace(f'"test_accuracy": {result["test_accuracy"]}', '"test_accuracy": 1.0')
+    )
+    assert lines(whole)[-1]["test_accuracy"] == 1.0 and RunFolder(whole).result() is None
+    assert main(whole) == 0
+    assert RunFolder(whole).result() == result
+    # Without its checkpoints a run is a record, and its predictions stand for its result.
+    shutil.rmtree(whole / "checkpoints")
+    assert RunFolder(whole).result() == result
+    os.truncate(whole / "predictions.npz", 100)
+    with pytest.raises(ValueError, match=r"predictions.npz must hold the arrays labels and predicted"):
+        RunFolder(whole).predictions()
+
+
+def test_lines_that_were_lost_or_changed_are_noticed(stopped, capsys):
+    file = stopped / "metrics.jsonl"
+    whole = file.read_text()
+    count = len(whole.splitlines())
+
+    def refused(content, message):
+        file.write_bytes(content)
+        assert main(stopped) == 2
+        error = capsys.readouterr().err
+        assert message in error and str(file) in error and error.count("\n") == 1, error
+
+    half = "".join(whole.splitlines(keepends=True)[: count // 2])
+    refused(
+        half.encode(),
+        f"must begin with the {count} lines that the last checkpoint counts, but it has {count // 2}",
+    )
+    refused(b"", "but it has 0; restore it, or name another folder")
+    refused(whole.replace("0.", "1.", 1).encode(), "but it has others")
+    refused(('{"step": 0}\n' + whole).encode(), "but it has others")
+    refused(b"[1]\n" + whole.encode(), "line 1 of")
+    refused(whole.encode() + b'{"a": "\xe9"}\n', "is not UTF-8 text")
+    file.unlink()
+    os.mkfifo(file)
+    assert main(stopped) == 2 and "metrics.jsonl is no regular file" in capsys.readouterr().err
+
+
+def test_the_record_of_a_checkpoint_is_compared_with_its_sum(stopped):
+    state = read_state(stopped)
+    for path in (stopped / "checkpoints").glob("*/progress/metadata"):
+        path.write_text(path.read_text().replace('"seconds": ', '"seconds": 1'))
+    assert state.epoch == 1 and read_state(stopped) is None
+    with pytest.raises(ValueError, match=r"no checkpoint of .* can be read"):
+        Checkpoints(stopped, writer=False, reader=True).latest()
+
+
+def test_nothing_is_written_through_a_link(stopped, tmp_path, capsys):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("kept")
+    (tmp_path / ".note.txt").symlink_to(outside)
+    write(tmp_path / "note.txt", "new")
+    assert (tmp_path / "note.txt").read_text() == "new" and not (tmp_path / ".note.txt").exists()
+    (stopped / ".lock").unlink()
+    (stopped / ".lock").symlink_to(outside)
+    assert main(stopped) == 2 and ".lock" in capsys.readouterr().err
+    (stopped / ".lock").unlink()
+    # A damaged checkpoint is not moved to where another folder is.
+    (tmp_path / "elsewhere").mkdir()
+    (stopped / "unreadable").symlink_to(tmp_path / "elsewhere")
+    for path in (stopped / "checkpoints").glob("*/progress/metadata"):
+        path.write_text("{}")
+    assert main(stopped) == 2 and "must be a folder of the run, not a link" in capsys.readouterr().err
+    assert outside.read_text() == "kept" and not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):

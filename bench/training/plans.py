@@ -31,7 +31,7 @@ def read_plan(plan: str) -> dict[str, Any]:
         raise ValueError(f"`plan` must be one of {names}, or a TOML file; got {plan!r}.")
     check_name(f"`plan` {plan}: its file", path.stem)
     try:
-        tables = tomllib.loads(read_text("plan", path, PLAN_BYTES))
+        tables = tomllib.loads(read_text(path, PLAN_BYTES, "plan"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"`plan` {path} cannot be read: {error}.") from None
     for name in ("common", "tune", "variants", "arms"):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +89,7 @@ def read_run(folder: Path, results: Path) -> Run | None:
     """
     files = RunFolder(folder)
     facts, lines = files.facts(), files.lines()
-    if not lines or "test_accuracy" not in lines[-1]:
+    if not lines or "test_accuracy" not in lines[-1] or not files.is_trained():
         return None
     for name, kind in {"data": str, "model": str, "seed": int}.items():
         if not isinstance(facts.get(name), kind):
@@ -119,13 +118,7 @@ def read_run(folder: Path, results: Path) -> Run | None:
 
 def _read_predictions(files: RunFolder, accuracy: float) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Labels, and whether each was predicted, of a run of that accuracy; None where there is no file."""
-    path = files.path / "predictions.npz"
-    try:
-        predictions = files.predictions()
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} must hold the arrays labels and predicted ({error}); remove it or run anew."
-        ) from None
+    path, predictions = files.path / "predictions.npz", files.predictions()
     if predictions is None:
         return None, None
     labels, predicted = predictions

@@ -55,7 +55,7 @@ def read_members(
         tarfile.ReadError: the archive is damaged, cut off, or unpacks to more than is read of one.
         ValueError: the path is not that of a regular file.
     """
-    with open_file("data_path", path) as packed:
+    with open_file(path, name="data_path") as packed:
         start = packed.read(6)
         packed.seek(0)
         unpack = next((f for magic, f in DECOMPRESSORS.items() if start.startswith(magic)), None)

@@ -124,7 +124,7 @@ def _from_archive(path: Path, progress: bool) -> Texts:
                 size += len(content)
                 if size > ALL_BYTES:
                     raise tarfile.ReadError(f"more than {ALL_BYTES:,} bytes of reviews")
-                texts[name] = decode("data_path", name, content)
+                texts[name] = decode(content, name, "data_path")
     except tarfile.ReadError as error:
         raise ValueError(
             f"`data_path` {path} is not a readable tar archive, or not a whole one ({error}); "
@@ -142,7 +142,7 @@ def _from_folder(path: Path) -> Texts:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt")}
     return _by_split(
         {
-            name: read_text("data_path", file, REVIEW_BYTES)
+            name: read_text(file, REVIEW_BYTES, "data_path")
             for name, file in files.items()
             if _label(name) is not None
         }

@@ -28,6 +28,7 @@ from nets.run._checkpoint import Checkpoints as Checkpoints
 from nets.run._checkpoint import RunState as RunState
 from nets.run._checkpoint import load_weights as load_weights
 from nets.run._checkpoint import named_arrays as named_arrays
+from nets.run._checkpoint import read_state as read_state
 from nets.run._checkpoint import with_arrays as with_arrays
 from nets.run._curves import plot_curves as plot_curves
 from nets.run._diagnose import first_not_finite as first_not_finite

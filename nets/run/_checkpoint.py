@@ -1,7 +1,7 @@
 """Checkpoints of a run: the network, its optimizer and the state of the run. The best and the last two are
 kept."""
 
-import shutil
+import json
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
+from nets.config import next_free_folder
+from optics._files import read_text
+
 Arrays = dict[str, np.ndarray]  # by path, such as "blocks.0.norm1.scale"
 PARTS = ("model", "optimizer")
+RECORD_BYTES = 2**20  # of the JSON beside the arrays
 # Names that fields of `RunState` have in older checkpoints.
 OLD_FIELDS = {"seen": "epoch_sums", "lately": "recent_sums"}
 
@@ -38,6 +42,7 @@ class RunState:
         best: epoch, accuracy, loss and checkpoint of the epoch with the best validation.
         stopped: the run ended early, by its patience.
         lines: lines of metrics.jsonl.
+        lines_checksum: CRC-32 of these lines; None in older checkpoints.
         seconds: duration of the run, over all its starts.
     """
 
@@ -48,6 +53,7 @@ class RunState:
     best: dict[str, Any] | None = None
     stopped: bool = False
     lines: int = 0
+    lines_checksum: int | None = None
     seconds: float = 0.0
 
     @property
@@ -105,7 +111,8 @@ class Checkpoints:
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
                 raise FloatingPointError(f"{name} stopped being finite by step {state.step}.")
         items = {name: ocp.args.StandardSave(part) for name, part in zip(PARTS, parts, strict=True)}
-        values = asdict(state) | {"checksum": checksum(parts)}
+        values = asdict(state)
+        values |= {"checksum": checksum(parts), "state_checksum": state_checksum(values)}
         self.policy.best = state.best and state.best["checkpoint"]
         with _write_errors(self.folder):
             self.manager.save(
@@ -173,8 +180,8 @@ class Checkpoints:
                 number, args=ocp.args.Composite(**items, progress=ocp.args.JsonRestore())
             )
             parts, values = [dict(restored[name]) for name in PARTS], dict(restored["progress"])
-            intact = checksum(parts) == values.pop("checksum")
-            state = RunState(**{OLD_FIELDS.get(name, name): value for name, value in values.items()})
+            intact = checksum(parts) == values["checksum"]
+            state = as_state(values, number)
         # Damaged bytes can raise anything: orbax and tensorstore promise no kind of error.
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
@@ -187,9 +194,10 @@ class Checkpoints:
 
     def _move_aside(self, number: int) -> None:
         aside = self.folder.with_name("unreadable")
+        if aside.is_symlink():
+            raise ValueError(f"`out`: {aside} must be a folder of the run, not a link; remove it.")
         aside.mkdir(exist_ok=True)
-        shutil.rmtree(aside / str(number), ignore_errors=True)
-        (self.folder / str(number)).rename(aside / str(number))
+        (self.folder / str(number)).rename(next_free_folder(aside / str(number)))
 
     def _call(self, method: str) -> None:
         if self.writer:
@@ -233,6 +241,37 @@ def _write_errors(folder: Path) -> Iterator[None]:
             "the same "
             f"command: {last}"
         ) from error
+
+
+def as_state(values: dict[str, Any], number: int) -> RunState:
+    """The state of the run from what the checkpoint of this number recorded.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    sums = {"checksum", "state_checksum"}
+    fields = {OLD_FIELDS.get(name, name): value for name, value in values.items() if name not in sums}
+    state = RunState(**fields)
+    # Older checkpoints have no sum of their state.
+    expected = values.get("state_checksum")
+    if state.checkpoint_id != number or expected not in (None, state_checksum(fields)):
+        raise ValueError("its record does not match its checksum or its number")
+    return state
+
+
+def read_state(folder: Path) -> RunState | None:
+    """The state of the last checkpoint of a run whose record can be read, without its arrays; None without
+    any.
+    """
+    finished = (path.parent for path in (folder / "checkpoints").glob("*/_CHECKPOINT_METADATA"))
+    for number in sorted((int(path.name) for path in finished if path.name.isdigit()), reverse=True):
+        try:
+            text = read_text(folder / "checkpoints" / str(number) / "progress" / "metadata", RECORD_BYTES)
+            return as_state(json.loads(text), number)
+        # A record is of any kind after damage.
+        except (ValueError, TypeError, AttributeError, OSError, RecursionError):
+            continue
+    return None
 
 
 def load_best(folder: Path) -> Arrays:
@@ -296,6 +335,11 @@ def checksum(parts: Sequence[Arrays]) -> int:
         for name in sorted(part):
             total = zlib.crc32(np.ascontiguousarray(part[name]).data, total)
     return total
+
+
+def state_checksum(values: dict[str, Any]) -> int:
+    """CRC-32 of the fields of a `RunState`."""
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
 def _manager(folder: Path, policy: BestAndLastTwo | None) -> ocp.CheckpointManager:

@@ -4,6 +4,7 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -124,6 +125,11 @@ def provenance(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "commit": commit(),
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, on which the order of sums in a compiled program depends."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def commit() -> str | None:

@@ -17,7 +17,7 @@ from nets.config import Config, resolve
 from nets.run._build import build_device, build_model, count_parameters
 from nets.run._checkpoint import Checkpoints, RunState, load_weights, named_arrays, with_arrays
 from nets.run._distribute import join, make_layout
-from nets.run._environment import compilation_cache, import_summary_writer
+from nets.run._environment import compilation_cache, import_summary_writer, usable_cores
 from nets.run._folder import RunFolder, RunWriter, check_folders
 from nets.run._steps import compile_steps
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, mean_metrics
@@ -68,15 +68,17 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
     facts = folder.check_data(dataset)
     task = Task(config, dataset, layout)
     program = _build(task, device)
-    facts |= {"parameters": count_parameters(program.model), "shards": layout.shards}
+    cores = usable_cores()
+    facts |= {"parameters": count_parameters(program.model), "shards": layout.shards, "cores": cores}
     layout.barrier("before anything is written")
     with ExitStack() as stack:
         writer = stack.enter_context(closing(RunWriter(config, facts, dataset.files, layout.is_writer)))
         checkpoints = stack.enter_context(closing(Checkpoints(config.out, layout.is_writer)))
         program, state = _restore(task, program, checkpoints)
-        if state.step:
-            folder.warn_if_resharded(layout.shards)
-        writer.truncate(state.lines)
+        writer.truncate(state.lines, state.lines_checksum)
+        if state.step and layout.is_writer:
+            print(f"continuing {config.out} at step {state.step}", file=sys.stderr)
+            folder.warn_if_rounded_otherwise(layout.shards, cores)
         writer.attach_tensorboard(summary_writer, state.step)
         trainer = Trainer(task, program, Record(writer, checkpoints, state, started), observe)
         trainer.train()
@@ -129,8 +131,6 @@ def _restore(task: Task, program: Program, checkpoints: Checkpoints) -> tuple[Pr
         for i in range(2):
             saved = layout.broadcast_arrays(None if latest is None else latest[0][i], named_arrays(arrays[i]))
             arrays[i] = _with_saved_arrays(arrays[i], saved)
-        if layout.is_writer:
-            print(f"continuing {task.config.out} at step {state.step}", file=sys.stderr)
     arrays, key, device = (layout.replicate(tree) for tree in (arrays, program.key, program.device))
     return replace(program, arrays=arrays, key=key, device=device), state
 

@@ -6,19 +6,22 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, as_config, as_json, current_names
+from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, as_config, as_json, current_names, shorten
 from nets.data import Dataset
-from nets.run._checkpoint import Arrays, load_best
+from nets.run._checkpoint import Arrays, load_best, read_state
 from nets.run._curves import plot_curves
 from nets.run._environment import provenance
+from optics._files import open_file, read_text
 
+# The most that is read of config.json or tokenizer.json, of metrics.jsonl, and of predictions.npz.
+FACTS_BYTES, LINES_BYTES, PREDICTION_BYTES = 2**26, 2**28, 2**28
 FINAL_KEYS = {"test_accuracy", "best_epoch"}  # the last line of a finished run has one or both
 
 
@@ -43,42 +46,104 @@ class RunFolder:
         Raises:
             ValueError: it cannot be read.
         """
-        file = self.path / "config.json"
         try:
-            return current_names(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError) as error:
+            facts = json.loads(read_text(self.path / "config.json", FACTS_BYTES))
+            if not isinstance(facts, dict):
+                raise ValueError(f"it must be an object, got {shorten(facts)}")
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.path} must be the folder of a run, but its config.json cannot be read ({error}); "
-                "name "
-                "another folder, or train there first: python -m nets.train --out."
+                "name another folder, or train there first: python -m nets.train --out."
             ) from None
+        return current_names(facts)
 
     def config(self) -> Config:
         """The options of the run.
 
         Raises:
-            ValueError: they cannot be read.
+            ValueError: they cannot be read, or are not those of a run.
         """
-        return replace(as_config(self.facts()), out=self.path)
+        try:
+            config = as_config(self.facts())
+        except ValueError as error:
+            raise ValueError(f"{self.path / 'config.json'}: {error}") from None
+        return replace(config, out=self.path)
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
+        """The lines of metrics.jsonl.
+
+        Raises:
+            ValueError: one of them cannot be read.
+        """
         return read_lines(self.path / "metrics.jsonl")
 
     def result(self) -> dict[str, Any] | None:
-        """The last line of a finished run, without its duration; None for any other."""
+        """The last line of a finished run, without its duration; None for any other.
+
+        A run is finished if its last checkpoint is trained to the end, its predictions are those of its last
+        line, and no line is missing. A recorded run, without checkpoints, has its last line alone.
+
+        Raises:
+            ValueError: a file that cannot be read.
+        """
         lines = self.lines()
         if not lines or not FINAL_KEYS & lines[-1].keys():
             return None
+        if not self.is_trained() or not self._is_tested(lines[-1]):
+            return None
         return {name: value for name, value in lines[-1].items() if name != "seconds"}
 
+    def is_trained(self) -> bool:
+        """Whether the last checkpoint is that of the end, and metrics.jsonl has its lines and the last one.
+
+        True without checkpoints, which a recorded run does not have.
+        """
+        state = read_state(self.path)
+        if state is None:
+            return not self._has_checkpoints()
+        lines = whole_lines(self.path / "metrics.jsonl")
+        is_complete = len(lines) == state.lines + 1
+        is_same = state.lines_checksum in (None, lines_checksum(lines[: state.lines]))
+        return is_complete and is_same and (state.stopped or state.epoch >= self.config().epochs)
+
+    def _has_checkpoints(self) -> bool:
+        return any((self.path / "checkpoints").glob("[0-9]*"))
+
+    def _is_tested(self, final: dict[str, Any]) -> bool:
+        """Whether the predictions, if the run has any, are right as often as the last line says."""
+        if "test_accuracy" not in final:
+            return True
+        try:
+            predictions = self.predictions()
+        except ValueError:
+            return False
+        if predictions is None:
+            return not self._has_checkpoints()
+        labels, predicted = predictions
+        if labels.shape != predicted.shape or not isinstance(final["test_accuracy"], float | int):
+            return False
+        return bool(abs((labels == predicted).sum() - final["test_accuracy"] * labels.size) <= 0.5)
+
     def predictions(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Labels and predicted classes of the test rows; None before the test."""
+        """Labels and predicted classes of the test rows; None before the test.
+
+        Raises:
+            ValueError: they cannot be read.
+        """
         file = self.path / "predictions.npz"
         if not file.exists():
             return None
-        with np.load(file) as arrays:
-            return arrays["labels"], arrays["predicted"]
+        with open_file(file, PREDICTION_BYTES) as stream:
+            try:
+                with np.load(stream, allow_pickle=False) as arrays:
+                    if sum(member.file_size for member in arrays.zip.infolist()) > PREDICTION_BYTES:
+                        raise ValueError(f"more than {PREDICTION_BYTES:,} bytes")
+                    return arrays["labels"], arrays["predicted"]
+            # Damaged bytes can raise anything: NumPy and zipfile promise no kind of error.
+            except Exception as error:
+                raise ValueError(
+                    f"{file} must hold the arrays labels and predicted ({error}); remove it or run anew."
+                ) from None
 
     def weights(self) -> Arrays:
         """Weights and statistics of the network after its best epoch, by path.
@@ -98,8 +163,8 @@ class RunFolder:
             return None
         facts, file = self.facts(), self.path / "tokenizer.json"
         if file.exists():
-            return file.read_text(encoding="utf-8") if "baseline" in facts else None
-        if facts.get("data") == "imdb" and any((self.path / "checkpoints").glob("[0-9]*")):
+            return read_text(file, FACTS_BYTES) if "baseline" in facts else None
+        if facts.get("data") == "imdb" and self._has_checkpoints():
             raise ValueError(
                 f"`out` {self.path} has no tokenizer.json, which its network needs; restore it, or name "
                 "another folder."
@@ -130,7 +195,7 @@ class RunFolder:
         """
         facts = self.facts()
         files = {
-            name: (self.path / name).read_text(encoding="utf-8") if (self.path / name).exists() else None
+            name: read_text(self.path / name, FACTS_BYTES) if (self.path / name).exists() else None
             for name in dataset.files
         }
         same = all(facts.get(name) == getattr(config, name) for name in ("data", "max_tokens"))
@@ -141,14 +206,17 @@ class RunFolder:
                 "--data, --max-tokens and --vocabulary."
             )
 
-    def warn_if_resharded(self, shards: int) -> None:
-        """Warn if the run was started on another number of devices, which changes its noise."""
-        first = (self.facts() if self.exists() else {}).get("shards", shards)
-        if first != shards:
-            print(
-                f"started on {first} device(s), continued on {shards}: noise and dropout differ from here on",
-                file=sys.stderr,
-            )
+    def warn_if_rounded_otherwise(self, shards: int, cores: int) -> None:
+        """Warn if the run was started on other devices or cores, on which it would have had other results."""
+        facts = self.facts() if self.exists() else {}
+        for name, now, change in (
+            ("shards", shards, "device(s), continued on {}: noise and dropout differ from here on"),
+            ("cores", cores, "core(s), continued on {}: sums are rounded otherwise from here on"),
+        ):
+            # Earlier runs did not record their cores.
+            first = facts.get(name, now)
+            if first != now:
+                print(f"started on {first} {change.format(now)}", file=sys.stderr)
 
 
 def check_folders(config: Config) -> None:
@@ -217,6 +285,7 @@ class RunWriter:
 
     def __init__(self, config: Config, facts: dict[str, Any], files: dict[str, str], enabled: bool = True):
         self.folder, self.enabled, self.lines = Path(config.out), enabled, []
+        self.checksum = lines_checksum([])  # of the lines
         self.tensorboard, self.step = None, 0
         self.title = f"{config.data}, {config.model}, device {config.device}"
         if not enabled:
@@ -235,12 +304,30 @@ class RunWriter:
         for name, text in files.items():
             write(self.folder / name, text)
 
-    def truncate(self, lines: int) -> None:
+    def truncate(self, count: int, checksum: int | None = None) -> None:
         """Keep the first lines of metrics.jsonl: a killed run writes those after its last checkpoint
-        again."""
-        if self.enabled:
-            self.lines = read_lines(self.folder / "metrics.jsonl")[:lines]
-            write(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
+        again.
+
+        Arguments:
+            count: of the lines.
+            checksum: of these lines; None does not compare it.
+
+        Raises:
+            ValueError: lines are missing, or are not those that were written.
+        """
+        if not self.enabled:
+            return
+        file = self.folder / "metrics.jsonl"
+        lines = whole_lines(file)[:count]
+        if len(lines) < count or checksum not in (None, lines_checksum(lines)):
+            state = f"has {len(lines)}" if len(lines) < count else "has others"
+            raise ValueError(
+                f"`out`: {file} must begin with the {count} lines that the last checkpoint counts, but it "
+                f"{state}; restore it, or name another folder to start again."
+            )
+        self.lines = [parse_line(file, number, line) for number, line in enumerate(lines, 1)]
+        self.checksum = lines_checksum(lines)
+        write(file, "".join(lines))
 
     def attach_tensorboard(self, make_writer: Callable | None, step: int) -> None:
         """Write metrics from this step on for TensorBoard too.
@@ -256,9 +343,12 @@ class RunWriter:
         """Append a line to metrics.jsonl."""
         if not self.enabled:
             return
+        self.check_place()
         self.lines.append(line)
+        text = json.dumps(line) + "\n"
+        self.checksum = lines_checksum([text], self.checksum)
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(text)
         if self.tensorboard is not None:
             self.step = line.get("step", self.step)
             for name, value in line.items():
@@ -266,8 +356,13 @@ class RunWriter:
                     self.tensorboard.add_scalar(name, value, self.step)
 
     def fsync(self) -> None:
-        """Return when the lines are on the disk."""
+        """Return when the lines are on the disk.
+
+        Raises:
+            OSError: the folder is not the one that was locked.
+        """
         if self.enabled:
+            self.check_place()
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
 
@@ -282,6 +377,7 @@ class RunWriter:
         """
         if not self.enabled:
             return
+        self.check_place()
         if labels is not None:
             dtype = np.min_scalar_type(int(max(labels.max(), predicted.max())))
             with io.BytesIO() as file:
@@ -300,8 +396,31 @@ class RunWriter:
         if self.enabled:
             self.lock.close()
 
+    def check_place(self) -> None:
+        """Check that the folder is still the one that was locked: nothing is written to another one.
+
+        Raises:
+            OSError: it was moved, removed or replaced.
+        """
+        try:
+            now = self._place()
+        except OSError:
+            now = None
+        if now != self.place:
+            raise OSError(
+                f"`out` {self.folder} was moved, removed or replaced while the run was at work in it; a "
+                "folder that was moved is continued by the same command with its new name as --out."
+            )
+
+    def _place(self) -> list[tuple[int, int]]:
+        """What the system knows the folder and its lock by."""
+        states = self.folder.stat(), (self.folder / ".lock").lstat()
+        return [(state.st_dev, state.st_ino) for state in states]
+
     def _lock(self) -> None:
-        self.lock = open(self.folder / ".lock", "w")  # noqa: SIM115 (held as long as the run is)
+        # Not through a link, which would lead out of the folder.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        self.lock = os.fdopen(os.open(self.folder / ".lock", flags, 0o644), "r+b", buffering=0)
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -311,30 +430,61 @@ class RunWriter:
             ) from None
         except OSError:
             pass  # a file system without locks
+        self.place = self._place()
+
+
+def whole_lines(file: Path) -> list[str]:
+    """The lines of a file with their ends, without one that was cut off; none without a file.
+
+    Raises:
+        ValueError: it is no regular file, too large, or not UTF-8.
+    """
+    lines = read_text(file, LINES_BYTES).split("\n") if file.exists() else [""]
+    return [f"{line}\n" for line in lines[:-1]]
+
+
+def lines_checksum(lines: Sequence[str], before: int = 0) -> int:
+    """CRC-32 of lines that follow others with the CRC-32 `before`."""
+    return zlib.crc32("".join(lines).encode(), before)
+
+
+def parse_line(file: Path, number: int, line: str) -> dict[str, Any]:
+    """The object in a line.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"line {number} of {file} must be a JSON object, got {shorten(line.strip())}.")
+    return value
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a file of JSON lines, up to the first incomplete one, which a killed process leaves; none
-    without a file."""
-    lines = []
-    for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []:
-        try:
-            lines.append(json.loads(line if line.endswith("\n") else ""))
-        except ValueError:
-            break
-    return lines
+    """The lines of a file of JSON lines, without one that was cut off, as a killed process leaves it; none
+    without a file.
+
+    Raises:
+        ValueError: a line that is no JSON object, or a file that cannot be read.
+    """
+    return [parse_line(file, number, line) for number, line in enumerate(whole_lines(file), 1)]
 
 
 def write(path: Path, content: str | bytes) -> None:
     """Write a file completely or not at all."""
     draft = path.with_name(f".{path.name}")
+    # One that a killed process left, or a link, which must not be written through.
+    draft.unlink(missing_ok=True)
     try:
-        with open(draft, "wb") as file:
+        with open(draft, "xb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except OSError:
+    except BaseException:
         draft.unlink(missing_ok=True)
         raise
 

@@ -264,6 +264,7 @@ class Trainer:
     def _log(self, line: dict[str, Any]) -> None:
         self.record.writer.log(line)
         self.state.lines += 1
+        self.state.lines_checksum = self.record.writer.checksum
         if self.observe is not None and self.observe(line):
             self.stop_observed = True
 
