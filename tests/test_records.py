@@ -1,5 +1,6 @@
 """Recordings: camera files and phase tables read as a laboratory writes them, and refusals of wrong ones."""
 
+import os
 import sys
 
 import h5py
@@ -231,7 +232,7 @@ def test_refused_files(tmp_path):
     )
     refuses(
         write_folder(tmp_path / "colour", [np.zeros((4, 4, 3), np.uint8)]),
-        r"frame 0 \(img_0000.png\) has the shape \(4, 4, 3\).*all must be grey",
+        r"img_0000.png holds colours \(RGB\); save grey values",
     )
     np.save(tmp_path / "colours.npy", np.zeros((2, 4, 4, 3), np.uint8))
     refuses(
@@ -249,6 +250,123 @@ def test_refused_files(tmp_path):
         dataset="light",
     )
     assert read(tmp_path / "two.h5", 12, "run/frames").shape == (5, 6, 7)
+
+
+def test_colours_are_no_frames(tmp_path):
+    for axes, kind in (((6, 8, 3), "RGB"), ((6, 8, 4), "RGBA"), ((6, 8, 2), "grey and alpha")):
+        path = tmp_path / "picture.png"
+        imageio.v3.imwrite(path, np.full(axes, 99, np.uint8))
+        with pytest.raises(ValueError, match=rf"`path` {path} holds colours \({kind}\); save grey values"):
+            records.read_frames(path)
+    for axes, more in (
+        ((6, 8, 3), dict(photometric="rgb")),
+        ((6, 8, 4), dict(photometric="rgb")),
+        ((3, 6, 8), dict(photometric="rgb", planarconfig="separate")),
+        ((5, 6, 8, 2), dict(photometric="minisblack", planarconfig="contig")),
+    ):
+        path = tmp_path / "picture.tif"
+        tifffile.imwrite(path, np.full(axes, 99, np.uint8), **more)
+        with pytest.raises(
+            ValueError, match=rf"`path` {path} holds colours \([234] samples.*save grey values"
+        ):
+            records.read_frames(path)
+
+
+def test_the_content_says_what_a_file_is(tmp_path):
+    for kind in ("tif", "h5", "npy"):
+        path = write_counts(tmp_path, kind, COUNTS)
+        other = path.rename(tmp_path / f"{kind}.dat")
+        np.testing.assert_allclose(records.read_frames(other, 12), COUNTS / 4095, rtol=1e-6)
+    imageio.v3.imwrite(tmp_path / "one.png", COUNTS[0])
+    (tmp_path / "one.png").rename(tmp_path / "one.tif")
+    np.testing.assert_allclose(records.read_frames(tmp_path / "one.tif", 12)[0], COUNTS[0] / 4095, rtol=1e-6)
+
+
+def test_sizes_are_known_before_anything_is_allocated(tmp_path):
+    sizes = []
+    for kind in ("tif", "h5", "npy", "folder"):
+        path = write_counts(tmp_path, kind, COUNTS)
+        assert records.read_frames(path, 12, max_bytes=COUNTS.nbytes).shape == COUNTS.shape
+        with pytest.raises(ValueError, match=r"`path` .* bytes, more than the .* of `max_bytes`"):
+            records.read_frames(path, 12, max_bytes=COUNTS.nbytes - 1)
+    with h5py.File(tmp_path / "absurd.h5", "w") as file:
+        file.create_dataset("frames", (10**5, 10**5, 10**4), np.uint16, chunks=(1, 10, 10))
+    sizes.append(tmp_path / "absurd.h5")
+    with open(tmp_path / "absurd.npy", "wb") as file:
+        header = {"descr": "<u2", "fortran_order": False, "shape": (10**5, 10**5, 10**4)}
+        np.lib.format.write_array_header_1_0(file, header)
+    sizes.append(tmp_path / "absurd.npy")
+    tifffile.imwrite(tmp_path / "absurd.tif", np.zeros((3, 4), np.uint16), compression="zlib")
+    content = (tmp_path / "absurd.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "absurd.tif") as file:
+        for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            place = file.pages[0].tags[tag]
+            value = np.array([10**6], "<u4" if place.dtype == 4 else "<u2").tobytes()
+            content = content[: place.valueoffset] + value + content[place.valueoffset + len(value) :]
+    (tmp_path / "absurd.tif").write_bytes(content)
+    sizes.append(tmp_path / "absurd.tif")
+    for path in sizes:
+        with pytest.raises(ValueError, match=rf"{path}"):
+            records.read_frames(path, 12)
+
+
+def test_frames_in_other_files_are_not_read(tmp_path):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(b"not for the eyes of others" * 4)
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["frames"] = COUNTS
+    path = tmp_path / "frames.h5"
+
+    def refused(message, dataset=None):
+        with pytest.raises(ValueError, match=message):
+            records.read_frames(path, 8, dataset)
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("frames", (5, 5), np.uint8, external=[(str(secret), 0, 25)])
+    refused(r"frames.h5: the frames of frames are in other files; copy them into this one")
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout(COUNTS.shape, np.uint16)
+        layout[:] = h5py.VirtualSource(tmp_path / "source.h5", "frames", COUNTS.shape)
+        file.create_virtual_dataset("frames", layout)
+    refused(r"the frames of frames are in other files")
+    with h5py.File(path, "w") as file:
+        file["frames"] = h5py.ExternalLink(tmp_path / "source.h5", "frames")
+    refused(r"`dataset` must be one of none at all")
+    refused(r"`dataset` must be one of  in frames.h5, got 'frames'", "frames")
+    # A TIFF file of a microscope may name others; it is read as if it did not.
+    tifffile.imwrite(tmp_path / "other.ome.tif", COUNTS[:1], metadata={"axes": "TYX"})
+    ome = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" '
+        'DimensionOrder="XYZCT" Type="uint16" SizeX="7" SizeY="6" SizeC="1" SizeZ="1" SizeT="2">'
+        '<TiffData IFD="0" FirstT="0"><UUID FileName="frames.ome.tif">urn:uuid:1</UUID></TiffData>'
+        '<TiffData IFD="0" FirstT="1"><UUID FileName="other.ome.tif">urn:uuid:2</UUID></TiffData>'
+        "</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(tmp_path / "frames.ome.tif", COUNTS[1], description=ome, metadata=None)
+    frames = records.read_frames(tmp_path / "frames.ome.tif", 12)
+    np.testing.assert_allclose(frames, COUNTS[1:2] / 4095, rtol=1e-6)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    os.mkfifo(tmp_path / "table.csv")
+    for read, name in ((records.read_frames, "x.png"), (records.read_table, "table.csv")):
+        with pytest.raises(ValueError, match=rf"`path` .*{name} is no regular file"):
+            read(tmp_path / name)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/f_0.png").symlink_to(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"`path` .*f_0.png is no regular file"):
+        records.read_frames(tmp_path / "run")
+    (tmp_path / "latin.csv").write_bytes(b"0 0\n1 \xe9\n")
+    with pytest.raises(ValueError, match=r"`path`: .*latin.csv is not UTF-8 text"):
+        records.read_table(tmp_path / "latin.csv")
+    with open(tmp_path / "large.csv", "wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(ValueError, match=r"`path` .*large.csv has 1,073,741,824 bytes, more than"):
+        records.read_table(tmp_path / "large.csv")
+    with pytest.raises(ValueError, match=r"`path` .*run is no regular file"):
+        records.read_table(tmp_path / "run")
 
 
 def test_a_missing_library_names_the_extra(tmp_path, monkeypatch):

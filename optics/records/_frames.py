@@ -53,7 +53,10 @@ def as_frames(counts: ArrayLike, bits: int | None = None, aligned: str = "low") 
     last = 2**bits - 1
     step = 2 ** (8 * counts.dtype.itemsize - bits) if aligned == "high" else 1
     _check_counts(counts, bits, last, step)
-    return (counts // step / last).astype(np.float32)
+    frames = np.empty(counts.shape, np.float32)
+    # Rounded once, from double precision, without a copy of all frames in it.
+    np.divide(counts if step == 1 else counts // step, last, out=frames, dtype=float, casting="same_kind")
+    return frames
 
 
 def check_frames(frames: ArrayLike) -> np.ndarray:

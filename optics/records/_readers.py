@@ -1,33 +1,43 @@
 """Camera frames from the files that cameras write."""
 
-import importlib
 import itertools
 import re
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+from optics._check import check_whole
+from optics.records._door import read_counts
 from optics.records._frames import as_frames
 
 PICTURES = ".png", ".tif", ".tiff"
+MAX_BYTES = 2**31
 
 
 def read_frames(
-    path: str | Path, bits: int | None = None, dataset: str | None = None, aligned: str = "low"
+    path: str | Path,
+    bits: int | None = None,
+    dataset: str | None = None,
+    aligned: str = "low",
+    max_bytes: int = MAX_BYTES,
 ) -> np.ndarray:
     """Frames of a file or a folder, in units of full scale; pictures in the order of their numbers.
 
-        .tif, .tiff     one picture or a stack
-        .h5, .hdf5      a data set (count, rows, columns)
-        .npy            an array (count, rows, columns)
-        folder          pictures (PNG or TIFF) with a number at the end of their names, without gaps
+        PNG, TIFF       one grey picture, or a stack of them
+        HDF5            a data set (count, rows, columns) that is stored in the file itself
+        npy             an array (count, rows, columns)
+        folder          pictures .png, .tif or .tiff with a number at the end of their names, without gaps
+
+    What a file is, is read from its first bytes. PNG files have sums, which are compared; of the others a
+    changed pixel cannot be known.
 
     Arguments:
         path: of the file or the folder.
         bits: of the camera's converter, as of `as_frames`.
         dataset: of an HDF5 file, by its name; may be left out where the file holds only one.
         aligned: as of `as_frames`.
+        max_bytes: the most that the counts may take in memory, 2 GiB by default; more is refused before
+            anything is allocated.
 
     Returns:
         float32, shape (count, rows, columns).
@@ -35,8 +45,9 @@ def read_frames(
     Raises:
         FileNotFoundError: no such path.
         ImportError: the library for such files is missing; the extra `lab` brings it.
-        ValueError: files of another kind, none at all, colours, pictures of different sizes, a gap in the
-            numbers, or counts that `as_frames` refuses.
+        ValueError: files of another kind, none at all, damaged ones, colours, pictures of different sizes, a
+            gap in the numbers, more than `max_bytes`, frames that an HDF5 file only refers to, or counts
+            that `as_frames` refuses.
 
     Example:
         >>> import tempfile, numpy as np, optics
@@ -46,47 +57,38 @@ def read_frames(
         (4, 6, 7)
     """
     path = Path(path)
+    check_whole("max_bytes", max_bytes, 1)
     if not path.exists():
         raise FileNotFoundError(f"`path` {path} does not exist.")
-    kind = path.suffix.lower()
-    if dataset is not None and kind not in (".h5", ".hdf5"):
+    if not path.is_dir():
+        counts = read_counts(path, max_bytes, dataset)
+    elif dataset is None:
+        counts = _read_folder(path, max_bytes)
+    else:
         raise ValueError(
             f"`dataset` names a data set of an HDF5 file, but `path` is {path.name}; leave it out."
         )
-    if path.is_dir():
-        counts = _read_folder(path)
-    elif kind in PICTURES:
-        counts = _read_picture(path)
-    elif kind in (".h5", ".hdf5"):
-        counts = _read_hdf5(path, dataset)
-    elif kind == ".npy":
-        counts = np.load(path, allow_pickle=False)
-    else:
-        raise ValueError(f"`path` must be a folder of pictures, .tif, .png, .h5 or .npy, got {path.name}.")
-    counts = counts[None] if counts.ndim == 2 else counts
-    if counts.ndim != 3:
-        raise ValueError(
-            f"`path` {path.name} must hold frames of shape (count, rows, columns), got {counts.shape}; "
-            "save grey values, not colours."
-        )
-    if not counts.size:
-        raise ValueError(f"`path` {path.name} holds no frames, its array has the shape {counts.shape}.")
-    return as_frames(counts, bits, aligned)
+    try:
+        return as_frames(counts[None] if counts.ndim == 2 else counts, bits, aligned)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _read_folder(folder: Path) -> np.ndarray:
+def _read_folder(folder: Path, max_bytes: int) -> np.ndarray:
     """The pictures of a folder in the order of their numbers."""
     numbered = _numbered_files(folder)
-    pictures = {number: _read_picture(file) for number, file in numbered.items()}
-    first = next(iter(pictures.values()))
-    for number, picture in pictures.items():
-        if picture.ndim != 2 or picture.shape != first.shape or picture.dtype != first.dtype:
+    pictures: list[np.ndarray] = []
+    for number, file in numbered.items():
+        # All of them are as large as the first.
+        picture = read_counts(file, max_bytes // len(numbered))
+        pictures.append(picture)
+        if picture.ndim != 2 or picture.shape != pictures[0].shape or picture.dtype != pictures[0].dtype:
             raise ValueError(
-                f"frame {number} ({numbered[number].name}) has the shape {picture.shape} and "
-                f"{picture.dtype}, "
-                f"but all must be grey and like the first, {first.shape} and {first.dtype}."
+                f"`path` {folder}: frame {number} ({file.name}) has the shape {picture.shape} and "
+                f"{picture.dtype}, but all must be like the first, {pictures[0].shape} and "
+                f"{pictures[0].dtype}."
             )
-    return np.stack(list(pictures.values()))
+    return np.stack(pictures)
 
 
 def _numbered_files(folder: Path) -> dict[int, Path]:
@@ -105,48 +107,14 @@ def _numbered_files(folder: Path) -> dict[int, Path]:
         number = int(digits[1])
         if number in numbered:
             raise ValueError(
-                f"frame {number} is there twice in {folder}: {numbered[number].name} and {file.name}; "
-                "remove one."
+                f"`path`: frame {number} is there twice in {folder}: {numbered[number].name} and "
+                f"{file.name}; remove one."
             )
         numbered[number] = file
     for before, after in itertools.pairwise(sorted(numbered)):
         if after != before + 1:
             raise ValueError(
-                f"frame {before + 1} is missing in {folder}: {numbered[before].name} is followed by "
+                f"`path`: frame {before + 1} is missing in {folder}: {numbered[before].name} is followed by "
                 f"{numbered[after].name}; copy the folder again, or record again."
             )
     return dict(sorted(numbered.items()))
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    """One picture, or a stack of them."""
-    if path.suffix.lower() == ".png":
-        return np.asarray(_import_library("imageio.v3", "PNG").imread(path))
-    return np.asarray(_import_library("tifffile", "TIFF").imread(path))
-
-
-def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
-    """A data set of an HDF5 file."""
-    h5py = _import_library("h5py", "HDF5")
-    with h5py.File(path, "r") as file:
-        names: list[str] = []
-        file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
-        if dataset is None and len(names) != 1:
-            raise ValueError(
-                f"`dataset` must be one of {', '.join(names) or 'none at all'} in {path.name}; name it."
-            )
-        name = names[0] if dataset is None else dataset
-        if name not in names:
-            raise ValueError(f"`dataset` must be one of {', '.join(names)} in {path.name}, got {name!r}.")
-        return np.asarray(file[name])
-
-
-def _import_library(name: str, kind: str) -> ModuleType:
-    """A library of the extra `lab`, imported when it is needed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(
-            f"{kind} files are read by {name.split('.')[0]}, which is not installed: "
-            '`pip install "lensformer[lab]"`.'
-        ) from None

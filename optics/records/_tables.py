@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from optics._check import check_choice, check_whole
+from optics._files import read_text
 from optics.effects import PhaseLUT
 
+MAX_BYTES = 2**24  # the largest table that is read
 # No panel turns the phase further than ten waves, rad; larger numbers are levels, or degrees.
 LONGEST_STROKE = 10 * 2 * np.pi
 
@@ -38,8 +40,10 @@ def read_table(
         panel.
 
     Raises:
-        ValueError: an empty file, text that is no number (with its line), levels outside of the panel, twice,
-            or fewer than 2, phases that are not finite, or a table that both rises and falls.
+        FileNotFoundError: no such file.
+        ValueError: no regular file, one of more than 16 MiB, or not UTF-8; an empty file, text that is no
+            number (with its line), levels outside of the panel, twice, or fewer than 2, phases that are not
+            finite, or a table that both rises and falls.
 
     Example:
         >>> import pathlib, tempfile, optics
@@ -122,7 +126,7 @@ def _read_rows(path: Path) -> list[list[float]]:
     """The numbers of each line."""
     rows: list[list[float]] = []
     heading = False
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_text(path, MAX_BYTES, "path").removeprefix("\ufeff").splitlines(), 1):
         text = line.split("#")[0].strip()
         if not text:
             continue
