@@ -10,10 +10,10 @@ import scipy.fft
 import scipy.special
 
 import optics
+from bench.simulator.rayleigh_sommerfeld import map_entries
 from optics import FourierLens, compile_transfer
 from optics.transfer import _kronecker as kronecker
 from optics.transfer import light_shape, pixel_shape
-from tests import rayleigh_sommerfeld
 from tests.helpers import relative
 
 ENGINE = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
@@ -83,13 +83,13 @@ def test_default_sampling_against_the_rayleigh_sommerfeld_integral(name):
     emitters = [(lens.subpixels * y, lens.subpixels * x + lens.subpixels - 1) for y, x in PLACES]
     result = _entries(lens, emitters, PLACES)
     # Without a common factor: the power is right too.
-    assert relative(result, rayleigh_sommerfeld.square_map(lens, emitters, PLACES, coma)) <= 3e-4
+    assert relative(result, map_entries(lens, emitters, PLACES, coma)) <= 3e-4
 
 
 @pytest.mark.parametrize("oversampling", [6, 12])
 def test_the_sampling_error_falls_fast(oversampling):
     lens = FourierLens(**ENGINE | dict(pixels=5, oversampling=oversampling))
-    error = relative(_entries(lens, PLACES, PLACES), rayleigh_sommerfeld.square_map(lens, PLACES, PLACES))
+    error = relative(_entries(lens, PLACES, PLACES), map_entries(lens, PLACES, PLACES))
     assert error <= {6: 1.5e-3, 12: 3e-6}[oversampling]
 
 
@@ -103,7 +103,7 @@ def test_the_sampling_error_falls_fast(oversampling):
 def test_larger_lenses_against_the_rayleigh_sommerfeld_integral(numbers):
     lens = FourierLens(**numbers)
     emitters, receivers = [(5, 6), (0, 1)], [(6, 5)]
-    expected = rayleigh_sommerfeld.square_map(lens, emitters, receivers)
+    expected = map_entries(lens, emitters, receivers)
     assert relative(_entries(lens, emitters, receivers), expected) <= 3e-4
 
 
@@ -112,7 +112,7 @@ def test_a_line_against_the_rayleigh_sommerfeld_integral():
         **ENGINE | dict(pixels=(1, 8), subpixels=2, tilt=(0.0, 5e-3), decentre=(0.0, 30e-6), defocus=1e-3)
     )
     emitters, receivers = [(0, 3), (0, 15)], [(0, 0), (0, 5)]
-    expected = rayleigh_sommerfeld.line_map(lens, emitters, receivers)
+    expected = map_entries(lens, emitters, receivers)
     assert relative(_entries(lens, emitters, receivers), expected) <= 3e-4
 
 

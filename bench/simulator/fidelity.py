@@ -15,6 +15,7 @@ from bench import output, plots
 from bench.config import Fidelity
 from bench.output import Rows
 from bench.simulator.budget import budget, without_effects
+from bench.simulator.rayleigh_sommerfeld import map_entries
 from bench.simulator.sweeps import sweep_numbers
 from optics import AbstractDevice, metrics
 
@@ -71,11 +72,14 @@ def measure(options: Fidelity, device: AbstractDevice) -> Rows:
     few = shots[: max(1, repeats // 4)]
     # A quarter of the planes is enough for errors that are compared with one another.
     part = slice(0, max(8, inputs // 4))
+    lens = output.load_device(options.device, level="wave").transfer
+    sampling = [measure_sampling(lens)] if isinstance(lens, optics.FourierLens) else []
     sweeps = sweep_numbers(options.device, device, convolve_exactly, x[part], w[part], few[:4], options.quick)
     costs = budget(convolution.call, device, convolution.exact, few[:2])
     common = {"device": options.device, "operation": "convolution"}
     return [
         *({"device": options.device, **row} for row in rows),
+        *({"device": options.device, **row} for row in sampling),
         *(common | {"condition": "one shot"} | row for row in sweeps),
         *(common | row for row in costs),
     ]
@@ -104,6 +108,31 @@ def measure_conditions(operation: Operation, device: AbstractDevice, shots: jax.
     squared = metrics.relative_error(np.mean(draws, axis=0), exact) ** 2 - random**2 / len(draws)
     rows[-1] |= {"systematic": float(np.sqrt(max(squared, 0.0))), "random": float(random)}
     return rows
+
+
+def measure_sampling(lens: optics.FourierLens) -> dict[str, Any]:
+    """Relative RMS error of a lens against the Rayleigh–Sommerfeld integral, for a few pairs of pixels.
+
+    No factor is taken out.
+    """
+    (rows, cols), parts = lens.shape, lens.subpixels
+    # On the axis, at a corner, and between.
+    places = [(rows // 2, cols // 2), (0, 0), (rows // 3, cols - 1)]
+    emitters = [(parts * row if rows > 1 else 0, parts * col) for row, col in places]
+    light = np.zeros((len(places), *optics.transfer.light_shape(lens.shape, parts)), np.float32)
+    for plane, emitter in zip(light, emitters, strict=True):
+        plane[emitter] = 1.0
+    field = np.asarray(eqx.filter_jit(lens)(light))
+    result = np.stack([field[:, row, col] for row, col in places])
+    error = metrics.relative_error(result, map_entries(lens, emitters, places))
+    return {
+        "operation": "lens",
+        "condition": "against the Rayleigh–Sommerfeld integral",
+        "sweep": "sampling",
+        "unit": "samples a pixel",
+        "value": float(lens.oversampling),
+        "relative_rms_error": float(error),
+    }
 
 
 def error_figures(result: np.ndarray, exact: np.ndarray) -> dict[str, float]:
@@ -145,6 +174,8 @@ def tabulate(rows: Rows) -> str:
     columns = {"operation": "", "condition": "", "relative_rms_error": ".3e", "effective_bits": ".2f"}
     columns |= {"bias": ".1e", "gain_error": ".1e", "systematic": ".2e", "random": ".2e"}
     of_effects = {"condition": "", "relative_rms_error": ".3e", "without": ".3e", "explained": ".3e"}
-    return "\n".join(
-        [output.table(conditions, columns), output.table(output.select(rows, sweep="budget"), of_effects)]
-    )
+    of_lens = {"operation": "", "condition": "", "value": ".0f", "unit": "", "relative_rms_error": ".1e"}
+    tables = [(conditions, columns), (output.select(rows, sweep="budget"), of_effects)]
+    if sampling := output.select(rows, sweep="sampling"):
+        tables.append((sampling, of_lens))
+    return "\n".join(output.table(*table) for table in tables)

@@ -37,7 +37,7 @@ def sweep_numbers(
     keys: jax.Array,
     quick: bool,
 ) -> Rows:
-    """Relative RMS error of one convolution, a common factor set, against each number that the device has.
+    """Relative RMS error of one convolution against each number that the device has.
 
     Photons of a full-scale pixel, bits of the converters on the modulator and on the camera, aberrations of
     the lens (waves of unit RMS over the pupil, gains unchanged), shift of the detector (pixels), and taps of
@@ -59,9 +59,7 @@ def sweep_numbers(
     convolution = jnp.asarray(exact(x, w))
     for sweep in tqdm(sweeps, desc="sweeps", unit=" sweeps", leave=False):
         errors = sweep_error(
-            lambda value, key, change=sweep.change: _scaled_error(
-                optics.convolve(x, w, change(value), key), convolution
-            ),
+            lambda value, key, change=sweep.change: scaled_error(x, w, change(value), key, convolution),
             sweep.values,
             keys,
         )
@@ -70,6 +68,28 @@ def sweep_numbers(
             for value, error in zip(sweep.values, errors, strict=True)
         ]
     return rows + _sweep_taps(device, exact, x, w, keys, quick)
+
+
+def scaled_error(
+    x: jax.Array, w: jax.Array, device: AbstractDevice, key: jax.Array | None, exact: jax.Array
+) -> jax.Array:
+    """Relative RMS error of a convolution of real arrays after the best complex common factor; at most 1.
+
+    Every bench sets the phase of its reference and its gain first. The phase is not known before, so both
+    quadratures are detected.
+
+    Arguments:
+        x, w: real arrays to convolve.
+        device: that convolves them.
+        key: of the draw.
+        exact: their convolution.
+
+    Returns:
+        the error, scalar.
+    """
+    result = optics.convolve(x.astype(complex), w, device, key)
+    in_phase = (best_factor(result, exact) * result).real
+    return relative_error(best_factor(in_phase, exact) * in_phase, exact)
 
 
 def sweep_error(error: Callable, values: np.ndarray, keys: jax.Array) -> np.ndarray:
@@ -172,15 +192,10 @@ def _sweep_taps(
 
     def error(i, key):
         side = jnp.asarray(sides, jnp.float32)[i.astype(int)]
-        return _scaled_error(optics.convolve(x, kernel(side), device, key), convolutions[i.astype(int)])
+        return scaled_error(x, kernel(side), device, key, convolutions[i.astype(int)])
 
     errors = sweep_error(error, np.arange(len(sides)), keys)
     return [_row("kernel", "taps a side", side, value) for side, value in zip(sides, errors, strict=True)]
-
-
-def _scaled_error(result: jax.Array, exact: jax.Array) -> jax.Array:
-    """Relative RMS error after the best common factor, which every bench sets first; at most 1."""
-    return relative_error(best_factor(result, exact).real * result, exact)
 
 
 def _row(name: str, unit: str, value: float, error: float) -> dict[str, Any]:
