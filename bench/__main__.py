@@ -6,7 +6,7 @@ import sys
 import tyro
 
 from bench import config
-from nets.config import run_command
+from nets.config import print_everywhere, run_command
 
 # Options and module of each command.
 COMMANDS = {
@@ -35,8 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; bad input is one line on standard error and exit status 2."""
     options = parse(arguments)
     module = next(module for kind, module in COMMANDS.values() if type(options) is kind)
-    return run_command(lambda: importlib.import_module(module).main(options))
+    return run_command(lambda: run(module, options))
+
+
+def run(module: str, options: object) -> None:
+    """Run the command of a module."""
+    from nets.run import usual_promotion  # loads JAX, which `--help` does not wait for
+
+    with usual_promotion():
+        importlib.import_module(module).main(options)
 
 
 if __name__ == "__main__":
+    print_everywhere()
     sys.exit(main())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 import nets
-from nets.config import run_command, show_paragraphs
+from nets.config import print_everywhere, run_command, show_paragraphs
 
 
 @show_paragraphs
@@ -87,4 +87,5 @@ def print_table(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_everywhere()
     sys.exit(main())

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 import nets
-from nets.config import run_command, show_paragraphs
+from nets.config import print_everywhere, run_command, show_paragraphs
 
 
 @show_paragraphs
@@ -36,4 +36,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_everywhere()
     sys.exit(main())

@@ -7,7 +7,7 @@ import sys
 import tyro
 
 import nets
-from nets.config import DEFAULT_CACHE, Config, run_command
+from nets.config import DEFAULT_CACHE, Config, print_everywhere, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_everywhere()
     status = main()
-    if status and "jax" in sys.modules and sys.modules["jax"].process_count() > 1:
+    if status and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
         # An orderly end would wait for the other processes, which may be waiting for this one.
         sys.stderr.flush()
         os._exit(status)

@@ -8,6 +8,7 @@ new data set a line in `DATA_DEFAULTS`, both in `nets/config/_config.py`. `run_c
 command into one line, and `check_memory` refuses sizes before anything is allocated.
 """
 
+from nets.config._command import print_everywhere as print_everywhere
 from nets.config._command import run_command as run_command
 from nets.config._config import DEFAULT_CACHE as DEFAULT_CACHE
 from nets.config._config import FREE_ON_RESUME as FREE_ON_RESUME

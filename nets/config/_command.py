@@ -34,6 +34,11 @@ def run_command(command: Callable[[], Any]) -> int:
     return 0
 
 
+def print_everywhere() -> None:
+    """Let standard output replace letters that the terminal does not have, instead of ending there."""
+    sys.stdout.reconfigure(errors="replace")
+
+
 def _end(line: str, status: int = STATUS_ERROR) -> int:
     print(line, file=sys.stderr)
     return status

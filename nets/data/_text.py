@@ -7,6 +7,8 @@ import numpy as np
 import tokenizers
 from tokenizers import Tokenizer
 
+from nets.config import check_memory
+
 PADDING, UNKNOWN = "<pad>", "<unk>"
 # The time of the encoding grows with the square of a word. The longest one of the reviews has 78 characters.
 LONGEST_WORD = 256
@@ -56,6 +58,8 @@ def read_tokenizer(text: str) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarray:
     """Tokens, shape (texts, length), padded with 0; a longer text keeps its beginning and its end."""
+    # Once here, once in the splits.
+    check_memory("max_tokens", length, 2 * 4 * len(texts) * length, f"{len(texts):,} texts")
     rows = np.zeros((len(texts), length), np.int32)
     for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(_cut_words(texts))), strict=True):
         ids = encoding.ids

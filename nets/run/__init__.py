@@ -33,6 +33,7 @@ from nets.run._checkpoint import with_arrays as with_arrays
 from nets.run._curves import plot_curves as plot_curves
 from nets.run._diagnose import first_not_finite as first_not_finite
 from nets.run._environment import provenance as provenance
+from nets.run._environment import usual_promotion as usual_promotion
 from nets.run._evaluate import evaluate as evaluate
 from nets.run._export import export as export
 from nets.run._fit import fit as fit

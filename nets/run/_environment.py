@@ -3,11 +3,12 @@
 import os
 import platform
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,30 @@ CACHE_OPTIONS = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
+CACHE_BYTES = 2**30  # of compiled programs
 PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
 
 @contextmanager
+def usual_promotion() -> Iterator[None]:
+    """Promote ranks and types as JAX does by default, whatever the environment sets."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@contextmanager
 def compilation_cache(folder: Path | None) -> Iterator[None]:
-    """Store compiled programs in the folder and load them from there; None keeps the setting of JAX."""
-    if folder is None:
+    """Store compiled programs in the folder and load them from there; None keeps the setting of JAX.
+
+    Without a folder that can be written, programs are compiled anew, and one line on standard error says so.
+
+    Raises:
+        ValueError: as of `check_cache`.
+    """
+    if folder is None or not check_cache(folder):
         yield
         return
+    remove_oldest(folder, CACHE_BYTES)
     options = CACHE_OPTIONS | {"jax_compilation_cache_dir": str(folder)}
     before = {name: getattr(jax.config, name) for name in options}
     try:
@@ -35,6 +51,52 @@ def compilation_cache(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         _configure_cache(before)
+
+
+def check_cache(folder: Path) -> bool:
+    """Make the folder of compiled programs, and return whether it can be written.
+
+    What is in it is run as it is, so that nobody else may be able to write there.
+
+    Raises:
+        ValueError: it is no folder, or others can write to it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(
+            f"`cache` {folder} must be a folder, but it is a file; name another one, or leave --cache out."
+        ) from None
+    except OSError as error:
+        print(f"`cache` {folder} cannot be made ({error.strerror}): nothing is stored there", file=sys.stderr)
+        return False
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ValueError(
+            f"`cache` {folder} must be a folder that you own and that nobody else can write to, for the "
+            f"programs in it are run; chmod go-w {folder}, or name another one."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        print(f"`cache` {folder} cannot be written: nothing is stored there", file=sys.stderr)
+        return False
+    return True
+
+
+def remove_oldest(folder: Path, limit: int) -> None:
+    """Remove the oldest compiled programs beyond this number of bytes.
+
+    JAX can do so too, but then refuses folders that it has filled without a limit.
+    """
+    programs = []
+    for path in folder.glob("*-cache"):
+        with suppress(OSError):  # another process removes them too
+            status = path.lstat()
+            programs.append((status.st_mtime_ns, status.st_size, path))
+    total = 0
+    for _, size, path in sorted(programs, reverse=True):
+        total += size
+        if total > limit:
+            path.unlink(missing_ok=True)
 
 
 def _configure_cache(options: dict[str, Any]) -> None:

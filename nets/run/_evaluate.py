@@ -8,13 +8,16 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from nets.config import Config
+from nets.config import Config, check_values, resolve
 from nets.run._build import build_device
-from nets.run._environment import provenance
+from nets.run._environment import provenance, usual_promotion
 from nets.run._folder import RunFolder, write
 from nets.run._trained import load
 
+MOST_UNITS = 10_000
 
+
+@usual_promotion()
 def evaluate(
     run: Path | str,
     device: str | None = None,
@@ -49,7 +52,8 @@ def evaluate(
         ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown
             device or parameter, or a value outside its range.
     """
-    config = RunFolder(Path(run)).config()
+    check_values(Config, {"seed": seed})
+    config = resolve(RunFolder(Path(run)).config())
     name = device or config.device
     devices = _devices(config, name, field, values, seed, units)  # refused before the data are read
     network = load(run)
@@ -76,12 +80,12 @@ def _devices(
     if field is not None and not values:
         raise ValueError(f"`sweep` {field} needs values; write --sweep {field}=1,2,3.")
     if units is not None:
-        if name == "none" or not isinstance(units, int) or units < 1:
+        if name == "none" or not isinstance(units, int) or not 1 <= units <= MOST_UNITS:
             raise ValueError(
-                f"`units` must be at least 1, of a device; got {units!r} of {name}. Set --device to a preset "
-                "and --units "
-                "to 32, for example."
+                f"`units` must be at least 1 and at most {MOST_UNITS:,}, of a device; got {units!r} of "
+                f"{name}. Set --device to a preset and --units to 32, for example."
             )
+        check_values(Config, {"unit": seed + units - 1})
         overrides = {} if field is None else {field: values[0]}
         return [
             (overrides.get(field), unit, build_device(replace(config, unit=unit), **overrides))

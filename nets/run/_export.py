@@ -5,11 +5,14 @@ from pathlib import Path
 
 import jax
 
+from nets.config import resolve
 from nets.run._build import build_device
+from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder, write
 from nets.run._trained import load
 
 
+@usual_promotion()
 def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
     """Write the weights and the compiled program of a trained network.
 
@@ -35,7 +38,7 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
             f'{error.name} is not installed; install lensformer with the extra "export".'
         ) from None
     folder = RunFolder(Path(run))
-    config = folder.config()
+    config = resolve(folder.config())
     built = build_device(replace(config, device=device or config.device))
     network = load(run)
     example = network.dataset.test.rows[:1]
@@ -45,8 +48,11 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
     call = jax.jit(jax.vmap(lambda row: network.model(row[None], built)[0]))
     program = jax.export.export(call, platforms=("cpu", "cuda"))(rows)
     target = folder.path / "export"
+    if target.is_symlink():
+        raise ValueError(f"{target} must be a folder of the run, not a link; remove it.")
     target.mkdir(exist_ok=True)
     weights, stablehlo = target / "model.safetensors", target / "model.stablehlo"
-    write(weights, save(folder.weights()))
-    write(stablehlo, bytes(program.serialize()))
+    contents = {weights: save(folder.weights()), stablehlo: bytes(program.serialize())}
+    for path, content in contents.items():
+        write(path, content)
     return weights, stablehlo

@@ -17,13 +17,20 @@ from nets.config import Config, resolve
 from nets.run._build import build_device, build_model, count_parameters
 from nets.run._checkpoint import Checkpoints, RunState, load_weights, named_arrays, with_arrays
 from nets.run._distribute import join, make_layout
-from nets.run._environment import compilation_cache, import_summary_writer, usable_cores
+from nets.run._environment import (
+    compilation_cache,
+    import_summary_writer,
+    usable_cores,
+    usual_promotion,
+)
 from nets.run._folder import RunFolder, RunWriter, check_folders
+from nets.run._sizes import check_sizes
 from nets.run._steps import compile_steps
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, mean_metrics
 from optics._typing import DeviceLike
 
 
+@usual_promotion()
 def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
     """Train a network and write the folder of its run; continue the run that is in the folder, with the same
     result to the last bit.
@@ -88,6 +95,7 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
 def _build(task: Task, device: DeviceLike) -> Program:
     """The network with its first weights, and its compiled step and evaluation."""
     config, dataset = task.config, task.dataset
+    check_sizes(config, dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     if config.init_from is not None:
         _load_initial_weights(model, config, dataset)

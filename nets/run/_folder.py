@@ -235,6 +235,13 @@ def check_folders(config: Config) -> None:
         )
     folder = RunFolder(Path(config.out))
     out = folder.path
+    try:
+        str(out.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"`out` {str(out)!a} has letters that this environment cannot name "
+            f"({sys.getfilesystemencoding()}); set PYTHONUTF8=1, or a locale of UTF-8."
+        ) from None
     if folder.exists():
         _check_resumable(folder, config)
     elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):

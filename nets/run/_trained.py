@@ -12,7 +12,9 @@ from nets import data
 from nets.config import Config, bucket_lengths
 from nets.run._build import build_model
 from nets.run._checkpoint import load_weights
+from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder
+from nets.run._sizes import check_sizes
 from nets.run._steps import loss_sums
 from nets.run._trainer import add_sums, evaluation_size, mean_metrics
 from optics._typing import DeviceLike
@@ -79,6 +81,7 @@ class TrainedNetwork:
         return metrics, data.merge_batches(plan, predicted)
 
 
+@usual_promotion()
 def load(folder: Path | str) -> TrainedNetwork:
     """Read the network of the best epoch of a run, and its data.
 
@@ -95,6 +98,7 @@ def load(folder: Path | str) -> TrainedNetwork:
     config = run.config()
     dataset = data.load(config, run.tokenizer())
     run.check_data(dataset)
+    check_sizes(config, dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     load_weights(model, run.path)
     model.eval()
