@@ -21,7 +21,7 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder that python -m nets.train wrote."""
     device: str | None = None
-    """Preset whose expected values, without noise, the program computes, or "none"; that of the run by
+    """Preset that the program computes, without noise, or "none"; that of the run by
     default."""
 
 

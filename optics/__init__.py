@@ -4,7 +4,7 @@
     u = optics.transform(a, device, key)        one optical Fourier transform, unitary
 
 A device is an argument of every call: None computes exactly, `optics.presets.load(name)` is a named device,
-and you can build one from the parts below. `key` draws its noise; None gives the expected value. The numbers
+and you can build one from the parts below. `key` draws its noise; None computes without noise. The numbers
 of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sweep.
 
 | room | content |
@@ -100,6 +100,7 @@ from optics.device import External as External
 from optics.device import FourierProcessor as FourierProcessor
 from optics.device import JointTransform as JointTransform
 from optics.device import compile_device as compile_device
+from optics.expectation import expected as expected
 from optics.gradients import ideal_gradient as ideal_gradient
 from optics.gradients import optical_gradient as optical_gradient
 from optics.mapping import conv_general_dilated as conv_general_dilated

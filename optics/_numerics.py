@@ -13,6 +13,14 @@ def safe_sqrt(a: Float[Array, "*any"], otherwise: float = 0.0) -> Float[Array, "
     return jnp.where(above, jnp.sqrt(jnp.where(above, a, 1)), otherwise)
 
 
+def standard_deviation(variance: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """√variance, without a slope where it is zero; not a number where the variance is none or negative, so
+    that a wrong number does not switch noise off.
+    """
+    zero = variance == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, variance)))
+
+
 def safe_divide(a: Inexact[Array, "*a"], b: Inexact[Array, "*b"]) -> Inexact[Array, "*quotient"]:
     """a / b, and a itself where b is not above zero."""
     return a / jnp.where(b > 0, b, 1)
@@ -34,6 +42,11 @@ def safe_sign(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
 def split_key(key: Array | None, count: int) -> Array | tuple[None, ...]:
     """`count` keys made of one, or `count` times None."""
     return (None,) * count if key is None else jax.random.split(key, count)
+
+
+def as_typed_key(key: Array) -> Array:
+    """A key that is one element, whichever kind it came as."""
+    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
 def reverse_index(a: Inexact[Array, "*shape"], axes: tuple[int, ...] = (-2, -1)) -> Inexact[Array, "*shape"]:

@@ -4,9 +4,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from optics._check import check_whole
 from optics._typing import ArrayLike, DeviceLike
 from optics.device import AbstractDevice, FourierProcessor, compile_device
 from optics.effects import PhaseLUT
+from optics.expectation import expected
 from optics.transfer import Dense, dft
 from optics.twin import inverse_table
 
@@ -19,6 +21,7 @@ def calibrate(
     response: ArrayLike | None = None,
     compensation: str = "amplitude",
     key: Array | None = None,
+    draws: int = 1,
 ) -> FourierProcessor:
     """Measure the map of a device with probes, and set the gains that bring it closest to the exact transform
     F.
@@ -43,14 +46,17 @@ def calibrate(
         response: transforms of the probe measured on a bench, shape (count, rows, columns), origin at pixel
             n//2; by default those of the device.
         compensation: "amplitude", "complex" or "matrix".
-        key: of the device's noise; None calibrates without noise, as long averaging would.
+        key: of the device's noise; None calibrates without noise.
+        draws: of the noise that are averaged, as in a laboratory. Noise averages the rounding of converters
+            away, which a calibration without noise takes for the device's map.
 
     Returns:
         the device with both gains replaced; the brightest `input_gain` is 1.
 
     Raises:
-        ValueError: an unknown `compensation`, a `probe` or `response` of another shape, probes that do not
-            tell every pixel apart, numbers that are not finite, or a device that is not a `FourierProcessor`.
+        ValueError: an unknown `compensation`, `draws` below 1 or without a key, a `probe` or `response` of
+            another shape, probes that do not tell every pixel apart, numbers that are not finite, or a device
+            that is not a `FourierProcessor`.
 
     Example:
         >>> import optics
@@ -67,13 +73,16 @@ def calibrate(
         raise ValueError(f"`compensation` must be one of {', '.join(COMPENSATIONS)}, got {compensation!r}.")
     if response is not None and probe is None:
         raise ValueError("`probe` must be given with `response`: the numbers that were transformed.")
+    check_whole("draws", draws, 1)
+    if draws > 1 and key is None:
+        raise ValueError(f"`draws` must be 1 without a `key`, got {draws}: all draws would be the same.")
     rows, cols = device.shape
     without_gains = device.with_gains(jnp.ones(()), jnp.ones(()))
     inputs = (
         jnp.eye(rows * cols).reshape(-1, rows, cols) if probe is None else _as_planes("probe", probe, device)
     )
     if response is None:
-        outputs = _transform(without_gains, inputs, key)
+        outputs = _transform(without_gains, inputs, key, draws)
     else:
         outputs = _as_planes("response", response, device)
     if outputs.shape != inputs.shape:
@@ -154,7 +163,11 @@ def subtract_background(device: DeviceLike) -> AbstractDevice:
 
 
 # One program: operation by operation each of them would be compiled.
-_transform = eqx.filter_jit(lambda device, numbers, key: device.transform(numbers, key))
+@eqx.filter_jit
+def _transform(device: FourierProcessor, numbers: Array, key: Array | None, draws: int) -> Array:
+    if draws == 1:
+        return device.transform(numbers, key)
+    return expected(lambda key: device.transform(numbers, key), key, draws)
 
 
 def _solve_map(inputs: Array, outputs: Array) -> Array:

@@ -18,7 +18,7 @@ def convolve(
     Arguments:
         x, w: shapes (..., rows, columns), real or complex, any units; leading axes broadcast as in x * w.
         device: any device that convolves; None is the exact FFT.
-        key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
+        key: `jax.random.key` of the device's noise, consumed; None computes without noise.
 
     Returns:
         shape of x * w, in the product of the units; real when both are.
@@ -66,7 +66,7 @@ def transform(
     Arguments:
         a: shape (..., rows, columns), real or complex, any unit.
         device: a device with a transform of its own, such as `FourierProcessor`; None is the exact FFT.
-        key: of the device's noise, consumed; None gives the expected value.
+        key: of the device's noise, consumed; None computes without noise.
         real: detect and return the real part only, for results that are known to be real.
 
     Returns:

@@ -254,3 +254,21 @@ def test_bits_go_back_into_their_constructor_and_stay_whole():
         jnp.array([4.0, 8.0])
     )
     np.testing.assert_array_equal(swept, [4, 8])
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_no_number_that_makes_no_sense_improves_an_effect(name, key):
+    """A leaf that is not a number is not a number in the result; a negative one does not switch noise off."""
+    effect = EFFECTS[name].make()
+    value = value_of(effect)
+    leaves, structure = jax.tree.flatten(effect)
+    run = jax.jit(lambda leaves: jax.tree.unflatten(structure, leaves)(value, key))
+    moved = relative(run(leaves), value)
+    for i, leaf in enumerate(leaves):
+        if np.array_equal(run([*leaves[:i], 1.5 * leaf + 0.1, *leaves[i + 1 :]]), run(leaves)):
+            continue  # ripple that is independent in each pixel has no periods
+        with_nan = run([*leaves[:i], jnp.full_like(leaf, jnp.nan), *leaves[i + 1 :]])
+        assert np.isnan(with_nan).any(), (name, i)
+        if EFFECTS[name].random:
+            result = run([*leaves[:i], -leaf, *leaves[i + 1 :]])
+            assert np.isnan(result).any() or relative(result, value) >= 0.9 * moved, (name, i)

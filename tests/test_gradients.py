@@ -3,6 +3,7 @@
 import functools
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -228,3 +229,48 @@ def test_a_transform_detected_in_one_quadrature(rule, key):
     # One quadrature, half the frames.
     assert optics.accounting.count(lambda d, k: f(a, d, k, real=True), device).adc == 2 * 15
     assert optics.accounting.count(lambda d, k: f(a, d, k), device).adc == 2 * 2 * 15
+
+
+PIXELS = {"pixels": 4}
+SIZES = {
+    "engine11": PIXELS,
+    "slm-4f": PIXELS,
+    "slm-fast": PIXELS,
+    "dmd-4f": PIXELS,
+    "jtc": {"waveguides": 21},
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("level", ["ideal", "compiled"])
+@pytest.mark.parametrize("name", SIZES)
+def test_presets_against_finite_differences(name, level):
+    """The gradient holds what the scale of the numbers contributes: the brightest pixel sets it.
+
+    A joint transform is quadratic: what its lens lets through of x with itself does not scale as the result
+    does.
+    """
+    device = optics.presets.load(name, level=level, **SIZES[name])
+    rounding = (optics.effects.Quantize, optics.effects.PhaseQuantize)
+    # Steps of converters have no finite differences.
+    device = device.with_stages(
+        **{
+            stage.name: [effect for effect in stage.effects if not isinstance(effect, rounding)]
+            for stage in device.stages()
+        }
+    )
+    if name == "dmd-4f":
+        device = eqx.tree_at(lambda d: d.encoder, device, optics.encode.Amplitude(4))
+    x, w, direction = jax.random.normal(jax.random.key(0), (3, *device.shape))
+
+    def loss(x):
+        return jnp.sum(jnp.sin(device.convolve(x, w)))
+
+    value_and_slope = jax.jit(jax.value_and_grad(loss))
+    slope = value_and_slope(x)[1]
+    brightest = jnp.zeros_like(x).at[jnp.unravel_index(jnp.argmax(jnp.abs(x)), x.shape)].set(1.0)
+    for step in (direction, brightest):
+        more, less = (value_and_slope(x + sign * 1e-6 * step)[0] for sign in (1, -1))
+        assert jnp.vdot(slope, step) == pytest.approx(
+            float(more - less) / 2e-6, rel=1e-3 if (name, level) == ("jtc", "compiled") else 1e-5
+        )

@@ -12,6 +12,7 @@ ORDER = [
     # Shared by the whole project.
     {"optics._typing", "optics._check", "optics._files", "optics._numerics", "optics._phases", "optics._chunks"},
     {"optics._fusion", "optics._warn", "optics._assumptions", "optics.metrics"},
+    {"optics.expectation"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},
     {"optics.encode"},
@@ -46,7 +47,15 @@ PARTICIPLE = re.compile(
     r"_?([a-z]+ed|shown|seen|drawn|told|lit|grown|found|given|thrown|made|held|kept|taken|done)"
 )
 # Names that look like participles and are not, or that a library or the mathematics gives.
-NOT_PARTICIPLES = {"seed", "speed", "_speed", "feed", "embed", "undetermined"}  # the last is a property of a fit
+NOT_PARTICIPLES = {
+    "seed",
+    "speed",
+    "_speed",
+    "feed",
+    "embed",
+    "undetermined",  # a property of a fit
+    "expected",  # the expected value
+}
 COMMANDS = ("optics", "nets", "bench")
 
 

@@ -119,7 +119,7 @@ class ConvFeedForward(nnx.Module):
         Arguments:
             x: shape (batch, tokens, features).
             device: computes the convolutions; None is the exact FFT.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
 
         Raises:
             ValueError: vectors of another width, a device of another shape, or a bad key.

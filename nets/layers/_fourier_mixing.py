@@ -69,7 +69,7 @@ class FourierMixing(nnx.Module):
         Arguments:
             x: shape (batch, tokens, features).
             device: computes the transforms; None is the exact FFT.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
             mask: True where there is a token.
 
         Raises:

@@ -82,7 +82,7 @@ class OpticalConv(nnx.Conv):
         Arguments:
             x: shape (..., length, in_features) or (..., rows, columns, in_features), any unit.
             device: computes the convolutions, at any size of its planes; None is the exact convolution.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
             out_sharding: of the result on a mesh, as in `flax.nnx.Conv`.
 
         Raises:
@@ -178,7 +178,7 @@ class Converted(nnx.Module):
         Arguments:
             x: the network's first argument.
             device: computes the convolutions; None is the network itself, to the bit.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
             others: the network's other arguments, by name.
 
         Raises:

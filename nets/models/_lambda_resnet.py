@@ -92,7 +92,7 @@ class LambdaResNet(nnx.Module):
         Arguments:
             x: images; the axis of channels may be missing when there is one channel.
             device: computes the position lambdas, at any size of its planes; None is the exact sum.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
 
         Raises:
             ValueError: images of another size, or a bad key.

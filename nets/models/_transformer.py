@@ -104,7 +104,7 @@ class Block(nnx.Module):
         Arguments:
             x: shape (batch, tokens, features).
             device: computes the convolutions; None computes exactly.
-            key: of dropout and of the device's noise, consumed; None gives expected values and needs
+            key: of dropout and of the device's noise, consumed; None computes without noise and needs
                 `model.eval()`.
             mask: True where there is a token.
 
@@ -192,7 +192,7 @@ class Classifier(nnx.Module):
         Arguments:
             x: input of the embedding: token numbers (batch, tokens), or patches (batch, tokens, inputs).
             device: computes the convolutions; None computes exactly.
-            key: of dropout and of the device's noise, consumed; None gives expected values and needs
+            key: of dropout and of the device's noise, consumed; None computes without noise and needs
                 `model.eval()`.
 
         Raises:

@@ -21,7 +21,7 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
 
     Arguments:
         run: folder of the run.
-        device: preset whose expected values the program computes, or "none"; None is that of the run.
+        device: preset that the program computes without noise, or "none"; None is that of the run.
 
     Returns:
         the paths of model.safetensors and model.stablehlo.

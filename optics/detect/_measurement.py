@@ -3,6 +3,8 @@
 import abc
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 
@@ -16,7 +18,8 @@ class AbstractMeasurement(eqx.Module):
 
     Attributes:
         signed: frames have a sign (differences of photodiodes), so that effects on signed values fit them.
-        single_exposure: all frames of a field are taken in one exposure.
+        single_exposure: all frames of a field are taken in one exposure; else each is an exposure of its own,
+            with its own draw of the light that fluctuates.
         supports_real: a field that is known to be real is detected as such, with fewer frames.
     """
 
@@ -45,3 +48,22 @@ class AbstractMeasurement(eqx.Module):
         Returns:
             field, shape (..., rows, columns), in units of full scale.
         """
+
+    def frame_count(self, shape: tuple[int, int], real: bool) -> int:
+        """Frames of a field of this shape (rows, columns), of one known to be real or of a complex one."""
+        field = jax.ShapeDtypeStruct(shape, jnp.result_type(float if real else complex))
+        return jax.eval_shape(self.frames, field).shape[-3]
+
+    def frames_in_turn(
+        self, fields: Inexact[Array, "*lead frames rows cols"]
+    ) -> Float[Array, "*lead frames rows cols"]:
+        """The frames of a field that differs from frame to frame, frame i of field i.
+
+        Arguments:
+            fields: shape (..., frames, rows, columns), in units of full scale.
+
+        Returns:
+            frames, shape (..., frames, rows, columns), in units of full scale.
+        """
+        count = fields.shape[-3]
+        return jnp.stack([self.frames(fields[..., i, :, :])[..., i, :, :] for i in range(count)], axis=-3)

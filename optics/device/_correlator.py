@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_shape
-from optics._numerics import reverse_about_centre, split_key
+from optics._numerics import as_typed_key, reverse_about_centre, split_key
 from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
 from optics.detect import AbstractMeasurement, Coherent
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
-    Light,
     as_headroom,
     check_camera,
     check_encoder,
@@ -22,12 +21,16 @@ from optics.device._exposure import (
     check_measurement,
     check_modulator,
     detects_real,
-    encode_and_modulate,
+    draw_laser_power,
+    encode,
+    encode_amplitude,
+    form_frames,
     full_scale_of,
+    modulate,
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, phase_only
-from optics.transfer import AbstractTransfer, dft
+from optics.transfer import AbstractTransfer
 
 
 class Correlator(AbstractDevice):
@@ -124,7 +127,7 @@ class Correlator(AbstractDevice):
         check_gain("input_gain", self.input_gain, self.shape)
         check_gain("output_gain", self.output_gain, self.shape)
         # Shapes alone: light that the first lens does not take is refused here and not at the first call.
-        jax.eval_shape(lambda device: device._light(jnp.zeros(device.shape), None), self)
+        jax.eval_shape(Correlator._dark_light, self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,21 +146,46 @@ class Correlator(AbstractDevice):
         """
         check_shape("x", x, self)
         check_shape("w", w, self)
-        slm_key, filter_key, camera_key = split_key(key, 3)
+        if key is None:
+            return self._convolve(x, w, None)
+        # Each pair of planes is an exposure with its own draw; what has none is computed once for all pairs.
+        lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+        convolve = jnp.vectorize(self._convolve, signature="(r,c),(r,c),()->(r,c)")
+        return convolve(x, w, jax.random.split(as_typed_key(key), lead))
+
+    def _dark_light(self) -> Array:
+        drive, _ = self.encoder.encode(jnp.zeros(self.shape))
+        return modulate(self.encoder, self.slm, self.first, drive, None)
+
+    def _convolve(self, x: Array, w: Array, key: Array | None) -> Array:
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-        light = self._light(x * self.input_gain, slm_key)
-        drive, filter_scale = self.encode_filter(dft(self.shape)(w))
-        drive, gain_scale = complex_amplitude(drive * (self.output_gain * self.input_gain))
-        passing, nominal = (apply(self.filter, drive, k)[..., None, :, :] for k in (filter_key, None))
-        bound = self.second.peak * _norm(jax.lax.stop_gradient(nominal)) * _norm(light.nominal)
-        full_scale = full_scale_of(bound, self.headroom)
+        *modulator_keys, camera_key = split_key(key, 3)
+        drive, scale = encode(self.encoder, self.slm, self.first, x * self.input_gain)
+        spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(w, (-2, -1)), norm="ortho"), (-2, -1))
+        passing, filter_scale = self.encode_filter(spectrum)
+        passing, gain_scale = encode_amplitude(passing * (self.output_gain * self.input_gain), self.filter)
+
+        def modulate_both(slm_key, filter_key):
+            light = modulate(self.encoder, self.slm, self.first, drive, slm_key)
+            return light, apply(self.filter, passing, filter_key)[..., None, :, :]
+
+        light, transmission = (jax.lax.stop_gradient(jnp.abs(a)) for a in modulate_both(None, None))
+        full_scale = full_scale_of(self.second.peak * _norm(transmission) * _norm(light), self.headroom)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
-        field = self.second(self.first(light.field) * passing, real=field_is_real)
-        frames = apply(self.camera, self.measurement.frames(field / full_scale), camera_key)
+
+        def propagate(slm_key, filter_key):
+            light, transmission = modulate_both(slm_key, filter_key)
+            field = self.second(self.first(light) * transmission, real=field_is_real)
+            return field, draw_laser_power(self.slm, drive, slm_key)
+
+        frames = form_frames(
+            self.measurement, propagate, full_scale, tuple(modulator_keys), self.shape, field_is_real
+        )
+        frames = apply(self.camera, frames, camera_key)
         result = reverse_about_centre(self.encoder.combine(self.measurement.field(frames) * full_scale))
         # The detector's gains belong to its own pixels, before the plane is reversed.
         output_gain = reverse_about_centre(jnp.broadcast_to(self.output_gain, self.shape))
-        result = result * (output_gain * light.scale * filter_scale * gain_scale)
+        result = result * (output_gain * scale * filter_scale * gain_scale)
         result = math.sqrt(math.prod(self.shape)) * result
         return result.real if real else result
 
@@ -170,9 +198,6 @@ class Correlator(AbstractDevice):
                 "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
             ),
         )
-
-    def _light(self, a: Inexact[Array, "*lead rows cols"], key: Array | None) -> Light:
-        return encode_and_modulate(self.encoder, self.slm, self.first, a, key)
 
 
 def _norm(light: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:

@@ -1,7 +1,7 @@
 """The steps that every device takes: numbers to light, the setting of full scale, and checks of its parts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Inexact
 from optics._check import as_leaf, check_finite, check_range
 from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
 from optics.detect import AbstractMeasurement
-from optics.effects import Effect, Modulation, Noise, Quantize, apply
-from optics.encode import Encoder
+from optics.effects import Effect, Modulation, Noise, Quantize, apply, laser_power
+from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import AbstractTransfer, light_shape
 
 
@@ -36,36 +36,95 @@ class Exposure(NamedTuple):
     scale: Float[Array, "*lead 1 1"]
 
 
-class Light(NamedTuple):
-    """Numbers as light.
-
-    Attributes:
-        field: light behind the modulator, shape (..., exposures, rows, columns).
-        nominal: the amplitude that the modulator is known to give, without noise and without a gradient, same
-            shape.
-        scale: of the numbers, shape (..., 1, 1).
-    """
-
-    field: Inexact[Array, "*lead exposures light_rows light_cols"]
-    nominal: Float[Array, "*lead exposures light_rows light_cols"]
-    scale: Float[Array, "*lead 1 1"]
-
-
-def encode_and_modulate(
+def encode(
     encoder: Encoder,
     slm: tuple[Effect, ...],
     transfer: AbstractTransfer,
     a: Inexact[Array, "*lead rows cols"],
-    key: Array | None,
-) -> Light:
-    """Numbers as light: encoded, and passed through the modulator.
+) -> tuple[Inexact[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
+    """The drive and its scale, with the gradient of the scale where the modulator is not linear.
 
-    Raises:
-        ValueError: light of another shape than the transfer takes.
+    Behind a linear modulator the scale cancels, and its gradient would only hold the rounding of converters.
     """
-    drive, scale = encoder.encode(a)
-    field, nominal = (modulate(encoder, slm, transfer, drive, k) for k in (key, None))
-    return Light(field, jax.lax.stop_gradient(jnp.abs(nominal)), scale)
+    # Behind sub-pixels a number in two phases is linear in the middle of the order alone.
+    has_linear_light = transfer.subpixels == 1 or not encoder.phase_only
+    if has_linear_light and all(effect.linear for effect in slm):
+        return encoder.encode(a)
+    ratio = _unit_ratio(encoder.largest(a))
+    drive, scale = encoder.encode(a / ratio)
+    return drive, scale * ratio
+
+
+def encode_amplitude(
+    a: Inexact[Array, "*lead rows cols"], modulator: tuple[Effect, ...]
+) -> tuple[Inexact[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
+    """`encode.complex_amplitude`, with the gradient of the scale where the modulator is not linear."""
+    if all(effect.linear for effect in modulator):
+        return complex_amplitude(a)
+    ratio = _unit_ratio(ComplexAmplitude().largest(a))
+    drive, scale = complex_amplitude(a / ratio)
+    return drive, scale * ratio
+
+
+def _unit_ratio(largest: Float[Array, "*lead 1 1"]) -> Float[Array, "*lead 1 1"]:
+    """1, with the relative gradient of a scale."""
+    constant = jax.lax.stop_gradient(largest)
+    return jnp.where(constant > 0, largest / jnp.where(constant > 0, constant, 1), 1)
+
+
+def form_frames(
+    measurement: AbstractMeasurement,
+    propagate: Callable,
+    full_scale: Float[Array, "*lead exposures 1 1"],
+    keys: tuple[Array | None, ...],
+    shape: tuple[int, int],
+    real: bool,
+) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
+    """The frames of light, before the effects of the camera.
+
+    Frames that are exposures of their own have their own draw of all that fluctuates in the light.
+
+    Arguments:
+        measurement: light -> frames.
+        propagate: a function of the keys that returns the field at the detector, shape (..., exposures, rows,
+            columns), and the power of the laser that it had, shape (..., exposures, 1, 1), or None.
+        full_scale: in the unit of the field.
+        keys: of the modulators; all are None without noise.
+        shape: of the field, (rows, columns).
+        real: whether the field is real.
+    """
+    is_steady = measurement.single_exposure or None in keys
+    count = 1 if is_steady else measurement.frame_count(shape, real)
+    if count == 1:
+        field, power = propagate(*keys)
+        return _with_laser(measurement.frames, field / full_scale, power, axis=-3)
+    # Only the draws differ: what stands before the first of them is computed once.
+    draws = (jax.random.split(key, count) for key in keys)
+    fields, powers = jax.vmap(propagate, out_axes=-3)(*draws)
+    return _with_laser(measurement.frames_in_turn, fields / full_scale[..., None, :, :], powers)
+
+
+def _with_laser(
+    frames_of: Callable,
+    field: Inexact[Array, "..."],
+    power: Float[Array, "..."] | None,
+    axis: int | None = None,
+) -> Float[Array, "..."]:
+    """Frames under a laser of this power, which feeds the reference too: the field is that of a steady laser
+    times √power, and the frames are those of a steady laser times the power.
+    """
+    if power is None:
+        return frames_of(field)
+    return frames_of(field / jnp.sqrt(power)) * (power if axis is None else jnp.expand_dims(power, axis))
+
+
+def draw_laser_power(
+    slm: tuple[Effect, ...], drive: Inexact[Array, "*lead slm_rows slm_cols"], key: Array | None
+) -> Float[Array, "*lead 1 1"] | None:
+    """The power of the laser, relative to its mean, in each exposure of a drive that `slm` takes with this
+    key; None where it is steady.
+    """
+    return laser_power(slm, (*drive.shape[:-2], 1, 1), drive.real.dtype, key)
 
 
 def modulate(

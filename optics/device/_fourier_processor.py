@@ -23,7 +23,9 @@ from optics.device._exposure import (
     check_measurement,
     check_modulator,
     detects_real,
-    encode_and_modulate,
+    draw_laser_power,
+    encode,
+    form_frames,
     full_scale_of,
     modulate,
 )
@@ -44,7 +46,8 @@ class FourierProcessor(AbstractDevice):
     it is known to be driven, could give at any pixel. By the triangle inequality that is
     headroom · peak · Σ|slm(drive)|: the signal never saturates, the headroom is for noise, and noise per
     full scale means the same at every exposure. Like the scale of the encoder it is a setting, through which
-    no gradient flows.
+    no gradient flows. (Behind a modulator that is not linear the scale does not cancel, and its gradient
+    counts.)
 
     Arguments:
         transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels
@@ -144,7 +147,7 @@ class FourierProcessor(AbstractDevice):
             `Exposure`.
         """
         calibrated = self.input_gain(a) if isinstance(self.input_gain, Dense) else a * self.input_gain
-        drive, scale = self.encoder.encode(calibrated)
+        drive, scale = encode(self.encoder, self.slm, self.transfer, calibrated)
         nominal = jax.lax.stop_gradient(jnp.abs(modulate(self.encoder, self.slm, self.transfer, drive, None)))
         bound = self.peak * jnp.sum(nominal, axis=(-2, -1), keepdims=True)
         return Exposure(drive, full_scale_of(bound, self.headroom), scale)
@@ -163,10 +166,17 @@ class FourierProcessor(AbstractDevice):
             frames in units of full scale, shape (..., exposures, frames, rows, columns).
         """
         slm_key, camera_key = split_key(key, 2)
-        light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, slm_key)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
-        field = self.transfer(light, real=field_is_real)
-        return apply(self.camera, self.measurement.frames(field / exposure.full_scale), camera_key)
+
+        def propagate(key):
+            light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, key)
+            power = draw_laser_power(self.slm, exposure.drive, key)
+            return self.transfer(light, real=field_is_real), power
+
+        frames = form_frames(
+            self.measurement, propagate, exposure.full_scale, (slm_key,), self.shape, field_is_real
+        )
+        return apply(self.camera, frames, camera_key)
 
     def reconstruct(
         self,
@@ -215,10 +225,9 @@ class FourierProcessor(AbstractDevice):
         return convolve_by_transforms(self.transform, x, w, key)
 
     def background_field(self) -> Complex[Array, "rows cols"]:
-        """The field at the detector while all numbers are 0, shape (rows, columns), as a long average would
-        give it.
-        """
-        light = encode_and_modulate(self.encoder, self.slm, self.transfer, jnp.zeros(self.shape), None).field
+        """The field at the detector while all numbers are 0, without noise, shape (rows, columns)."""
+        drive, _ = self.encoder.encode(jnp.zeros(self.shape))
+        light = modulate(self.encoder, self.slm, self.transfer, drive, None)
         return self.encoder.combine(self.transfer(light)) + 0j
 
     def subtract_background(self) -> "FourierProcessor":

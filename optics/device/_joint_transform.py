@@ -3,6 +3,7 @@
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
@@ -18,11 +19,15 @@ from optics.device._exposure import (
     check_gain,
     check_measurement,
     check_modulator,
-    encode_and_modulate,
+    draw_laser_power,
+    encode,
+    encode_amplitude,
+    form_frames,
     full_scale_of,
+    modulate,
 )
 from optics.effects import Effect, apply
-from optics.encode import ComplexAmplitude, complex_amplitude
+from optics.encode import ComplexAmplitude
 from optics.transfer import AbstractTransfer, pixel_shape
 
 _POWER = Intensity(lambda amplitude: amplitude)
@@ -124,8 +129,8 @@ class JointTransform(AbstractDevice):
         power_key, field_key = split_key(key, 2)
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
         (x, x_scale), (w, w_scale) = (
-            complex_amplitude(jnp.conj(reverse_about_centre(x))),
-            complex_amplitude(w),
+            encode_amplitude(jnp.conj(reverse_about_centre(x)), self.slm),
+            encode_amplitude(w, self.slm),
         )
         power, power_scale = self._measure_power(self._side_by_side(x, w), power_key)
         field, field_scale = self._measure_field(power, field_key, real)
@@ -168,12 +173,20 @@ class JointTransform(AbstractDevice):
     ) -> tuple[Array, Array]:
         """The frames of one transform, and the field that their full scale stands for, in the unit of `a`."""
         slm_key, camera_key = split_key(key, 2)
-        light = encode_and_modulate(ComplexAmplitude(), self.slm, self.transfer, a * self.input_gain, slm_key)
-        bound = self.transfer.peak * jnp.sum(light.nominal, axis=(-2, -1), keepdims=True)
+        encoder, field_is_real = ComplexAmplitude(), real and measurement.supports_real
+        drive, scale = encode(encoder, self.slm, self.transfer, a * self.input_gain)
+        nominal = jax.lax.stop_gradient(jnp.abs(modulate(encoder, self.slm, self.transfer, drive, None)))
+        bound = self.transfer.peak * jnp.sum(nominal, axis=(-2, -1), keepdims=True)
         full_scale = full_scale_of(bound, self.headroom)
-        field = self.transfer(light.field, real=real and measurement.supports_real)
-        frames = apply(camera, measurement.frames(field / full_scale), camera_key)
-        return frames, full_scale[..., 0, :, :] * light.scale
+
+        def propagate(key):
+            light = modulate(encoder, self.slm, self.transfer, drive, key)
+            return self.transfer(light, real=field_is_real), draw_laser_power(self.slm, drive, key)
+
+        frames = form_frames(
+            measurement, propagate, full_scale, (slm_key,), self.transfer.shape, field_is_real
+        )
+        return apply(camera, frames, camera_key), full_scale[..., 0, :, :] * scale
 
     def _side_by_side(self, x: Array, w: Array) -> Array:
         """x on the left and w on the right of the middle of the modulator, D columns apart."""

@@ -23,6 +23,7 @@ from optics.effects._camera import camera as camera
 from optics.effects._camera import dark_current_at as dark_current_at
 from optics.effects._camera import photon_count as photon_count
 from optics.effects._chain import apply as apply
+from optics.effects._chain import laser_power as laser_power
 from optics.effects._crosstalk import Crosstalk as Crosstalk
 from optics.effects._crosstalk_kernels import AbstractKernel as AbstractKernel
 from optics.effects._crosstalk_kernels import Exponential as Exponential

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import jax
-from jaxtyping import Array, Inexact
+import numpy as np
+from jaxtyping import Array, Float, Inexact
 
 from optics.effects._effect import Effect
+from optics.effects._laser_noise import LaserNoise
 from optics.effects._noise import Noise
 
 
@@ -44,3 +46,25 @@ def apply(
             i += 1
         value = effect.draw(value, effect_key, extra_variance)
     return value
+
+
+def laser_power(
+    effects: Sequence[Effect], shape: tuple[int, ...], dtype: np.dtype, key: Array | None
+) -> Float[Array, "*shape"] | None:
+    """The power of the laser of each exposure relative to its mean, as `apply` draws it with the same key.
+
+    Arguments:
+        effects: the chain of a modulator.
+        shape: (..., 1, 1), one number an exposure.
+        dtype: of the result.
+        key: that `apply` takes, not consumed.
+
+    Returns:
+        the product over the `LaserNoise` of the chain; None where there is none, or no key.
+    """
+    power = None
+    for i, effect in enumerate(effects):
+        if key is not None and isinstance(effect, LaserNoise):
+            factor = effect.power(jax.random.fold_in(key, i), shape, dtype)
+            power = factor if power is None else power * factor
+    return power

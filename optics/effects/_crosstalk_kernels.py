@@ -10,9 +10,8 @@ from jaxtyping import Array, Float
 from optics._check import as_leaf, check_positive, check_range
 from optics._typing import ArrayLike, ScalarLike
 
-# Quadrature of the inverse transform. Beyond the largest distance (in units of the kernel's own width) less
-# than 1 part in 1000 is left, and a pixel is then so much wider than the kernel that nothing crosses its
-# edge.
+# Quadrature of the inverse transform, up to the largest distance (in units of the kernel's own width). Beyond
+# it less than 1 part in 1000 is left, which falls off as the tail of a stable density.
 QUADRATURE_POINTS = 1024
 LARGEST_DISTANCE = 128.0
 
@@ -33,6 +32,12 @@ class AbstractKernel(eqx.Module):
         Returns:
             shares, rising from 0 to 1, same shape.
         """
+
+    def half_width(self) -> Float[Array, ""]:
+        """The distance, in pixels, within which half of the kernel lies, on a grid of 64 distances."""
+        distance = jnp.logspace(-4, 1, 64)
+        share = self.cumulative(distance) - self.cumulative(-distance)
+        return jnp.interp(0.5, share, distance)
 
 
 class SuperGaussian(AbstractKernel):
@@ -64,13 +69,18 @@ class SuperGaussian(AbstractKernel):
 
     def cumulative(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:
         """Share of the kernel to the left of `x` (pixels): ½ + ∫₀^∞ exp(−g^q) sin(2πσx g) / (πg) dg."""
-        z = jnp.clip(2 * jnp.pi * self.width * x, -LARGEST_DISTANCE, LARGEST_DISTANCE)
+        distance = 2 * jnp.pi * self.width * x
+        z = jnp.clip(distance, -LARGEST_DISTANCE, LARGEST_DISTANCE)
         # g = v²: the kink of g^q at 0 becomes smooth, so that the midpoint rule is accurate.
         upper = 16.0 ** (0.5 / self.order)
         v = upper * (jnp.arange(QUADRATURE_POINTS, dtype=z.dtype) + 0.5) / QUADRATURE_POINTS
         g = v**2
         integrand = jnp.exp(-(g**self.order)) * 2 / (jnp.pi * v)
-        return 0.5 + jnp.sum(integrand * jnp.sin(z[..., None] * g), axis=-1) * (upper / QUADRATURE_POINTS)
+        inner = jnp.sum(integrand * jnp.sin(z[..., None] * g), axis=-1) * (upper / QUADRATURE_POINTS)
+        beyond = jnp.abs(distance) > LARGEST_DISTANCE
+        fall = (LARGEST_DISTANCE / jnp.where(beyond, jnp.abs(distance), LARGEST_DISTANCE)) ** self.order
+        outer = jnp.sign(inner) * (0.5 - (0.5 - jnp.abs(inner)) * fall)
+        return 0.5 + jnp.where(beyond, outer, inner)
 
 
 class Exponential(AbstractKernel):

@@ -1,6 +1,7 @@
 """Devices that age: phases that wander and gains that fade with time."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -40,6 +41,7 @@ class Drift(Modulation):
     Source: `draw_drift`, for the histories.
     """
 
+    linear: ClassVar[bool] = True
     phase: Array = eqx.field(converter=as_leaf)
     duration: Array = eqx.field(converter=as_leaf)
     time: Array = eqx.field(converter=as_leaf)

@@ -16,9 +16,12 @@ class Effect(eqx.Module):
     Attributes:
         signed: True for an effect on signed values only (amplitudes, quadratures), False on intensities only,
             None on both.
+        linear: the value behind it is a linear function of the value before it, rounding aside. Only then may
+            a gradient leave out the scale of the numbers, which cancels.
     """
 
     signed: ClassVar[bool | None] = None
+    linear: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
@@ -34,8 +37,8 @@ class Modulation(Effect):
     """An effect on light as it leaves a modulator; it has no meaning on frames.
 
     `value` is the amplitude of each pixel in units of the brightest pixel, real or complex; the result is
-    complex where the effect acts on phase. Leading axes are exposures. Without a key, light whose phase or
-    power fluctuates has the mean amplitude of its draws.
+    complex where the effect acts on phase. Leading axes are exposures. Without a key, light whose phase
+    fluctuates has the mean amplitude of its draws: the part of it that interferes with a steady reference.
     """
 
     signed: ClassVar[bool | None] = True

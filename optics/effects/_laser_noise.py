@@ -1,14 +1,16 @@
 """Noise of the laser: its power, and the direction of its beam."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+import numpy as np
+from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_range
-from optics._numerics import safe_sqrt, split_key
+from optics._numerics import split_key, standard_deviation
 from optics._phases import as_complex, unit_phasor
 from optics._typing import ScalarLike
 from optics.effects._effect import Modulation
@@ -21,8 +23,13 @@ class LaserNoise(Modulation):
         light -> light · √(P/P̄) · exp(i (θ_y y + θ_x x)),   ln(P/P̄) ~ Normal(−s²/2, s²),   s² = ln(1 + rin²)
 
     P has the mean P̄ and the standard deviation rin · P̄ exactly and is never negative; for small `rin` it is
-    Normal. x and y count pixels from pixel n//2; θ ~ Normal(0, pointing²) is the wander of the beam. The mean
-    field is light · (1 + rin²)^(−1/8) · exp(−pointing² (x² + y²)/2).
+    Normal. x and y count pixels from pixel n//2; θ ~ Normal(0, pointing²) is the wander of the beam. Without
+    a key the beam is steady.
+
+    In a device one laser lights everything: the reference of an interferometer and the local oscillator of a
+    receiver have the power of the same draw, so that a frame is that of the steady laser times P/P̄. Frames
+    that follow each other have draws of their own. Put it last in the chain of a modulator: the laser lights
+    the leaks too. The reference does not wander.
 
     Arguments:
         rin: relative rms power noise from exposure to exposure, the root of the integral of the relative
@@ -36,6 +43,7 @@ class LaserNoise(Modulation):
     Source: R. Paschotta, Encyclopedia of Laser Physics and Technology (2008), relative intensity noise.
     """
 
+    linear: ClassVar[bool] = True
     rin: Array = eqx.field(converter=as_leaf)
     pointing: Array | None
 
@@ -47,18 +55,20 @@ class LaserNoise(Modulation):
         self.pointing = None if pointing is None else as_leaf(pointing)
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-        dtype, variance = value.real.dtype, jnp.log1p(self.rin**2)
-        power_key, beam_key = split_key(key, 2)
         if key is None:
-            amplitude = jnp.exp(-variance / 8)
-        else:
-            normal = jax.random.normal(power_key, exposure_shape(value), dtype)
-            amplitude = jnp.exp(safe_sqrt(variance) / 2 * normal - variance / 4)
-        value = value * amplitude.astype(dtype)
+            return value if self.pointing is None else as_complex(value)
+        dtype = value.real.dtype
+        value = value * jnp.sqrt(self.power(key, exposure_shape(value), dtype))
         if self.pointing is None:
             return value
         y, x = (jnp.arange(n, dtype=dtype) - n // 2 for n in value.shape[-2:])
-        if key is None:
-            return as_complex(value) * jnp.exp(-(self.pointing**2) / 2 * (y[:, None] ** 2 + x**2))
+        _, beam_key = split_key(key, 2)
         tilt = self.pointing * jax.random.normal(beam_key, (2, *exposure_shape(value)), dtype)
         return as_complex(value) * unit_phasor(tilt[0] * y[:, None] + tilt[1] * x)
+
+    def power(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "*shape"]:
+        """P/P̄ of each exposure, as the light behind the effect has it with the same key."""
+        power_key, _ = split_key(key, 2)
+        variance = jnp.log1p(self.rin**2)
+        normal = jax.random.normal(power_key, shape, dtype)
+        return jnp.exp(standard_deviation(variance) * normal - variance / 2).astype(dtype)

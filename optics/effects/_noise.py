@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from optics._check import as_leaf, check_positive, check_range
 from optics._fusion import fusion_barrier_in_lines
-from optics._numerics import safe_sqrt
+from optics._numerics import standard_deviation
 from optics._typing import ArrayLike
 from optics.effects._effect import Effect
 
@@ -42,7 +42,7 @@ class Noise(Effect):
         """`value` with this noise and additive noise of variance `extra_variance`, in one draw."""
         if key is None:
             return value
-        sigma = safe_sqrt(self.variance(value) + extra_variance)
+        sigma = standard_deviation(self.variance(value) + extra_variance)
         # Drawn in a line, and by itself: XLA on CPU takes three times as long to fill a stack of small
         # planes.
         normal = jax.random.normal(key, (value.size,), value.dtype)
@@ -97,7 +97,7 @@ class Shot(Noise):
         count_key, extra_key = jax.random.split(key)
         counts = jax.random.poisson(count_key, jnp.minimum(mean, LARGEST_POISSON_MEAN)).astype(mean.dtype)
         shot = jax.lax.stop_gradient((counts - mean) / self.photons)
-        extra_sigma = safe_sqrt(jnp.asarray(extra_variance, value.dtype))
+        extra_sigma = standard_deviation(jnp.asarray(extra_variance, value.dtype))
         poisson = value + shot + extra_sigma * jax.random.normal(extra_key, value.shape, value.dtype)
         return jnp.where(mean > LARGEST_POISSON_MEAN, gaussian, poisson)
 

@@ -1,5 +1,7 @@
 """Addressing of a phase modulator."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,7 @@ class PhaseQuantize(Modulation):
         sinc²(2^−bits)).
     """
 
+    linear: ClassVar[bool] = True
     bits: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, bits: ScalarLike):

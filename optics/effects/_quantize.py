@@ -1,5 +1,7 @@
 """Conversion between numbers and voltages."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,7 @@ class Quantize(Effect):
         [0. 1. 1.]
     """
 
+    linear: ClassVar[bool] = True
     bits: Array = eqx.field(converter=as_leaf)
     signed: bool = eqx.field(static=True)  # also the value of `Effect.signed`
 

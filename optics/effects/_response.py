@@ -1,5 +1,7 @@
 """The response of camera pixels, the same in every frame."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -72,6 +74,7 @@ class Gain(Effect):
         [1.  0.9]
     """
 
+    linear: ClassVar[bool] = True
     gain: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, gain: ArrayLike):

@@ -53,6 +53,10 @@ class Amplitude(Encoder):
         scale = largest_amplitude(jnp.max(parts, axis=-3))
         return parts / scale[..., None, :, :], scale
 
+    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+        """The largest of the non-negative parts."""
+        return jnp.max(self.nonnegative_parts(a), axis=(-3, -2, -1))[..., None, None]
+
     def combine(
         self, fields: Inexact[Array, "*lead exposures rows cols"]
     ) -> Inexact[Array, "*lead rows cols"]:

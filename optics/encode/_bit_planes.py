@@ -84,6 +84,10 @@ class BitPlanes(Encoder):
         planes, _ = bit_planes(parts, self.bits)
         return planes.reshape(*a.shape[:-2], self.exposures, *a.shape[-2:]), scale
 
+    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+        """The largest of the non-negative parts."""
+        return Amplitude(self.parts).largest(a)
+
     def combine(
         self, fields: Inexact[Array, "*lead exposures rows cols"]
     ) -> Inexact[Array, "*lead rows cols"]:

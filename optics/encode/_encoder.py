@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
+from optics._numerics import safe_abs
 from optics._phases import TWO_PI, unit_phasor
 
 
@@ -21,9 +22,9 @@ class Encoder(eqx.Module):
         light = encoder.demodulate(slm(drive), a.shape[-2:])  (..., exposures, rows, columns)
         T a ≈ scale · encoder.combine(T light)                (..., rows, columns)
 
-    The scale is per example (the last two axes of `a`), a setting of the electronics through which no
-    gradient flows. A subclass has `encode`, and sets the attributes and overrides `combine` where they differ
-    from one exposure of a pixel a number.
+    The scale is per example (the last two axes of `a`), a setting of the electronics. `encode` passes no
+    gradient through it; a device whose modulator is not linear adds it (`largest`). A subclass has `encode`,
+    and sets the attributes and overrides `combine` where they differ from one exposure of a pixel a number.
 
     Attributes:
         exposures: for one field; a measurement multiplies them by its own frames.
@@ -46,6 +47,10 @@ class Encoder(eqx.Module):
         self, a: Inexact[Array, "*lead rows cols"]
     ) -> tuple[Inexact[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
         """Drives of at most 1 in modulus and their scale, in the unit of `a`."""
+
+    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+        """What the scale is in proportion to, with its gradient: the largest amplitude of each plane."""
+        return jnp.max(safe_abs(a), axis=(-2, -1), keepdims=True)
 
     def combine(
         self, fields: Inexact[Array, "*lead exposures rows cols"]

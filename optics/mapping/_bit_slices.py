@@ -97,8 +97,8 @@ def convolve_sliced(
         x, w: shapes (..., rows, columns), of the device's size, real or complex, any units; leading axes
             broadcast as in x * w.
         device: any device that convolves; None is the exact convolution.
-        key: `jax.random.key` of the device's noise, consumed; every slice has its own. None gives the
-            expected value.
+        key: `jax.random.key` of the device's noise, consumed; every slice has its own. None computes
+            without noise.
         bits: of the modulator's converter, sign included, 2 to 16; exact only without a gain pixel by pixel
             before the modulator.
         slices: exposures for one plane, at least 1.

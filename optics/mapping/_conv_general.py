@@ -35,8 +35,8 @@ def conv_general_dilated(
 
     Arguments:
         device: any device that convolves; None is `jax.lax.conv_general_dilated` itself.
-        key: of the device's noise; every call of the returned function draws the same noise. None gives the
-            expected value.
+        key: of the device's noise; every call of the returned function draws the same noise. None computes
+            without noise.
         gradient: "simulator" (or None), "ideal" or "optical", or a wrapper such as `optics.ideal_gradient`.
 
     Returns:
@@ -173,7 +173,7 @@ def correlate(
         w: kernels, before dilation.
         dilation: distance of the taps by axis.
         device: convolves planes of `device.shape`.
-        key: of its noise, consumed; None gives the expected value.
+        key: of its noise, consumed; None computes without noise.
 
     Returns:
         the outputs for which the kernel lies within the plane; there must be at least one.

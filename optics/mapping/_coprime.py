@@ -35,7 +35,7 @@ def convolve_coprime(
         x: shape (..., n), real or complex, any unit.
         w: shape (..., k) with any k, wrapped modulo n; leading axes broadcast as in x * w.
         device: any device that convolves, of n pixels in all; None is the exact convolution, for any n.
-        key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
+        key: `jax.random.key` of the device's noise, consumed; None computes without noise.
         convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
 
     Returns:

@@ -34,7 +34,7 @@ def convolve_negacyclic(
         x, w: shapes (..., rows, columns), of the device's size, real or complex, any units; leading axes
             broadcast as in x * w.
         device: any device that convolves; None is the exact convolution.
-        key: `jax.random.key` of the device's noise, consumed; None gives the expected value.
+        key: `jax.random.key` of the device's noise, consumed; None computes without noise.
         axes: which of the last two axes change sign: (-2, -1), (-2,) or (-1,).
         convolve: the circular convolution; with `convolve_coprime` and axes=(-1,) x and w are sequences.
 

@@ -164,7 +164,7 @@ def convolve_packed(
         w: shape (..., rows, columns), any size up to the device's; leading axes broadcast as in x * w.
         device: any device that convolves; None is the exact convolution.
         key: `jax.random.key` of the device's noise, consumed; every plane of the device has its own. None
-            gives the expected value.
+            computes without noise.
         boundary: "circular", "negacyclic", "full", "same" or "valid", as in `convolve_tiled`.
         convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
 
@@ -221,7 +221,7 @@ def convolve_rows(
             axes broadcast as in x * w.
         device: any device that convolves; None is the exact convolution.
         key: `jax.random.key` of the device's noise, consumed; every plane of the device has its own. None
-            gives the expected value.
+            computes without noise.
         boundary: "circular", "negacyclic", "full", "same" or "valid", as in `convolve_tiled`.
         convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.
 

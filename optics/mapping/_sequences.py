@@ -163,7 +163,7 @@ def convolve_1d(
             x * w.
         device: any device that convolves; None is the exact convolution.
         key: `jax.random.key` of the device's noise, consumed; every plane of the device has its own. None
-            gives the expected value.
+            computes without noise.
         boundary: "full", "same", "valid", "circular" or "negacyclic", as in `convolve_tiled`.
         plan: of `plan_1d` for these shapes; None is the one with the fewest transforms.
         convolve: convolves planes of the device's shape, such as `optics.ideal_gradient(optics.convolve)`.

@@ -64,16 +64,15 @@ def build_liquid_crystal(
     if unit is not None:
         a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
     panel = (
-        effects.LaserNoise(slm["power_noise"]),
         effects.PhaseQuantize(slm["bits"]),
         effects.Crosstalk(
             # The kernel is given in panel pixels; a driven square has `group` of them a side.
             effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
-            neighbours=1,
             response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
         ),
         effects.Flicker(slm["flicker"], common=True),
         effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
+        effects.LaserNoise(slm["power_noise"]),
     )
     pitch = 2 * slm["group"] * slm["panel_pitch"]
     make_lens = functools.partial(_lens, pixels, pitch, lens, unit, subpixels=2)
@@ -86,10 +85,11 @@ def build_mirrors(
     level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
     """Micromirrors: numbers as bit planes of four non-negative parts, their fields added in electronics."""
-    panel: tuple[Effect, ...] = (effects.LaserNoise(slm["power_noise"]), effects.Extinction(slm["contrast"]))
+    panel: tuple[Effect, ...] = (effects.Extinction(slm["contrast"]),)
     if unit is not None:
         stuck = effects.draw_stuck(jax.random.fold_in(unit, 1), (pixels, pixels), slm["stuck"])
         panel += (effects.StuckPixels(stuck),)
+    panel += (effects.LaserNoise(slm["power_noise"]),)
     pitch = slm["group"] * slm["mirror_pitch"]
     make_lens = functools.partial(_lens, pixels, pitch, lens, unit)
     frames = _camera(camera, pixels, pitch, unit)

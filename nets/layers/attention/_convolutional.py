@@ -85,7 +85,7 @@ class ConvSelfAttention(nnx.Module):
         Arguments:
             x: shape (batch, tokens, features).
             device: computes the convolutions, or the transforms if `spectral`; None is the exact FFT.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
             mask: True where there is a token; padding is not attended to.
 
         Raises:

@@ -38,7 +38,7 @@ def half_spectrum(
         x: planes, any unit.
         transform: `optics.transform`, or a gradient rule around it.
         device: None is the exact FFT.
-        key: of the device's noise, consumed; None gives the expected value.
+        key: of the device's noise, consumed; None computes without noise.
 
     Raises:
         ValueError: a device of another shape, or one that only convolves.

@@ -71,7 +71,7 @@ class LambdaConv2d(LambdaProjections):
         Arguments:
             x: shape (batch, rows, columns, features).
             device: computes the position lambdas, at any size of its planes; None is the exact sum.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
 
         Raises:
             ValueError: other axes or channels, a circular scope larger than the image, or a bad key.

@@ -64,13 +64,11 @@ class LambdaProjections(nnx.Module):
         self.relative = nnx.Param(
             jax.random.uniform(rngs.params(), (key_depth, intra_depth, *taps), minval=-bound, maxval=bound)
         )
-        norms = {
-            "batch": lambda n: nnx.BatchNorm(n, momentum=0.9, rngs=rngs),
-            "layer": lambda n: nnx.LayerNorm(n, epsilon=1e-5, rngs=rngs),
-            None: lambda n: None,
-        }
-        self.query_norm = norms[normalization](heads * key_depth)
-        self.value_norm = norms[normalization](values)
+        # Queries begin as (1 + unit variance) / k, and the layer as the average of its lambdas over k. Around
+        # zero they would cancel the content lambda in the mean over tokens, by which a network first learns;
+        # without 1 / k the layer would outweigh what it is added to, and deep networks would be chaotic.
+        self.query_norm = _norm(normalization, heads * key_depth, 1 / key_depth, 1 / key_depth, rngs)
+        self.value_norm = _norm(normalization, values, 1.0, 0.0, rngs)
 
     def _mix(
         self,
@@ -165,6 +163,14 @@ def extend_values(
     tokens = jnp.moveaxis(v, -1, 1)
     index = (positions % length[:, None])[:, :, None, None]
     return jnp.moveaxis(jnp.take_along_axis(tokens, index, axis=1), 1, -1), False
+
+
+def _norm(kind: str | None, count: int, scale: float, bias: float, rngs: nnx.Rngs) -> nnx.Module | None:
+    """A normalisation of `count` numbers, with its first scale and bias."""
+    first = {"scale_init": nnx.initializers.constant(scale), "bias_init": nnx.initializers.constant(bias)}
+    if kind == "batch":
+        return nnx.BatchNorm(count, momentum=0.9, rngs=rngs, **first)
+    return None if kind is None else nnx.LayerNorm(count, epsilon=1e-5, rngs=rngs, **first)
 
 
 def _normalize(norm: nnx.Module | None, a: Array, mask: Array | None) -> Array:

@@ -80,7 +80,7 @@ def lambdas_by_convolution(
     Arguments:
         gradient: a gradient rule, as in `optics.conv_general_dilated`.
         device: of any size.
-        key: of its noise, consumed; None gives the expected value.
+        key: of its noise, consumed; None computes without noise.
     """
     taps, positions = relative.shape[2:], v.shape[3:]
     if device is not None:

@@ -16,6 +16,10 @@ class LambdaLayer(LambdaProjections):
 
         λc = Σ_m softmax_m(K[m]) V[m]ᵀ,    λp[n] = Σ_m R[m − n] V[m]ᵀ,    y[n, h] = (λc + λp[n])ᵀ q[n, h]
 
+    The normalisation of queries begins with scale and bias 1/k, so that a new layer is nearly the average of
+    its lambdas over k: the mean of the values reaches every token, and what the layer adds to a residual
+    stream is smaller than the stream.
+
     Heads share keys and values, and are concatenated. R has `scope` relative positions, so that λp is a
     convolution over the sequence, one kernel for each k and u, which a device can compute. Nothing grows with
     the square of the length, save the memory of the method "dense".
@@ -45,7 +49,9 @@ class LambdaLayer(LambdaProjections):
             method or gradient, or batch normalisation of a causal layer.
 
     Source: I. Bello, "LambdaNetworks: modeling long-range interactions without attention", ICLR (2021),
-    section 3.
+    section 3. Size at the start: S. S. Schoenholz et al., "Deep information propagation", ICLR (2017); S. De
+    and S. L. Smith, "Batch normalization biases residual blocks towards the identity function in deep
+    networks", NeurIPS (2020); T. Bachlechner et al., "ReZero is all you need", UAI (2021).
 
     Example:
         >>> import jax, nets
@@ -92,7 +98,7 @@ class LambdaLayer(LambdaProjections):
         Arguments:
             x: shape (batch, tokens, features).
             device: computes the position lambdas, at any size of its planes; None is the exact sum.
-            key: of the device's noise, consumed; None gives the expected value.
+            key: of the device's noise, consumed; None computes without noise.
             mask: True where there is a token; padding, which comes after the tokens, is in no lambda.
 
         Raises:
