@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ import nets
 from nets import data, train
 from nets.config import Config
 from nets.run import Checkpoints, RunFolder, RunState, read_state, write
+from nets.run._environment import silent_writers
 from tests.helpers_nets import assert_same_run, command_line, lines, write_reviews
 
 ROOT = Path(__file__).parents[1]
@@ -314,6 +316,40 @@ def test_nothing_is_written_through_a_link(stopped, tmp_path, capsys):
         path.write_text("{}")
     assert main(stopped) == 2 and "must be a folder of the run, not a link" in capsys.readouterr().err
     assert outside.read_text() == "kept" and not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_an_export_is_whole_and_leaves_nothing_else(runs, tmp_path, monkeypatch):
+    whole = shutil.copytree(runs / "whole", tmp_path / "run")
+    target = whole / "export"
+    target.symlink_to(tmp_path)
+    with pytest.raises(ValueError, match=r"export must be a folder of the run, not a link"):
+        nets.run.export(whole)
+    target.unlink()
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            nets.run.export(whole)
+    assert not list(target.iterdir())
+    # What a process leaves that is killed outright.
+    for name in (".model.safetensors", ".model.stablehlo"):
+        (target / name).write_text("half")
+    nets.run.export(whole)
+    assert sorted(path.name for path in target.iterdir()) == ["model.safetensors", "model.stablehlo"]
+
+
+def test_threads_that_cannot_write_add_nothing_to_the_error(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    closed, other = (SimpleNamespace(exc_value=RuntimeError(t)) for t in ("Event loop is closed", "other"))
+    with silent_writers():
+        sys.unraisablehook(closed)
+        sys.unraisablehook(other)
+    sys.unraisablehook(closed)
+    assert told == [other, closed]
 
 
 def test_a_text_run_without_its_tokenizer_is_refused(tmp_path, capsys):

@@ -32,6 +32,22 @@ def usual_promotion() -> Iterator[None]:
 
 
 @contextmanager
+def silent_writers() -> Iterator[None]:
+    """Leave out what threads of orbax print after a checkpoint could not be written: the error says it."""
+    before = sys.unraisablehook
+
+    def report(args: Any) -> None:
+        if str(args.exc_value) != "Event loop is closed":
+            before(args)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+@contextmanager
 def compilation_cache(folder: Path | None) -> Iterator[None]:
     """Store compiled programs in the folder and load them from there; None keeps the setting of JAX.
 

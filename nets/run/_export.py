@@ -39,6 +39,9 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
         ) from None
     folder = RunFolder(Path(run))
     config = resolve(folder.config())
+    target = folder.path / "export"
+    if target.is_symlink():
+        raise ValueError(f"{target} must be a folder of the run, not a link; remove it.")
     built = build_device(replace(config, device=device or config.device))
     network = load(run)
     example = network.dataset.test.rows[:1]
@@ -47,9 +50,6 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
     # Row by row, so that the layers see fixed shapes for a batch of any size.
     call = jax.jit(jax.vmap(lambda row: network.model(row[None], built)[0]))
     program = jax.export.export(call, platforms=("cpu", "cuda"))(rows)
-    target = folder.path / "export"
-    if target.is_symlink():
-        raise ValueError(f"{target} must be a folder of the run, not a link; remove it.")
     target.mkdir(exist_ok=True)
     weights, stablehlo = target / "model.safetensors", target / "model.stablehlo"
     contents = {weights: save(folder.weights()), stablehlo: bytes(program.serialize())}

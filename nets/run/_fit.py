@@ -20,6 +20,7 @@ from nets.run._distribute import join, make_layout
 from nets.run._environment import (
     compilation_cache,
     import_summary_writer,
+    silent_writers,
     usable_cores,
     usual_promotion,
 )
@@ -56,7 +57,7 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
     """
     config = resolve(config)
     check_folders(config)
-    with compilation_cache(config.cache), _explain_lost_process(config):
+    with compilation_cache(config.cache), silent_writers(), _explain_lost_process(config):
         join(config)  # before any array is made
         folder = RunFolder(config.out)
         result = folder.result()
