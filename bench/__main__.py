@@ -6,7 +6,7 @@ import sys
 import tyro
 
 from bench import config
-from nets.config import print_everywhere, run_command
+from nets.config import check_values, print_everywhere, run_command
 
 # Options and module of each command.
 COMMANDS = {
@@ -42,6 +42,7 @@ def run(module: str, options: object) -> None:
     """Run the command of a module."""
     from nets.run import usual_promotion  # loads JAX, which `--help` does not wait for
 
+    check_values(type(options), vars(options))
     with usual_promotion():
         importlib.import_module(module).main(options)
 

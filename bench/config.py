@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from nets.config import DEFAULT_CACHE, show_paragraphs
+from nets.config import DEFAULT_CACHE, SEED, SEEDS, UNITS, show_paragraphs
 
 # Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
 BASELINES = {
@@ -29,7 +29,7 @@ class Options:
     """Preset to measure."""
     quick: bool = False
     """Fewer sizes and repetitions: less than half a minute on two idle cores."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the random inputs and of the device's noise."""
     out: Path = Path("runs/bench")
     """Folder of the JSON and the plot."""
@@ -81,7 +81,7 @@ class Accuracy:
     """Folder of run folders."""
     reference: str = ""
     """Variant to compare the others with; by default the linear network of a data set, else the exact one."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the bootstrap."""
     out: Path = Path("runs/bench")
     """Folder of the JSON and the plot."""
@@ -100,7 +100,7 @@ class Experiments:
     """Variants of the plan; all by default."""
     quick: bool = False
     """Take 50 steps of each variant and print how long all would take; nothing is tested or recorded."""
-    seeds: tuple[int, ...] = ()
+    seeds: Annotated[tuple[int, ...], SEEDS] = ()
     """Seeds, the outer loop; by default those of the plan, or 0 1 2."""
     out: Path = Path("runs/experiments")
     """Folder of the runs and their checkpoints."""
@@ -121,7 +121,7 @@ class Tuning:
     """Path of the data, as for python -m nets.train."""
     variants: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = ()
     """Variants of the plan; all by default."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the runs."""
     out: Path = Path("runs/tuning")
     """Folder of the runs and their checkpoints."""
@@ -140,7 +140,7 @@ class Studies(Options):
     """Folder of a run trained without a device."""
     through: Path = Path("runs/experiments/imdb-cpu/conv2d-11x11-engine11-seed0")
     """Folder of a run trained through the device."""
-    units: int = 32
+    units: Annotated[int, UNITS] = 32
     """Number of physical units of the device."""
     recorded: tuple[Path, ...] = (Path("bench/results/imdb-cpu"), Path("bench/results/imdb-studies"))
     """Folders of recorded runs, for their curves."""

@@ -14,6 +14,7 @@ import jax
 import pytest
 
 import nets
+from bench.__main__ import main as bench_main
 from nets import evaluate, export, train
 from nets.config import Config, check_memory, run_command
 from nets.run import RunFolder
@@ -130,7 +131,7 @@ def test_records_that_are_none(facts, message, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--seed", HUGE], "`seed` must be a whole number"),
-        (["--units", HUGE], "`units` must be at least 1 and at most 10,000"),
+        (["--units", HUGE], "`units` must be a whole number from 1 to 10,000"),
         (["--units", "2", "--seed", str(2**32 - 1)], "`unit` must be a whole number"),
         (["--sweep", "photons=1e400"], "`photons`"),
         (["--sweep", "photons=a"], "`sweep` must be NAME=V1,V2"),
@@ -139,6 +140,19 @@ def test_records_that_are_none(facts, message, tmp_path, capsys):
 def test_numbers_that_no_evaluation_can_have(arguments, message, tmp_path, capsys):
     (tmp_path / "config.json").write_text(json.dumps({"device": "engine11"}))
     assert message in refuse(evaluate.main, [str(tmp_path), *arguments], capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fidelity", "--seed", HUGE], "`seed` must be a whole number from 0 to 4,294,967,295"),
+        (["accuracy", "--seed", "-1"], "`seed` must be a whole number"),
+        (["experiments", "--seeds", "0", HUGE], "`seeds` must be whole numbers from 0 to 4,294,967,295"),
+        (["studies", "--units", HUGE], "`units` must be a whole number from 1 to 10,000"),
+    ],
+)
+def test_numbers_that_no_measurement_can_have(arguments, message, capsys):
+    assert message in refuse(bench_main, arguments, capsys)
 
 
 def test_what_a_machine_cannot_do_is_one_line(capsys, monkeypatch):

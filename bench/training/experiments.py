@@ -15,7 +15,7 @@ from bench.output import Rows
 from bench.training import accuracy
 from bench.training.plans import Variants, choose_variants, read_plan, read_variants
 from bench.training.runs import SIZES
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, check_values, resolve
+from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, resolve
 from nets.run import RunFolder, fit, write
 
 DEFAULT_SEEDS = (0, 1, 2)
@@ -37,8 +37,6 @@ def main(options: Experiments) -> Rows:
         return try_variants({name: variants[name] for name in names}, options)
     seeds = options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS)
     # What cannot be trained is told before hours of training.
-    for seed in seeds:
-        check_values(Config, {"seed": seed})
     for name in names:
         resolve(config_of(variants[name]))
     plan = Path(options.plan).stem

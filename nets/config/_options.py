@@ -87,6 +87,8 @@ POSITIVE = Range("finite and above zero", lambda value: 0 < value < math.inf)
 SECONDS = Range("finite and at least 0 seconds", lambda value: 0 <= value < math.inf)
 FRACTION = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
 SEED = whole(0, 2**32 - 1)  # what a key of JAX holds without double precision
+SEEDS = Range(f"whole numbers from 0 to {2**32 - 1:,}", lambda values: all(map(SEED.contains, values)))
+UNITS = whole(1, 10_000)  # of a device, each of which is built
 SIZE = whole(1, 2**16)
 SIZES = Range(
     f"one or more whole numbers from 1 to {2**16:,}",

@@ -8,13 +8,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from nets.config import Config, check_values, resolve
+from nets.config import UNITS, Config, check_values, resolve
 from nets.run._build import build_device
 from nets.run._environment import provenance, usual_promotion
 from nets.run._folder import RunFolder, write
 from nets.run._trained import load
-
-MOST_UNITS = 10_000
 
 
 @usual_promotion()
@@ -80,9 +78,9 @@ def _devices(
     if field is not None and not values:
         raise ValueError(f"`sweep` {field} needs values; write --sweep {field}=1,2,3.")
     if units is not None:
-        if name == "none" or not isinstance(units, int) or not 1 <= units <= MOST_UNITS:
+        if name == "none" or not isinstance(units, int) or not UNITS.contains(units):
             raise ValueError(
-                f"`units` must be at least 1 and at most {MOST_UNITS:,}, of a device; got {units!r} of "
+                f"`units` must be {UNITS.words}, of a device; got {units!r} of "
                 f"{name}. Set --device to a preset and --units to 32, for example."
             )
         check_values(Config, {"unit": seed + units - 1})
