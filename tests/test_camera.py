@@ -285,3 +285,30 @@ def test_refusals(change, message):
 def test_refusals_of_the_helpers(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_added_camera_pixels_convert_each_by_itself(key):
+    """Against numpy: sixteen pixels of 5 bits, each with its own photons, read noise and rounding."""
+    well, read, bits, offset, share, n = 200.0, 8.0, 5, 3.0, 0.4, 16
+    last = 2**bits - 1
+    gain = (last - offset) / well
+    rng = np.random.default_rng(0)
+    electrons = rng.poisson(share * well, (20_000, n)) + read * rng.normal(size=(20_000, n))
+    counts = np.clip(np.round(gain * electrons + offset), 0, last)
+    oracle = ((counts - offset) / gain).sum(1) / (n * well)
+    chain = effects.camera(well, read, bits, offset=offset, binned=n)
+    draws = np.asarray(effects.apply(chain, jnp.full((100, 200), share), key), float).ravel()
+    assert draws.mean() == pytest.approx(oracle.mean(), abs=5e-4)
+    assert draws.std() == pytest.approx(oracle.std(), rel=0.02)
+    raw = effects.camera(well, read, bits, offset=offset, binned=n, raw=True)
+    assert effects.apply(raw, jnp.full((4, 4), share), None).mean() == pytest.approx(
+        (gain * share * well + offset) / last, rel=1e-5
+    )
+    with pytest.raises(ValueError, match="`binned`"):
+        effects.camera(well, read, bits, binned=0.5)
+
+
+def test_added_camera_pixels_keep_their_noise_below_zero(key):
+    chain = effects.camera(200.0, 8.0, 8, binned=16.0)
+    dark = effects.apply(chain, jnp.zeros((200, 200)), key)
+    assert abs(dark.mean()) <= 5 * dark.std() / 200

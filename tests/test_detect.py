@@ -314,3 +314,47 @@ def test_a_weaker_reference_than_that_is_ambiguous():
     frames = [np.asarray(pair.frames(jnp.full((1, 1), field)))[::2] for field in (z, mirrored)]
     np.testing.assert_allclose(*frames, rtol=1e-5)
     assert abs(z - mirrored) > 0.1
+
+
+def test_hariharan_withstands_errors_of_the_step():
+    """Its phase has an error of second order in that of the step, as published; least squares of first order."""
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)[None, :]
+    z = 0.5 * np.exp(1j * angle)
+    error = 0.02
+    steps = (1 + error) * np.pi * np.array([-1, -0.5, 0, 0.5, 1])
+    frames = np.abs(z + np.exp(1j * steps)[:, None, None]) ** 2 / 4
+    five, fitted = (
+        optics.detect.hariharan(),
+        optics.PhaseShifting(phases=np.pi * np.array([-1, -0.5, 0, 0.5, 1])),
+    )
+    wrong = [np.angle(np.asarray(m.field(jnp.asarray(frames))) / z) for m in (five, fitted)]
+    # Hariharan, Oreb and Eiju, eq. 7: the tangent grows by 1 + ε²/2, ε = π error / 2.
+    epsilon = np.pi * error / 2
+    published = np.arctan2((1 + epsilon**2 / 2) * np.sin(angle), np.cos(angle)) - angle
+    np.testing.assert_allclose(wrong[0], np.angle(np.exp(1j * published)), atol=2e-5)
+    assert np.abs(wrong[1]).max() > 10 * np.abs(wrong[0]).max()
+
+
+def test_the_residual_tells_errors_of_the_steps(key):
+    z = 0.5 * jnp.exp(1j * jnp.linspace(0, 6, 30).reshape(5, 6))
+    four = optics.PhaseShifting(4)
+    assert np.max(four.residual(four.frames(z))) <= 1e-6
+    wrong = np.array([0, np.pi / 2 + 0.1, np.pi, 3 * np.pi / 2])
+    frames = np.abs(np.asarray(z) + np.exp(1j * wrong)[:, None, None]) ** 2 / 4
+    basis = np.stack([np.ones(4), np.cos(np.pi / 2 * np.arange(4)), np.sin(np.pi / 2 * np.arange(4))], 1)
+    left = np.linalg.lstsq(basis, frames.reshape(4, -1), rcond=None)[1].reshape(5, 6)
+    np.testing.assert_allclose(four.residual(jnp.asarray(frames)), np.sqrt(left), atol=1e-6)
+    noisy = four.frames(jnp.full((60, 60), 0.5)) + 0.01 * jax.random.normal(key, (4, 60, 60))
+    assert np.sqrt(np.mean(four.residual(noisy) ** 2)) == pytest.approx(0.01, rel=0.05)
+    with pytest.raises(ValueError, match="`steps`"):
+        optics.PhaseShifting(3).residual(jnp.zeros((3, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "weights", [np.ones(5), np.array([-0.25, -0.5j, 0.5, 0.5j, 0]), np.ones(4), np.full(5, np.nan)]
+)
+def test_weights_that_do_not_give_the_field_are_refused(weights):
+    with pytest.raises(ValueError, match="`weights`"):
+        optics.PhaseShifting(phases=np.pi * np.array([-1, -0.5, 0, 0.5, 1]), weights=weights)
+    with pytest.raises(ValueError, match="`weights`"):
+        optics.PhaseShifting(5, weights=weights)

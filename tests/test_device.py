@@ -385,3 +385,34 @@ def test_refusals(call, message):
     if "planes" in message:
         with pytest.raises(ValueError, match=message):
             jax.jit(call)(device)
+
+
+def test_the_light_that_an_exposure_needs(key):
+    """Against numpy: one bright pixel needs a laser stronger than an even plane does."""
+    device = optics.FourierProcessor(optics.dft(11))
+    planes = jnp.stack([jnp.zeros((11, 11)).at[2, 3].set(-3.0), jnp.ones((11, 11))])
+    light = np.asarray(device.relative_light(device.prepare(planes)))[:, 0]
+    # The field of one pixel is 1/11 everywhere, that of 121 alike is 11 in the middle.
+    np.testing.assert_allclose(light, [1 / (1.05 / 11) ** 2, 121 / (1.05 * 11) ** 2], rtol=1e-5)
+
+
+def test_a_laser_of_fixed_power(key):
+    noise = (effects.BalancedShot(1e4), effects.Read(1e-3))
+    device = optics.FourierProcessor(optics.dft(4), camera=noise)
+    fixed = device.with_fixed_laser()
+    a = jnp.zeros((4, 4)).at[1, 1].set(2.0)
+    exposures = [fixed.prepare(plane) for plane in (a, jnp.ones((4, 4)))]
+    assert exposures[0].full_scale == exposures[1].full_scale == pytest.approx(1.05 * 4)
+    assert relative(fixed.transform(a), device.transform(a)) <= 1e-6
+    # One pixel of sixteen uses a sixteenth of full scale: its noise is sixteen times that of light set anew.
+    keys = jax.random.split(key, 2000)
+    spread = [
+        np.std(jax.jit(jax.vmap(lambda key, d=d: d.transform(a, key)))(keys), axis=0).mean()
+        for d in (device, fixed)
+    ]
+    assert spread[1] / spread[0] == pytest.approx(16, rel=0.05)
+    # Brighter light than was provided for is cut off, where the detector saturates.
+    small = optics.FourierProcessor(optics.dft(4), camera=(effects.Saturate(),), full_scale=1.0)
+    assert np.abs(small.transform(jnp.ones((4, 4)))).max() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="`full_scale`"):
+        optics.FourierProcessor(optics.dft(4), full_scale=0.0)

@@ -20,3 +20,4 @@ from optics.detect._measurement import AbstractMeasurement as AbstractMeasuremen
 from optics.detect._off_axis import OffAxis as OffAxis
 from optics.detect._offset import Offset as Offset
 from optics.detect._phase_shifting import PhaseShifting as PhaseShifting
+from optics.detect._phase_shifting import hariharan as hariharan

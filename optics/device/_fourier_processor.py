@@ -62,13 +62,16 @@ class FourierProcessor(AbstractDevice):
         peak: how bright one modulator pixel can make one detector pixel; by default `transfer.peak`.
         headroom: full scale over the brightest possible field, at least 1.
         encoder: numbers -> light, from `optics.encode`.
+        full_scale: the field that full scale stands for at every exposure, in units of a modulator pixel's
+            amplitude, scalar: a laser of one power and a receiver of one gain. None sets the light anew for
+            each exposure; how much it then needs is `relative_light`.
         background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures
             it with all numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
 
     Raises:
-        ValueError: `peak` not positive, `headroom` below 1, gains that are not finite or not of the shape of
-            the transfer, a measurement or an encoder that is not an instance of one, light that the transfer
-            does not take, or an effect where it has no meaning.
+        ValueError: `peak` or `full_scale` not positive, `headroom` below 1, gains that are not finite or not
+            of the shape of the transfer, a measurement or an encoder that is not an instance of one, light
+            that the transfer does not take, or an effect where it has no meaning.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -87,6 +90,7 @@ class FourierProcessor(AbstractDevice):
     peak: Array
     headroom: Array
     encoder: Encoder
+    full_scale: Array | None
 
     def __init__(
         self,
@@ -100,6 +104,7 @@ class FourierProcessor(AbstractDevice):
         headroom: ScalarLike = 1.05,
         encoder: EncoderLike = None,
         background: ArrayLike = 0.0,
+        full_scale: ScalarLike | None = None,
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
@@ -117,9 +122,12 @@ class FourierProcessor(AbstractDevice):
         self.peak = as_leaf(transfer.peak if peak is None else peak)
         self.headroom = as_headroom(headroom)
         self.encoder = encoder
+        self.full_scale = None if full_scale is None else as_leaf(full_scale)
 
     def __check_init__(self):
         check_positive("peak", self.peak)
+        if self.full_scale is not None:
+            check_positive("full_scale", self.full_scale)
         check_gain("output_gain", self.output_gain, self.shape)
         check_gain("background", self.background, self.shape)
         if not isinstance(self.input_gain, Dense):
@@ -148,9 +156,44 @@ class FourierProcessor(AbstractDevice):
         """
         calibrated = self.input_gain(a) if isinstance(self.input_gain, Dense) else a * self.input_gain
         drive, scale = encode(self.encoder, self.slm, self.transfer, calibrated)
-        nominal = jax.lax.stop_gradient(jnp.abs(modulate(self.encoder, self.slm, self.transfer, drive, None)))
-        bound = self.peak * jnp.sum(nominal, axis=(-2, -1), keepdims=True)
+        bound = self._bound(drive)
+        if self.full_scale is not None:
+            return Exposure(drive, jnp.broadcast_to(self.full_scale, bound.shape), scale)
         return Exposure(drive, full_scale_of(bound, self.headroom), scale)
+
+    def relative_light(self, exposure: Exposure) -> Float[Array, "*lead exposures"]:
+        """The power of all light behind the modulator, over that of a detector pixel at full scale.
+
+            Σ |slm(drive)|² / full_scale²
+
+        With full scale set for each exposure it differs from one to the next: one bright pixel alone needs a
+        laser many times as strong as an even plane, for the detector is to see as much of it.
+
+        Arguments:
+            exposure: as `prepare` sets it.
+
+        Returns:
+            dimensionless, shape (..., exposures); times the power of a full-scale detector pixel it is W.
+        """
+        light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, None)
+        power = jnp.sum(jnp.abs(light) ** 2, axis=(-2, -1))
+        return power / exposure.full_scale[..., 0, 0] ** 2
+
+    def with_fixed_laser(self) -> "FourierProcessor":
+        """The device with a laser of one power: full scale is that of the brightest plane there is.
+
+        Dimmer planes then use a part of full scale, and have the noise of fewer photons.
+        """
+        brightest, _ = self.encoder.encode(jnp.ones(self.shape))
+        full_scale = full_scale_of(self._bound(brightest).max(), self.headroom)
+        return eqx.tree_at(
+            lambda device: device.full_scale, self, full_scale, is_leaf=lambda leaf: leaf is None
+        )
+
+    def _bound(self, drive: Inexact[Array, "*lead slm_rows slm_cols"]) -> Float[Array, "*lead 1 1"]:
+        """How bright the field of a drive can be at any pixel, by the triangle inequality."""
+        light = jax.lax.stop_gradient(modulate(self.encoder, self.slm, self.transfer, drive, None))
+        return self.peak * jnp.sum(jnp.abs(light), axis=(-2, -1), keepdims=True)
 
     def expose(
         self, exposure: Exposure, key: Array | None = None, real: bool = False

@@ -30,6 +30,7 @@ def camera(
     dsnu: ArrayLike | None = None,
     exact: bool = False,
     raw: bool = False,
+    binned: ScalarLike | None = None,
 ) -> tuple[Effect, ...]:
     """The effects of a camera in the order of its physics, for `FourierProcessor(camera=...)`.
 
@@ -42,6 +43,10 @@ def camera(
     is the last level of the converter. Inside the chain the unit is the well, behind the converter's gain it
     is the last level. The result is in the unit of x again, and still holds the dark signal and the patterns.
     The converter's rounding is the only quantisation noise (1/12 DN²).
+
+    Where several camera pixels are added for one pixel of the frame, each has a converter of its own. Noise
+    makes their rounding errors independent, so that the sum has Normal noise of binned/12 DN² and is not
+    rounded; its black level is subtracted before the sum and nothing is cut off at zero.
 
     Arguments:
         full_well: W, electrons, scalar or (rows, columns) map.
@@ -58,6 +63,9 @@ def camera(
         dsnu: offset of each pixel (`draw_dsnu`), electrons, scalar or map; None for none.
         exact: draw Poisson counts instead of Gaussian ones.
         raw: give y / (2^bits − 1) instead of x'.
+        binned: camera pixels that are added for one pixel of the frame, at least 1, scalar; None for one
+            pixel with its converter. The other numbers are those of one camera pixel, but for `photons`,
+            `prnu` and `dsnu`, which are of the sum.
 
     Returns:
         tuple of effects on intensity frames.
@@ -83,6 +91,8 @@ def camera(
     check_range("offset", offset, 0.0, math.inf, "DN")
     if is_concrete(offset) and np.any(np.asarray(offset) >= last):
         raise ValueError(f"`offset` must be below the last level {last} of {bits} bits, got {offset} DN.")
+    if binned is not None:
+        check_range("binned", binned, 1.0, math.inf)
     if photons is not None:
         check_positive("photons", photons)
     if gain is not None:
@@ -92,6 +102,11 @@ def camera(
     if dsnu is not None:
         check_finite("dsnu", dsnu, "electrons")
     dn_per_electron = (last - offset) / full_well if gain is None else gain
+    if binned is not None:
+        # Electrons and DN of the sum. Each converter adds a variance of 1/12 DN² to that of its readout.
+        read_noise = jnp.sqrt(binned * (jnp.square(read_noise) + 1 / (12 * dn_per_electron**2)))
+        full_well, dark_current = binned * full_well, binned * dark_current
+        last, offset = binned * last, binned * offset
     # Share of the well that full scale of the light fills.
     well_share = 1.0 if photons is None else quantum_efficiency * photons / full_well
     chain: list[Effect] = []
@@ -105,10 +120,11 @@ def camera(
     ]
     if dsnu is not None:
         chain.append(Bias(dsnu / full_well))
-    chain += [Gain(dn_per_electron * full_well / last), Bias(offset / last), Quantize(bits)]
-    if not raw:
-        chain += [Bias(-offset / last), Gain(last / (dn_per_electron * full_well * well_share))]
-    return tuple(chain)
+    to_levels = [Gain(dn_per_electron * full_well / last), Bias(offset / last)]
+    from_levels = [Bias(-offset / last), Gain(last / (dn_per_electron * full_well * well_share))]
+    if binned is not None:
+        return (*chain, *to_levels) if raw else (*chain, Gain(1 / well_share))
+    return (*chain, *to_levels, Quantize(bits), *(() if raw else from_levels))
 
 
 def photon_count(power: ArrayLike, exposure: ScalarLike, wavelength: ScalarLike) -> Array:

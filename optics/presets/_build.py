@@ -207,7 +207,7 @@ def _aberrations(unit: Array | None, rms: ScalarLike) -> Array:
 
 
 def _camera(camera: Table, pixels: int, pitch: ScalarLike, unit: Array | None) -> tuple[Effect, ...]:
-    """The camera's effects; its pixels that cover one pixel of the device are read as one."""
+    """The camera's effects; its pixels that cover one pixel of the device are added."""
     binning = pitch / camera["camera_pitch"]
     patterns = {}
     if unit is not None:
@@ -218,9 +218,10 @@ def _camera(camera: Table, pixels: int, pitch: ScalarLike, unit: Array | None) -
             dsnu=effects.draw_dsnu(of_dsnu, (pixels, pixels), camera["dsnu"] * binning),
         )
     return effects.camera(
-        camera["full_well"] * binning**2,
-        camera["read_noise"] * binning,
+        camera["full_well"],
+        camera["read_noise"],
         camera["adc_bits"],
         camera["quantum_efficiency"],
+        binned=binning**2,
         **patterns,
     )
