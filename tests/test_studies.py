@@ -152,6 +152,10 @@ def test_a_stopped_measurement_goes_on(tmp_path):
     assert asked[2:] == [{"unit": 0}]
     measured({"unit": 0}, {"out": tmp_path})
     assert len(asked) == 3
+    for line in ("[1]", '{"case": {"unit": 2}}'):
+        file.write_text(f"{line}\n")
+        with pytest.raises(ValueError, match=str(file)):
+            measured({"unit": 0}, {"out": tmp_path})
 
 
 @pytest.mark.slow

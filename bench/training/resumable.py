@@ -25,6 +25,8 @@ def resumable(
     """
     file = folder / f"{command}-{zlib.crc32(json.dumps(settings, default=str).encode()):08x}.part.jsonl"
     lines = read_lines(file)
+    if any(line.keys() != {"case", "found"} for line in lines):
+        raise ValueError(f"{file} must have lines of a case and what was found; remove it to measure anew.")
     # Whole lines alone, so that the next result starts a line of its own.
     write(file, "".join(json.dumps(line) + "\n" for line in lines))
     results = {json.dumps(line["case"]): line["found"] for line in lines}

@@ -91,7 +91,8 @@ def read_run(folder: Path, results: Path) -> Run | None:
     facts, lines = files.facts(), files.lines()
     if not lines or "test_accuracy" not in lines[-1] or not files.is_trained():
         return None
-    for name, kind in {"data": str, "model": str, "seed": int}.items():
+    facts |= {"parameters": facts.get("parameters") or {}}
+    for name, kind in {"data": str, "model": str, "seed": int, "parameters": dict}.items():
         if not isinstance(facts.get(name), kind):
             raise ValueError(
                 f"{folder / 'config.json'} must have {name!r}, got {facts.get(name)!r}; write it "
@@ -111,8 +112,7 @@ def read_run(folder: Path, results: Path) -> Run | None:
         for name, value in (DEFAULTS | facts).items()
         if name not in NOT_SETTINGS and value is not None
     }
-    counts = facts.get("parameters") or {}
-    result = {name: counts.get(key) for name, key in PARAMETERS.items()} | lines[-1]
+    result = {name: facts["parameters"].get(key) for name, key in PARAMETERS.items()} | lines[-1]
     return Run(name, folder, seed, settings, result, *_read_predictions(files, accuracy))
 
 
