@@ -57,7 +57,7 @@ def read_frames(
         (4, 6, 7)
     """
     path = Path(path)
-    check_whole("max_bytes", max_bytes, 1)
+    check_whole("max_bytes", max_bytes, 1, 2**63 - 1)
     if not path.exists():
         raise FileNotFoundError(f"`path` {path} does not exist.")
     if not path.is_dir():
