@@ -176,14 +176,66 @@ def test_every_assumption_has_a_range_a_unit_and_a_source():
         assert optics.presets.hardware(preset) in accounting.hardware_names()
 
 
+PER_FLOP = 0.71e-12
+
+
+def test_at_the_break_even_the_ledger_costs_what_electronics_do():
+    """Of a million complex transforms: each number of a plane is two written and two read."""
+
+    def joules(size, costs):
+        conversions = round(2e6 * size)
+        return accounting.price(accounting.Counts(10**6, conversions, conversions), costs).joules
+
+    for name in accounting.hardware_names():
+        costs = accounting.hardware(name, static_power=1e-3)
+        n = accounting.break_even_pixels(costs, PER_FLOP)
+        assert joules(n, costs) == pytest.approx(1e6 * 5 * n * math.log2(n) * PER_FLOP)
+        # Below it light costs more, and above it less.
+        for size, winner in ((n / 2, 1), (2 * n, -1)):
+            excess = joules(size, costs) - 1e6 * accounting.fft_flops(size) * PER_FLOP
+            assert excess * winner > 0
+    # By hand: two conversions each way, four bytes of memory, two numbers of a local oscillator; the laser
+    # adds a picojoule an exposure.
+    energy = 2 * (3.6 + 0.4) + 2 * (1.5 + 0.3) + 4 * 0.83 + 2 * 0.5e-3 * 1e-9 / 0.2 * 1e12
+    n = accounting.break_even_pixels("integrated", PER_FLOP)
+    assert math.log2(n) * 3.55 == pytest.approx(energy + 1 / n)
+
+
+def test_the_break_even_of_convolutions_is_where_the_ledger_of_a_device_meets_electronics():
+    """The device is made smaller and larger until its own ledger costs what the transforms cost."""
+
+    def ratio(side, costs):
+        device = optics.presets.load("ideal", pixels=side)
+        x, w = jnp.zeros((8, 1, side, side)), jnp.zeros((3, side, side))
+        counts = accounting.count(lambda device, key: optics.convolve(x, w, device, key), device)
+        joules = accounting.price(counts, costs).joules
+        return joules / (35 * accounting.fft_flops(side**2, real=True) * PER_FLOP), counts
+
+    costs = accounting.hardware("integrated")
+    counts = ratio(11, costs)[1]
+    n = accounting.break_even_pixels(costs, PER_FLOP, counts, 121, transforms=35, real=True)
+    assert ratio(math.floor(math.sqrt(n)), costs)[0] > 1 > ratio(math.ceil(math.sqrt(n)), costs)[0]
+
+
 def test_break_even():
-    # Where they meet, conversion costs what the transform costs.
-    n = accounting.break_even_pixels(11.5e-12, 0.71e-12)
-    assert accounting.fft_flops(n) * 0.71e-12 == pytest.approx(n * 11.5e-12)
-    assert n == pytest.approx(9.4, abs=0.1)
-    assert accounting.break_even_pixels(11.5e-12, 0.71e-12, exposures=4) == pytest.approx(n**4)
-    assert accounting.break_even_pixels(1e-9, 0.1e-12) == math.inf
-    assert accounting.break_even_taps(5.75e-12, 1.42e-12) == pytest.approx(4.05, abs=0.01)
+    # Converters replace those of the hardware, and decide.
+    costs = accounting.hardware("integrated", converters="LightCode")
+    assert costs["dac_energy"] == accounting.converters()["LightCode"]["dac"]
+    assert costs["memory_energy"] == accounting.hardware()["memory_energy"]
+    assert accounting.break_even_pixels(costs, PER_FLOP) > 50 * accounting.break_even_pixels(
+        "integrated", PER_FLOP
+    )
+    # Four exposures of a transform take the fourth power, where nothing is paid for an exposure.
+    free = accounting.hardware(laser_power=0.0)
+    n = accounting.break_even_pixels(free, PER_FLOP)
+    four = accounting.break_even_pixels(free, PER_FLOP, accounting.Counts(4, 8, 8))
+    assert four == pytest.approx(n**4)
+    assert accounting.break_even_pixels("integrated", 1e-16) == math.inf
+    assert accounting.break_even_pixels(accounting.hardware(dac_energy=0.0, modulator_energy=0.0), 1.0) < 1.1
+    # A number written and read, two of memory, and its share of the exposure.
+    energy = 4.0 + 1.8 + 2 * 0.83 + 2.5
+    assert accounting.break_even_taps("integrated", 1.42e-12) == pytest.approx(energy / 1.42)
+    assert accounting.break_even_taps("integrated", 1.42e-12, 4) == pytest.approx((energy + 1 / 4) / 1.42)
     assert accounting.fft_flops(1024, real=True) == 2.5 * 1024 * 10
 
 
@@ -226,11 +278,15 @@ def test_break_even():
             lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"].make()),
             "inside of a `jax.lax` while",
         ),
-        (lambda: accounting.break_even_pixels(1.0, 0.0), "`per_flop`"),
-        (lambda: accounting.break_even_pixels(1.0, 1.0, 0.0), "`exposures`"),
-        (lambda: accounting.break_even_pixels(-1.0, 1.0), "`energy`"),
-        (lambda: accounting.break_even_taps(1.0, -1.0), "`per_mac`"),
-        (lambda: accounting.break_even_taps(-1.0, 1.0), "`energy`"),
+        (lambda: accounting.hardware(converters="SimPhoney"), "`converters` must be one of LightCode,"),
+        (lambda: accounting.break_even_pixels("integrated", 0.0), "`per_flop`"),
+        (lambda: accounting.break_even_pixels("integrated", 1.0, pixels=0), "`pixels`"),
+        (lambda: accounting.break_even_pixels("integrated", 1.0, transforms=-1), "`transforms`"),
+        (lambda: accounting.break_even_pixels("integrated", 1.0, 4), "`counts` must be a `Counts`"),
+        (lambda: accounting.break_even_pixels(11.5e-12, 1.0), "`costs`"),
+        (lambda: accounting.break_even_taps("integrated", -1.0), "`per_mac`"),
+        (lambda: accounting.break_even_taps("integrated", 1.0, 0), "`pixels`"),
+        (lambda: accounting.break_even_taps("steam", 1.0), "`name`"),
     ],
 )
 def test_refusals(call, message):

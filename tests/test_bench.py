@@ -126,7 +126,7 @@ def test_memory(tmp_path):
 
 
 def test_ledger(tmp_path):
-    rows = run_quickly("ledger", tmp_path, "--set", "static_power=3", "--set", "exposure_time=1e-6")
+    rows = run_quickly("ledger", tmp_path, "--set", "static_power=0.5", "--set", "exposure_time=2e-9")
     counted = {row["computation"]: row for row in rows if row["table"] == "computations"}
     assert counted["one convolution"]["frames"] == 3
     assert counted["64 × 24 convolutions"]["frames"] == 64 + 24 + 64 * 24
@@ -141,18 +141,30 @@ def test_ledger(tmp_path):
     assert literal["electronic_flops"] / spectral["electronic_flops"] == pytest.approx(454 / 128)
     steps = [row for row in counted.values() if row["computation"].startswith("training")]
     assert len(steps) == 4 and all(0 < row["share_of_arithmetic"] < 1 for row in steps)
-    assert counted["one convolution"]["seconds"] == pytest.approx(3e-6)
-    assert counted["one convolution"]["terms"]["standing power"][0] == pytest.approx(9e-6)
+    assert counted["one convolution"]["seconds"] == pytest.approx(6e-9)
+    assert counted["one convolution"]["terms"]["standing power"][0] == pytest.approx(3e-9)
     # Flat until the frame is full, then in proportion: 21 pixels a cell with its guard, 48 × 48 cells in 1024
     # × 1024.
     frames = {row["tokens"]: row["correlator_frames"] for row in rows if row["table"] == "one frame"}
     assert frames[1] == frames[48 * 48] == 1 and frames[48 * 48 + 1] == 2 and frames[16 * 48 * 48] == 16
-    crossing = {
-        (row["converters"], row["electronics"]): row["transform_numbers"]
-        for row in rows
-        if row["table"] == "break-even"
-    }
-    assert crossing["SimPhony", "GPU, BF16"] == pytest.approx(2 ** (11.6 / 3.55))
+    crossing = {(row["converters"], row["electronics"]): row for row in rows if row["table"] == "break-even"}
+    assert len(crossing) == 5 * 3
+    own, published = (crossing[name, "GPU, BF16"] for name in ("as assumed", "SimPhony"))
+    assert own == published | {"converters": "as assumed"}
+    # By hand, in pJ: converters, memory and local oscillator of a complex number, and its share of what an
+    # exposure costs, laser and standing power.
+    of_number = 2 * (3.6 + 0.4) + 2 * (1.5 + 0.3) + 4 * 0.83 + 2 * 5
+    n = own["transform_numbers"]
+    assert 3.55 * np.log2(n) == pytest.approx(of_number + (2 + 1000) / n)
+    # The convolutions counted above, of planes as large as told, cost what electronics do.
+    counted = counted["64 × 24 convolutions"]
+    growth = own["convolution_numbers"] / 121
+    dac, adc = (round(growth * counted[key]) for key in ("dac", "adc"))
+    costs = optics.accounting.hardware(static_power=0.5, exposure_time=2e-9)
+    joules = optics.accounting.price(optics.accounting.Counts(counted["frames"], dac, adc), costs).joules
+    flops = counted["transforms"] * optics.accounting.fft_flops(121 * growth, real=True)
+    assert joules == pytest.approx(flops * 0.71e-12, rel=1e-4)
+    assert (growth > 1) == (counted["ratio"] > 1)
     assert all(row["source"] and row["unit"] for row in rows if row["table"] == "assumptions")
 
 
@@ -191,9 +203,11 @@ def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch
     assert message in refuse(arguments, capsys)
 
 
-def test_break_even_is_of_integrated_hardware(tmp_path):
+def test_hardware_without_a_price_of_a_conversion_has_no_break_even(tmp_path, capsys):
     rows = run_quickly("ledger", tmp_path, "--hardware", "liquid-crystal")
     assert "break-even" not in {row["table"] for row in rows}
+    printed = capsys.readouterr().out
+    assert "break-even: none" in printed and "LightCode" not in printed
 
 
 def test_what_is_recorded_names_no_folder_of_one_machine():

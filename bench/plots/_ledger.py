@@ -15,20 +15,20 @@ def ledger(rows: list[dict[str, Any]], title: str = "") -> Figure:
     """Draw what `python -m bench ledger` counted.
 
     Arguments:
-        rows: of the tables "computations" and "one frame", and "break-even" of integrated hardware.
+        rows: of the tables "computations" and "one frame", and "break-even" if conversions have a price.
         title: of the figure.
 
     Returns:
         the figure: shares of the energy, break-even where there is such a table, and exposures against
             tokens.
     """
-    with_break_even = bool(select(rows, table="break-even"))
-    figure = Figure(figsize=(15 if with_break_even else 10, 4.2), layout="constrained")
-    energy, *middle, exposures = figure.subplots(1, 3 if with_break_even else 2)
+    break_even = select(rows, table="break-even")
+    figure = Figure(figsize=(15 if break_even else 10, 4.2), layout="constrained")
+    energy, *middle, exposures = figure.subplots(1, 3 if break_even else 2)
     computations = select(rows, table="computations")
     _draw_energy(energy, [row for row in computations if "training" not in row["computation"]])
     for axes in middle:
-        _draw_break_even(axes)
+        _draw_break_even(axes, break_even)
     _draw_exposures(exposures, select(rows, table="one frame"))
     figure.suptitle(title)
     return figure
@@ -49,26 +49,21 @@ def _draw_energy(axes: Axes, rows: list[dict[str, Any]]) -> None:
     axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
 
 
-def _draw_break_even(axes: Axes) -> None:
-    """Energy of a complex number: 5 log₂ N operations of the FFT, or two conversions of each set."""
+def _draw_break_even(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    """Energy of a complex number: 5 log₂ N operations of the FFT, or all that light pays for it."""
     numbers = np.logspace(0.31, 9, 100)
     for name, per_flop in accounting.electronics().items():
         axes.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, label=f"FFT on {name}")
-    for name, converters in accounting.converters().items():
-        energy = 2e12 * sum(assumption.value for assumption in converters.values())
-        axes.axhline(energy, color="0.4", linewidth=0.8, linestyle="--")
+    published = [row for row in rows if row["converters"] in accounting.converters()] or rows
+    for name, row in {row["converters"]: row for row in published}.items():
+        energy = 1e12 * (row["joules_of_number"] + row["joules_of_exposure"] / numbers)
+        axes.loglog(numbers, energy, color="0.4", linewidth=0.8, linestyle="--")
         # Two sets lie close together.
-        is_below = name.startswith("Albireo")
-        axes.text(
-            numbers[-1],
-            energy * (0.94 if is_below else 1.04),
-            name,
-            ha="right",
-            va="top" if is_below else "bottom",
-            fontsize=7,
-        )
+        side = "top" if name.startswith("Albireo") else "bottom"
+        place = (1.01, energy[-1])
+        axes.annotate(name, place, xycoords=("axes fraction", "data"), va=side, fontsize=7)
     axes.set(xlabel="numbers in a transform (1)", ylabel="energy of a complex number (pJ)")
-    axes.set_title("electronics (lines) and converters (dashed)")
+    axes.set_title("electronics at its peak rate (lines), light (dashed)")
     axes.legend(frameon=False, fontsize=7, loc="upper left")
 
 

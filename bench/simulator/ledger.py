@@ -16,6 +16,10 @@ from bench.simulator.steps import compile_classifier
 from nets.config import Config, parse_numbers
 from optics import AbstractDevice, accounting, mapping
 
+Costs = dict[str, accounting.Assumption]
+# Converters of the hardware itself, beside published sets.
+OWN = "as assumed"
+
 
 def main(options: Ledger) -> Rows:
     """Count, price, print, write; returns the rows.
@@ -25,22 +29,29 @@ def main(options: Ledger) -> Rows:
     """
     device = output.load_device(options.device)
     hardware = options.hardware or optics.presets.hardware(options.device)
-    costs = accounting.hardware(hardware, **parse_numbers("set", options.assume, "--set static_power=10"))
+    overrides = parse_numbers("set", options.assume, "--set static_power=10")
+    costs = accounting.hardware(hardware, **overrides)
     output.check_folder(options.out)
     rows = count_computations(options, device, costs)
+    costs_of_sets = {OWN: costs}
     if hardware == "integrated":
-        # The converters and electronics that are compared are those of integrated optics.
-        rows += count_break_even()
+        for name in accounting.converters():
+            costs_of_sets[name] = accounting.hardware(hardware, converters=name, **overrides)
+    rows += count_break_even(device, rows, costs_of_sets)
     rows += count_packed_frames(device) + list_assumptions(costs)
-    print(f"{options.device} on {hardware} hardware; electronics: H100, BF16 (of the transforms alone)")
+    print(
+        f"{options.device} on {hardware} hardware; electronics: H100 at its peak rate, BF16, transforms alone"
+    )
     print(tabulate(rows))
+    if not output.select(rows, table="break-even"):
+        print(
+            "\nbreak-even: none; the converters are part of the standing power, whatever the size of a plane"
+        )
     output.write(options.out, "ledger", rows, options, plots.ledger(rows, options.device))
     return rows
 
 
-def count_computations(
-    options: Ledger, device: AbstractDevice, costs: dict[str, accounting.Assumption]
-) -> Rows:
+def count_computations(options: Ledger, device: AbstractDevice, costs: Costs) -> Rows:
     """Convolutions, and a network forward and in training: on the device and in electronics.
 
     The electronics are charged for the Fourier transforms that light makes, at 2.5 N log₂ N operations for
@@ -120,23 +131,51 @@ def _computations(options: Ledger, device: AbstractDevice) -> list[tuple[str, Ca
     return cases
 
 
-def count_break_even() -> Rows:
-    """The size of a transform, and of a fixed kernel, from which light costs less, by converters alone."""
-    rows = []
-    for name, converters in accounting.converters().items():
-        energy = sum(assumption.value for assumption in converters.values())
-        for against, per_flop in accounting.electronics().items():
-            rows.append(
+def count_break_even(device: AbstractDevice, rows: Rows, costs_of_sets: dict[str, Costs]) -> Rows:
+    """The size of a plane, and of a fixed kernel, from which light costs less than electronics.
+
+    Light pays all that the ledger counts: of a transform of complex numbers, and of the convolutions of real
+    numbers that are counted above, whose electronics transform real numbers. The table is empty for hardware
+    whose converters are part of its standing power: that power would grow with the plane, by nobody knows how
+    much.
+
+    Arguments:
+        rows: of the table "computations".
+        costs_of_sets: by the name of a set of converters.
+    """
+    convolutions = next(
+        row for row in rows if "× " in row["computation"] and "convolutions" in row["computation"]
+    )
+    of_convolutions = accounting.Counts(*(convolutions[key] for key in ("frames", "dac", "adc")))
+    pixels = math.prod(device.shape)
+    of_transform = None
+    if device.supports(AbstractDevice.transform):
+        plane = jnp.ones(device.shape, complex)
+        of_transform = accounting.count(lambda device, key: optics.transform(plane, device, key), device)
+    table = []
+    for name, costs in costs_of_sets.items():
+        if not any(costs[f"{part}_energy"].high for part in ("dac", "modulator", "adc", "receiver")):
+            continue
+        for against, assumption in accounting.electronics().items():
+            per_flop = assumption.value
+
+            def size(counts, transforms, real, costs=costs, per_flop=per_flop):
+                return accounting.break_even_pixels(costs, per_flop, counts, pixels, transforms, real)
+
+            table.append(
                 {
                     "table": "break-even",
                     "converters": name,
                     "electronics": against,
-                    # A complex number is two real ones, and a multiply-accumulate two operations.
-                    "transform_numbers": accounting.break_even_pixels(2 * energy, per_flop.value),
-                    "kernel_taps": accounting.break_even_taps(energy, 2 * per_flop.value),
+                    "transform_numbers": None if of_transform is None else size(of_transform, 1, False),
+                    "convolution_numbers": size(of_convolutions, convolutions["transforms"], True),
+                    # A multiply-accumulate is two operations.
+                    "kernel_taps": accounting.break_even_taps(costs, 2 * per_flop, pixels),
+                    "joules_of_number": accounting.price(accounting.Counts(0, 2, 2), costs).joules,
+                    "joules_of_exposure": accounting.price(accounting.Counts(1, 0, 0), costs).joules,
                 }
             )
-    return rows
+    return table
 
 
 def count_packed_frames(device: AbstractDevice) -> Rows:
@@ -161,7 +200,7 @@ def count_packed_frames(device: AbstractDevice) -> Rows:
     ]
 
 
-def list_assumptions(costs: dict[str, accounting.Assumption]) -> Rows:
+def list_assumptions(costs: Costs) -> Rows:
     """The costs of the hardware and of electronics, with their ranges and sources."""
     electronics = {f"electronics, {name}": value for name, value in accounting.electronics().items()}
     return [
@@ -179,8 +218,9 @@ def tabulate(rows: Rows) -> str:
     tables = {
         "computations": ("", computations),
         "break-even": (
-            "\nlight costs less from this size on, by converters and electronics, without laser and memory",
-            {"converters": "", "electronics": "", "transform_numbers": ".3g", "kernel_taps": ".3g"},
+            "\nlight costs less from this size on, by all costs of the ledger; electronics at its peak rate",
+            {"converters": "", "electronics": "", "transform_numbers": ".3g", "convolution_numbers": ".3g"}
+            | {"kernel_taps": ".3g"},
         ),
         "one frame": (
             f"\nexposures for one kernel; planes of {plane} in the frames of a {correlator} correlator, "

@@ -6,7 +6,7 @@ electronics.
 | what does a convolution cost? | `ledger(device, x_shape, w_shape, costs)` |
 | what does a network or a training step cost? | `count(call, device)`, then `price(counts, costs)` |
 | what does an exposure or a conversion cost? | `hardware(name)`, `converters()`, `electronics()` |
-| from which size on does light cost less? | `break_even_pixels`, `break_even_taps`, `fft_flops` |
+| from which size on is it cheaper? | `break_even_pixels`, `break_even_taps`, `fft_flops` |
 
 Every cost is an `Assumption`: a value with its range, unit and source, in a data file beside this one. A new
 kind of hardware is one file in `hardware/` with the same entries as the others.

@@ -20,11 +20,14 @@ def hardware_names() -> list[str]:
     return sorted(path.stem for path in (FOLDER / "hardware").glob("*.toml"))
 
 
-def hardware(name: str = "integrated", **overrides: ArrayLike) -> dict[str, Assumption]:
+def hardware(
+    name: str = "integrated", converters: str | None = None, **overrides: ArrayLike
+) -> dict[str, Assumption]:
     """What one exposure and one conversion cost on a kind of hardware.
 
     Arguments:
         name: one of `hardware_names()`.
+        converters: one of the sets of `converters()`, in place of the hardware's own.
         overrides: other values of the costs, in their units: a number, or (value, low, high).
 
     Returns:
@@ -34,7 +37,7 @@ def hardware(name: str = "integrated", **overrides: ArrayLike) -> dict[str, Assu
         (efficiency of the laser), `static_power` (W).
 
     Raises:
-        ValueError: unknown name or cost, or an override that is negative, not finite or not in order.
+        ValueError: unknown name, set or cost, or an override that is negative, not finite or not in order.
 
     Example:
         >>> from optics import accounting
@@ -47,6 +50,11 @@ def hardware(name: str = "integrated", **overrides: ArrayLike) -> dict[str, Assu
             f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {name!r}."
         )
     costs = as_assumptions(read_toml(FOLDER / "hardware" / f"{name}.toml"))
+    if converters is not None:
+        sets = _read_converters()
+        if converters not in sets:
+            raise ValueError(f"`converters` must be one of {', '.join(sets)}; got {converters!r}.")
+        costs |= {f"{part}_energy": assumption for part, assumption in sets[converters].items()}
     for key, value in overrides.items():
         if key not in costs:
             raise ValueError(f"`{key}` is not a figure of hardware {name!r}; it has {', '.join(costs)}.")
@@ -68,6 +76,10 @@ def converters() -> dict[str, dict[str, Assumption]]:
     Returns:
         by the name of the set `dac`, `modulator`, `adc` and `receiver`, J a conversion.
     """
+    return _read_converters()
+
+
+def _read_converters() -> dict[str, dict[str, Assumption]]:
     return {name: as_assumptions(table) for name, table in read_toml(FOLDER / "converters.toml").items()}
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from optics._assumptions import Assumption
-from optics._typing import DeviceLike, ShapeLike
+from optics._check import check_instance
+from optics._typing import DeviceLike, PartLike, ShapeLike
 from optics.accounting._costs import hardware, hardware_names
 from optics.accounting._counts import Counts, count
 from optics.convolution import convolve
@@ -70,7 +71,7 @@ def ledger(
     device: DeviceLike,
     x_shape: ShapeLike,
     w_shape: ShapeLike,
-    costs: dict | str | None = None,
+    costs: PartLike = None,
 ) -> Ledger:
     """What `optics.convolve(x, w, device, key)` of real arrays costs.
 
@@ -109,7 +110,7 @@ def ledger(
     return dataclasses.replace(price(counts, costs), bits=_measure_bits(device))
 
 
-def price(counts: Counts, costs: dict | str) -> Ledger:
+def price(counts: PartLike, costs: PartLike) -> Ledger:
     """Seconds and joules of counts of exposures and conversions.
 
         T = exposures · exposure_time / engines
@@ -117,6 +118,11 @@ def price(counts: Counts, costs: dict | str) -> Ledger:
             + (dac + adc) · memory_energy
             + exposure_time · (exposures · laser_power + adc · oscillator_power) / wall_plug
             + exposure_time · exposures · static_power
+
+    `laser_power` is the mean over the exposures. Their light differs, as full scale is set for each of them:
+    an emitter of `engine11` gives 1.5 µW where all pixels are equal and 17.5 mW where it shines alone, and
+    all of them together 0.14 to 17 mW. A laser of fixed power that serves any drive has the power of the
+    brightest one in every exposure.
 
     Arguments:
         counts: as `count` returns them.
@@ -126,9 +132,11 @@ def price(counts: Counts, costs: dict | str) -> Ledger:
         `Ledger` without bits.
 
     Raises:
-        ValueError: an unknown name, or a cost that is missing.
+        ValueError: `counts` that are none, an unknown name, or a cost that is missing.
     """
+    check_instance("counts", counts, Counts, "what `optics.accounting.count` returns")
     costs = hardware(costs) if isinstance(costs, str) else costs
+    check_instance("costs", costs, dict, "`optics.accounting.hardware(name)`, or the name")
     missing = [name for name in hardware() if not isinstance(costs.get(name), Assumption)]
     if missing:
         raise ValueError(

@@ -13,6 +13,7 @@ from optics._typing import DeviceLike, FunctionLike, RecordingLike
 from optics.device import FourierProcessor, compile_device
 from optics.effects import Noise
 from optics.twin._check_recording import check_orientation, check_recording
+from optics.twin._lack_of_fit import LackOfFit, compare_noise, compare_repeats, group_repeats, seek_patterns
 from optics.twin._least_squares import fit_means, fit_noise, mean_slopes, predict, variance_slopes
 from optics.twin._likelihood import Likelihood, separable_terms
 from optics.twin._parameters import FreeParameters
@@ -50,6 +51,10 @@ def fit_twin(
     half a fringe of the truth. It runs in double precision, and holds 8 bytes for each pair of a pixel
     recorded and a number fitted.
 
+    Whether the model is right is tested apart from χ² (`Fit.lack_of_fit`): record some drives twice, as a
+    level of noise that is fitted brings χ² per degree of freedom to 1 whatever the model is. Standard errors
+    suppose a right model; of a wrong one the numbers may be off by many of them, at any χ².
+
     Noise of the modulator (laser, flicker) moves all pixels of a frame at once, which the likelihood does not
     model: there χ² per degree of freedom exceeds 1, and standard errors are to be multiplied by its root at
     least.
@@ -67,8 +72,8 @@ def fit_twin(
         steps: of each round at most.
 
     Returns:
-        `Fit`: the device fitted, standard errors, χ², correlations, and the names of numbers that could not
-            be determined.
+        `Fit`: the device fitted, standard errors, χ², correlations, the names of numbers that could not be
+            determined, and whether the model is good.
 
     Raises:
         ValueError: a recording of another device, turned, or in another order; a `where` that picks leaves
@@ -104,6 +109,8 @@ class Optimum(NamedTuple):
         vector: the free numbers.
         chi2: Σ (frames − mean)² / variance over the pixels that count.
         freedom: degrees of freedom of `chi2`.
+        noise_is_fitted: to the residuals that `chi2` sums.
+        lack_of_fit: None where nothing tells noise from an error of the model.
         mean_slopes: of the numbers of the mean, in standard deviations of a pixel.
         noise_slopes: of the levels of noise, in standard deviations of a squared residual.
     """
@@ -111,6 +118,8 @@ class Optimum(NamedTuple):
     vector: Float[Array, " free"]
     chi2: float
     freedom: int
+    noise_is_fitted: bool
+    lack_of_fit: LackOfFit | None
     mean_slopes: np.ndarray
     noise_slopes: np.ndarray
 
@@ -159,14 +168,24 @@ def _maximize(likelihood: Likelihood, steps: int) -> Optimum:
     if noiseless:
         variance = _residual_variance(frames - mean, counts, of_mean.size)
     chi2 = float(jnp.sum(jnp.where(counts, (frames - mean) ** 2 / variance, 0)))
-    weight = _weights(variance, counts).reshape(-1, 1)
-    whitened_means = whitened_noise = np.zeros((1, 0))
+    weight = _weights(variance, counts)
+    of_pixel = weight.reshape(-1, 1)
+    whitened_means, whitened_noise = np.zeros((weight.size, 0)), np.zeros((1, 0))
     if of_mean.size:
-        whitened_means = np.asarray(mean_slopes(likelihood, vector, of_mean) * weight)
+        whitened_means = np.asarray(mean_slopes(likelihood, vector, of_mean) * of_pixel)
     if of_noise.size:
         slopes = variance_slopes(likelihood, vector, of_noise)
-        whitened_noise = np.asarray(slopes * weight**2) / np.sqrt(2)
-    return Optimum(vector, chi2, pixels - of_mean.size, whitened_means, whitened_noise)
+        whitened_noise = np.asarray(slopes * of_pixel**2) / np.sqrt(2)
+    freedom, noise_is_fitted = pixels - of_mean.size, noiseless or of_noise.size > 0
+    residual, groups = np.asarray(weight * (frames - mean)), group_repeats(likelihood.recording)
+    lack_of_fit = compare_repeats(residual, np.asarray(counts), groups, of_mean.size)
+    if lack_of_fit is None:
+        lack_of_fit = (
+            seek_patterns(likelihood, vector, whitened_means, residual, weight)
+            if noise_is_fitted
+            else compare_noise(chi2, freedom, pixels)
+        )
+    return Optimum(vector, chi2, freedom, noise_is_fitted, lack_of_fit, whitened_means, whitened_noise)
 
 
 def _as_fit(device: FourierProcessor, parameters: FreeParameters, optimum: Optimum) -> Fit:
@@ -182,6 +201,8 @@ def _as_fit(device: FourierProcessor, parameters: FreeParameters, optimum: Optim
         errors=parameters.unflatten(device, jnp.asarray(errors), fill=0.0),
         chi2=optimum.chi2,
         freedom=optimum.freedom,
+        noise_is_fitted=optimum.noise_is_fitted,
+        lack_of_fit=optimum.lack_of_fit,
         correlation=correlation,
         names=parameters.names,
         numbers=vector,

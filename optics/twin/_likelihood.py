@@ -47,10 +47,10 @@ def frame_statistics(
     Gain and others:  mean -> effect(mean),   variance -> variance · slope²
     """
     light = modulate(device.encoder, device.slm, device.transfer, drive, None)
-    return _propagate(device.camera, device.measurement.frames(device.transfer(light) / full_scale))
+    return propagate_camera(device.camera, device.measurement.frames(device.transfer(light) / full_scale))
 
 
-def _propagate(camera: Sequence[Effect], mean: Float[Array, "*frames"]) -> FrameStatistics:
+def propagate_camera(camera: Sequence[Effect], mean: Float[Array, "*frames"]) -> FrameStatistics:
     """The statistics of frames without noise behind the effects of a camera."""
     variance, in_range = jnp.zeros_like(mean), jnp.ones(mean.shape, bool)
     for effect in camera:
@@ -91,11 +91,11 @@ class Likelihood(eqx.Module):
 
     def statistics(self, vector: Float[Array, " free"]) -> FrameStatistics:
         """The statistics of the recording's frames for other numbers; unresponsive pixels do not count."""
-        device = self._device_at(vector)
+        device = self.device_at(vector)
         mean, variance, in_range = frame_statistics(device, self.recording.drive, self.recording.full_scale)
         return FrameStatistics(mean, variance, in_range & self.responsive)
 
-    def _device_at(self, vector: Float[Array, " free"]) -> FourierProcessor:
+    def device_at(self, vector: Float[Array, " free"]) -> FourierProcessor:
         """The device with other numbers, its transfer compiled."""
         device = self.parameters.put(self.device, vector)
         if not isinstance(device.transfer, FourierLens):

@@ -15,7 +15,8 @@ class Recording(eqx.Module):
     """Drives of a modulator, the full scale of their exposures, and the frames that the camera took.
 
     Drive and full scale are settings of the electronics: a fit does not change them. Their names are those of
-    `Exposure`.
+    `Exposure`. Drives that are equal, with equal full scales, are repeats: the scatter of their frames is
+    noise alone, and tells it from an error of the model.
 
     Arguments:
         drive: amplitudes of modulator pixels in units of the brightest, shape (count, exposures, rows,
@@ -77,7 +78,7 @@ class Recording(eqx.Module):
 
         Arguments:
             device: as it was known when the frames were taken.
-            numbers: shape (count, rows, columns).
+            numbers: shape (count, rows, columns); planes that are equal are repeats.
             frames: as of the class.
 
         Returns:
@@ -88,11 +89,14 @@ class Recording(eqx.Module):
         """
         a = as_plane("numbers", numbers)
         check_shape("numbers", a, device)
-        exposure = device.prepare(a.reshape(-1, *a.shape[-2:]))
+        # Equal numbers are prepared once, so that their drives are equal to the last bit.
+        distinct, place = np.unique(a.reshape(-1, *a.shape[-2:]), axis=0, return_inverse=True)
+        exposure = device.prepare(jnp.asarray(distinct))
         # A field that is not known to be real.
         field = jnp.zeros(device.shape, jnp.result_type(complex))
         frames_per_exposure = eqx.filter_eval_shape(device.measurement.frames, field).shape[-3]
-        return cls(exposure.drive, exposure.full_scale, frames, frames_per_exposure)
+        place = place.ravel()
+        return cls(exposure.drive[place], exposure.full_scale[place], frames, frames_per_exposure)
 
     @property
     def count(self) -> int:

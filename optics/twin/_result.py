@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from optics.device import FourierProcessor
+from optics.twin._lack_of_fit import SIGNIFICANCE, LackOfFit
 
 # Numbers that `print` lists; the others are counted.
 MAX_PRINTED = 40
@@ -14,6 +15,10 @@ MAX_PRINTED = 40
 # it.
 POOR_RATIO = 1.5
 CHANCE_DEVIATIONS = 5.0
+
+# Errors of a model, in standard deviations of the noise of a pixel, that a test must be able to find before a
+# fit is called good.
+LARGEST_HIDDEN_ERROR = 1.0
 
 # An eigenvalue of the normalized information below this is rounding: nothing is known along its direction.
 ROUNDING_EIGENVALUE = 1e-10
@@ -30,7 +35,11 @@ class Fit(NamedTuple):
         errors: their standard errors, same structure and units: infinite for a number that the recording does
             not determine, 0 for one that was held; real and imaginary part of a complex number have one each.
         chi2: Σ (frames − mean)² / variance over the pixels that count.
-        freedom: its degrees of freedom; `chi2 / freedom` is near 1 where the device can describe the bench.
+        freedom: its degrees of freedom. With noise that was held, `chi2 / freedom` is near 1 where the device
+            can describe the bench; with noise that was fitted it is 1 by construction, of a wrong model too.
+        noise_is_fitted: a level of noise was fitted, or the camera had none and got that of the residuals.
+        lack_of_fit: the test of the model: repeats of a drive if the recording has any, else the noise of the
+            camera if it was held, else patterns in the residuals; None where there was nothing to test.
         correlation: of the free numbers, shape (free, free), in the order of `names`; 0 where a number is not
             determined.
         names: of the free numbers, such as "transfer.aberrations[4]".
@@ -43,6 +52,8 @@ class Fit(NamedTuple):
     errors: PyTree
     chi2: float
     freedom: int
+    noise_is_fitted: bool
+    lack_of_fit: LackOfFit | None
     correlation: np.ndarray
     names: tuple[str, ...]
     numbers: np.ndarray
@@ -55,10 +66,25 @@ class Fit(NamedTuple):
             name for name, error in zip(self.names, self.deviations, strict=True) if not np.isfinite(error)
         )
 
+    @property
+    def is_good(self) -> bool | None:
+        """Whether the model fits: False if noise alone gives such a lack of fit less than once in 100 times,
+        and None if no test could have found an error of the size of the noise.
+        """
+        if self.lack_of_fit is None:
+            return None
+        if self.lack_of_fit.probability < SIGNIFICANCE:
+            return False
+        return True if self.lack_of_fit.detectable <= LARGEST_HIDDEN_ERROR else None
+
     def __str__(self) -> str:
         ratio = self.chi2 / self.freedom
+        remark = _describe_ratio(ratio, self.freedom)
+        if self.noise_is_fitted and not remark:
+            remark = ", which says nothing of the model: the noise was fitted"
         lines = [
-            f"χ² / degrees of freedom = {ratio:.3f} ({self.freedom}){_describe_ratio(ratio, self.freedom)}"
+            f"χ² / degrees of freedom = {ratio:.3f} ({self.freedom}){remark}",
+            _describe_test(self.is_good, self.lack_of_fit),
         ]
         rows = list(zip(self.names, self.numbers, self.deviations, strict=True))
         lines += [f"{name} = {number:.6g} ± {error:.2g}" for name, number, error in rows[:MAX_PRINTED]]
@@ -101,6 +127,36 @@ def standard_errors(slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     correlation[np.ix_(index, index)] = ratio[determined][:, determined]
     np.fill_diagonal(correlation, 1.0)
     return errors, correlation
+
+
+def _describe_test(is_good: bool | None, test: LackOfFit | None) -> str:
+    """What was tested, and what came of it."""
+    if test is None or (is_good is None and test.evidence == "patterns"):
+        return (
+            "the model cannot be judged: the noise was fitted to the residuals, which hides its errors; "
+            "record some drives twice"
+        )
+    compared = {
+        "repeats": "the residuals against the scatter of repeats",
+        "noise": "the residuals against the noise of the model's camera",
+        "patterns": "offsets, gains and squares that the residuals follow against what they leave",
+    }[test.evidence]
+    freedom = ", ".join(f"{number:.0f}" for number in test.freedom)
+    figures = f"{compared}: ratio {test.ratio:.3g} ({freedom}), p = {test.probability:.2g}"
+    if is_good is None:
+        return (
+            f"the model cannot be judged: an error of {test.detectable:.2g} standard deviations of the noise "
+            f"would pass; record more drives twice. {figures}"
+        )
+    if is_good:
+        return (
+            f"the model fits; an error of {test.detectable:.2g} standard deviations of the noise would show "
+            f"half of the time. {figures}"
+        )
+    if test.ratio < 1:
+        return f"the model does not fit: it has more noise than the frames. {figures}"
+    off = f"{test.model_error:.2g} standard deviations of the noise"
+    return f"the model does not fit: it is off by {off}. {figures}"
 
 
 def _describe_ratio(ratio: float, freedom: int) -> str:
