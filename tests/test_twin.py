@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 
 import optics
 from optics import compile_device, effects
@@ -100,6 +101,8 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     np.testing.assert_array_equal(result[~moved], start[~moved])
     assert fit.errors[0] < 0.01 * truth.transfer.defocus and np.max(fit.errors[4]) < 0.01
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.06) and "does not fit" not in str(fit)
+    # Its noise was not fitted, so χ² tells: 1 ± √(2 / freedom).
+    assert fit.is_good and fit.lack_of_fit.evidence == "noise" and not fit.noise_is_fitted
     assert "does not fit" in str(fit._replace(chi2=7.5 * fit.freedom))
     assert not fit.undetermined and np.all(np.isfinite(fit.correlation))
     np.testing.assert_allclose(np.diag(fit.correlation), 1)
@@ -177,6 +180,194 @@ def test_noise_levels_are_found_with_their_errors(key):
     # correlation says.
     assert 0 < fit.errors[1] / fit.values[1] < 0.2 and fit.correlation[1, 2] > 0.5
     assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.02)
+
+
+def tiny(reference=1.0, camera_gain=1.0, gain=None, transfer=None, laser=0.0, sigma=0.01):
+    """A bench of 3×3 pixels."""
+    return optics.FourierProcessor(
+        optics.dft(3) if transfer is None else transfer,
+        optics.PhaseShifting(4, reference),
+        (effects.Gain(jnp.ones((3, 3)) if gain is None else gain), effects.LaserNoise(laser)),
+        (effects.Gain(camera_gain), effects.Read(sigma)),
+    )
+
+
+HIDDEN_GAIN = 1 + 0.1 * jax.random.normal(jax.random.key(99), (3, 3))
+
+
+def record_tiny(truth, key, repeats=1, stray=0.0):
+    """Frames of 60 drives of a tiny bench, each shown `repeats` times."""
+    count = 60 // repeats
+    number_key, noise_key = jax.random.split(key)
+    exposure = prepare(tiny(), jax.lax.complex(*jax.random.normal(number_key, (2, count, 3, 3))))
+    exposure = jax.tree.map(lambda part: jnp.repeat(part, repeats, axis=0), exposure)
+    frames = expose(truth, exposure, noise_key) + stray
+    return optics.Recording(exposure.drive, exposure.full_scale, frames, 4)
+
+
+def frames_without_noise(device, recording):
+    """Frames of the drives of a recording without noise."""
+    return expose(device, optics.Exposure(recording.drive, recording.full_scale, jnp.ones((1, 1))), None)
+
+
+def gain_and_noise(d):
+    return d.slm[0].gain, d.camera[1].sigma
+
+
+def fit_tiny(truth, key, **recording):
+    return optics.fit_twin(tiny(), record_tiny(truth, key, **recording), gain_and_noise)
+
+
+def mixed_transfer(share):
+    """A Fourier transform whose fields leak into the neighbours, as an aberration that is not in the model
+    lets them.
+    """
+    plain = optics.dft(3)
+    leak = np.kron(np.ones((3, 3)), np.eye(3)) + np.kron(np.eye(3), np.ones((3, 3)))
+    identity = jnp.eye(9).reshape(9, 3, 3)
+    matrix = np.asarray(plain(identity.astype(complex))).reshape(9, 9).T
+    return optics.Dense(jnp.asarray((np.eye(9) + 1j * share * leak) @ matrix, jnp.complex64), (3, 3))
+
+
+WRONG = {
+    "reference": (tiny(1.05, gain=HIDDEN_GAIN), 0.0),
+    "gain of the camera": (tiny(camera_gain=1.02, gain=HIDDEN_GAIN), 0.0),
+    "stray light": (tiny(gain=HIDDEN_GAIN), 0.01),
+    "aberration": (tiny(gain=HIDDEN_GAIN, transfer=mixed_transfer(0.05)), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_model_is_found_though_its_noise_is_fitted(name, key):
+    truth, stray = WRONG[name]
+    for repeats, evidence in ((1, "patterns"), (2, "repeats")):
+        fit = fit_tiny(truth, key, repeats=repeats, stray=stray)
+        # χ² shows nothing.
+        assert fit.chi2 / fit.freedom == pytest.approx(1, abs=1e-4)
+        assert fit.lack_of_fit.evidence == evidence and fit.lack_of_fit.probability < 1e-4
+        assert fit.is_good is False and "the model does not fit: it is off by" in str(fit)
+
+
+def test_a_right_model_is_good_if_something_could_have_shown_otherwise(key):
+    truth = tiny(gain=HIDDEN_GAIN)
+    fit = fit_tiny(truth, key, repeats=2)
+    assert fit.is_good and fit.noise_is_fitted and "the model fits; an error of 0." in str(fit)
+    assert "which says nothing of the model: the noise was fitted" in str(fit)
+    # Patterns can refuse a model, and not confirm it.
+    fit = fit_tiny(truth, key)
+    assert fit.is_good is None and fit.lack_of_fit.probability > 0.01
+    assert "the model cannot be judged: the noise was fitted" in str(fit)
+    assert "record some drives twice" in str(fit)
+    # One drive twice shows large errors alone.
+    recording = record_tiny(truth, key)
+    kept = jnp.append(jnp.arange(59), 0)
+    noise = 0.01 * jax.random.normal(jax.random.key(4), recording.frames[0].shape)
+    frames = recording.frames.at[59].set(frames_without_noise(truth, recording)[0] + noise)
+    fit = optics.fit_twin(
+        tiny(), optics.Recording(recording.drive[kept], recording.full_scale[kept], frames, 4), gain_and_noise
+    )
+    assert fit.lack_of_fit.evidence == "repeats" and fit.lack_of_fit.freedom[1] == 36
+    assert fit.is_good and fit.lack_of_fit.detectable > 0.7
+    fit = fit._replace(lack_of_fit=fit.lack_of_fit._replace(detectable=1.5))
+    assert fit.is_good is None and "an error of 1.5 standard deviations of the noise would pass" in str(fit)
+    # Without a test there is no verdict either.
+    fit = fit._replace(lack_of_fit=None)
+    assert fit.is_good is None and "cannot be judged" in str(fit)
+
+
+def test_lack_of_fit_is_that_of_the_textbook(key):
+    # Drives two and three times; all pixels have the same noise.
+    frames_of_three = record_tiny(tiny(1.02, gain=HIDDEN_GAIN), key, 3)
+    frames_of_two = record_tiny(tiny(1.02, gain=HIDDEN_GAIN), jax.random.key(2), 2)
+    recording = jax.tree.map(
+        lambda three, two: jnp.concatenate([three[:36], two[:24]]), frames_of_three, frames_of_two
+    )
+    fit = optics.fit_twin(tiny(), recording, gain_and_noise)
+    residual = np.asarray(recording.frames - frames_without_noise(fit.device, recording), float)
+    drives = np.append(np.arange(36) // 3, 12 + np.arange(24) // 2)
+    # Two nested models: nine gains, and a mean for each pixel of each drive.
+    about_means = sum(
+        np.sum((residual[drives == drive] - np.mean(residual[drives == drive], axis=0)) ** 2)
+        for drive in range(24)
+    )
+    means = 24 * 36
+    freedom = means - 9, residual.size - means
+    ratio = (np.sum(residual**2) - about_means) / freedom[0] / (about_means / freedom[1])
+    assert fit.lack_of_fit.ratio == pytest.approx(ratio, rel=1e-4)
+    # Pixels are independent, so hardly any degrees of freedom are taken away.
+    shared = freedom[0] / fit.lack_of_fit.freedom[0]
+    assert 1 <= shared < 1.5 and freedom[1] / fit.lack_of_fit.freedom[1] == pytest.approx(shared)
+    assert fit.lack_of_fit.probability == pytest.approx(
+        scipy.stats.f.sf(ratio, *(number / shared for number in freedom)), rel=1e-2
+    )
+    # Against noise that is known, χ² by itself.
+    fit = optics.fit_twin(tiny(), record_tiny(tiny(), key), gain_of)
+    tails = [tail(fit.chi2, fit.freedom) for tail in (scipy.stats.chi2.sf, scipy.stats.chi2.cdf)]
+    assert fit.lack_of_fit.evidence == "noise"
+    assert fit.lack_of_fit.probability == pytest.approx(2 * min(tails), rel=1e-6)
+    noisy = optics.fit_twin(tiny(sigma=0.02), record_tiny(tiny(), key), gain_of)
+    assert noisy.is_good is False and "it has more noise than the frames" in str(noisy)
+
+
+def test_patterns_are_those_of_a_wider_least_squares(key):
+    recording = record_tiny(tiny(1.01, gain=HIDDEN_GAIN), key)
+    fit = optics.fit_twin(tiny(), recording, gain_and_noise)
+    drive = np.asarray(recording.drive[:, 0], complex)
+    full_scale = np.asarray(recording.full_scale[:, 0], float)
+    gain = np.asarray(fit.device.slm[0].gain, float)
+    steps = np.exp(2j * np.pi * np.arange(4) / 4)[:, None, None]
+
+    def frames(p):
+        """Nine complex gains of the light and of the field, nine offsets, a gain, a square; nine gains."""
+        of_light, of_field = (1 + part[:9] + 1j * part[9:] for part in (p[:18], p[18:36]))
+        light = drive * (gain + p[47:].reshape(3, 3)) * of_light.reshape(3, 3)
+        field = (
+            np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(light, (-2, -1)), norm="ortho"), (-2, -1))
+            / full_scale
+            * of_field.reshape(3, 3)
+        )
+        mean = np.abs(field[:, None] + steps) ** 2 / 4
+        return (mean + p[36:45].reshape(3, 3) + p[45] * mean + p[46] * mean**2).ravel()
+
+    step = 1e-4
+    columns = np.stack([(frames(d) - frames(-d)) / (2 * step) for d in step * np.eye(56)], axis=-1)
+    residual = np.asarray(recording.frames, float).ravel() - frames(np.zeros(56))
+
+    def left(columns):
+        solution, _, rank, _ = np.linalg.lstsq(columns, residual, rcond=1e-6)
+        return np.sum((residual - columns @ solution) ** 2), rank
+
+    (before, narrow), (after, wide) = left(columns[:, 47:]), left(columns)
+    ratio = (before - after) / (wide - narrow) / (after / (residual.size - wide))
+    assert fit.lack_of_fit.evidence == "patterns" and ratio > 1.5
+    assert fit.lack_of_fit.ratio == pytest.approx(ratio, rel=1e-3)
+    shared = (wide - narrow) / fit.lack_of_fit.freedom[0]
+    assert 1 <= shared < 1.5 and (residual.size - wide) / fit.lack_of_fit.freedom[1] == pytest.approx(shared)
+
+
+def test_equal_numbers_are_repeats_and_noise_free_repeats_are_none(key):
+    numbers = jax.random.normal(key, (30, 3, 3))
+    numbers = jnp.concatenate([numbers, numbers[::-1]])
+    truth = tiny(gain=HIDDEN_GAIN)
+    recording = optics.Recording.of(tiny(), numbers, expose(truth, prepare(tiny(), numbers), None))
+    np.testing.assert_array_equal(recording.drive[:30], recording.drive[:29:-1])
+    # They do not scatter, so the noise of the camera is what is left to compare with.
+    fit = optics.fit_twin(tiny(), recording, gain_of)
+    assert fit.lack_of_fit.evidence == "noise" and fit.is_good is False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("laser", [0.0, 0.02])
+def test_right_models_are_refused_as_often_as_told(laser):
+    """Of 60 fits 0 to 4 below one in 100 and 0 to 9 below one in 20, at 99.7 %. Noise of the laser, common to
+    all pixels of an exposure, does not change it.
+    """
+    truth = tiny(gain=HIDDEN_GAIN, laser=laser)
+    for repeats in (1, 2):
+        fits = [fit_tiny(truth, jax.random.key(seed), repeats=repeats) for seed in range(60)]
+        probability = np.array([fit.lack_of_fit.probability for fit in fits])
+        assert np.sum(probability < 0.01) <= 4 and np.sum(probability < 0.05) <= 9
+        assert 0.25 < np.median(probability) < 0.75
 
 
 def test_numbers_that_cannot_be_separated_have_no_error_bar(key):
