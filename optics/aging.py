@@ -10,13 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import check_finite, check_positive, check_whole
-from optics._typing import ArrayLike, DeviceLike, ScalarLike
-from optics.calibration import calibrate
+from optics._check import (
+    check_choice,
+    check_finite,
+    check_instance,
+    check_key,
+    check_number,
+    check_positive_or_infinite,
+    check_whole,
+)
+from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, ScalarLike, TextLike
+from optics.calibration import COMPENSATIONS, calibrate
 from optics.convolution import convolve
 from optics.device import AbstractDevice, FourierProcessor, compile_device
 from optics.effects import Drift
 from optics.metrics import relative_error
+
+# Pairs of planes that are convolved at each time, all at once.
+LARGEST_BATCH = 65536
 
 
 def at_time(device: DeviceLike, time: ScalarLike) -> AbstractDevice:
@@ -30,8 +41,10 @@ def at_time(device: DeviceLike, time: ScalarLike) -> AbstractDevice:
         the device, of the same structure.
 
     Raises:
-        ValueError: a device that does not drift.
+        ValueError: a device that does not drift, or a `time` that is negative or not finite.
     """
+    check_instance("device", device, AbstractDevice, "an `optics.FourierProcessor` with a `Drift`")
+    check_number("time", time, 0.0, unit="s")
     drifts = _drifts(device)
     if not drifts:
         raise ValueError(
@@ -42,12 +55,12 @@ def at_time(device: DeviceLike, time: ScalarLike) -> AbstractDevice:
 
 
 def error_over_time(
-    device: FourierProcessor,
+    device: DeviceLike,
     times: ArrayLike,
     every: ScalarLike,
-    compensation: str = "complex",
-    key: Array | None = None,
-    planes: int = 8,
+    compensation: TextLike = "complex",
+    key: KeyLike = None,
+    planes: CountLike = 8,
 ) -> Float[Array, " times"]:
     """Relative error of convolutions on a device that drifts and is calibrated on a schedule.
 
@@ -79,18 +92,20 @@ def error_over_time(
         >>> print(bool(errors[0] < 1e-5 < errors[1]))
         True
     """
+    check_instance("device", device, FourierProcessor, "an `optics.FourierProcessor` with a `Drift`")
+    check_finite("times", times, "s")
     times = np.atleast_1d(np.asarray(times, float))
     end = min((float(drift.duration) for drift in _drifts(device)), default=0.0)
     at_time(device, 0.0)
-    check_finite("times", times, "s")
-    if times.ndim != 1 or not times.size or np.min(times) < 0 or np.max(times) > end * (1 + 1e-6):
+    if times.ndim != 1 or np.min(times) < 0 or np.max(times) > end * (1 + 1e-6):
         raise ValueError(
             f"`times` must be one row of times from 0 to {end:g} s, the end of the device's history, "
             f"got {times}."
         )
-    if not np.isinf(every):
-        check_positive("every", every, "s")
-    check_whole("planes", planes, 1)
+    check_positive_or_infinite("every", every, "s")
+    check_choice("compensation", compensation, COMPENSATIONS)
+    check_key("key", key)
+    check_whole("planes", planes, 1, LARGEST_BATCH)
     device = compile_device(device)
     calibrated_at = np.zeros_like(times) if np.isinf(every) else every * np.floor(times / every * (1 + 1e-12))
     calibrations, which = np.unique(calibrated_at, return_inverse=True)

@@ -4,8 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import check_whole
-from optics._typing import ArrayLike, DeviceLike
+from optics._check import as_floats, check_choice, check_instance, check_key, check_whole, describe
+from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, TextLike
 from optics.device import AbstractDevice, FourierProcessor, compile_device
 from optics.effects import PhaseLUT
 from optics.expectation import expected
@@ -19,9 +19,9 @@ def calibrate(
     device: DeviceLike,
     probe: ArrayLike | None = None,
     response: ArrayLike | None = None,
-    compensation: str = "amplitude",
-    key: Array | None = None,
-    draws: int = 1,
+    compensation: TextLike = "amplitude",
+    key: KeyLike = None,
+    draws: CountLike = 1,
 ) -> FourierProcessor:
     """Measure the map of a device with probes, and set the gains that bring it closest to the exact transform
     F.
@@ -68,9 +68,9 @@ def calibrate(
         remedy = ""
         if isinstance(device, AbstractDevice):
             remedy = "; calibrate one with the same lens, and give both of its gains to this device"
-        raise ValueError(f"`device` must be a `FourierProcessor`, got {device!r}{remedy}.")
-    if compensation not in COMPENSATIONS:
-        raise ValueError(f"`compensation` must be one of {', '.join(COMPENSATIONS)}, got {compensation!r}.")
+        raise ValueError(f"`device` must be a `FourierProcessor`, got {describe(device)}{remedy}.")
+    check_choice("compensation", compensation, COMPENSATIONS)
+    check_key("key", key)
     if response is not None and probe is None:
         raise ValueError("`probe` must be given with `response`: the numbers that were transformed.")
     check_whole("draws", draws, 1)
@@ -107,9 +107,7 @@ def calibrate(
     )
 
 
-def compensate(
-    device: FourierProcessor, twin: FourierProcessor, compensation: str = "matrix"
-) -> FourierProcessor:
+def compensate(device: DeviceLike, twin: DeviceLike, compensation: TextLike = "matrix") -> FourierProcessor:
     """Correct a device by what is known of its twin: the inverse of the twin's phase table, and gains
     measured on the twin.
 
@@ -125,6 +123,9 @@ def compensate(
     Raises:
         ValueError: another shape, a twin with more than one table, or a device that `calibrate` refuses.
     """
+    check_instance("device", device, FourierProcessor, 'the device of `optics.presets.load("engine11")`')
+    check_instance("twin", twin, FourierProcessor, "the `device` of a `Fit`")
+    check_choice("compensation", compensation, COMPENSATIONS)
     if twin.shape != device.shape:
         raise ValueError(f"`twin` must have the shape {device.shape} of `device`, got {twin.shape}.")
     tables = [effect for effect in twin.slm if isinstance(effect, PhaseLUT)]
@@ -158,7 +159,9 @@ def subtract_background(device: DeviceLike) -> AbstractDevice:
         ValueError: `device` is not a device.
     """
     if not isinstance(device, AbstractDevice):
-        raise ValueError(f"`device` must be a device, such as `optics.presets.load(name)`; got {device!r}.")
+        raise ValueError(
+            f"`device` must be a device, such as `optics.presets.load(name)`; got {describe(device)}."
+        )
     return device.subtract_background()
 
 
@@ -182,7 +185,7 @@ def _solve_map(inputs: Array, outputs: Array) -> Array:
 
 
 def _as_planes(name: str, value: ArrayLike, device: FourierProcessor) -> Inexact[Array, "count rows cols"]:
-    array = jnp.asarray(value)
+    array = as_floats(name, value)
     if array.ndim != 3 or array.shape[1:] != device.shape:
         raise ValueError(
             f"`{name}` must have the shape (count, {device.shape[0]}, {device.shape[1]}), got {array.shape}."
@@ -192,4 +195,4 @@ def _as_planes(name: str, value: ArrayLike, device: FourierProcessor) -> Inexact
         raise ValueError(
             f"`{name}` must be finite; plane {int(jnp.argmax(jnp.any(bad, axis=(1, 2))))} is not."
         )
-    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
+    return array

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_key, check_shape
-from optics._typing import ArrayLike, DeviceLike, KeyLike
+from optics._check import as_plane, check_flag, check_key, check_shape, describe
+from optics._typing import ArrayLike, DeviceLike, FlagLike, KeyLike
 from optics.device import AbstractDevice
 
 
@@ -21,11 +21,12 @@ def convolve(
         key: `jax.random.key` of the device's noise, consumed; None computes without noise.
 
     Returns:
-        shape of x * w, in the product of the units; real when both are.
+        shape of x * w, in the product of the units; real when both are. Without planes, such as (0, 11, 11),
+        the result has none either.
 
     Raises:
         ValueError: fewer than two axes, planes of different shape or of another shape than the device's,
-            leading axes that do not broadcast, or no device.
+            leading axes that do not broadcast, no device, or a bad key.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -45,11 +46,14 @@ def convolve(
         raise ValueError(
             f"`x` and `w` must broadcast in their leading axes, got {x.shape} and {w.shape}."
         ) from None
+    check_key("key", key)
+    if device is not None:
+        check_device(device)
+        check_shape("x", x, device)
+    if not x.size or not w.size:
+        return jnp.zeros(jnp.broadcast_shapes(x.shape, w.shape), jnp.result_type(x, w))
     if device is None:
         return _convolve_exact(x, w)
-    check_device(device)
-    check_key("key", key)
-    check_shape("x", x, device)
     # A lens has its origin in the middle of the plane, an array at index 0. If w's origin is moved there, the
     # result lies as x does.
     centre = tuple(n // 2 for n in w.shape[-2:])
@@ -57,7 +61,7 @@ def convolve(
 
 
 def transform(
-    a: ArrayLike, device: DeviceLike = None, key: KeyLike = None, *, real: bool = False
+    a: ArrayLike, device: DeviceLike = None, key: KeyLike = None, *, real: FlagLike = False
 ) -> Inexact[Array, "*lead rows cols"]:
     """Fourier transform over the last two axes, unitary, in the order of `jnp.fft.fft2(a, norm="ortho")`.
 
@@ -74,7 +78,7 @@ def transform(
 
     Raises:
         ValueError: fewer than two axes, another shape than the device's, no device, or one that only
-            convolves.
+            convolves, a bad key, or a `real` that is neither True nor False.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -83,12 +87,16 @@ def transform(
         2.0
     """
     a = as_plane("a", a)
+    check_flag("real", real)
+    check_key("key", key)
+    if device is not None:
+        check_device(device)
+        check_shape("a", a, device)
+    if not a.size:
+        return jnp.zeros(a.shape, a.real.dtype if real else jnp.result_type(a, jnp.complex64))
     if device is None:
         exact = jnp.fft.fft2(a, norm="ortho")
         return exact.real if real else exact
-    check_device(device)
-    check_key("key", key)
-    check_shape("a", a, device)
     axes = (-2, -1)
     return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
 
@@ -97,7 +105,7 @@ def check_device(device: DeviceLike) -> None:
     """Refuse anything that is not a device, such as the name of a preset."""
     if not isinstance(device, AbstractDevice):
         raise ValueError(
-            f"`device` must be None or a device, such as `optics.presets.load(name)`; got {device!r}."
+            f"`device` must be None or a device, such as `optics.presets.load(name)`; got {describe(device)}."
         )
 
 

@@ -6,14 +6,14 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from optics._check import check_key, check_whole
+from optics._check import check_function, check_given_key, check_whole
 from optics._numerics import as_typed_key
-from optics._typing import FunctionLike, KeyLike
+from optics._typing import CountLike, FunctionLike, KeyLike
 
 Tree = TypeVar("Tree")
 
 
-def expected(f: FunctionLike, key: KeyLike, draws: int = 64) -> Tree:
+def expected(f: FunctionLike, key: KeyLike, draws: CountLike = 64) -> Tree:
     """The mean of a function over draws of its noise.
 
         mean = (1 / draws) Σ_i f(key_i)
@@ -41,13 +41,8 @@ def expected(f: FunctionLike, key: KeyLike, draws: int = 64) -> Tree:
         >>> print(f"{1e4 * dark(None):.1f} {1e4 * optics.expected(dark, jax.random.key(0)):.1f}")
         0.0 1.9
     """
-    if not callable(f):
-        raise ValueError(f"`f` must be a function of a key, got {f!r}.")
-    check_key("key", key)
-    if key is None:
-        raise ValueError(
-            "`key` must be a key, such as `jax.random.key(0)`, got None: without one there is no noise."
-        )
+    check_function("f", f, "`lambda key: optics.convolve(x, w, device, key)`")
+    check_given_key("key", key)
     check_whole("draws", draws, 1)
     keys = jax.random.split(as_typed_key(key), draws)
     function: Callable = f

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from optics._check import check_function, describe
 from optics._numerics import reverse_index, zero_where_dark
-from optics._typing import ArrayLike, DeviceLike, GradientLike, KeyLike
+from optics._typing import ArrayLike, DeviceLike, FunctionLike, GradientLike, KeyLike
 from optics.convolution import convolve, transform
 
 
-def ideal_gradient(f: Callable) -> Callable:
+def ideal_gradient(f: FunctionLike) -> Callable:
     """Run `f` forward on the device and differentiate it as if the device were exact.
 
         value:      f(x, w, device, key)
@@ -39,7 +40,12 @@ def ideal_gradient(f: Callable) -> Callable:
 
     Source: L. G. Wright et al., Nature 601, 549 (2022): a physical forward pass, a digital model backward.
     """
-    signature = inspect.signature(f)
+    check_function("f", f, "`optics.convolve`")
+    try:
+        signature = inspect.signature(f)
+    except ValueError:
+        # Some functions of C have none.
+        signature = inspect.Signature()
     if not {"device", "key"} <= set(signature.parameters):
         raise ValueError(
             f"`f` must have arguments `device` and `key`, as `optics.convolve` has; {f!r} takes {signature}."
@@ -67,7 +73,7 @@ def ideal_gradient(f: Callable) -> Callable:
     return wrapper
 
 
-def optical_gradient(f: Callable) -> Callable:
+def optical_gradient(f: FunctionLike) -> Callable:
     """Run `f` and its derivative on the device: both directions of a convolution are convolutions.
 
         convolve:   x̄ = ȳ ⊛ w(−·),   w̄ = ȳ ⊛ x(−·)
@@ -102,6 +108,7 @@ def optical_gradient(f: Callable) -> Callable:
 
     Source: T. W. Hughes et al., Optica 5, 864 (2018); T. Zhou et al., Photonics Res. 8, 940 (2020).
     """
+    check_function("f", f, "`optics.convolve` or `optics.transform`")
     kinds = {inspect.unwrap(convolve): convolve, inspect.unwrap(transform): transform}
     kind = kinds.get(inspect.unwrap(f))
     if kind is None:
@@ -162,7 +169,7 @@ def gradient_rule(gradient: GradientLike) -> Callable:
     if not callable(gradient):
         raise ValueError(
             f"`gradient` must be one of {', '.join(_RULES)}, or a wrapper such as `optics.ideal_gradient`; "
-            f"got {gradient!r}."
+            f"got {describe(gradient)}."
         )
     return gradient
 

@@ -6,11 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from optics._check import is_concrete
-from optics._typing import ArrayLike, ScalarLike
+from optics._check import as_array, as_numpy, check_positive_number, describe, is_concrete
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
 
 
-def relative_error(result: ArrayLike, exact: ArrayLike, axes: tuple[int, ...] | None = None) -> ArrayLike:
+def relative_error(result: ArrayLike, exact: ArrayLike, axes: ShapeLike | None = None) -> ArrayLike:
     """Relative root-mean-square error of a result.
 
         ‖result − exact‖₂ / ‖exact‖₂
@@ -26,7 +26,7 @@ def relative_error(result: ArrayLike, exact: ArrayLike, axes: tuple[int, ...] | 
         the error, dimensionless, of the axes that are left.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: no numbers, shapes that differ, or `axes` that the arrays do not have.
 
     Example:
         >>> import optics
@@ -34,6 +34,7 @@ def relative_error(result: ArrayLike, exact: ArrayLike, axes: tuple[int, ...] | 
         0.089
     """
     xp, result, exact = _as_arrays(result, exact)
+    axes = None if axes is None else _as_axes(axes, result.ndim)
     return _norm(xp, result - exact, axes) / _norm(xp, exact, axes)
 
 
@@ -50,7 +51,7 @@ def best_factor(result: ArrayLike, exact: ArrayLike) -> ScalarLike:
         scalar, complex if one of the arguments is, in the unit of `exact` over that of `result`.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: no numbers, or shapes that differ.
 
     Example:
         >>> import optics
@@ -61,7 +62,7 @@ def best_factor(result: ArrayLike, exact: ArrayLike) -> ScalarLike:
     return xp.vdot(result, exact) / xp.vdot(result, result)
 
 
-def effective_bits(error: float) -> float:
+def effective_bits(error: ScalarLike) -> float:
     """Effective number of bits of a signal with a relative error.
 
         bits = (SNR − 1.76 dB) / 6.02 dB,   SNR = −20 dB log₁₀ error
@@ -72,6 +73,9 @@ def effective_bits(error: float) -> float:
     Returns:
         bits.
 
+    Raises:
+        ValueError: `error` not one number above 0.
+
     Source: IEEE Standard 1241 (2010).
 
     Example:
@@ -79,6 +83,7 @@ def effective_bits(error: float) -> float:
         >>> print(f"{optics.metrics.effective_bits(0.01):.1f}")
         6.4
     """
+    check_positive_number("error", error)
     return float((-20 * np.log10(error) - 1.76) / 6.02)
 
 
@@ -87,13 +92,21 @@ def _as_arrays(result: Any, exact: Any) -> tuple[ModuleType, Any, Any]:
     traced.
     """
     if is_concrete(result) and is_concrete(exact):
-        xp, result, exact = np, np.asarray(result), np.asarray(exact)
+        xp, result, exact = np, as_numpy("result", result), as_numpy("exact", exact)
         result, exact = (a.astype(np.result_type(a, np.float64)) for a in (result, exact))
     else:
-        xp, result, exact = jnp, jnp.asarray(result), jnp.asarray(exact)
+        xp, result, exact = jnp, as_array("result", result), as_array("exact", exact)
     if result.shape != exact.shape:
         raise ValueError(f"`result` must have the shape of `exact`, {exact.shape}, got {result.shape}.")
     return xp, result, exact
+
+
+def _as_axes(axes: ShapeLike, ndim: int) -> tuple[int, ...]:
+    tuple_of_axes = axes if isinstance(axes, tuple | list) else (axes,)
+    for axis in tuple_of_axes:
+        if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -ndim <= axis < ndim:
+            raise ValueError(f"`axes` must be among the {ndim} axes of `result`, got {describe(axes)}.")
+    return tuple(map(int, tuple_of_axes))
 
 
 def _norm(xp: ModuleType, a: Any, axes: tuple[int, ...] | None) -> Any:

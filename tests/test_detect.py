@@ -259,7 +259,10 @@ def test_a_device_with_it_is_exact(name, key):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: detect.PhaseShifting(1), "`steps` must be a whole number of at least 2, got 1"),
+        (
+            lambda: detect.PhaseShifting(1),
+            "`steps` must be a whole number of at least 2 and at most 1,024, got 1",
+        ),
         (lambda: detect.PhaseShifting(4.0), "`steps`"),
         (lambda: detect.PhaseShifting(4, reference=0.0), "`reference`"),
         (

@@ -130,7 +130,7 @@ def test_refusals(fn, x, w, options, name):
 
 
 def test_refusals_of_a_plan():
-    with pytest.raises(ValueError, match="`x`"):
+    with pytest.raises(ValueError, match="`x_shape`"):
         plan_rows((), (3,), (6, 6))
 
 

@@ -13,7 +13,7 @@ import optics
 from bench.simulator.rayleigh_sommerfeld import map_entries
 from optics import FourierLens, compile_transfer
 from optics.transfer import _kronecker as kronecker
-from optics.transfer import light_shape, pixel_shape
+from optics.transfer import light_shape
 from tests.helpers import relative
 
 ENGINE = dict(pixels=11, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
@@ -386,4 +386,4 @@ def test_refusals_of_maps():
         jax.jit(compile_transfer)(lens)
     for shape in ((2, 3, 4), 0, (2, -1), 2.5, True):
         with pytest.raises(ValueError, match="`shape` must be"):
-            pixel_shape(shape)
+            optics.dft(shape)

@@ -189,7 +189,7 @@ def test_gradients_of_aberrations():
         (lambda: wave.aberration(SHAPE, DX, RADIUS, {2.5: 0.1}), "`index`"),
         (
             lambda: wave.aberration(SHAPE, DX, RADIUS, 0.1),
-            r"`coefficients` must be a vector of waves in Noll's order or a mapping .* got float",
+            r"`coefficients` must be a vector of waves in Noll's order or a mapping .* got 0.1",
         ),
         (
             lambda: wave.aberration(SHAPE, DX, RADIUS, np.ones((2, 2))),

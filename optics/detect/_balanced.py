@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_positive
+from optics._check import as_leaf, check_positive_number
 from optics._typing import ScalarLike
 from optics.detect._interference import interference_frames
 from optics.detect._measurement import AbstractMeasurement
@@ -39,7 +39,7 @@ class Balanced(AbstractMeasurement):
     reference: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, reference: ScalarLike = 1.0):
-        check_positive("reference", reference)
+        check_positive_number("reference", reference)
         self.reference = reference
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:

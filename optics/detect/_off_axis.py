@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_positive, check_range, check_whole
-from optics._typing import ScalarLike
+from optics._check import as_leaf, check_number, check_positive_number, check_whole
+from optics._typing import CountLike, ScalarLike
 from optics.detect._measurement import AbstractMeasurement
 
 
@@ -50,10 +50,10 @@ class OffAxis(AbstractMeasurement):
     reference: Array = eqx.field(converter=as_leaf)
     fill: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, oversampling: ScalarLike = 4, reference: ScalarLike = 1.0, fill: ScalarLike = 1.0):
-        check_whole("oversampling", oversampling, 4)
-        check_positive("reference", reference)
-        check_range("fill", fill, 0.0, 1.0, open_low=True)
+    def __init__(self, oversampling: CountLike = 4, reference: ScalarLike = 1.0, fill: ScalarLike = 1.0):
+        check_whole("oversampling", oversampling, 4, 64)
+        check_positive_number("reference", reference)
+        check_number("fill", fill, 0.0, 1.0, open_low=True)
         self.oversampling = int(oversampling)
         self.reference = reference
         self.fill = fill

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_range, is_concrete
+from optics._check import as_leaf, check_number, is_concrete
 from optics._numerics import safe_sqrt
 from optics._typing import ScalarLike
 from optics.detect._interference import field_from_quadratures, interference_frames
@@ -44,7 +44,7 @@ class Offset(AbstractMeasurement):
     only_real: bool = eqx.field(static=True)
 
     def __init__(self, offset: ScalarLike = 2.0):
-        check_range("offset", offset, 1.0, math.inf)
+        check_number("offset", offset, 1.0)
         self.offset = offset
         self.only_real = is_concrete(offset) and bool(np.any(np.asarray(offset) < math.sqrt(2)))
 

@@ -8,10 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_finite, check_positive, check_whole, is_concrete
+from optics._check import (
+    as_leaf,
+    check_finite,
+    check_finite_field,
+    check_positive_number,
+    check_whole,
+    is_concrete,
+)
 from optics._typing import ArrayLike, ScalarLike
 from optics.detect._interference import field_from_quadratures, interference_frames
 from optics.detect._measurement import AbstractMeasurement
+
+# Frames of a field; no bench takes more, and all of them are in memory.
+LARGEST_STEPS = 1024
 
 
 class PhaseShifting(AbstractMeasurement):
@@ -74,15 +84,17 @@ class PhaseShifting(AbstractMeasurement):
     ):
         if phases is not None:
             phases = _as_step_phases(phases)
+            if steps is not None:
+                check_whole("steps", steps, 2, LARGEST_STEPS)
             if steps is not None and steps != phases.size:
                 raise ValueError(
                     f"`steps` must be the number of `phases`, {phases.size}, or be left out, got {steps!r}."
                 )
             steps = phases.size
         steps = 4 if steps is None else steps
-        check_whole("steps", steps, 2)
+        check_whole("steps", steps, 2, LARGEST_STEPS)
         reference = (2.0 if steps == 2 else 1.0) if reference is None else reference
-        check_positive("reference", reference)
+        check_positive_number("reference", reference)
         if steps == 2 and is_concrete(reference) and np.any(np.asarray(reference) < math.sqrt(2)):
             raise ValueError(
                 f"`reference` must be at least √2 ≈ 1.41421 with 2 steps, got {reference}: "
@@ -165,7 +177,7 @@ def _as_step_weights(weights: ArrayLike, phases: Array | None) -> Array:
     """The weights as a leaf; concrete ones must give the field and nothing of the constant."""
     if phases is None:
         raise ValueError("`weights` need the `phases` that they are for; give both.")
-    check_finite("weights", jnp.abs(jnp.asarray(weights)))
+    check_finite_field("weights", weights)
     array = as_leaf(weights)
     if array.shape != phases.shape:
         raise ValueError(f"`weights` must have the shape {phases.shape} of `phases`, got {array.shape}.")

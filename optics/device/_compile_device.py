@@ -2,11 +2,13 @@
 
 import jax
 
+from optics._check import check_instance, check_whole
+from optics._typing import CountLike, DeviceLike
 from optics.device._device import AbstractDevice
 from optics.transfer import FourierLens, compile_transfer
 
 
-def compile_device(device: AbstractDevice, terms: int | None = None) -> AbstractDevice:
+def compile_device(device: DeviceLike, terms: CountLike | None = None) -> AbstractDevice:
     """Compile every lens of a device; what is compiled already stays.
 
     Arguments:
@@ -16,12 +18,19 @@ def compile_device(device: AbstractDevice, terms: int | None = None) -> Abstract
     Returns:
         the device with `Dense` or `Separable` in the place of each lens.
 
+    Raises:
+        ValueError: no device, or `terms` below 1.
+
     Example:
         >>> import optics
         >>> lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
         >>> print(type(optics.compile_device(optics.FourierProcessor(lens)).transfer).__name__)
         Dense
     """
+
+    check_instance("device", device, AbstractDevice, "`optics.presets.load(name)`")
+    if terms is not None:
+        check_whole("terms", terms, 1)
 
     def is_lens(part):
         return isinstance(part, FourierLens)

@@ -8,18 +8,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_shape
+from optics._check import check_function, check_shape
 from optics._numerics import as_typed_key, reverse_about_centre, split_key
-from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
+from optics._typing import (
+    ArrayLike,
+    EffectsLike,
+    EncoderLike,
+    FunctionLike,
+    MeasurementLike,
+    ScalarLike,
+    TransferLike,
+)
 from optics.detect import AbstractMeasurement, Coherent
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
+    as_gain,
     as_headroom,
     check_camera,
     check_encoder,
-    check_gain,
     check_measurement,
     check_modulator,
+    check_transfer,
     detects_real,
     draw_laser_power,
     encode,
@@ -82,8 +91,8 @@ class Correlator(AbstractDevice):
 
     def __init__(
         self,
-        first: AbstractTransfer,
-        second: AbstractTransfer | None = None,
+        first: TransferLike,
+        second: TransferLike | None = None,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
         filter: EffectsLike = (),
@@ -92,23 +101,27 @@ class Correlator(AbstractDevice):
         output_gain: ArrayLike = 1.0,
         headroom: ScalarLike = 1.05,
         encoder: EncoderLike = None,
-        encode_filter: Callable = complex_amplitude,
+        encode_filter: FunctionLike = complex_amplitude,
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
+        second = first if second is None else second
+        check_transfer("first", first)
+        check_transfer("second", second)
+        check_function("encode_filter", encode_filter, "`optics.encode.phase_only`")
         check_measurement(measurement)
         check_modulator("slm", slm)
         check_modulator("filter", filter)
         check_camera("camera", camera, measurement)
         check_encoder(encoder)
         self.first = first
-        self.second = first if second is None else second
+        self.second = second
         self.measurement = measurement
         self.slm = tuple(slm)
         self.filter = tuple(filter)
         self.camera = tuple(camera)
-        self.input_gain = as_leaf(input_gain)
-        self.output_gain = as_leaf(output_gain)
+        self.input_gain = as_gain("input_gain", input_gain, first.shape)
+        self.output_gain = as_gain("output_gain", output_gain, first.shape)
         self.headroom = as_headroom(headroom)
         self.encoder = encoder
         self.encode_filter = encode_filter
@@ -124,8 +137,6 @@ class Correlator(AbstractDevice):
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only "
                 "`first` may divide them."
             )
-        check_gain("input_gain", self.input_gain, self.shape)
-        check_gain("output_gain", self.output_gain, self.shape)
         # Shapes alone: light that the first lens does not take is refused here and not at the first call.
         jax.eval_shape(Correlator._dark_light, self)
 

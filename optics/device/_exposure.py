@@ -1,6 +1,5 @@
 """The steps that every device takes: numbers to light, the setting of full scale, and checks of its parts."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,8 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_finite, check_range
-from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
+from optics._check import as_leaf, check_finite_field, check_instance, check_number, describe
+from optics._typing import (
+    ArrayLike,
+    EffectsLike,
+    EncoderLike,
+    MeasurementLike,
+    ScalarLike,
+    TransferLike,
+)
 from optics.detect import AbstractMeasurement
 from optics.effects import Effect, Modulation, Noise, Quantize, apply, laser_power
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
@@ -168,7 +174,7 @@ def detects_real(real: bool, measurement: AbstractMeasurement, encoder: Encoder,
 
 def as_headroom(headroom: ScalarLike) -> Array:
     """Full scale over the brightest possible field, as a leaf of at least 1."""
-    check_range("headroom", headroom, 1.0, math.inf)
+    check_number("headroom", headroom, 1.0)
     return as_leaf(headroom)
 
 
@@ -177,7 +183,7 @@ def check_measurement(measurement: MeasurementLike) -> None:
     if not isinstance(measurement, AbstractMeasurement):
         raise ValueError(
             "`measurement` must be an `AbstractMeasurement`, such as `optics.Coherent()`, got "
-            f"{measurement!r}."
+            f"{describe(measurement)}."
         )
 
 
@@ -185,7 +191,8 @@ def check_encoder(encoder: EncoderLike) -> None:
     """Check that `encoder` is an instance of an encoder."""
     if not isinstance(encoder, Encoder):
         raise ValueError(
-            f"`encoder` must be an `Encoder`, such as `optics.encode.ComplexAmplitude()`, got {encoder!r}."
+            f"`encoder` must be an `Encoder`, such as `optics.encode.ComplexAmplitude()`, got "
+            f"{describe(encoder)}."
         )
 
 
@@ -201,13 +208,22 @@ def check_camera(name: str, chain: EffectsLike, measurement: AbstractMeasurement
     _check_effects(name, chain, signed, reason, Modulation, "it acts on light as it leaves a modulator")
 
 
-def check_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> None:
-    """Check that a gain is finite, and a scalar or a map of the device's pixels."""
-    check_finite(name, jnp.abs(gain))
-    if gain.shape not in ((), shape):
+def as_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> Array:
+    """A gain as a leaf; refuse one that is not finite, or neither a scalar nor a map of the device's
+    pixels.
+    """
+    check_finite_field(name, gain)
+    leaf = as_leaf(gain)
+    if leaf.shape not in ((), shape):
         raise ValueError(
-            f"`{name}` must be a scalar or have the shape {shape} of the transfer, got {gain.shape}."
+            f"`{name}` must be a scalar or have the shape {shape} of the transfer, got {leaf.shape}."
         )
+    return leaf
+
+
+def check_transfer(name: str, transfer: TransferLike) -> None:
+    """Check that `transfer` is an instance of a transfer."""
+    check_instance(name, transfer, AbstractTransfer, "`optics.dft(11)` or `optics.compile_transfer(lens)`")
 
 
 def _check_effects(
@@ -217,11 +233,11 @@ def _check_effects(
     place.
     """
     if not isinstance(chain, Sequence):
-        raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {chain!r}.")
+        raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {describe(chain)}.")
     for effect in chain:
         if not isinstance(effect, Effect):
             raise ValueError(
-                f"`{name}` must be a tuple of effects from `optics.effects`, got {effect!r} in it."
+                f"`{name}` must be a tuple of effects from `optics.effects`, got {describe(effect)} in it."
             )
         if isinstance(effect, unfit):
             raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {unfit_reason}.")

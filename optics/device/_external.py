@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import check_shape
-from optics._typing import FunctionLike
+from optics._check import check_shape, describe
+from optics._typing import DeviceLike, FunctionLike
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import Exposure
 from optics.device._fourier_processor import FourierProcessor, convolve_by_transforms
@@ -50,14 +50,14 @@ class External(AbstractDevice):
     forward: Callable = eqx.field(static=True)
     twin: FourierProcessor
 
-    def __init__(self, forward: FunctionLike, twin: FourierProcessor):
+    def __init__(self, forward: FunctionLike, twin: DeviceLike):
         if isinstance(forward, type) or not callable(forward):
             raise ValueError(
                 "`forward` must be a function of `drive` and `full_scale` that returns frames, got "
-                f"{forward!r}."
+                f"{describe(forward)}."
             )
         if not isinstance(twin, FourierProcessor):
-            raise ValueError(f"`twin` must be a `FourierProcessor`, got {twin!r}.")
+            raise ValueError(f"`twin` must be a `FourierProcessor`, got {describe(twin)}.")
         self.forward, self.twin = forward, twin
 
     @property

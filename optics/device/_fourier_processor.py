@@ -8,20 +8,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_positive, check_shape
+from optics._check import as_leaf, check_positive_number, check_shape
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
-from optics._typing import ArrayLike, EffectsLike, EncoderLike, MeasurementLike, ScalarLike
+from optics._typing import (
+    ArrayLike,
+    EffectsLike,
+    EncoderLike,
+    MeasurementLike,
+    ScalarLike,
+    TransferLike,
+)
 from optics.detect import AbstractMeasurement, Coherent
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     Exposure,
+    as_gain,
     as_headroom,
     check_camera,
     check_encoder,
-    check_gain,
     check_measurement,
     check_modulator,
+    check_transfer,
     detects_real,
     draw_laser_power,
     encode,
@@ -94,7 +102,7 @@ class FourierProcessor(AbstractDevice):
 
     def __init__(
         self,
-        transfer: AbstractTransfer,
+        transfer: TransferLike,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
         camera: EffectsLike = (),
@@ -108,6 +116,7 @@ class FourierProcessor(AbstractDevice):
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
+        check_transfer("transfer", transfer)
         check_measurement(measurement)
         check_modulator("slm", slm)
         check_camera("camera", camera, measurement)
@@ -116,23 +125,22 @@ class FourierProcessor(AbstractDevice):
         self.measurement = measurement
         self.slm = tuple(slm)
         self.camera = tuple(camera)
-        self.input_gain = input_gain if isinstance(input_gain, Dense) else as_leaf(input_gain)
-        self.output_gain = as_leaf(output_gain)
-        self.background = as_leaf(background)
-        self.peak = as_leaf(transfer.peak if peak is None else peak)
+        self.input_gain = (
+            input_gain if isinstance(input_gain, Dense) else as_gain("input_gain", input_gain, transfer.shape)
+        )
+        self.output_gain = as_gain("output_gain", output_gain, transfer.shape)
+        self.background = as_gain("background", background, transfer.shape)
+        peak = transfer.peak if peak is None else peak
+        check_positive_number("peak", peak)
+        self.peak = as_leaf(peak)
         self.headroom = as_headroom(headroom)
         self.encoder = encoder
+        if full_scale is not None:
+            check_positive_number("full_scale", full_scale)
         self.full_scale = None if full_scale is None else as_leaf(full_scale)
 
     def __check_init__(self):
-        check_positive("peak", self.peak)
-        if self.full_scale is not None:
-            check_positive("full_scale", self.full_scale)
-        check_gain("output_gain", self.output_gain, self.shape)
-        check_gain("background", self.background, self.shape)
-        if not isinstance(self.input_gain, Dense):
-            check_gain("input_gain", self.input_gain, self.shape)
-        elif self.input_gain.shape != self.shape:
+        if isinstance(self.input_gain, Dense) and self.input_gain.shape != self.shape:
             raise ValueError(
                 f"`input_gain` must have the shape {self.shape} of the transfer, got {self.input_gain.shape}."
             )

@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import as_leaf, check_shape
+from optics._check import as_pixels, check_shape
 from optics._numerics import reverse_about_centre, split_key
-from optics._typing import ArrayLike, EffectsLike, MeasurementLike, ScalarLike, ShapeLike
+from optics._typing import ArrayLike, EffectsLike, MeasurementLike, ScalarLike, ShapeLike, TransferLike
 from optics.detect import AbstractMeasurement, Coherent, Intensity
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
+    as_gain,
     as_headroom,
     check_camera,
-    check_gain,
     check_measurement,
     check_modulator,
+    check_transfer,
     draw_laser_power,
     encode,
     encode_amplitude,
@@ -28,7 +29,7 @@ from optics.device._exposure import (
 )
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude
-from optics.transfer import AbstractTransfer, pixel_shape
+from optics.transfer import AbstractTransfer
 
 _POWER = Intensity(lambda amplitude: amplitude)
 
@@ -78,7 +79,7 @@ class JointTransform(AbstractDevice):
 
     def __init__(
         self,
-        transfer: AbstractTransfer,
+        transfer: TransferLike,
         shape: ShapeLike,
         measurement: MeasurementLike = None,
         slm: EffectsLike = (),
@@ -90,11 +91,12 @@ class JointTransform(AbstractDevice):
     ):
         measurement = Coherent() if measurement is None else measurement
         detector = camera if detector is None else detector
+        check_transfer("transfer", transfer)
         check_measurement(measurement)
         check_modulator("slm", slm)
         check_camera("camera", camera, _POWER)
         check_camera("detector", detector, measurement)
-        rows, cols = pixel_shape(shape)
+        rows, cols = as_pixels("shape", shape)
         plane = transfer.shape
         if plane[1] < 6 * cols - 3 or not (plane[0] == rows or plane[0] >= 2 * rows - 1):
             raise ValueError(
@@ -108,11 +110,9 @@ class JointTransform(AbstractDevice):
         self.slm = tuple(slm)
         self.camera = tuple(camera)
         self.detector = tuple(detector)
-        self.input_gain = as_leaf(input_gain)
-        self.output_gain = as_leaf(output_gain)
+        self.input_gain = as_gain("input_gain", input_gain, plane)
+        self.output_gain = as_gain("output_gain", output_gain, plane)
         self.headroom = as_headroom(headroom)
-        check_gain("input_gain", self.input_gain, plane)
-        check_gain("output_gain", self.output_gain, plane)
 
     def convolve(
         self,

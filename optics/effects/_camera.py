@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from optics._check import check_finite, check_positive, check_range, check_whole, is_concrete
-from optics._typing import ArrayLike, ScalarLike
+from optics._check import check_finite, check_flag, check_positive, check_range, check_whole, is_concrete
+from optics._typing import ArrayLike, CountLike, FlagLike, ScalarLike
 from optics.effects._effect import Effect
 from optics.effects._noise import Read, Shot
 from optics.effects._quantize import Quantize
@@ -19,7 +19,7 @@ PLANCK, LIGHT_SPEED = 6.62607015e-34, 299792458.0  # J s, m/s: exact in SI
 def camera(
     full_well: ArrayLike,
     read_noise: ArrayLike,
-    bits: int,
+    bits: CountLike,
     quantum_efficiency: ScalarLike = 1.0,
     photons: ScalarLike | None = None,
     dark_current: ArrayLike = 0.0,
@@ -28,8 +28,8 @@ def camera(
     offset: ScalarLike = 0.0,
     prnu: ArrayLike | None = None,
     dsnu: ArrayLike | None = None,
-    exact: bool = False,
-    raw: bool = False,
+    exact: FlagLike = False,
+    raw: FlagLike = False,
     binned: ScalarLike | None = None,
 ) -> tuple[Effect, ...]:
     """The effects of a camera in the order of its physics, for `FourierProcessor(camera=...)`.
@@ -82,6 +82,8 @@ def camera(
         ['Dark', 'Shot', 'Saturate', 'Read']
     """
     check_whole("bits", bits, 1, 16)
+    check_flag("exact", exact)
+    check_flag("raw", raw)
     last = 2**bits - 1
     check_positive("full_well", full_well, "electrons")
     check_range("read_noise", read_noise, 0.0, math.inf, "electrons")
@@ -99,8 +101,10 @@ def camera(
         check_positive("gain", gain, "DN per electron")
     if prnu is not None:
         check_range("prnu", prnu, 0.0, math.inf)
+        _check_map("prnu", prnu)
     if dsnu is not None:
         check_finite("dsnu", dsnu, "electrons")
+        _check_map("dsnu", dsnu)
     dn_per_electron = (last - offset) / full_well if gain is None else gain
     if binned is not None:
         # Electrons and DN of the sum. Each converter adds a variance of 1/12 DN² to that of its readout.
@@ -125,6 +129,13 @@ def camera(
     if binned is not None:
         return (*chain, *to_levels) if raw else (*chain, Gain(1 / well_share))
     return (*chain, *to_levels, Quantize(bits), *(() if raw else from_levels))
+
+
+def _check_map(name: str, value: ArrayLike) -> None:
+    if np.ndim(value) == 1:
+        raise ValueError(
+            f"`{name}` must be one number or a map of shape (rows, columns), got shape {np.shape(value)}."
+        )
 
 
 def photon_count(power: ArrayLike, exposure: ScalarLike, wavelength: ScalarLike) -> Array:
@@ -168,10 +179,12 @@ def dark_current_at(
         electrons/s, shape of `reference`.
 
     Raises:
-        ValueError: `reference` negative or `doubling` not positive.
+        ValueError: a temperature that is not finite, `reference` negative or `doubling` not positive.
 
     Source: EMVA 1288 (2021), dark current; 8 K is typical of silicon.
     """
+    check_finite("temperature", temperature)
+    check_finite("reference_temperature", reference_temperature)
     check_range("reference", reference, 0.0, math.inf, "electrons/s")
     check_positive("doubling", doubling, "K")
     return jnp.asarray(reference) * 2.0 ** ((temperature - reference_temperature) / doubling)

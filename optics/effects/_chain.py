@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float, Inexact
 
+from optics._check import as_floats, as_shape, check_dtype, check_key, describe
+from optics._typing import ArrayLike, DTypeLike, EffectsLike, KeyLike, ShapeLike
 from optics.effects._effect import Effect
 from optics.effects._laser_noise import LaserNoise
 from optics.effects._noise import Noise
 
 
-def apply(
-    effects: Sequence[Effect], value: Inexact[Array, "*any"], key: Array | None
-) -> Inexact[Array, "*any"]:
+def apply(effects: EffectsLike, value: ArrayLike, key: KeyLike) -> Inexact[Array, "*any"]:
     """Pass `value` through the effects in order, each with its own key.
 
     An effect that is added at the end does not change the draws of those before it. Gaussian noise and the
@@ -27,12 +26,18 @@ def apply(
     Returns:
         the value behind the last effect.
 
+    Raises:
+        ValueError: `effects` that are none, a `value` without numbers, or a bad key.
+
     Example:
         >>> import jax.numpy as jnp, optics
         >>> camera = (optics.effects.Gain(0.5), optics.effects.Dark(0.25))
         >>> print(optics.effects.apply(camera, jnp.array([[0.0, 1.0]]), None))
         [[0.25 0.75]]
     """
+    check_effects("effects", effects)
+    check_key("key", key)
+    value = as_floats("value", value)
     i = 0
     while i < len(effects):
         effect, effect_key = effects[i], None if key is None else jax.random.fold_in(key, i)
@@ -49,7 +54,7 @@ def apply(
 
 
 def laser_power(
-    effects: Sequence[Effect], shape: tuple[int, ...], dtype: np.dtype, key: Array | None
+    effects: EffectsLike, shape: ShapeLike, dtype: DTypeLike, key: KeyLike
 ) -> Float[Array, "*shape"] | None:
     """The power of the laser of each exposure relative to its mean, as `apply` draws it with the same key.
 
@@ -61,10 +66,29 @@ def laser_power(
 
     Returns:
         the product over the `LaserNoise` of the chain; None where there is none, or no key.
+
+    Raises:
+        ValueError: `effects` that are none, a `shape` that is no tuple of whole numbers, a `dtype` that is
+            none of floating point, or a bad key.
     """
+    check_effects("effects", effects)
+    check_key("key", key)
+    shape = as_shape("shape", shape, low=0)
+    check_dtype("dtype", dtype)
     power = None
     for i, effect in enumerate(effects):
         if key is not None and isinstance(effect, LaserNoise):
             factor = effect.power(jax.random.fold_in(key, i), shape, dtype)
             power = factor if power is None else power * factor
     return power
+
+
+def check_effects(name: str, chain: EffectsLike) -> None:
+    """Refuse anything but a sequence of effects."""
+    if not isinstance(chain, Sequence) or isinstance(chain, str):
+        raise ValueError(f"`{name}` must be a tuple of effects from `optics.effects`, got {describe(chain)}.")
+    for effect in chain:
+        if not isinstance(effect, Effect):
+            raise ValueError(
+                f"`{name}` must be a tuple of effects from `optics.effects`, got {describe(effect)} in it."
+            )

@@ -8,14 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import check_whole
+from optics._check import check_flag, check_instance, check_whole
 from optics._phases import as_complex, safe_angle, wrap_phase
+from optics._typing import CountLike, FlagLike, PartLike
 from optics.effects._crosstalk_kernels import AbstractKernel
 from optics.effects._effect import Modulation
 from optics.effects._phase_lut import PhaseLUT
 
 # The narrowest and the widest kernel, in pixels, to which the nodes of the mean over a pixel are fitted.
 NARROWEST, WIDEST = 1e-4, 1.0
+
+
+# Neighbours, and nodes and parts of a pixel; no kernel needs more, and the work grows as their product.
+LARGEST_GRID = 256
 
 
 class Crosstalk(Modulation):
@@ -51,7 +56,8 @@ class Crosstalk(Modulation):
         nodes: of the integral, from an edge of the pixel to its middle, at least 1.
 
     Raises:
-        ValueError: `subpixels`, `neighbours` or `nodes` below 1, or a `kernel` or `response` of another kind.
+        ValueError: `subpixels`, `neighbours` or `nodes` below 1 or above 256, or a `kernel` or `response` of
+            another kind.
 
     Source: P. Schroff et al., Sci. Rep. 13, 3252 (2023); M. Persson et al., Opt. Express 20, 22334 (2012).
 
@@ -71,20 +77,20 @@ class Crosstalk(Modulation):
 
     def __init__(
         self,
-        kernel: AbstractKernel,
-        subpixels: int = 3,
-        neighbours: int = 3,
-        response: PhaseLUT | None = None,
-        keep_subpixels: bool = False,
-        nodes: int = 4,
+        kernel: PartLike,
+        subpixels: CountLike = 3,
+        neighbours: CountLike = 3,
+        response: PartLike | None = None,
+        keep_subpixels: FlagLike = False,
+        nodes: CountLike = 4,
     ):
-        if not isinstance(kernel, AbstractKernel):
-            raise ValueError(f"`kernel` must be a kernel such as `effects.SuperGaussian()`, got {kernel!r}.")
-        if response is not None and not isinstance(response, PhaseLUT):
-            raise ValueError(f"`response` must be a `PhaseLUT` or None, got {response!r}.")
-        check_whole("subpixels", subpixels, 1)
-        check_whole("neighbours", neighbours, 1)
-        check_whole("nodes", nodes, 1)
+        check_instance("kernel", kernel, AbstractKernel, "`effects.SuperGaussian()`")
+        if response is not None:
+            check_instance("response", response, PhaseLUT, "`effects.PhaseLUT(table)`, or None")
+        check_whole("subpixels", subpixels, 1, LARGEST_GRID)
+        check_whole("neighbours", neighbours, 1, LARGEST_GRID)
+        check_whole("nodes", nodes, 1, LARGEST_GRID)
+        check_flag("keep_subpixels", keep_subpixels)
         self.kernel = kernel
         self.response = response
         self.subpixels = int(subpixels)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import as_leaf, check_positive, check_range
+from optics._check import as_leaf, check_number, check_positive, check_positive_number, check_range
 from optics._typing import ArrayLike, ScalarLike
 
 # Quadrature of the inverse transform, up to the largest distance (in units of the kernel's own width). Beyond
@@ -63,8 +63,8 @@ class SuperGaussian(AbstractKernel):
     order: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, width: ScalarLike = 2.03, order: ScalarLike = 1.2):
-        check_positive("width", width, "cycles per pixel")
-        check_range("order", order, 1.0, 4.0)
+        check_positive_number("width", width, "cycles per pixel")
+        check_number("order", order, 1.0, 4.0)
         self.width, self.order = width, order
 
     def cumulative(self, x: Float[Array, "*any"]) -> Float[Array, "*any"]:

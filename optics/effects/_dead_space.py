@@ -3,9 +3,9 @@
 import equinox as eqx
 from jaxtyping import Array, Complex, Inexact
 
-from optics._check import as_leaf, check_finite, check_range
+from optics._check import as_leaf, check_finite, check_flag, check_range
 from optics._phases import as_complex, unit_phasor
-from optics._typing import ArrayLike
+from optics._typing import ArrayLike, FlagLike
 from optics.effects._effect import Modulation
 
 
@@ -42,11 +42,12 @@ class DeadSpace(Modulation):
         fill: ArrayLike,
         reflectance: ArrayLike = 1.0,
         phase: ArrayLike = 0.0,
-        apply_fill_factor: bool = True,
+        apply_fill_factor: FlagLike = True,
     ):
         check_range("fill", fill, 0.0, 1.0, open_low=True)
         check_range("reflectance", reflectance, 0.0, 1.0)
         check_finite("phase", phase, "rad")
+        check_flag("apply_fill_factor", apply_fill_factor)
         self.fill = fill
         self.reflectance = reflectance
         self.phase = phase

@@ -9,9 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_finite, check_positive, check_range, check_whole, is_concrete
+from optics._check import (
+    as_leaf,
+    as_shape,
+    check_finite,
+    check_given_key,
+    check_memory,
+    check_number,
+    check_positive_number,
+    check_positive_or_infinite,
+    check_range,
+    check_whole,
+    describe,
+    is_concrete,
+)
 from optics._phases import as_complex, unit_phasor
-from optics._typing import ArrayLike, ScalarLike
+from optics._typing import ArrayLike, CountLike, KeyLike, ScalarLike, ShapeLike
 from optics.effects._effect import Modulation
 
 
@@ -54,15 +67,15 @@ class Drift(Modulation):
         time: ScalarLike = 0.0,
         fading: ArrayLike = 0.0,
     ):
+        check_finite("phase", phase, "rad")
         if np.ndim(phase) != 3 or np.shape(phase)[0] < 2:
             raise ValueError(
                 "`phase` must have the shape (moments, rows, columns) with at least 2 moments, "
                 f"got {np.shape(phase)}."
             )
-        check_finite("phase", phase, "rad")
-        check_positive("duration", duration, "s")
+        check_positive_number("duration", duration, "s")
         check_finite("fading", fading, "1/s")
-        check_range("time", time, 0.0, float(duration) if is_concrete(duration) else math.inf, "s")
+        check_number("time", time, 0.0, float(duration) if is_concrete(duration) else math.inf, "s")
         self.phase = phase
         self.duration = duration
         self.time = time
@@ -80,11 +93,11 @@ class Drift(Modulation):
 
 
 def draw_drift(
-    key: Array,
-    shape: tuple[int, int],
+    key: KeyLike,
+    shape: ShapeLike,
     diffusion: ArrayLike,
     duration: ScalarLike,
-    moments: int = 257,
+    moments: CountLike = 257,
     relaxation: ScalarLike = math.inf,
 ) -> Float[Array, "moments rows cols"]:
     """Draw the phases of one unit over time for `Drift`: a random walk, free or pulled back by control.
@@ -107,16 +120,23 @@ def draw_drift(
         phases, rad, shape (moments, rows, columns), 0 at the first.
 
     Raises:
-        ValueError: `diffusion` negative, `duration` or `relaxation` not positive, fewer than 2 `moments`.
+        ValueError: no key, a `shape` that is no pair of whole numbers, `diffusion` negative or of another
+            shape, `duration` or `relaxation` not positive, fewer than 2 `moments`.
 
     Source: G. E. Uhlenbeck and L. S. Ornstein, Phys. Rev. 36, 823 (1930); its exact steps: D. T. Gillespie,
         Phys. Rev. E 54, 2084 (1996); laser phase: C. H. Henry, IEEE J. Quantum Electron. 18, 259 (1982).
     """
+    check_given_key("key", key)
+    shape = as_shape("shape", shape, 2)
     check_range("diffusion", diffusion, 0.0, math.inf, "rad²/s")
-    check_positive("duration", duration, "s")
+    if np.shape(diffusion) not in ((), shape):
+        raise ValueError(
+            f"`diffusion` must be one number or a map of the shape {shape}, got {describe(diffusion)}."
+        )
+    check_positive_number("duration", duration, "s")
     check_whole("moments", moments, 2)
-    if is_concrete(relaxation) and not np.all(np.asarray(relaxation) > 0):
-        raise ValueError(f"`relaxation` must be above 0 s, or infinite for a random walk, got {relaxation}.")
+    check_memory("moments", moments, moments * math.prod(shape))
+    check_positive_or_infinite("relaxation", relaxation, "s")
     step = jnp.asarray(duration) / (moments - 1)
     rate = 1 / jnp.asarray(relaxation, step.dtype)
     decay = jnp.exp(-rate * step)

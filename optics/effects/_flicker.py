@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_range
+from optics._check import as_leaf, check_flag, check_number, check_range
 from optics._phases import TWO_PI, as_complex, safe_angle, unit_phasor, wrap_phase
-from optics._typing import ArrayLike, ScalarLike
+from optics._typing import ArrayLike, FlagLike, ScalarLike
 from optics.effects._effect import Modulation
 
 
@@ -52,12 +52,14 @@ class Flicker(Modulation):
     def __init__(
         self,
         sigma: ArrayLike,
-        common: bool = False,
+        common: FlagLike = False,
         cycles: ScalarLike = 1.0,
-        proportional: bool = False,
+        proportional: FlagLike = False,
     ):
+        check_flag("common", common)
+        check_flag("proportional", proportional)
         check_range("sigma", sigma, 0.0, 1.0 if common else math.inf, "rad")
-        check_range("cycles", cycles, 0.0, math.inf)
+        check_number("cycles", cycles, 0.0)
         if proportional and not common:
             raise ValueError("`proportional` ripple must be common, got `common=False`; set `common=True`.")
         self.sigma = sigma

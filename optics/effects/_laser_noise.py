@@ -1,6 +1,5 @@
 """Noise of the laser: its power, and the direction of its beam."""
 
-import math
 from typing import ClassVar
 
 import equinox as eqx
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_range
+from optics._check import as_leaf, check_number
 from optics._numerics import split_key, standard_deviation
 from optics._phases import as_complex, unit_phasor
 from optics._typing import ScalarLike
@@ -48,9 +47,9 @@ class LaserNoise(Modulation):
     pointing: Array | None
 
     def __init__(self, rin: ScalarLike, pointing: ScalarLike | None = None):
-        check_range("rin", rin, 0.0, math.inf)
+        check_number("rin", rin, 0.0)
         if pointing is not None:
-            check_range("pointing", pointing, 0.0, math.inf, "rad")
+            check_number("pointing", pointing, 0.0, unit="rad")
         self.rin = rin
         self.pointing = None if pointing is None else as_leaf(pointing)
 

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from optics._check import as_leaf, check_positive, check_range
+from optics._check import as_leaf, check_flag, check_positive, check_range
 from optics._fusion import fusion_barrier_in_lines
 from optics._numerics import standard_deviation
-from optics._typing import ArrayLike
+from optics._typing import ArrayLike, FlagLike
 from optics.effects._effect import Effect
 
 # jax.random.poisson works in float32: at a mean of 1e6 its variance is 2.6 % too large, and beyond 2³¹ it
@@ -80,8 +80,9 @@ class Shot(Noise):
     photons: Array = eqx.field(converter=as_leaf)
     exact: bool = eqx.field(static=True)
 
-    def __init__(self, photons: ArrayLike, exact: bool = False):
+    def __init__(self, photons: ArrayLike, exact: FlagLike = False):
         check_positive("photons", photons)
+        check_flag("exact", exact)
         self.photons, self.exact = photons, bool(exact)
 
     def variance(self, value: Float[Array, "*any"]) -> Float[Array, "..."]:

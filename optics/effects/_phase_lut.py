@@ -85,9 +85,9 @@ class PhaseLUT(Modulation):
 
 
 def _check_table(table: ArrayLike) -> None:
+    check_finite("table", table, "rad")
     if np.ndim(table) != 1 or np.size(table) < 2:
         raise ValueError(f"`table` must be a line of at least 2 phases in rad, got shape {np.shape(table)}.")
-    check_finite("table", table, "rad")
     if not is_concrete(table):
         return
     falls = np.diff(np.asarray(table, float)) < 0

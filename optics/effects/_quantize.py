@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_whole, is_concrete
-from optics._typing import ScalarLike
+from optics._check import as_leaf, check_flag, check_number, check_whole, is_concrete
+from optics._typing import FlagLike, ScalarLike
 from optics.effects._effect import Effect
 
 
@@ -41,7 +41,8 @@ class Quantize(Effect):
     bits: Array = eqx.field(converter=as_leaf)
     signed: bool = eqx.field(static=True)  # also the value of `Effect.signed`
 
-    def __init__(self, bits: ScalarLike, signed: bool = False):
+    def __init__(self, bits: ScalarLike, signed: FlagLike = False):
+        check_flag("signed", signed)
         check_bits(bits, 2 if signed else 1)
         self.bits, self.signed = bits, bool(signed)
 
@@ -70,6 +71,6 @@ def power_of_two(bits: Float[Array, ""]) -> Float[Array, ""]:
 
 def check_bits(bits: ScalarLike, low: int) -> None:
     """Refuse concrete bits that are not a whole number from `low` to 16."""
+    check_number("bits", bits)
     if is_concrete(bits):
-        is_whole = np.ndim(bits) == 0 and not isinstance(bits, bool | str) and float(bits).is_integer()
-        check_whole("bits", int(bits) if is_whole else bits, low, 16)
+        check_whole("bits", int(bits) if float(bits).is_integer() else bits, low, 16)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_leaf, check_positive, check_range
+from optics._check import as_leaf, check_finite_field, check_positive, check_range
 from optics._typing import ArrayLike
 from optics.effects._effect import Effect
 
@@ -51,7 +51,7 @@ class Bias(Effect):
     level: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, level: ArrayLike):
-        check_range("level", jnp.abs(jnp.asarray(level)), 0.0, jnp.inf)
+        check_finite_field("level", level)
         self.level = level
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
@@ -78,7 +78,7 @@ class Gain(Effect):
     gain: Array = eqx.field(converter=as_leaf)
 
     def __init__(self, gain: ArrayLike):
-        check_range("gain", jnp.abs(jnp.asarray(gain)), 0.0, jnp.inf)
+        check_finite_field("gain", gain)
         self.gain = gain
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:

@@ -1,11 +1,10 @@
 """Pixels that do not respond."""
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import as_leaf, check_range
+from optics._check import as_leaf, check_finite_field, check_range, describe
 from optics._typing import ArrayLike
 from optics.effects._effect import Effect
 
@@ -29,8 +28,8 @@ class StuckPixels(Effect):
     def __init__(self, mask: ArrayLike, stuck: ArrayLike = 0.0):
         check_range("mask", mask, 0.0, 1.0)
         if np.ndim(mask) < 2:
-            raise ValueError(f"`mask` must be a map of shape (rows, columns), got shape {np.shape(mask)}.")
-        check_range("stuck", jnp.abs(jnp.asarray(stuck)), 0.0, jnp.inf)
+            raise ValueError(f"`mask` must be a map of shape (rows, columns), got {describe(mask)}.")
+        check_finite_field("stuck", stuck)
         self.mask, self.stuck = mask, stuck
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:

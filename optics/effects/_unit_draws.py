@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import check_positive, check_range, is_concrete
+from optics._check import as_shape, check_given_key, check_number, check_positive_number, is_concrete
 from optics._numerics import safe_sqrt
-from optics._typing import ScalarLike
+from optics._typing import KeyLike, ScalarLike, ShapeLike
 
 
 def draw_prnu(
-    key: Array, shape: tuple[int, int], sigma: ScalarLike, row: ScalarLike = 0.0, column: ScalarLike = 0.0
+    key: KeyLike, shape: ShapeLike, sigma: ScalarLike, row: ScalarLike = 0.0, column: ScalarLike = 0.0
 ) -> Float[Array, "rows cols"]:
     """Draw the photo response of each pixel, the argument of `Gain` or of `camera(prnu=...)`.
 
@@ -27,7 +27,7 @@ def draw_prnu(
         gains of mean 1, shape (rows, columns).
 
     Raises:
-        ValueError: a negative share.
+        ValueError: no key, a `shape` that is no pair of whole numbers, or a negative share.
 
     Source: EMVA Standard 1288, release 4.0 (2021), spatial nonuniformity.
     """
@@ -35,8 +35,8 @@ def draw_prnu(
 
 
 def draw_dsnu(
-    key: Array,
-    shape: tuple[int, int],
+    key: KeyLike,
+    shape: ShapeLike,
     sigma: ScalarLike,
     row: ScalarLike = 0.0,
     column: ScalarLike = 0.0,
@@ -59,20 +59,21 @@ def draw_dsnu(
         offsets of mean hot · heat, shape (rows, columns).
 
     Raises:
-        ValueError: a negative number or a share above 1.
+        ValueError: no key, a `shape` that is no pair of whole numbers, a negative number or a share above 1.
 
     Source: EMVA 1288 (2021), spatial nonuniformity; the exponential tail: R. Widenhorn et al., Proc. SPIE
         4669, 193 (2002).
     """
-    check_range("hot", hot, 0.0, 1.0)
-    check_range("heat", heat, 0.0, jnp.inf)
+    shape = _check_unit(key, shape)
+    check_number("hot", hot, 0.0, 1.0)
+    check_number("heat", heat, 0.0)
     pattern_key, place_key, heat_key = jax.random.split(key, 3)
     pattern = _pattern(pattern_key, shape, sigma, row, column)
     is_hot = jax.random.uniform(place_key, shape) < hot
     return pattern + heat * jnp.where(is_hot, jax.random.exponential(heat_key, shape), 0)
 
 
-def draw_stuck(key: Array, shape: tuple[int, int], share: ScalarLike) -> Float[Array, "rows cols"]:
+def draw_stuck(key: KeyLike, shape: ShapeLike, share: ScalarLike) -> Float[Array, "rows cols"]:
     """Draw which pixels are stuck, the `mask` of `StuckPixels`: each with probability `share`.
 
     Arguments:
@@ -84,14 +85,15 @@ def draw_stuck(key: Array, shape: tuple[int, int], share: ScalarLike) -> Float[A
         1 where stuck, 0 elsewhere, shape (rows, columns).
 
     Raises:
-        ValueError: `share` outside [0, 1].
+        ValueError: no key, a `shape` that is no pair of whole numbers, or `share` outside [0, 1].
     """
-    check_range("share", share, 0.0, 1.0)
+    shape = _check_unit(key, shape)
+    check_number("share", share, 0.0, 1.0)
     return (jax.random.uniform(key, shape) < share).astype(jnp.result_type(float))
 
 
 def draw_read_noise(
-    key: Array, shape: tuple[int, int], median: ScalarLike, rms: ScalarLike
+    key: KeyLike, shape: ShapeLike, median: ScalarLike, rms: ScalarLike
 ) -> Float[Array, "rows cols"]:
     """Draw the read noise of each pixel of a CMOS sensor: log-normal, by the two numbers of data sheets.
 
@@ -107,12 +109,14 @@ def draw_read_noise(
         standard deviations in electrons, shape (rows, columns), for `camera(read_noise=...)`.
 
     Raises:
-        ValueError: `median` not positive, or `rms` below it.
+        ValueError: no key, a `shape` that is no pair of whole numbers, `median` not positive, or `rms` below
+            it.
 
     Source: Andor Zyla manual and arXiv:2510.14484 for the tail; that it is log-normal is our choice.
     """
-    check_positive("median", median, "electrons")
-    check_positive("rms", rms, "electrons")
+    shape = _check_unit(key, shape)
+    check_positive_number("median", median, "electrons")
+    check_positive_number("rms", rms, "electrons")
     if is_concrete(rms) and is_concrete(median) and np.any(np.asarray(rms) < np.asarray(median)):
         raise ValueError(
             f"`rms` must be at least `median`, got {rms} and {median} electrons; a long tail raises the rms."
@@ -122,7 +126,7 @@ def draw_read_noise(
 
 
 def draw_lut_error(
-    key: Array, rms: ScalarLike, shape: tuple[int, ...] = ()
+    key: KeyLike, rms: ScalarLike, shape: ShapeLike = ()
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Draw the residue of a phase table, `a2` and `a3` of `PhaseLUT`.
 
@@ -135,20 +139,28 @@ def draw_lut_error(
         a₂ and a₃, each Normal(0, rms²), turns.
 
     Raises:
-        ValueError: `rms` negative.
+        ValueError: no key, a `shape` that is no tuple of whole numbers, or `rms` negative.
     """
-    check_range("rms", rms, 0.0, jnp.inf, "turns")
+    check_given_key("key", key)
+    shape = as_shape("shape", shape)
+    check_number("rms", rms, 0.0, unit="turns")
     a2, a3 = rms * jax.random.normal(key, (2, *shape))
     return a2, a3
 
 
+def _check_unit(key: KeyLike, shape: ShapeLike) -> tuple[int, ...]:
+    """The pixels of a unit; refuse what is no key and no pair of whole numbers."""
+    check_given_key("key", key)
+    return as_shape("shape", shape, 2)
+
+
 def _pattern(
-    key: Array, shape: tuple[int, int], sigma: ScalarLike, row: ScalarLike, column: ScalarLike
+    key: KeyLike, shape: ShapeLike, sigma: ScalarLike, row: ScalarLike, column: ScalarLike
 ) -> Float[Array, "rows cols"]:
     """Sum of a pixel, a row and a column pattern of the given standard deviations."""
-    rows, cols = shape
+    rows, cols = _check_unit(key, shape)
     parts = (("sigma", sigma, (rows, cols)), ("row", row, (rows, 1)), ("column", column, (1, cols)))
     for name, value, _ in parts:
-        check_range(name, value, 0.0, jnp.inf)
+        check_number(name, value, 0.0)
     keys = jax.random.split(key, len(parts))
     return sum(value * jax.random.normal(k, size) for k, (_, value, size) in zip(keys, parts, strict=True))

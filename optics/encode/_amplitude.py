@@ -8,6 +8,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import check_whole
 from optics._phases import TWO_PI, as_complex
+from optics._typing import CountLike
 from optics.encode._encoder import Encoder, largest_amplitude
 
 
@@ -32,7 +33,7 @@ class Amplitude(Encoder):
 
     exposures: int = eqx.field(static=True)
 
-    def __init__(self, exposures: int = 2):
+    def __init__(self, exposures: CountLike = 2):
         check_whole("exposures", exposures, 1, 4)
         self.exposures = int(exposures)
 

@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import check_whole
+from optics._check import as_plane, check_whole
+from optics._typing import ArrayLike, CountLike
 from optics.encode._amplitude import Amplitude
 from optics.encode._encoder import Encoder
 
 
 def bit_planes(
-    a: Float[Array, "*lead rows cols"], bits: int
+    a: ArrayLike, bits: CountLike
 ) -> tuple[Float[Array, "*lead bits rows cols"], Float[Array, " bits"]]:
     """The binary patterns of a grey image, and the weights with which their *fields* add.
 
@@ -31,8 +32,11 @@ def bit_planes(
         planes, lowest bit first, shape (..., bits, rows, columns); weights, shape (bits,).
 
     Raises:
-        ValueError: `bits` outside its range.
+        ValueError: `a` that is complex or has fewer than two axes, or `bits` outside its range.
     """
+    a = as_plane("a", a)
+    if jnp.iscomplexobj(a):
+        raise ValueError(f"`a` must be real numbers in [0, 1], got {a.dtype}; encode its parts one by one.")
     check_whole("bits", bits, 1, 16)
     last = 2**bits - 1
     constant = jax.lax.stop_gradient(a)
@@ -63,7 +67,7 @@ class BitPlanes(Encoder):
     bits: int = eqx.field(static=True)
     parts: int = eqx.field(static=True)
 
-    def __init__(self, bits: int = 8, parts: int = 2):
+    def __init__(self, bits: CountLike = 8, parts: CountLike = 2):
         check_whole("bits", bits, 1, 16)
         check_whole("parts", parts, 1, 4)
         self.bits, self.parts = int(bits), int(parts)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import check_whole
 from optics._phases import TWO_PI, as_complex, unit_phasor
+from optics._typing import CountLike
 from optics.encode._encoder import Encoder, kronecker, largest_amplitude
 from optics.encode._polar import LARGEST_ENCODED, polar_form
 
@@ -45,8 +46,9 @@ class Blazed(Encoder):
     phase_only: ClassVar[bool] = True
     exposures: int = eqx.field(static=True)
 
-    def __init__(self, period: int = 4, exposures: int = 1):
-        check_whole("period", period, 3)
+    def __init__(self, period: CountLike = 4, exposures: CountLike = 1):
+        check_whole("period", period, 3, 64)
+        check_whole("exposures", exposures, 1)
         if exposures not in (1, period):
             raise ValueError(
                 f"`exposures` must be 1, or {period} to move the grating through its period, "

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
+from optics._check import as_plane
+from optics._typing import ArrayLike
 from optics.encode._encoder import Encoder, largest_amplitude
 
 
 def complex_amplitude(
-    a: Inexact[Array, "*lead rows cols"],
+    a: ArrayLike,
 ) -> tuple[Inexact[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
     """Encode on a modulator that sets amplitude and phase: each exposure's brightest pixel has amplitude 1.
 
@@ -22,7 +24,11 @@ def complex_amplitude(
 
     Returns:
         drive, same shape and kind, |drive| ≤ 1; scale, shape (..., 1, 1), in the unit of `a`.
+
+    Raises:
+        ValueError: fewer than two axes, or no numbers.
     """
+    a = as_plane("a", a)
     scale = largest_amplitude(a)
     if jnp.iscomplexobj(a):
         # JAX would make the scale complex, and a complex division costs three times this.

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
+from optics._check import check_choice, check_whole
 from optics._phases import as_complex, unit_phasor
+from optics._typing import CountLike, TextLike
 from optics.encode._encoder import Encoder, kronecker, largest_amplitude
 from optics.encode._polar import LARGEST_ENCODED, polar_form
 
@@ -46,11 +48,9 @@ class DoublePhase(Encoder):
     phase_only: ClassVar[bool] = True
     exposures: int = eqx.field(static=True)
 
-    def __init__(self, layout: str = "checkerboard", exposures: int = 1):
-        if layout not in ("pair", "checkerboard"):
-            raise ValueError(f'`layout` must be "pair" or "checkerboard", got {layout!r}.')
-        if exposures not in (1, 2):
-            raise ValueError(f"`exposures` must be 1, or 2 to exchange the phases, got {exposures!r}.")
+    def __init__(self, layout: TextLike = "checkerboard", exposures: CountLike = 1):
+        check_choice("layout", layout, ("pair", "checkerboard"))
+        check_whole("exposures", exposures, 1, 2)
         self.layout, self.exposures = layout, int(exposures)
 
     @property

@@ -3,9 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from optics._check import as_plane
+from optics._typing import ArrayLike
+
 
 def phase_only(
-    spectrum: Complex[Array, "*lead rows cols"],
+    spectrum: ArrayLike,
 ) -> tuple[Complex[Array, "*lead rows cols"], Float[Array, "*lead 1 1"]]:
     """Encode a filter on a modulator of phase alone: its amplitudes are lost.
 
@@ -17,8 +20,12 @@ def phase_only(
     Returns:
         drive of modulus 1, same shape; scale of ones, shape (..., 1, 1).
 
+    Raises:
+        ValueError: fewer than two axes, or no numbers.
+
     Source: J. L. Horner and P. D. Gianino, Appl. Opt. 23, 812 (1984).
     """
+    spectrum = as_plane("spectrum", spectrum)
     power = spectrum.real**2 + spectrum.imag**2
     dark = power == 0
     drive = jnp.where(dark, 1, spectrum / jnp.sqrt(jnp.where(dark, 1, power)))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_whole
 from optics._phases import as_complex, unit_phasor
+from optics._typing import CountLike
 from optics.encode._encoder import Encoder, carrier_phase, kronecker, largest_amplitude
 from optics.encode._polar import polar_form
 
@@ -35,8 +36,8 @@ class Superpixel(Encoder):
 
     size: int = eqx.field(static=True)
 
-    def __init__(self, size: int = 4):
-        check_whole("size", size, 2)
+    def __init__(self, size: CountLike = 4):
+        check_whole("size", size, 2, 64)
         self.size = int(size)
 
     @property

@@ -1,23 +1,33 @@
 """More bits than the modulator has, in several exposures."""
 
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_convolve, check_shape, check_whole
+from optics._check import as_plane, check_convolve, check_flag, check_key, check_shape, check_whole
 from optics._numerics import split_key, zero_where_dark
-from optics._typing import ArrayLike, DeviceLike, FunctionLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    FlagLike,
+    FunctionLike,
+    KeyLike,
+    ShapeLike,
+)
 from optics.convolution import check_device, convolve, transform
 from optics.device import AbstractDevice
-from optics.mapping._boundary import check_boundary
+from optics.mapping._boundary import as_shapes, check_boundary
 from optics.mapping._plan import Plan, count_planes, match_axes
+
+# Beyond it even slices of 2 bits are below what double precision holds.
+LARGEST_SLICES = 64
 
 
 def bit_slices(
-    a: ArrayLike, bits: int, slices: int
+    a: ArrayLike, bits: CountLike, slices: CountLike
 ) -> tuple[Inexact[Array, "slices *lead rows cols"], Inexact[Array, "slices *lead 1 1"]]:
     """Planes of whole numbers that a converter of few bits represents exactly, weighted to sum to `a`.
 
@@ -46,7 +56,7 @@ def bit_slices(
     """
     a = as_plane("a", a)
     check_whole("bits", bits, 2, 16)
-    check_whole("slices", slices, 1)
+    check_whole("slices", slices, 1, LARGEST_SLICES)
     largest = 2 ** (bits - 1) - 1
     remainder, planes, weights = jax.lax.stop_gradient(a), [], []
     for _ in range(slices):
@@ -78,10 +88,10 @@ def convolve_sliced(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
-    bits: int,
-    slices: int = 2,
+    bits: CountLike,
+    slices: CountLike = 2,
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead rows cols"]:
     """Circular convolution with every number split into slices of few bits for the device.
@@ -113,8 +123,9 @@ def convolve_sliced(
     """
     x, w = as_plane("x", x), as_plane("w", w)
     check_whole("bits", bits, 2, 16)
-    check_whole("slices", slices, 1)
+    check_whole("slices", slices, 1, LARGEST_SLICES)
     check_convolve(convolve)
+    check_key("key", key)
     check_boundary(x.shape, w.shape, "circular")
     if device is None:
         return convolve(x, w, None, None)
@@ -144,11 +155,11 @@ def convolve_sliced(
 
 
 def plan_sliced(
-    x_shape: Sequence[int],
-    w_shape: Sequence[int],
-    shape: Sequence[int],
-    slices: int = 2,
-    transforms: bool = True,
+    x_shape: ShapeLike,
+    w_shape: ShapeLike,
+    shape: ShapeLike,
+    slices: CountLike = 2,
+    transforms: FlagLike = True,
 ) -> Plan:
     """The planes of `convolve_sliced`, for arrays of these shapes on a device of `shape` pixels.
 
@@ -165,8 +176,15 @@ def plan_sliced(
     Raises:
         ValueError: `slices` below 1, or arrays that do not fit together.
     """
-    check_whole("slices", slices, 1)
+    check_whole("slices", slices, 1, LARGEST_SLICES)
+    check_flag("transforms", transforms)
+    x_shape, w_shape, shape = as_shapes(x_shape, w_shape, shape)
     check_boundary(x_shape, w_shape, "circular")
+    if x_shape[-2:] != shape or w_shape[-2:] != shape:
+        raise ValueError(
+            f"`x_shape` and `w_shape` must end with the {shape} pixels of `shape`, got {x_shape} and "
+            f"{w_shape}."
+        )
     inputs, kernels, pairs = count_planes(x_shape[:-2], w_shape[:-2])
     per_pair = slices if transforms else slices**2
-    return Plan(tuple(shape), slices * inputs, slices * kernels, per_pair * pairs)
+    return Plan(shape, slices * inputs, slices * kernels, per_pair * pairs)

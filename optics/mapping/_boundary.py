@@ -5,24 +5,46 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane
+from optics._check import as_counts, as_floats, describe
 from optics._numerics import pad_last
-from optics._typing import ArrayLike
+from optics._typing import ArrayLike, ShapeLike, TextLike
 
 BOUNDARIES = ("full", "same", "valid", "circular", "negacyclic")
+# Samples of an axis that a plan is made for.
+LARGEST_LENGTH = 2**48
 # The factor of a period for each time that it wraps.
 SIGNS = {"circular": 1, "negacyclic": -1}
 
 
 def as_line(name: str, value: ArrayLike) -> Inexact[Array, "*lead length"]:
     """An array of numbers with at least one axis (..., length), integers made floating point."""
-    array = jnp.asarray(value)
+    array = as_floats(name, value)
     if array.ndim < 1:
-        raise ValueError(f"`{name}` must have at least one axis (..., length), got the scalar {value!r}.")
-    return as_plane(name, array[None])[0]
+        raise ValueError(
+            f"`{name}` must have at least one axis (..., length), got the scalar {describe(value)}."
+        )
+    return array
 
 
-def check_boundary(x_shape: Sequence[int], w_shape: Sequence[int], boundary: str, spatial: int = 2) -> None:
+def as_shapes(
+    x_shape: ShapeLike, w_shape: ShapeLike, shape: ShapeLike, spatial: int = 2
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, int]]:
+    """The shapes that a plan is made for, as tuples: of the input and the kernel, and of the device."""
+    # A plan costs nothing, however large the arrays.
+    of_x, of_w = (
+        as_counts(name, value, high=LARGEST_LENGTH)
+        for name, value in (("x_shape", x_shape), ("w_shape", w_shape))
+    )
+    for name, value in (("x_shape", of_x), ("w_shape", of_w)):
+        if len(value) < spatial:
+            raise ValueError(f"`{name}` must have at least {spatial} axes, got {value}.")
+    rows, cols = as_counts("shape", shape, 2)
+    return of_x, of_w, (rows, cols)
+
+
+def check_boundary(
+    x_shape: Sequence[int], w_shape: Sequence[int], boundary: TextLike, spatial: int = 2
+) -> None:
     """Refuse an unknown boundary, empty arrays, and shapes that do not fit together.
 
     Arguments:
@@ -30,7 +52,7 @@ def check_boundary(x_shape: Sequence[int], w_shape: Sequence[int], boundary: str
         boundary: one of `BOUNDARIES`.
     """
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
-        raise ValueError(f"`boundary` must be one of {', '.join(BOUNDARIES)}; got {boundary!r}.")
+        raise ValueError(f"`boundary` must be one of {', '.join(BOUNDARIES)}; got {describe(boundary)}.")
     for name, shape in (("x", x_shape), ("w", w_shape)):
         if len(shape) < spatial or 0 in shape:
             axes = "axes" if spatial > 1 else "axis"

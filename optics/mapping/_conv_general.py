@@ -10,17 +10,18 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Inexact
 
+from optics._check import as_array, as_counts, check_key, check_whole, describe
 from optics._chunks import largest_even_chunk
-from optics._typing import ArrayLike, DeviceLike, GradientLike
+from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, ShapeLike, TextLike
 from optics.convolution import check_device, convolve
 from optics.gradients import gradient_rule
 from optics.mapping._sequences import convolve_1d
 from optics.mapping._tiles import convolve_tiled
 
+PADDINGS = ("VALID", "SAME", "SAME_LOWER")
 
-def conv_general_dilated(
-    device: DeviceLike, key: Array | None = None, gradient: GradientLike = None
-) -> Callable:
+
+def conv_general_dilated(device: DeviceLike, key: KeyLike = None, gradient: GradientLike = None) -> Callable:
     """A function with the signature of `jax.lax.conv_general_dilated` that computes on a device.
 
         y[n, o, i] = Σ_c Σ_u w[o, c, u] x[n, c, stride · i + u]
@@ -42,7 +43,8 @@ def conv_general_dilated(
     Returns:
         fn(lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers,
         feature_group_count, batch_group_count, precision, preferred_element_type, out_sharding), with one or
-        two spatial axes, any unit. It refuses what `jax.lax.conv_general_dilated` refuses, in the same words.
+        two spatial axes, any unit. Sizes that do not fit together are refused in the words of
+        `jax.lax.conv_general_dilated`.
 
     Raises:
         ValueError: no device, an unknown `gradient`; by fn: other than one or two spatial axes, or integers.
@@ -54,6 +56,7 @@ def conv_general_dilated(
         (2, 4, 4, 4)
     """
     rule = gradient_rule(gradient)
+    check_key("key", key)
     if device is None:
         return jax.lax.conv_general_dilated
     check_device(device)
@@ -62,18 +65,28 @@ def conv_general_dilated(
     def fn(
         lhs: ArrayLike,
         rhs: ArrayLike,
-        window_strides: Sequence[int],
-        padding: str | Sequence[tuple[int, int]],
-        lhs_dilation: Sequence[int] | None = None,
-        rhs_dilation: Sequence[int] | None = None,
+        window_strides: ShapeLike,
+        padding: TextLike | Sequence[tuple[int, int]],
+        lhs_dilation: ShapeLike | None = None,
+        rhs_dilation: ShapeLike | None = None,
         dimension_numbers: jax.lax.ConvGeneralDilatedDimensionNumbers = None,
-        feature_group_count: int = 1,
-        batch_group_count: int = 1,
+        feature_group_count: CountLike = 1,
+        batch_group_count: CountLike = 1,
         precision: jax.lax.PrecisionLike = None,
         preferred_element_type: jax.typing.DTypeLike | None = None,
         out_sharding: jax.sharding.Sharding | jax.sharding.PartitionSpec | None = None,
     ) -> Inexact[Array, "..."]:
-        lhs, rhs = jnp.asarray(lhs), jnp.asarray(rhs)
+        lhs, rhs = as_array("lhs", lhs), as_array("rhs", rhs)
+        _check_arrays(lhs, rhs)
+        spatial = lhs.ndim - 2
+        strides = as_counts("window_strides", window_strides, spatial)
+        spacing = (1,) * spatial if lhs_dilation is None else as_counts("lhs_dilation", lhs_dilation, spatial)
+        dilation = (
+            (1,) * spatial if rhs_dilation is None else as_counts("rhs_dilation", rhs_dilation, spatial)
+        )
+        _check_padding(padding, spatial)
+        check_whole("feature_group_count", feature_group_count, 1)
+        check_whole("batch_group_count", batch_group_count, 1)
         result = jax.eval_shape(
             functools.partial(
                 jax.lax.conv_general_dilated,
@@ -90,16 +103,11 @@ def conv_general_dilated(
             jax.ShapeDtypeStruct(lhs.shape, lhs.dtype),
             jax.ShapeDtypeStruct(rhs.shape, rhs.dtype),
         )
-        _check_arrays(lhs, rhs)
         if 0 in (result.size, lhs.size, rhs.size):
             return jnp.zeros(result.shape, result.dtype)
         # Batch, channels and spatial axes, in this order.
         numbers = jax.lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
         x, w = jnp.transpose(lhs, numbers.lhs_spec), jnp.transpose(rhs, numbers.rhs_spec)
-        spatial = x.ndim - 2
-        strides = tuple(window_strides)
-        spacing = (1,) * spatial if lhs_dilation is None else tuple(lhs_dilation)
-        dilation = (1,) * spatial if rhs_dilation is None else tuple(rhs_dilation)
         x = _pad(x, w.shape[2:], padding, strides, spacing, dilation)
         # An output channel belongs to one group, of input channels or of examples.
         if batch_group_count > 1:
@@ -126,6 +134,10 @@ def conv_general_dilated(
 def _check_arrays(lhs: Array, rhs: Array) -> None:
     """Refuse more spatial axes than a plane has, and integers."""
     axes = lhs.ndim - 2
+    if lhs.ndim != rhs.ndim:
+        raise ValueError(
+            f"`lhs` and `rhs` must have the same number of axes, got the shapes {lhs.shape} and {rhs.shape}."
+        )
     if axes not in (1, 2):
         raise ValueError(
             f"`lhs` has {axes} spatial axes (shape {lhs.shape}), but a device convolves over one or two; "
@@ -137,6 +149,23 @@ def _check_arrays(lhs: Array, rhs: Array) -> None:
                 f"`{name}` must be floating point or complex, got {a.dtype}; light has no integers, "
                 f"use `{name}.astype(float)`."
             )
+
+
+def _check_padding(padding: TextLike | Sequence[tuple[int, int]], spatial: int) -> None:
+    """Refuse what is neither a name of JAX's nor a pair of whole numbers for each spatial axis."""
+    if isinstance(padding, str) and padding.upper() in PADDINGS:
+        return
+    pairs = padding if isinstance(padding, tuple | list) else ()
+    if len(pairs) != spatial or not all(
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
+        for pair in pairs
+    ):
+        raise ValueError(
+            f"`padding` must be {', '.join(PADDINGS)} or {spatial} pairs of whole numbers, got "
+            f"{describe(padding)}."
+        )
 
 
 def _pad(

@@ -1,17 +1,22 @@
 """One long period on a plane whose sides have no common divisor."""
 
 import math
-from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import check_convolve
+from optics._check import check_convolve, check_key
 from optics._numerics import pad_last, zero_where_dark
-from optics._typing import ArrayLike, DeviceLike, FunctionLike
+from optics._typing import (
+    ArrayLike,
+    DeviceLike,
+    FunctionLike,
+    KeyLike,
+    ShapeLike,
+)
 from optics.convolution import check_device, convolve
-from optics.mapping._boundary import as_line, check_boundary, wrap_kernel
+from optics.mapping._boundary import as_line, as_shapes, check_boundary, wrap_kernel
 from optics.mapping._plan import Plan, count_planes
 
 
@@ -19,7 +24,7 @@ def convolve_coprime(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead length"]:
@@ -51,6 +56,7 @@ def convolve_coprime(
     x, w = as_line("x", x), as_line("w", w)
     check_boundary(x.shape, w.shape, "circular", 1)
     check_convolve(convolve)
+    check_key("key", key)
     w = wrap_kernel(w, x.shape[-1:], "circular")
     w = pad_last(w, x.shape[-1] - w.shape[-1])
     if device is None:
@@ -61,7 +67,7 @@ def convolve_coprime(
     return to_line(zero_where_dark(convolve(x, w, device, key), x, w))
 
 
-def plan_coprime(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int]) -> Plan:
+def plan_coprime(x_shape: ShapeLike, w_shape: ShapeLike, shape: ShapeLike) -> Plan:
     """The planes of `convolve_coprime` for arrays of shapes (..., length) on a device of `shape` pixels.
 
     Arguments:
@@ -74,8 +80,8 @@ def plan_coprime(x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence
     Raises:
         ValueError: as `convolve_coprime`.
     """
+    x_shape, w_shape, (rows, cols) = as_shapes(x_shape, w_shape, shape, 1)
     check_boundary(x_shape, w_shape, "circular", 1)
-    rows, cols = shape
     divisor = math.gcd(rows, cols)
     if divisor > 1:
         raise ValueError(

@@ -7,8 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import check_convolve
-from optics._typing import ArrayLike, DeviceLike, FunctionLike, ShapeLike
+from optics._check import check_convolve, check_key, describe
+from optics._typing import (
+    ArrayLike,
+    DeviceLike,
+    FunctionLike,
+    KeyLike,
+    ShapeLike,
+)
 from optics.convolution import convolve
 from optics.mapping._boundary import as_line, check_boundary
 
@@ -17,7 +23,7 @@ def convolve_negacyclic(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
     axes: ShapeLike = (-2, -1),
     convolve: FunctionLike = convolve,
@@ -47,9 +53,10 @@ def convolve_negacyclic(
     Source: H. J. Nussbaumer, Fast Fourier Transform and Convolution Algorithms (1981).
     """
     check_convolve(convolve)
+    check_key("key", key)
     signed = tuple(axes) if isinstance(axes, Sequence) and not isinstance(axes, str) else axes
     if signed not in ((-2, -1), (-1, -2), (-2,), (-1,)):
-        raise ValueError(f"`axes` must be (-2, -1), (-2,) or (-1,), got {axes!r}.")
+        raise ValueError(f"`axes` must be (-2, -1), (-2,) or (-1,), got {describe(axes)}.")
     x, w = as_line("x", x), as_line("w", w)
     depth = -min(signed)
     check_boundary(x.shape, w.shape, "negacyclic", depth)

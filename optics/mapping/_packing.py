@@ -7,14 +7,22 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_convolve
+from optics._check import as_plane, check_convolve, check_key
 from optics._chunks import chunk_sizes, map_in_chunks
 from optics._numerics import zero_where_dark
-from optics._typing import ArrayLike, DeviceLike, FunctionLike
+from optics._typing import (
+    ArrayLike,
+    DeviceLike,
+    FunctionLike,
+    KeyLike,
+    ShapeLike,
+    TextLike,
+)
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import (
     SIGNS,
     as_line,
+    as_shapes,
     check_boundary,
     convolve_exact,
     on_axes,
@@ -79,7 +87,7 @@ class Packing(Plan):
 
 
 def plan_packed(
-    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular"
+    x_shape: ShapeLike, w_shape: ShapeLike, shape: ShapeLike, boundary: TextLike = "circular"
 ) -> Packing:
     """How many small planes share a plane of the device, and where they lie.
 
@@ -103,7 +111,7 @@ def plan_packed(
         ValueError: an unknown boundary, arrays that do not fit together, or a cell or kernel larger than the
             device.
     """
-    x_shape, w_shape, shape = tuple(x_shape), tuple(w_shape), tuple(shape)
+    x_shape, w_shape, shape = as_shapes(x_shape, w_shape, shape)
     check_boundary(x_shape, w_shape, boundary)
     samples, taps = x_shape[-2:], taps_after_wrap(x_shape[-2:], w_shape[-2:], boundary)
     cells = [_cell(*axis, boundary) for axis in zip(samples, taps, shape, strict=True)]
@@ -146,9 +154,9 @@ def convolve_packed(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
-    boundary: str = "circular",
+    boundary: TextLike = "circular",
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead rows cols"]:
     """Convolution of many small planes, side by side in each plane of the device.
@@ -178,6 +186,7 @@ def convolve_packed(
     x, w = as_plane("x", x), as_plane("w", w)
     check_boundary(x.shape, w.shape, boundary)
     check_convolve(convolve)
+    check_key("key", key)
     if device is None:
         return convolve_exact(x, w, boundary, convolve)
     check_device(device)
@@ -202,9 +211,9 @@ def convolve_rows(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
-    boundary: str = "circular",
+    boundary: TextLike = "circular",
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead length"]:
     """Convolution of many short sequences, one or more in each row of the device.
@@ -238,7 +247,7 @@ def convolve_rows(
 
 
 def plan_rows(
-    x_shape: Sequence[int], w_shape: Sequence[int], shape: Sequence[int], boundary: str = "circular"
+    x_shape: ShapeLike, w_shape: ShapeLike, shape: ShapeLike, boundary: TextLike = "circular"
 ) -> Packing:
     """The packing of `convolve_rows`, for arrays of these shapes (..., length) on a device of `shape` pixels.
 
@@ -253,6 +262,7 @@ def plan_rows(
     Raises:
         ValueError: as `convolve_rows`.
     """
+    x_shape, w_shape, shape = as_shapes(x_shape, w_shape, shape, 1)
     check_boundary(x_shape, w_shape, boundary, 1)
     *x_lead, x_length = x_shape
     *w_lead, w_length = w_shape

@@ -2,18 +2,27 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Inexact
 
-from optics._check import check_convolve
+from optics._check import check_convolve, check_key, describe
 from optics._numerics import pad_last
-from optics._typing import ArrayLike, DeviceLike, FunctionLike, PlanLike
+from optics._typing import (
+    ArrayLike,
+    DeviceLike,
+    FunctionLike,
+    KeyLike,
+    PlanLike,
+    ShapeLike,
+    TextLike,
+)
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import (
     as_line,
+    as_shapes,
     check_boundary,
     convolve_exact,
     select_outputs,
@@ -77,11 +86,11 @@ class Folding(Plan):
 
 
 def plan_1d(
-    x_shape: Sequence[int],
-    w_shape: Sequence[int],
-    shape: Sequence[int],
-    boundary: str = "full",
-    layout: str | None = None,
+    x_shape: ShapeLike,
+    w_shape: ShapeLike,
+    shape: ShapeLike,
+    boundary: TextLike = "full",
+    layout: TextLike | None = None,
 ) -> Folding:
     """The layout of sequences on a plane that takes the fewest optical transforms.
 
@@ -108,16 +117,16 @@ def plan_1d(
 
     Source: R. C. Agarwal and C. S. Burrus, IEEE Trans. ASSP 22, 1 (1974).
     """
-    x_shape, w_shape = tuple(x_shape), tuple(w_shape)
+    x_shape, w_shape, (rows, cols) = as_shapes(x_shape, w_shape, shape, 1)
     check_boundary(x_shape, w_shape, boundary, 1)
-    (rows, cols), samples = tuple(shape), x_shape[-1]
+    samples = x_shape[-1]
     (taps,) = taps_after_wrap(x_shape[-1:], w_shape[-1:], boundary)
     coprime = math.gcd(rows, cols) == 1 and rows > 1
     layouts = ("fold", "coprime") if coprime else ("fold",)
     if layout is not None and layout not in layouts:
         raise ValueError(
             f"`layout` must be {' or '.join(map(repr, layouts))} or None on a device of {rows}×{cols} "
-            f"pixels, got {layout!r}."
+            f"pixels, got {describe(layout)}."
         )
     _, x_lead, w_lead, items = shared_axes(x_shape, w_shape, 1)
 
@@ -144,9 +153,9 @@ def convolve_1d(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
-    boundary: str = "full",
+    boundary: TextLike = "full",
     plan: PlanLike = None,
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead length"]:
@@ -184,6 +193,7 @@ def convolve_1d(
     x, w = as_line("x", x), as_line("w", w)
     check_boundary(x.shape, w.shape, boundary, 1)
     check_convolve(convolve)
+    check_key("key", key)
     if device is None:
         return convolve_exact(x[..., None, :], w[..., None, :], boundary, convolve)[..., 0, :]
     check_device(device)
@@ -196,7 +206,8 @@ def convolve_1d(
         or plan != plan_1d(*sizes, boundary, plan.layout)
     ):
         raise ValueError(
-            f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got {plan!r}."
+            f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got "
+            f"{describe(plan)}."
         )
     samples = x.shape[-1:]
     w = wrap_kernel(w, samples, boundary)

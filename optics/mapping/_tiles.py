@@ -11,13 +11,22 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Inexact
 
-from optics._check import as_plane, check_convolve, check_whole
+from optics._check import as_plane, check_convolve, check_key, check_whole, describe
 from optics._chunks import chunk_sizes, map_in_chunks
 from optics._numerics import pad_last, zero_where_dark
-from optics._typing import ArrayLike, DeviceLike, FunctionLike, PlanLike, ShapeLike
+from optics._typing import (
+    ArrayLike,
+    DeviceLike,
+    FunctionLike,
+    KeyLike,
+    PlanLike,
+    ShapeLike,
+    TextLike,
+)
 from optics.convolution import check_device, convolve
 from optics.mapping._boundary import (
     SIGNS,
+    as_shapes,
     check_boundary,
     convolve_exact,
     on_axes,
@@ -126,12 +135,12 @@ class _Division(NamedTuple):
 
 
 def plan_tiles(
-    x_shape: Sequence[int],
-    w_shape: Sequence[int],
-    shape: Sequence[int],
-    boundary: str = "full",
+    x_shape: ShapeLike,
+    w_shape: ShapeLike,
+    shape: ShapeLike,
+    boundary: TextLike = "full",
     block: ShapeLike | None = None,
-    method: str | None = None,
+    method: TextLike | None = None,
 ) -> Tiling:
     """The tiling that takes the fewest optical transforms.
 
@@ -173,13 +182,13 @@ def plan_tiles(
 
     Source: A. V. Oppenheim and R. W. Schafer, Discrete-Time Signal Processing, 3rd ed. (2010), section 8.7.3.
     """
-    x_shape, w_shape, shape = tuple(x_shape), tuple(w_shape), tuple(shape)
+    x_shape, w_shape, shape = as_shapes(x_shape, w_shape, shape)
     check_boundary(x_shape, w_shape, boundary)
     methods = ("add",) if boundary in SIGNS else ("add", "save")
     if method is not None and (not isinstance(method, str) or method not in methods):
         raise ValueError(
             f'`method` must be {" or ".join(map(repr, methods))} or None for boundary "{boundary}", '
-            f"got {method!r}."
+            f"got {describe(method)}."
         )
     samples, taps = x_shape[-2:], taps_after_wrap(x_shape[-2:], w_shape[-2:], boundary)
     sizes = _block_sizes(block, taps, shape)
@@ -223,13 +232,15 @@ def _block_sizes(
     """The taps of a block that the user asks for, by axis; None where the plan chooses."""
     if block is None:
         return None, None
-    sizes = (block, block) if isinstance(block, int | np.integer) else tuple(block)
-    if len(sizes) != 2:
-        raise ValueError(f"`block` must be one whole number or a pair (rows, columns), got {block!r}.")
+    sizes = (block, block) if isinstance(block, int | np.integer) else block
+    if not isinstance(sizes, tuple | list) or len(sizes) != 2:
+        raise ValueError(
+            f"`block` must be one whole number or a pair (rows, columns), got {describe(block)}."
+        )
     for size, k, pixels in zip(sizes, taps, shape, strict=True):
         if size is not None:
             check_whole("block", size, 1, min(k, pixels))
-    return sizes
+    return tuple(sizes)
 
 
 def _divide(
@@ -254,9 +265,9 @@ def convolve_tiled(
     x: ArrayLike,
     w: ArrayLike,
     device: DeviceLike = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     *,
-    boundary: str = "full",
+    boundary: TextLike = "full",
     plan: PlanLike = None,
     convolve: FunctionLike = convolve,
 ) -> Inexact[Array, "*lead rows cols"]:
@@ -298,6 +309,7 @@ def convolve_tiled(
     x, w = as_plane("x", x), as_plane("w", w)
     check_boundary(x.shape, w.shape, boundary)
     check_convolve(convolve)
+    check_key("key", key)
     if device is None:
         return convolve_exact(x, w, boundary, convolve)
     check_device(device)
@@ -311,7 +323,7 @@ def convolve_tiled(
     ):
         raise ValueError(
             f"`plan` must be that of `plan_tiles{(*sizes, boundary)}`, with or without a block and a "
-            f"method; got {plan!r}."
+            f"method; got {describe(plan)}."
         )
     return convolve_with_plan(x, w, plan, lambda x, w, key: convolve(x, w, device, key), key)
 

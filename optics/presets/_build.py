@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from optics import effects, encode
+from optics._check import as_pixels
 from optics._typing import ScalarLike, ShapeLike
 from optics.calibration import calibrate
 from optics.detect import AbstractMeasurement, Coherent, PhaseShifting
 from optics.device import AbstractDevice, FourierProcessor, JointTransform
 from optics.effects import Effect
 from optics.encode import Encoder
-from optics.transfer import FourierLens, compile_transfer, dft, pixel_shape
+from optics.transfer import FourierLens, compile_transfer, dft
 
 # The numbers of one table of a preset, by name.
 Table = dict[str, ScalarLike]
@@ -27,7 +28,7 @@ Table = dict[str, ScalarLike]
 
 def build_ideal(level: str, unit: Array | None, pixels: ShapeLike) -> FourierProcessor:
     """The exact transform; the three levels are the same, and so are all units."""
-    return FourierProcessor(dft(pixel_shape(pixels, "pixels")))
+    return FourierProcessor(dft(as_pixels("pixels", pixels)))
 
 
 def build_engine(

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from optics._assumptions import Assumption, read_toml
+from optics._check import describe
+from optics._typing import TextLike
 
 FOLDER = Path(__file__).parent
 
@@ -47,14 +49,16 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def read_preset(name: str) -> Preset:
+def read_preset(name: TextLike) -> Preset:
     """The preset of a name.
 
     Raises:
         ValueError: unknown name.
     """
-    if name not in preset_names():
-        raise ValueError(f"`name` must be a preset, one of {', '.join(preset_names())}; got {name!r}.")
+    if not isinstance(name, str) or name not in preset_names():
+        raise ValueError(
+            f"`name` must be a preset, one of {', '.join(preset_names())}; got {describe(name)}."
+        )
     data = read_toml(FOLDER / f"{name}.toml")
     parameters = {}
     for key, entry in data.items():

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array
 
 from optics._check import check_choice, check_key, check_range, check_whole, is_concrete
-from optics._typing import KeyLike, ScalarLike, ShapeLike
+from optics._typing import KeyLike, ScalarLike, ShapeLike, TextLike
 from optics.device import AbstractDevice
 from optics.presets._build import BUILDERS
 from optics.presets._file import Parameter, Preset, preset_names, read_preset
@@ -22,7 +22,7 @@ def names() -> list[str]:
 
 
 def load(
-    name: str, unit: KeyLike = None, level: str = "compiled", **overrides: ScalarLike | ShapeLike
+    name: TextLike, unit: KeyLike = None, level: TextLike = "compiled", **overrides: ScalarLike | ShapeLike
 ) -> AbstractDevice:
     """Build a device by name.
 
@@ -68,7 +68,7 @@ def load(
     return BUILDERS[preset.kind](level, of_patterns, **tables.pop(""), **tables)
 
 
-def describe(name: str) -> str:
+def describe(name: TextLike) -> str:
     """A table of the preset's parameters, with guesses apart.
 
     Arguments:
@@ -100,7 +100,7 @@ def describe(name: str) -> str:
     return "\n".join(lines)
 
 
-def hardware(name: str) -> str:
+def hardware(name: TextLike) -> str:
     """The kind of hardware that the preset is built of.
 
     Arguments:

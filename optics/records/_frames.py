@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from optics._check import check_choice, check_whole
-from optics._typing import ArrayLike
+from optics._check import as_numpy, check_choice, check_whole
+from optics._typing import ArrayLike, CountLike, TextLike
 
 # A camera has a few live pixels that are always at full scale; above this share of a frame it is overexposed.
 SATURATED_SHARE = 0.01
 
 
-def as_frames(counts: ArrayLike, bits: int | None = None, aligned: str = "low") -> np.ndarray:
+def as_frames(counts: ArrayLike, bits: CountLike | None = None, aligned: TextLike = "low") -> np.ndarray:
     """Counts of a converter as frames in units of full scale.
 
         frame = counts / (2^bits − 1)
@@ -26,8 +26,8 @@ def as_frames(counts: ArrayLike, bits: int | None = None, aligned: str = "low") 
         float32, shape of `counts`, in [0, 1] where counts were whole.
 
     Raises:
-        ValueError: `bits` missing, or too few or too many for the counts; frames that are not finite or go
-            beyond full scale.
+        ValueError: `counts` that are no numbers or have fewer than two axes; `bits` missing, or too few or
+            too many for the counts; frames that are not finite or go beyond full scale.
 
     Example:
         >>> import numpy as np, optics
@@ -35,7 +35,12 @@ def as_frames(counts: ArrayLike, bits: int | None = None, aligned: str = "low") 
         >>> print(frames)
         [[0. 1.]]
     """
-    counts = np.asarray(counts)
+    counts = as_numpy("counts", counts)
+    if counts.ndim < 2:
+        raise ValueError(f"`counts` must have the shape (..., rows, columns), got shape {counts.shape}.")
+    check_choice("aligned", aligned, ("low", "high"))
+    if bits is not None:
+        check_whole("bits", bits, 1, 16)
     if counts.dtype.kind == "f":
         _check_floats(counts, bits)
         return counts.astype(np.float32)
@@ -48,8 +53,6 @@ def as_frames(counts: ArrayLike, bits: int | None = None, aligned: str = "low") 
                 "the file does not say how many the camera's converter has."
             )
         bits = 8
-    check_whole("bits", bits, 1, 16)
-    check_choice("aligned", aligned, ("low", "high"))
     last = 2**bits - 1
     step = 2 ** (8 * counts.dtype.itemsize - bits) if aligned == "high" else 1
     _check_counts(counts, bits, last, step)
@@ -80,7 +83,7 @@ def check_frames(frames: ArrayLike) -> np.ndarray:
         >>> frames.shape
         (3, 4, 5)
     """
-    frames = np.asarray(frames)
+    frames = as_numpy("frames", frames)
     if frames.dtype.kind in "ui":
         raise ValueError(
             f"`frames` must be in units of full scale, got {frames.dtype}; "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from optics._check import check_whole
+from optics._check import as_path, check_choice, check_whole, describe
+from optics._typing import CountLike, PathLike, TextLike
 from optics.records._door import read_counts
 from optics.records._frames import as_frames
 
@@ -15,11 +16,11 @@ MAX_BYTES = 2**31
 
 
 def read_frames(
-    path: str | Path,
-    bits: int | None = None,
-    dataset: str | None = None,
-    aligned: str = "low",
-    max_bytes: int = MAX_BYTES,
+    path: PathLike,
+    bits: CountLike | None = None,
+    dataset: TextLike | None = None,
+    aligned: TextLike = "low",
+    max_bytes: CountLike = MAX_BYTES,
 ) -> np.ndarray:
     """Frames of a file or a folder, in units of full scale; pictures in the order of their numbers.
 
@@ -56,7 +57,12 @@ def read_frames(
         >>> optics.records.read_frames(path, bits=12).shape
         (4, 6, 7)
     """
-    path = Path(path)
+    path = as_path("path", path)
+    if bits is not None:
+        check_whole("bits", bits, 1, 16)
+    if dataset is not None and not isinstance(dataset, str):
+        raise ValueError(f"`dataset` must be the name of a data set or None, got {describe(dataset)}.")
+    check_choice("aligned", aligned, ("low", "high"))
     check_whole("max_bytes", max_bytes, 1, 2**63 - 1)
     if not path.exists():
         raise FileNotFoundError(f"`path` {path} does not exist.")

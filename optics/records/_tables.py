@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from optics._check import check_choice, check_whole
+from optics._check import as_path, check_choice, check_positive_number, check_whole
 from optics._files import read_text
+from optics._typing import CountLike, PathLike, ScalarLike, TextLike
 from optics.effects import PhaseLUT
 
 MAX_BYTES = 2**24  # the largest table that is read
@@ -15,7 +16,10 @@ LONGEST_STROKE = 10 * 2 * np.pi
 
 
 def read_table(
-    path: str | Path, levels: int = 256, unit: str = "rad", full_turn: float | int | None = None
+    path: PathLike,
+    levels: CountLike = 256,
+    unit: TextLike = "rad",
+    full_turn: ScalarLike | None = None,
 ) -> PhaseLUT:
     """A table of a phase modulator from a text file: of its panel as measured, or of its driver.
 
@@ -54,7 +58,10 @@ def read_table(
     """
     check_whole("levels", levels, 2, 2**16)
     check_choice("unit", unit, ("rad", "level"))
-    level, value = _read_columns(Path(path), levels)
+    if full_turn is not None:
+        check_positive_number("full_turn", full_turn, "levels")
+    path = as_path("path", path)
+    level, value = _read_columns(path, levels)
     if unit == "level":
         if np.min(value) < 0 or np.max(value) > levels - 1:
             raise ValueError(
@@ -82,8 +89,6 @@ def read_table(
             "smooth them."
         )
     end = float(levels if full_turn is None else full_turn)
-    if not level[0] < end:
-        raise ValueError(f"`full_turn` must be a level above 0, got {full_turn!r}.")
     if end > level[-1]:
         slope = (phase[-1] - phase[-2]) / (level[-1] - level[-2])
         level, phase = np.append(level, end), np.append(phase, phase[-1] + slope * (end - level[-1]))

@@ -2,8 +2,15 @@
 
 from jaxtyping import Array
 
-from optics._check import as_leaf, check_range
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._check import as_leaf, check_number
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    FlagLike,
+    FunctionLike,
+    KeyLike,
+    ScalarLike,
+)
 from optics.retrieve._problem import Constraints, as_problem
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._search import Rule, search
@@ -16,10 +23,10 @@ def amplitude_flow(
     *,
     rate: ScalarLike = 1.0,
     momentum: ScalarLike = 0.9,
-    key: Array | None = None,
+    key: KeyLike = None,
     start: ArrayLike | None = None,
-    restarts: int = 1,
-    nonnegative: bool = True,
+    restarts: CountLike = 1,
+    nonnegative: FlagLike = True,
     forward: FunctionLike | None = None,
 ) -> Retrieved:
     """Find an object by descending along the gradient of the misfit of amplitudes, with momentum.
@@ -47,8 +54,8 @@ def amplitude_flow(
         G. Wang, G. B. Giannakis and Y. C. Eldar, IEEE Trans. Inf. Theory 64, 773 (2018); momentum as in Y.
         Nesterov, Introductory Lectures on Convex Optimization (2004), section 2.2.
     """
-    check_range("rate", rate, 0.0, 2.0, open_low=True)
-    check_range("momentum", momentum, 0.0, 0.999)
+    check_number("rate", rate, 0.0, 2.0, open_low=True)
+    check_number("momentum", momentum, 0.0, 0.999)
     rule = AmplitudeFlow(as_leaf(rate), as_leaf(momentum))
     problem = as_problem(amplitude, support, forward, nonnegative)
     return search(rule, problem, iterations, key=key, start=start, restarts=restarts)

@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from optics._check import as_plane, check_range, check_whole, is_concrete
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._check import as_array, as_plane, check_key, check_range, check_whole, describe, is_concrete
+from optics._typing import ArrayLike, CountLike, FunctionLike, KeyLike, ScalarLike
+
+# Tries at once.
+LARGEST_BATCH = 65536
 
 
 def as_amplitude(name: str, value: ArrayLike) -> Float[Array, "*lead rows cols"]:
@@ -22,7 +25,7 @@ def as_amplitude(name: str, value: ArrayLike) -> Float[Array, "*lead rows cols"]
 
 def as_support(value: ArrayLike) -> Bool[Array, "rows cols"]:
     """The support as an array; refused unless it is a boolean plane and, if concrete, open somewhere."""
-    array = jnp.asarray(value)
+    array = as_array("support", value)
     if array.ndim != 2 or array.dtype != bool:
         raise ValueError(
             f"`support` must be a boolean mask (rows, columns), got {array.dtype} of shape {array.shape}."
@@ -65,7 +68,7 @@ def check_forward(
         return
     if not callable(forward):
         raise ValueError(
-            f"`forward` must map an object to the field in the plane of `{name}`, got {forward!r}."
+            f"`forward` must map an object to the field in the plane of `{name}`, got {describe(forward)}."
         )
     like = jax.ShapeDtypeStruct(
         (*amplitude.shape[:-2], *object_shape[-2:]), jnp.result_type(amplitude, jnp.complex64)
@@ -78,9 +81,10 @@ def check_forward(
         )
 
 
-def check_start(key: Array | None, start: ArrayLike | None, restarts: int) -> None:
-    """Refuse neither or both of `key` and `start`, and several tries from one `start`."""
-    check_whole("restarts", restarts, 1)
+def check_start(key: KeyLike, start: ArrayLike | None, restarts: CountLike) -> None:
+    """Refuse a bad key, neither or both of `key` and `start`, and several tries from one `start`."""
+    check_key("key", key)
+    check_whole("restarts", restarts, 1, LARGEST_BATCH)
     if (key is None) == (start is None):
         raise ValueError(
             "`key` or `start` must be given, one of them: "

@@ -1,8 +1,13 @@
 """Error reduction: alternating projections."""
 
-from jaxtyping import Array
-
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    FlagLike,
+    FunctionLike,
+    KeyLike,
+    ScalarLike,
+)
 from optics.retrieve._problem import as_problem
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._search import ErrorReduction, search
@@ -13,10 +18,10 @@ def error_reduction(
     support: ArrayLike,
     iterations: ScalarLike = 200,
     *,
-    key: Array | None = None,
+    key: KeyLike = None,
     start: ArrayLike | None = None,
-    restarts: int = 1,
-    nonnegative: bool = True,
+    restarts: CountLike = 1,
+    nonnegative: FlagLike = True,
     forward: FunctionLike | None = None,
 ) -> Retrieved:
     """Find an object of known support from the amplitude of its transform by alternating projections.

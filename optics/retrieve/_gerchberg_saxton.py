@@ -2,10 +2,15 @@
 
 import equinox as eqx
 import jax
-from jaxtyping import Array
 
 from optics._numerics import safe_sign
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    FunctionLike,
+    KeyLike,
+    ScalarLike,
+)
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._transform import adjoint
 from optics.retrieve._two_planes import as_two_planes
@@ -16,9 +21,9 @@ def gerchberg_saxton(
     target_amplitude: ArrayLike,
     iterations: ScalarLike = 100,
     *,
-    key: Array | None = None,
+    key: KeyLike = None,
     start: ArrayLike | None = None,
-    restarts: int = 1,
+    restarts: CountLike = 1,
     forward: FunctionLike | None = None,
 ) -> Retrieved:
     """Find the phase that takes a given amplitude in one plane to a given amplitude in another.

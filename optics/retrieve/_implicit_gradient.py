@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PyTree
 
-from optics._check import check_range, check_whole
+from optics._check import check_number, check_whole, describe
 from optics._numerics import safe_abs, safe_divide
-from optics._typing import FunctionLike, ScalarLike
+from optics._typing import CountLike, FunctionLike, ScalarLike
 from optics.retrieve._problem import Problem
 
 
-def implicit_gradient(f: FunctionLike, steps: int = 200, damping: ScalarLike = 0.0) -> Callable:
+def implicit_gradient(f: FunctionLike, steps: CountLike = 200, damping: ScalarLike = 0.0) -> Callable:
     """Differentiate a retrieval by the implicit function theorem at the object that it has converged to.
 
         g(x, A) = ∂/∂x ½ ‖ |F x| − A ‖² = 0   ⇒   dx = −(∂g/∂x + damping)⁻¹ ∂g/∂A dA
@@ -44,9 +44,11 @@ def implicit_gradient(f: FunctionLike, steps: int = 200, damping: ScalarLike = 0
     """
     needed = {"amplitude", "support", "nonnegative", "forward"}
     if not callable(f) or not needed <= set(inspect.signature(f).parameters):
-        raise ValueError(f"`f` must be a retrieval with a support, such as `optics.retrieve.hio`, got {f!r}.")
+        raise ValueError(
+            f"`f` must be a retrieval with a support, such as `optics.retrieve.hio`, got {describe(f)}."
+        )
     check_whole("steps", steps, 1)
-    check_range("damping", damping, 0.0, jnp.inf)
+    check_number("damping", damping, 0.0)
     signature = inspect.signature(f)
 
     @functools.wraps(f)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Inexact
 
+from optics._check import check_flag
 from optics._numerics import reverse_index, safe_sign
-from optics._typing import ArrayLike, FunctionLike
+from optics._typing import ArrayLike, FlagLike, FunctionLike
 from optics.retrieve._checks import as_amplitude, as_support, check_forward
 from optics.retrieve._retrieved import Retrieved, amplitude_misfit, norm
 from optics.retrieve._transform import adjoint, centred_dft, squared_norm, to_corner
@@ -60,11 +61,12 @@ class Problem(eqx.Module):
 
 
 def as_problem(
-    amplitude: ArrayLike, support: ArrayLike, forward: FunctionLike | None, nonnegative: bool
+    amplitude: ArrayLike, support: ArrayLike, forward: FunctionLike | None, nonnegative: FlagLike
 ) -> Problem:
     """The record of the arguments of a retrieval, which are refused when they do not fit together."""
     amplitude, support = as_amplitude("amplitude", amplitude), as_support(support)
     check_forward(forward, support.shape, amplitude, "amplitude", "support")
+    check_flag("nonnegative", nonnegative)
     return Problem(amplitude, support, forward, nonnegative)
 
 

@@ -2,8 +2,15 @@
 
 from jaxtyping import Array
 
-from optics._check import as_leaf, check_range
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._check import as_leaf, check_number
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    FlagLike,
+    FunctionLike,
+    KeyLike,
+    ScalarLike,
+)
 from optics.retrieve._problem import Constraints, as_problem
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._search import Rule, search
@@ -16,10 +23,10 @@ def raar(
     iterations: ScalarLike = 1000,
     *,
     polish: ScalarLike = 20,
-    key: Array | None = None,
+    key: KeyLike = None,
     start: ArrayLike | None = None,
-    restarts: int = 1,
-    nonnegative: bool = True,
+    restarts: CountLike = 1,
+    nonnegative: FlagLike = True,
     forward: FunctionLike | None = None,
 ) -> Retrieved:
     """Find an object of known support from the amplitude of its transform by relaxed reflections (RAAR).
@@ -50,7 +57,7 @@ def raar(
         >>> result.object.shape, bool(result.residual < 0.5)
         ((8, 8), True)
     """
-    check_range("beta", beta, 0.5, 1.0)
+    check_number("beta", beta, 0.5, 1.0)
     rule, problem = RelaxedReflections(as_leaf(beta)), as_problem(amplitude, support, forward, nonnegative)
     return search(rule, problem, iterations, polish=polish, key=key, start=start, restarts=restarts)
 

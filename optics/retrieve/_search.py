@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PyTree
 
 from optics._check import as_plane
-from optics._typing import ArrayLike, ScalarLike
+from optics._typing import ArrayLike, CountLike, KeyLike, ScalarLike
 from optics.retrieve._checks import check_count, check_start
 from optics.retrieve._problem import Constraints, Problem, make_constraints
 from optics.retrieve._retrieved import Retrieved, best_try
@@ -42,9 +42,9 @@ def search(
     iterations: ScalarLike,
     *,
     polish: ScalarLike = 0,
-    key: Array | None,
+    key: KeyLike,
     start: ArrayLike | None,
-    restarts: int,
+    restarts: CountLike,
 ) -> Retrieved:
     """Iterate a rule from one or several starts and return the best result.
 

@@ -1,17 +1,15 @@
 """Figures of merit of an array of spots."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Float
 
-from optics._check import is_concrete
+from optics._check import as_plane, is_concrete
 from optics._numerics import safe_divide
 from optics._typing import ArrayLike
 from optics.retrieve._checks import as_amplitude
 
 
-def uniformity(
-    field: Inexact[Array, "*lead rows cols"], target_amplitude: ArrayLike
-) -> Float[Array, "*lead"]:
+def uniformity(field: ArrayLike, target_amplitude: ArrayLike) -> Float[Array, "*lead"]:
     """How equal the spots of a hologram are, relative to their targets.
 
         1 − (max q − min q)/(max q + min q),   q = |field|²/target² over the spots
@@ -24,11 +22,12 @@ def uniformity(
         in [0, 1], 1 where every spot has the brightness of its target; shape (...).
 
     Raises:
-        ValueError: a target that is complex, negative or without a spot.
+        ValueError: a `field` with fewer than two axes, or a target that is complex, negative or without a
+            spot.
 
     Source: R. Di Leonardo, F. Ianni and G. Ruocco, Opt. Express 15, 1913 (2007), section 2.
     """
-    target = as_spots(target_amplitude)
+    field, target = as_plane("field", field), as_spots(target_amplitude)
     spot = target > 0
     q = (field.real**2 + field.imag**2) / jnp.where(spot, target, 1) ** 2
     most = jnp.max(jnp.where(spot, q, 0), axis=(-2, -1))
@@ -36,9 +35,7 @@ def uniformity(
     return 1 - (most - least) / jnp.where(most > 0, most + least, 1)
 
 
-def efficiency(
-    field: Inexact[Array, "*lead rows cols"], target_amplitude: ArrayLike
-) -> Float[Array, "*lead"]:
+def efficiency(field: ArrayLike, target_amplitude: ArrayLike) -> Float[Array, "*lead"]:
     """Share of the light that is in the spots: Σ_spots |field|² / Σ |field|².
 
     Arguments, errors and source: those of `uniformity`.
@@ -46,7 +43,7 @@ def efficiency(
     Returns:
         in [0, 1], shape (...).
     """
-    target = as_spots(target_amplitude)
+    field, target = as_plane("field", field), as_spots(target_amplitude)
     power = field.real**2 + field.imag**2
     in_spots = jnp.sum(jnp.where(target > 0, power, 0), axis=(-2, -1))
     return safe_divide(in_spots, jnp.sum(power, axis=(-2, -1)))

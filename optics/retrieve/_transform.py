@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
+from optics._check import as_plane
 from optics._numerics import safe_divide
+from optics._typing import ArrayLike
 from optics.retrieve._retrieved import norm
 
 AXES = (-2, -1)
 
 
-def centred_dft(a: Inexact[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:
+def centred_dft(a: ArrayLike) -> Complex[Array, "*lead rows cols"]:
     """Unitary Fourier transform of the last two axes with the origin of both planes at sample n//2.
 
     It is the default `forward` of every retrieval.
@@ -23,7 +25,11 @@ def centred_dft(a: Inexact[Array, "*lead rows cols"]) -> Complex[Array, "*lead r
 
     Returns:
         complex, same shape and unit.
+
+    Raises:
+        ValueError: fewer than two axes, or no numbers.
     """
+    a = as_plane("a", a)
     return to_centre(jnp.fft.fft2(to_corner(a), norm="ortho"))
 
 

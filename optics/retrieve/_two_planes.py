@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_plane, check_finite
 from optics._numerics import safe_divide
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._typing import ArrayLike, CountLike, FunctionLike, KeyLike, ScalarLike
 from optics.retrieve._checks import as_amplitude, check_count, check_forward, check_start
 from optics.retrieve._retrieved import Retrieved, amplitude_misfit, best_try, norm
 from optics.retrieve._transform import centred_dft
@@ -52,9 +52,9 @@ def as_two_planes(
     source: ArrayLike,
     target: ArrayLike,
     iterations: ScalarLike,
-    key: Array | None,
+    key: KeyLike,
     start: ArrayLike | None,
-    restarts: int,
+    restarts: CountLike,
     forward: FunctionLike | None,
 ) -> TwoPlanes:
     """The record of the arguments of `gerchberg_saxton`, which are refused when they do not fit together."""

@@ -3,11 +3,16 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
-from optics._check import as_leaf, check_range
+from optics._check import as_leaf, check_number
 from optics._numerics import safe_abs, safe_divide, safe_sign
-from optics._typing import ArrayLike, FunctionLike, ScalarLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    FunctionLike,
+    KeyLike,
+    ScalarLike,
+)
 from optics.retrieve._checks import check_count
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._spots import check_spots
@@ -22,9 +27,9 @@ def weighted_gerchberg_saxton(
     *,
     exponent: ScalarLike = 1.0,
     fixed_after: ScalarLike | None = None,
-    key: Array | None = None,
+    key: KeyLike = None,
     start: ArrayLike | None = None,
-    restarts: int = 1,
+    restarts: CountLike = 1,
     forward: FunctionLike | None = None,
 ) -> Retrieved:
     """Find the phase hologram of an array of spots, weighting each until it has the brightness of its target.
@@ -56,7 +61,7 @@ def weighted_gerchberg_saxton(
     Source: R. Di Leonardo, F. Ianni and G. Ruocco, Opt. Express 15, 1913 (2007); D. Kim et al., Opt. Lett.
         44, 3178 (2019).
     """
-    check_range("exponent", exponent, 0.0, 1.0, open_low=True)
+    check_number("exponent", exponent, 0.0, 1.0, open_low=True)
     if fixed_after is not None:
         check_count("fixed_after", fixed_after)
     planes = as_two_planes(source_amplitude, target_amplitude, iterations, key, start, restarts, forward)

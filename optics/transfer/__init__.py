@@ -22,4 +22,3 @@ from optics.transfer._fourier_lens import FourierLens as FourierLens
 from optics.transfer._separable import Separable as Separable
 from optics.transfer._transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer._transfer import light_shape as light_shape
-from optics.transfer._transfer import pixel_shape as pixel_shape

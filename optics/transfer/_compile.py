@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from optics._check import check_range, check_whole, is_concrete
+from optics._check import check_instance, check_number, check_whole, is_concrete
+from optics._typing import CountLike, LensLike, ScalarLike
 from optics.transfer._band_limit import EDGE_REACH
 from optics.transfer._dense import Dense
 from optics.transfer._fourier_lens import (
@@ -30,7 +31,7 @@ LARGEST_DENSE = 16
 
 
 def compile_transfer(
-    lens: FourierLens, terms: int | None = None, tolerance: float = 3e-5
+    lens: LensLike, terms: CountLike | None = None, tolerance: ScalarLike = 3e-5
 ) -> Dense | Separable:
     """Run the wave optics once and keep the map from modulator pixels to detector pixels.
 
@@ -60,7 +61,8 @@ def compile_transfer(
         `Dense` or `Separable`, with its truncation `residual`.
 
     Raises:
-        ValueError: `terms` not whole, `tolerance` not in (0, 1), or no `terms` under `jit`.
+        ValueError: `lens` is no `FourierLens`, `terms` not whole, `tolerance` not in (0, 1), or no `terms`
+            under `jit`.
 
     Example:
         >>> import optics
@@ -71,7 +73,8 @@ def compile_transfer(
     Source: C. F. Van Loan and N. Pitsianis, Approximation with Kronecker products (1993), for the shortest
     sum.
     """
-    check_range("tolerance", tolerance, 0.0, 1.0, open_low=True)
+    check_instance("lens", lens, FourierLens, "`optics.FourierLens(11, pitch=127e-6, wavelength=1.55e-6)`")
+    check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
     if terms is not None:
         check_whole("terms", terms, 1, max(lens.pixels) ** 2)
     half = _pupil_half_width(lens)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Inexact
 
-from optics._typing import ShapeLike
-from optics.transfer._transfer import AbstractTransfer, light_shape, pixel_shape
+from optics._check import as_array, as_pixels, as_shape, check_memory, check_whole
+from optics._typing import ArrayLike, CountLike, ShapeLike
+from optics.transfer._transfer import AbstractTransfer, light_shape
 
 
 class Dense(AbstractTransfer):
@@ -26,7 +27,8 @@ class Dense(AbstractTransfer):
         subpixels: pixels of light per detector pixel and axis; an axis of one pixel is not divided.
 
     Raises:
-        ValueError: `matrix` has another shape.
+        ValueError: `matrix` no array of numbers or of another shape, `shape` not two whole numbers, or
+            `subpixels` below 1.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -36,18 +38,21 @@ class Dense(AbstractTransfer):
     """
 
     matrix: Complex[Array, "out in"]
-    shape: tuple[int, int] = eqx.field(static=True, converter=tuple)
-    subpixels: int = eqx.field(static=True, default=1)
+    shape: tuple[int, int] = eqx.field(static=True)
+    subpixels: int = eqx.field(static=True)
 
-    def __check_init__(self):
-        rows, cols = self.shape
+    def __init__(self, matrix: ArrayLike, shape: ShapeLike, subpixels: CountLike = 1):
+        rows, cols = as_shape("shape", shape, 2)
+        check_whole("subpixels", subpixels, 1)
+        matrix = as_array("matrix", matrix)
+        self.shape, self.subpixels = (rows, cols), int(subpixels)
         light_rows, light_cols = light_shape(self.shape, self.subpixels)
         matrix_shape = rows * cols, light_rows * light_cols
-        if np.shape(self.matrix) != matrix_shape:
+        if matrix.shape != matrix_shape:
             raise ValueError(
-                f"`matrix` must have shape {matrix_shape} for {rows}×{cols} pixels, "
-                f"got {np.shape(self.matrix)}."
+                f"`matrix` must have shape {matrix_shape} for {rows}×{cols} pixels, got {matrix.shape}."
             )
+        self.matrix = matrix.astype(jnp.result_type(matrix, jnp.complex64))
 
     @property
     def peak(self) -> Array:
@@ -89,7 +94,8 @@ def dft(shape: ShapeLike) -> Dense:
         `Dense` of rows·columns squared entries.
 
     Raises:
-        ValueError: `shape` is not one or two whole numbers of at least 1.
+        ValueError: `shape` is not one or two whole numbers of at least 1, or the matrix is too large for
+            memory.
 
     Example:
         >>> import jax.numpy as jnp, optics
@@ -97,7 +103,8 @@ def dft(shape: ShapeLike) -> Dense:
         >>> optics.dft(4)(image, real=True)[0].tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    rows, cols = pixel_shape(shape)
+    rows, cols = as_pixels("shape", shape)
+    check_memory("shape", shape, (rows * cols) ** 2, "the full matrix")
     matrix = np.kron(_dft_line(rows), _dft_line(cols))
     return Dense(jnp.asarray(matrix, dtype=jnp.result_type(complex)), (rows, cols))
 

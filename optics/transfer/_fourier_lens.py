@@ -9,8 +9,19 @@ import numpy as np
 from jaxtyping import Array, Inexact
 
 from optics import wave
-from optics._check import as_leaf, check_finite, check_positive, check_range, check_whole, is_concrete
-from optics._typing import ArrayLike, FunctionLike, ScalarLike, ShapeLike
+from optics._check import (
+    as_leaf,
+    as_pixels,
+    as_vector,
+    check_function,
+    check_memory,
+    check_number,
+    check_positive_number,
+    check_positive_or_infinite,
+    check_whole,
+    is_concrete,
+)
+from optics._typing import ArrayLike, CountLike, FunctionLike, ScalarLike, ShapeLike
 from optics.transfer._band_limit import opening, stop
 from optics.transfer._lens_sampling import (
     check_lens_sampling,
@@ -18,7 +29,7 @@ from optics.transfer._lens_sampling import (
     default_pupil_radius,
     warn_unless_metres,
 )
-from optics.transfer._transfer import AbstractTransfer, pixel_shape
+from optics.transfer._transfer import AbstractTransfer
 
 
 class FourierLens(AbstractTransfer):
@@ -119,13 +130,13 @@ class FourierLens(AbstractTransfer):
         decentre: ArrayLike = (0.0, 0.0),
         tilt: ArrayLike = (0.0, 0.0),
         waist: ScalarLike = math.inf,
-        subpixels: int = 1,
-        oversampling: int = 8,
-        plane: int | None = None,
+        subpixels: CountLike = 1,
+        oversampling: CountLike = 8,
+        plane: CountLike | None = None,
     ):
         self.pixels = _check_pixels(pixels)
-        check_positive("pitch", pitch, "m")
-        check_positive("wavelength", wavelength, "m")
+        check_positive_number("pitch", pitch, "m")
+        check_positive_number("wavelength", wavelength, "m")
         check_whole("subpixels", subpixels, 1)
         check_whole("oversampling", oversampling, 2)
         warn_unless_metres(pitch, wavelength)
@@ -133,53 +144,43 @@ class FourierLens(AbstractTransfer):
         self.pitch = pitch
         self.wavelength = wavelength
         self.focal_length = n * pitch**2 / wavelength if focal_length is None else focal_length
-        check_positive("focal_length", self.focal_length, "m")
-        check_finite("defocus", defocus, "m")
+        check_positive_number("focal_length", self.focal_length, "m")
+        check_number("defocus", defocus, unit="m")
+        check_number("fill", fill, 0.0, 1.0, open_low=True)
+        check_number("detector_fill", detector_fill, 0.0, 1.0, open_low=True)
+        check_positive_or_infinite("waist", waist, "m")
+        check_function("profile", profile, "`optics.wave.lens` or `optics.wave.spherical_lens`")
         self.fill = fill
         self.detector_fill = detector_fill
         self.profile = profile
-        self.aberrations = jnp.asarray(aberrations, float)
+        self.aberrations = as_vector("aberrations", aberrations, "waves")
         self.defocus = defocus
-        self.decentre = jnp.asarray(decentre, float)
-        self.tilt = jnp.asarray(tilt, float)
+        self.decentre = as_vector("decentre", decentre, "m", 2)
+        self.tilt = as_vector("tilt", tilt, "rad", 2)
         self.waist = waist
         self.subpixels = int(subpixels)
         self.oversampling = int(oversampling)
         numbers = pitch, wavelength, self.focal_length, defocus
-        self.plane = default_plane(self.pixels, *numbers, self.oversampling) if plane is None else plane
+        axes = sum(count > 1 for count in self.pixels)
+        if plane is None:
+            self.plane = default_plane(self.pixels, *numbers, self.oversampling)
+            check_memory("pixels", pixels, self.plane**axes, "the default plane")
+        else:
+            check_whole("plane", plane, n * self.oversampling)
+            check_memory("plane", plane, plane**axes, "a field")
+            self.plane = int(plane)
         if pupil_radius is None:
             numbers = pitch, wavelength, self.focal_length
             pupil_radius = default_pupil_radius(n, *numbers, self.oversampling, self.plane)
+        check_positive_number("pupil_radius", pupil_radius, "m")
         self.pupil_radius = pupil_radius
 
     def __check_init__(self):
-        check_range("fill", self.fill, 0.0, 1.0, open_low=True)
-        check_range("detector_fill", self.detector_fill, 0.0, 1.0, open_low=True)
-        check_positive("pupil_radius", self.pupil_radius, "m")
-        check_finite("aberrations", self.aberrations, "waves")
-        check_finite("decentre", self.decentre, "m")
-        check_finite("tilt", self.tilt, "rad")
-        check_whole("plane", self.plane, max(self.pixels) * self.oversampling)
-        self._check_vectors()
         self._check_subpixels()
-        if is_concrete(self.waist) and not np.all(np.asarray(self.waist) > 0):
-            raise ValueError(f"`waist` must be above 0 m, or infinite for even light, got {self.waist}.")
-        if not callable(self.profile):
-            raise ValueError(
-                "`profile` must be a function such as `optics.wave.lens` or `optics.wave.spherical_lens`, "
-                f"got {self.profile!r}."
-            )
         numbers = self.pitch, self.wavelength, self.focal_length, self.pupil_radius, self.defocus
         # Numbers that are traced, or batched by `vmap`, are not checked.
         if all(is_concrete(v) and np.ndim(v) == 0 for v in numbers):
             check_lens_sampling(self.pixels, *map(float, numbers), self.oversampling, self.plane)
-
-    def _check_vectors(self) -> None:
-        if self.aberrations.ndim != 1:
-            raise ValueError(f"`aberrations` must be a vector, got shape {self.aberrations.shape}.")
-        for name, value in (("decentre", self.decentre), ("tilt", self.tilt)):
-            if value.shape != (2,):
-                raise ValueError(f"`{name}` must be a pair (y, x), got shape {value.shape}.")
 
     def _check_subpixels(self) -> None:
         # The middle of a sub-pixel lies on a sample.
@@ -222,7 +223,7 @@ class FourierLens(AbstractTransfer):
 
 def _check_pixels(pixels: ShapeLike) -> tuple[int, int]:
     """`pixels` as the pair (rows, columns), a square or a line."""
-    rows, cols = pixel_shape(pixels, "pixels")
+    rows, cols = as_pixels("pixels", pixels)
     if rows != cols and min(rows, cols) != 1:
         raise ValueError(
             f"`pixels` must be one number, (1, N) or (N, 1), got {pixels!r}; one focal length matches one "

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf
+from optics._check import as_array, as_leaf, check_number, check_positive_number, check_whole
+from optics._typing import ArrayLike, CountLike, ScalarLike
 from optics.transfer._transfer import AbstractTransfer
 
 
@@ -26,18 +27,32 @@ class Separable(AbstractTransfer):
         subpixels: pixels of light per detector pixel and axis.
 
     Raises:
-        ValueError: `rows` and `cols` with different numbers of terms, or sizes that do not match `subpixels`.
+        ValueError: `rows` and `cols` no arrays of three axes, with different numbers of terms, or of sizes
+            that do not match `subpixels`; `peak` not above 0, or `residual` below 0.
     """
 
     rows: Complex[Array, "terms rows_out rows_in"]
     cols: Complex[Array, "terms_too cols_in cols_out"]
-    peak: Float[Array, ""] = eqx.field(converter=as_leaf)
-    residual: Float[Array, ""] = eqx.field(converter=as_leaf, default=0.0)
-    subpixels: int = eqx.field(static=True, default=1)
+    peak: Float[Array, ""]
+    residual: Float[Array, ""]
+    subpixels: int = eqx.field(static=True)
 
-    def __check_init__(self):
-        row_terms, rows_out, rows_in = self.rows.shape
-        col_terms, cols_in, cols_out = self.cols.shape
+    def __init__(
+        self,
+        rows: ArrayLike,
+        cols: ArrayLike,
+        peak: ScalarLike,
+        residual: ScalarLike = 0.0,
+        subpixels: CountLike = 1,
+    ):
+        rows, cols = _as_matrices("rows", rows), _as_matrices("cols", cols)
+        check_positive_number("peak", peak)
+        check_number("residual", residual, 0.0)
+        check_whole("subpixels", subpixels, 1)
+        self.rows, self.cols = rows, cols
+        self.peak, self.residual, self.subpixels = as_leaf(peak), as_leaf(residual), int(subpixels)
+        row_terms, rows_out, rows_in = rows.shape
+        col_terms, cols_in, cols_out = cols.shape
         if row_terms != col_terms:
             raise ValueError(
                 f"`rows` and `cols` must have the same number of terms, got {row_terms} and {col_terms}."
@@ -67,3 +82,12 @@ class Separable(AbstractTransfer):
         if real:
             return dot(rows.real, across.real) - dot(rows.imag, across.imag)
         return dot(rows, across)
+
+
+def _as_matrices(name: str, value: ArrayLike) -> Complex[Array, "terms out in"]:
+    array = as_array(name, value)
+    if array.ndim != 3:
+        raise ValueError(
+            f"`{name}` must be matrices of shape (terms, pixels, pixels), got shape {array.shape}."
+        )
+    return array.astype(jnp.result_type(array, jnp.complex64))

@@ -3,11 +3,7 @@
 from abc import abstractmethod
 
 import equinox as eqx
-import numpy as np
 from jaxtyping import Array, Inexact
-
-from optics._check import check_whole
-from optics._typing import ShapeLike
 
 
 class AbstractTransfer(eqx.Module):
@@ -39,16 +35,6 @@ class AbstractTransfer(eqx.Module):
         Returns:
             field, shape (..., rows, columns), in the unit of `light`; real if `real`, else complex.
         """
-
-
-def pixel_shape(shape: ShapeLike, name: str = "shape") -> tuple[int, int]:
-    """One whole number or a pair, as the pair (rows, columns); `name` is refused if it is neither."""
-    pair = (shape, shape) if isinstance(shape, int | np.integer) and not isinstance(shape, bool) else shape
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise ValueError(f"`{name}` must be one whole number or a pair (rows, columns), got {shape!r}.")
-    for count in pair:
-        check_whole(name, count, 1)
-    return int(pair[0]), int(pair[1])
 
 
 def light_shape(shape: tuple[int, int], subpixels: int) -> tuple[int, int]:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex
 
-from optics._check import check_finite, check_positive
-from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, as_scalars, sample_numbers
+from optics._check import check_number, check_positive_number, describe
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics.wave._geometry import as_pair, as_samples, as_scalars, sample_numbers
 from optics.wave._phase_factor import phase_factor
 from optics.wave._zernike import noll, sum_zernikes
 
@@ -18,7 +17,7 @@ CLAMP_RADIUS = 2.0
 
 
 def aberration(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     radius: ScalarLike,
     coefficients: ArrayLike | Mapping[int, ScalarLike],
@@ -43,13 +42,15 @@ def aberration(
         complex transmission of modulus 1, shape (rows, columns).
 
     Raises:
-        ValueError: `dx` or `radius` not positive, `coefficients` neither a vector nor a mapping or not
-            finite, an index that is not a whole number of at least 1, or `centre` not two finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `radius` not positive, `coefficients`
+            neither a vector nor a mapping or not finite, an index that is not a whole number of at least 1,
+            or `centre` not two finite numbers.
 
     Source: Noll (1976); V. N. Mahajan, Optical Imaging and Aberrations II (2001), section 2.4.
     """
-    check_positive("dx", dx, "m")
-    check_positive("radius", radius, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
+    check_positive_number("radius", radius, "m")
     if isinstance(coefficients, Mapping):
         for index in coefficients:
             noll(index)
@@ -59,11 +60,11 @@ def aberration(
         if waves is None:
             raise ValueError(
                 "`coefficients` must be a vector of waves in Noll's order or a mapping from indices to "
-                f"waves, got {type(coefficients).__name__} of shape {np.shape(coefficients)}."
+                f"waves, got {describe(coefficients)}."
             )
         indices = range(1, len(waves) + 1)
     for value in waves:
-        check_finite("coefficients", value, "waves")
+        check_number("coefficients", value, unit="waves")
     cy, cx = as_pair("centre", centre)
 
     def phase(dx, radius, cy, cx, *waves):

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from optics._check import as_plane, check_finite, check_positive
+from optics._check import as_plane, check_number, check_positive_number
 from optics._numerics import safe_sqrt
-from optics._typing import ArrayLike, ScalarLike
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics.wave._geometry import as_samples
 from optics.wave._phase_factor import exp_in_double
 from optics.wave._sampling import warn_undersampled_transfer
 
@@ -57,15 +58,16 @@ def angular_spectrum(
 
 
 def transfer_function(
-    shape: tuple[int, int], dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
+    shape: ShapeLike, dx: ScalarLike, wavelength: ScalarLike, z: ScalarLike
 ) -> Complex[Array, "rows cols"]:
     """The factor by which `angular_spectrum` multiplies the spectrum, in the order of `jnp.fft.fft2`.
 
     Arguments, errors and source: those of `angular_spectrum`.
     """
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_finite("z", z, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_number("z", z, unit="m")
 
     def exponent(dx, wavelength, z):
         fy, fx = (jnp.fft.fftfreq(n, dtype=jnp.float64) for n in shape)

@@ -3,14 +3,14 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from optics._check import check_positive, check_range
+from optics._check import check_memory, check_number, check_positive_number, check_whole
 from optics._numerics import safe_sqrt
-from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, outer, sample_numbers
+from optics._typing import ArrayLike, CountLike, ScalarLike, ShapeLike
+from optics.wave._geometry import as_pair, as_samples, outer, sample_numbers
 
 
 def aperture(
-    shape: tuple[int, int], dx: ScalarLike, radius: ScalarLike, centre: ArrayLike = (0.0, 0.0)
+    shape: ShapeLike, dx: ScalarLike, radius: ScalarLike, centre: ArrayLike = (0.0, 0.0)
 ) -> Float[Array, "rows cols"]:
     """Circular stop: 1 inside `radius`, 0 outside, the open share of a sample at the edge.
 
@@ -30,7 +30,8 @@ def aperture(
         real transmission in [0, 1], shape (rows, columns).
 
     Raises:
-        ValueError: `dx` or `radius` not positive, or `centre` not two finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `radius` not positive, or `centre`
+            not two finite numbers.
 
     Example:
         >>> from optics import wave
@@ -38,8 +39,9 @@ def aperture(
         >>> round(float(stop.sum()), 1)  # π R² = 1256.64
         1256.7
     """
-    check_positive("dx", dx, "m")
-    check_positive("radius", radius, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
+    check_positive_number("radius", radius, "m")
     cy, cx = as_pair("centre", centre)
     y = jnp.abs(sample_numbers(shape[0]) - cy / dx)[:, None]
     x = jnp.abs(sample_numbers(shape[1]) - cx / dx)[None, :]
@@ -59,7 +61,7 @@ def aperture(
 
 
 def rectangle(
-    shape: tuple[int, int], dx: ScalarLike, size: ArrayLike, centre: ArrayLike = (0.0, 0.0)
+    shape: ShapeLike, dx: ScalarLike, size: ArrayLike, centre: ArrayLike = (0.0, 0.0)
 ) -> Float[Array, "rows cols"]:
     """Rectangular stop with edges along the axes: the share of each sample that is open, exactly.
 
@@ -75,19 +77,21 @@ def rectangle(
         real transmission in [0, 1], shape (rows, columns).
 
     Raises:
-        ValueError: `dx` or `size` not positive, or `size` or `centre` not two finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `size` not positive, or `size` or
+            `centre` not two finite numbers.
     """
-    check_positive("dx", dx, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
 
     def slit(n, width, middle):
-        check_positive("size", width, "m")
+        check_positive_number("size", width, "m")
         return _open_share(sample_numbers(n) - middle / dx, width / (2 * dx))
 
     return outer(*map(slit, shape, as_pair("size", size), as_pair("centre", centre)))
 
 
 def pixel_apertures(
-    samples: int, count: int, per_pixel: int, fill: ScalarLike
+    samples: CountLike, count: CountLike, per_pixel: CountLike, fill: ScalarLike
 ) -> Float[Array, "samples count"]:
     """Share of each sample of a line that the open part of each of `count` pixels covers.
 
@@ -104,9 +108,12 @@ def pixel_apertures(
         real array in [0, 1], shape (samples, count); each column sums to fill · per_pixel.
 
     Raises:
-        ValueError: `fill` outside (0, 1].
+        ValueError: a count that is not a whole number of at least 1, or `fill` outside (0, 1].
     """
-    check_range("fill", fill, 0.0, 1.0, open_low=True)
+    check_number("fill", fill, 0.0, 1.0, open_low=True)
+    for name, value in (("samples", samples), ("count", count), ("per_pixel", per_pixel)):
+        check_whole(name, value, 1)
+    check_memory("samples", samples, samples * count)
     offset = sample_numbers(samples)[:, None] - per_pixel * sample_numbers(count)[None, :]
     return _open_share(offset, 0.5 * fill * per_pixel)
 

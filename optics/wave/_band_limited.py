@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
-from optics._check import as_plane, check_finite, check_positive
+from optics._check import as_plane, check_number, check_positive_number
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
 from optics._warn import warn_caller
@@ -60,9 +60,9 @@ def band_limited_angular_spectrum(
     place of the rectangle that contains them; K. Matsushima, Opt. Express 18, 18453 (2010), for the shift.
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_finite("z", z, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_number("z", z, unit="m")
     shift = as_pair("shift", shift)
     shape = u.shape[-2:]
     _warn_beyond_band(shape, dx, wavelength, z, shift)

@@ -3,14 +3,14 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from optics._check import check_positive
-from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, imaginary, outer, sample_numbers
+from optics._check import check_positive_number
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics.wave._geometry import as_pair, as_samples, imaginary, outer, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 
 
 def gaussian(
-    shape: tuple[int, int], dx: ScalarLike, waist: ScalarLike, centre: ArrayLike = (0.0, 0.0)
+    shape: ShapeLike, dx: ScalarLike, waist: ScalarLike, centre: ArrayLike = (0.0, 0.0)
 ) -> Float[Array, "rows cols"]:
     """Amplitude of a Gaussian beam at its waist.
 
@@ -26,12 +26,14 @@ def gaussian(
         real amplitude, peak 1, shape (rows, columns).
 
     Raises:
-        ValueError: `dx` or `waist` not positive, or `centre` not two finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `waist` not positive, or `centre` not
+            two finite numbers.
 
     Source: A. E. Siegman, Lasers (1986), section 17.1.
     """
-    check_positive("dx", dx, "m")
-    check_positive("waist", waist, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
+    check_positive_number("waist", waist, "m")
     lines = (
         jnp.exp(-(((dx * sample_numbers(n) - c) / waist) ** 2))
         for n, c in zip(shape, as_pair("centre", centre), strict=True)
@@ -40,7 +42,7 @@ def gaussian(
 
 
 def tilt(
-    shape: tuple[int, int], dx: ScalarLike, wavelength: ScalarLike, angles: ArrayLike
+    shape: ShapeLike, dx: ScalarLike, wavelength: ScalarLike, angles: ArrayLike
 ) -> Complex[Array, "rows cols"]:
     """Phase of a plane wave at an angle to the axis; phase 0 on the axis.
 
@@ -56,12 +58,14 @@ def tilt(
         complex amplitude of modulus 1, shape (rows, columns). It is sampled well for |sin θ| < λ / (2 dx).
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, or `angles` not two finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `wavelength` not positive, or
+            `angles` not two finite numbers.
 
     Source: Goodman (2005), section 3.10.1.
     """
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
+    shape = as_samples("shape", shape)
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
 
     def line(n, angle):
         def exponent(dx, wavelength, angle):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
-from optics._check import as_plane, check_positive, is_concrete
+from optics._check import as_plane, check_positive_number, is_concrete
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import log_amplitude
@@ -56,9 +56,9 @@ def fraunhofer(
     Source: Goodman (2005), eqs. 4-25 and 4-27.
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_positive("z", z, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_positive_number("z", z, "m")
     _warn_near_field(u, dx, wavelength, z)
     return _scaled_transform(u, dx, wavelength, z)
 
@@ -89,9 +89,9 @@ def focus(
     Source: Goodman (2005), eq. 5-14.
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_positive("focal_length", focal_length, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_positive_number("focal_length", focal_length, "m")
     return _scaled_transform(u, dx, wavelength, focal_length)
 
 
@@ -115,9 +115,9 @@ def fraunhofer_spacing(
         ValueError: `shape` not two whole numbers of at least 1, or `dx`, `wavelength` or `z` not positive.
     """
     rows, cols = as_samples("shape", shape)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_positive("z", z, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_positive_number("z", z, "m")
     return wavelength * z / (rows * dx), wavelength * z / (cols * dx)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
-from optics._check import as_plane, check_finite, check_positive, is_concrete
+from optics._check import as_plane, check_number, check_positive_number, is_concrete
 from optics._typing import ArrayLike, ScalarLike
 from optics._warn import warn_caller
 from optics.wave._geometry import imaginary, outer
@@ -49,9 +49,9 @@ def fresnel(
     Source: Goodman (2005), eq. 4-21; D. G. Voelz, Computational Fourier Optics (2011), section 5.1.
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_finite("z", z, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_number("z", z, unit="m")
 
     def line(n):
         def exponent(dx, wavelength, z):
@@ -97,8 +97,8 @@ def fresnel_impulse_response(
     Source: Goodman (2005), eq. 4-16; Voelz (2011), sections 5.2 and 5.3.
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
     check_distance(z)
     shape = u.shape[-2:]
     _warn_undersampled_response(shape, dx, wavelength, z)
@@ -140,7 +140,7 @@ def _warn_undersampled_response(
 
 def check_distance(z: ScalarLike) -> None:
     """Refuse a concrete `z` that is not finite or is zero."""
-    check_finite("z", z, "m")
+    check_number("z", z, unit="m")
     if is_concrete(z) and np.any(np.asarray(z) == 0):
         raise ValueError(
             "`z` must not be zero, got 0 m; over short distances use `angular_spectrum` or `fresnel`."

@@ -6,7 +6,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float
 
-from optics._check import check_finite, check_whole
+from optics._check import as_shape, check_number, describe
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 
 
@@ -26,19 +26,18 @@ def as_pair(name: str, value: ArrayLike, unit: str = "m") -> tuple[ScalarLike, S
     """`value` as the two numbers (y, x); `name` is refused if it is not a pair or not finite."""
     numbers = as_scalars(value)
     if numbers is None or len(numbers) != 2:
-        raise ValueError(f"`{name}` must be a pair (y, x) in {unit}, got {value!r}.")
+        raise ValueError(f"`{name}` must be a pair (y, x) in {unit}, got {describe(value)}.")
     for number in numbers:
-        check_finite(name, number, unit)
+        check_number(name, number, unit=unit)
     return numbers
 
 
 def as_samples(name: str, shape: ShapeLike) -> tuple[int, int]:
-    """`shape` as the pair (rows, columns); `name` is refused if it is not a pair of whole numbers."""
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"`{name}` must be a pair (rows, columns), got {shape!r}.")
-    for count in shape:
-        check_whole(name, count, 1)
-    return int(shape[0]), int(shape[1])
+    """`shape` as the pair (rows, columns); `name` is refused if it is not a pair of whole numbers, or too
+    large for memory.
+    """
+    rows, cols = as_shape(name, shape, 2)
+    return rows, cols
 
 
 def imaginary(phase: Float[Array, "*any"]) -> Complex[Array, "*any"]:

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
-from optics._check import check_finite, check_positive, is_concrete
+from optics._check import check_number, check_positive_number, describe, is_concrete
 from optics._numerics import safe_sqrt
-from optics._typing import ArrayLike, ScalarLike
-from optics.wave._geometry import as_pair, as_scalars, imaginary, outer, sample_numbers
+from optics._typing import ArrayLike, ScalarLike, ShapeLike
+from optics.wave._geometry import as_pair, as_samples, as_scalars, imaginary, outer, sample_numbers
 from optics.wave._phase_factor import exp_in_double
 
 
 def lens(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     wavelength: ScalarLike,
     focal_length: ScalarLike,
@@ -36,8 +36,8 @@ def lens(
         the centre.
 
     Raises:
-        ValueError: `dx` or `wavelength` not positive, `focal_length` zero or not finite, `centre` not two
-            finite numbers.
+        ValueError: `shape` not two whole numbers of at least 1, `dx` or `wavelength` not positive,
+            `focal_length` zero or not finite, `centre` not two finite numbers.
 
     Example:
         >>> from optics import wave
@@ -47,6 +47,7 @@ def lens(
 
     Source: Goodman (2005), eq. 5-10.
     """
+    shape = as_samples("shape", shape)
     _check_numbers(dx, wavelength, focal_length)
 
     def line(n, middle):
@@ -60,7 +61,7 @@ def lens(
 
 
 def spherical_lens(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     wavelength: ScalarLike,
     focal_length: ScalarLike,
@@ -83,7 +84,7 @@ def spherical_lens(
 
 
 def aspheric_lens(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     wavelength: ScalarLike,
     focal_length: ScalarLike,
@@ -117,13 +118,16 @@ def aspheric_lens(
 
     Source: ISO 10110-12 (2019) for the surface; Goodman (2005), section 5.1, for the thin element.
     """
+    shape = as_samples("shape", shape)
     _check_numbers(dx, wavelength, focal_length)
-    check_finite("conic", conic)
+    check_number("conic", conic)
     terms = as_scalars(coefficients)
     if terms is None:
-        raise ValueError(f"`coefficients` must be a sequence of numbers α₄, α₆, …, got {coefficients!r}.")
+        raise ValueError(
+            f"`coefficients` must be a sequence of numbers α₄, α₆, …, got {describe(coefficients)}."
+        )
     for term in terms:
-        check_finite("coefficients", term)
+        check_number("coefficients", term)
 
     def path(r2, focal_length, conic, *terms):
         root = safe_sqrt(1 - (1 + conic) * r2 / focal_length**2)
@@ -136,7 +140,7 @@ def aspheric_lens(
 
 
 def cylindrical_lens(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     wavelength: ScalarLike,
     focal_length: ScalarLike,
@@ -165,8 +169,9 @@ def cylindrical_lens(
 
     Source: Goodman (2005), section 5.1.
     """
+    shape = as_samples("shape", shape)
     _check_numbers(dx, wavelength, focal_length)
-    check_finite("angle", angle, "rad")
+    check_number("angle", angle, unit="rad")
 
     def exponent(dx, wavelength, focal_length, angle, cy, cx):
         y, x = (dx * sample_numbers(n, jnp.float64) - c for n, c in zip(shape, (cy, cx), strict=True))
@@ -177,7 +182,7 @@ def cylindrical_lens(
 
 
 def defocus(
-    shape: tuple[int, int],
+    shape: ShapeLike,
     dx: ScalarLike,
     wavelength: ScalarLike,
     focal_length: ScalarLike,
@@ -202,8 +207,9 @@ def defocus(
     Raises:
         ValueError: those of `lens`, `distance` not finite, or −f.
     """
+    shape = as_samples("shape", shape)
     _check_numbers(dx, wavelength, focal_length)
-    check_finite("distance", distance, "m")
+    check_number("distance", distance, unit="m")
     if is_concrete(distance) and is_concrete(focal_length) and float(distance) == -float(focal_length):
         raise ValueError(
             f"`distance` must not be −`focal_length`, got {float(distance):g} m; no lens focuses on itself."
@@ -216,9 +222,9 @@ def defocus(
 
 
 def _check_numbers(dx: ScalarLike, wavelength: ScalarLike, focal_length: ScalarLike) -> None:
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
-    check_finite("focal_length", focal_length, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
+    check_number("focal_length", focal_length, unit="m")
     if is_concrete(focal_length) and not float(focal_length):
         raise ValueError(
             f"`focal_length` must not be zero, got {focal_length} m; a plane without power needs no lens."

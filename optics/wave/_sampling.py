@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from optics._check import check_positive, is_concrete
+from optics._check import check_positive_number, is_concrete
 from optics._typing import ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._geometry import as_samples
@@ -40,8 +40,8 @@ def critical_distance(shape: ShapeLike, dx: ScalarLike, wavelength: ScalarLike) 
     Source: D. G. Voelz, Computational Fourier Optics (2011), section 5.3.
     """
     rows, cols = as_samples("shape", shape)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
     return min((float(n) for n in (rows, cols) if n > 1), default=np.inf) * dx**2 / wavelength
 
 

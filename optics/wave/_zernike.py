@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from optics._check import check_whole
-from optics._typing import ArrayLike, ScalarLike
+from optics._check import as_array, check_whole
+from optics._typing import ArrayLike, CountLike, ScalarLike
+
+# Each order is a step of the recurrence, traced on its own.
+LARGEST_INDEX = 5151
 
 
-def noll(index: ScalarLike) -> tuple[int, int]:
+def noll(index: CountLike) -> tuple[int, int]:
     """Radial order n and signed angular order m of a polynomial: cos mθ for m ≥ 0, sin |m|θ for m < 0.
 
     Arguments:
@@ -22,18 +25,18 @@ def noll(index: ScalarLike) -> tuple[int, int]:
         (n, m).
 
     Raises:
-        ValueError: `index` not a whole number of at least 1.
+        ValueError: `index` not a whole number from 1 to 5151, which is order 100.
 
     Source: R. J. Noll, J. Opt. Soc. Am. 66, 207 (1976), table I.
     """
-    check_whole("index", index, 1)
+    check_whole("index", index, 1, LARGEST_INDEX)
     n = (math.isqrt(8 * index - 7) - 1) // 2
     place = index - n * (n + 1) // 2  # from 1 within the order
     m = 2 * (place // 2) if n % 2 == 0 else 2 * ((place - 1) // 2) + 1
     return n, m if index % 2 == 0 else -m
 
 
-def zernike(index: int, rho: ArrayLike, theta: ArrayLike) -> Float[Array, "*any"]:
+def zernike(index: CountLike, rho: ArrayLike, theta: ArrayLike) -> Float[Array, "*any"]:
     """Zernike polynomial in polar coordinates.
 
         Z_j = √(n+1) R_n⁰(ρ) for m = 0,   √(2(n+1)) R_n^m(ρ) cos mθ for even j,   √(2(n+1)) R_n^m(ρ) sin mθ
@@ -52,7 +55,7 @@ def zernike(index: int, rho: ArrayLike, theta: ArrayLike) -> Float[Array, "*any"
         values, in the shape that `rho` and `theta` broadcast to, dimensionless.
 
     Raises:
-        ValueError: `index` not a whole number of at least 1.
+        ValueError: `index` not a whole number from 1 to 5151, which is order 100.
 
     Example:
         >>> from optics import wave
@@ -62,14 +65,13 @@ def zernike(index: int, rho: ArrayLike, theta: ArrayLike) -> Float[Array, "*any"
     Source: Noll (1976), eqs. 1 and 2; DLMF 18.9.2 for the recurrence.
     """
     n, m = noll(index)
-    rho = jnp.asarray(rho, jnp.result_type(float, rho))
-    theta = jnp.asarray(theta, jnp.result_type(float, theta))
+    rho, theta = _as_floats("rho", rho), _as_floats("theta", theta)
     angular = jnp.cos(m * theta) if m >= 0 else jnp.sin(-m * theta)
     p = (n - abs(m)) // 2
     return _norm(n, m) * _radial_factors(p + 1, abs(m), rho**2)[p] * rho ** abs(m) * angular
 
 
-def zernike_xy(index: int, x: ArrayLike, y: ArrayLike) -> Float[Array, "*any"]:
+def zernike_xy(index: CountLike, x: ArrayLike, y: ArrayLike) -> Float[Array, "*any"]:
     """Zernike polynomial in cartesian coordinates: the same as `zernike`, with exact derivatives everywhere.
 
         ρ^m cos mθ = Re (x + iy)^m,   ρ^m sin mθ = Im (x + iy)^m
@@ -82,7 +84,8 @@ def zernike_xy(index: int, x: ArrayLike, y: ArrayLike) -> Float[Array, "*any"]:
 
     Returns, errors and source: those of `zernike`.
     """
-    return sum_zernikes({index: 1.0}, x, y)
+    noll(index)
+    return sum_zernikes({index: 1.0}, _as_floats("x", x), _as_floats("y", y))
 
 
 def sum_zernikes(coefficients: Mapping[int, ScalarLike], x: ArrayLike, y: ArrayLike) -> Float[Array, "*any"]:
@@ -108,6 +111,11 @@ def sum_zernikes(coefficients: Mapping[int, ScalarLike], x: ArrayLike, y: ArrayL
             total += coefficients[j] * _norm(n, m) * radial[p] * (cos if m >= 0 else sin)
         cos, sin = cos * x - sin * y, sin * x + cos * y
     return total
+
+
+def _as_floats(name: str, value: ArrayLike) -> Float[Array, "*any"]:
+    array = as_array(name, value)
+    return array.astype(jnp.result_type(float, array))
 
 
 def _norm(n: int, m: int) -> float:

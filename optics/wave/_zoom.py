@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex
 from scipy.fft import next_fast_len
 
-from optics._check import as_plane, check_positive
+from optics._check import as_plane, check_positive_number
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import check_distance, log_amplitude
@@ -65,10 +65,10 @@ def zoom(
     Electroacoust. 17, 86 (1969); Y. Hu et al., Light Sci. Appl. 9, 119 (2020).
     """
     u = as_plane("u", u)
-    check_positive("dx", dx, "m")
-    check_positive("wavelength", wavelength, "m")
+    check_positive_number("dx", dx, "m")
+    check_positive_number("wavelength", wavelength, "m")
     check_distance(z)
-    check_positive("dx_out", dx_out, "m")
+    check_positive_number("dx_out", dx_out, "m")
     shape = as_samples("shape", shape)
     shift = as_pair("shift", shift)
     _warn_beyond_period(u.shape[-2:], dx, wavelength, z, dx_out, shape, shift)
