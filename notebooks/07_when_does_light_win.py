@@ -14,14 +14,14 @@
 # **A lens transforms for free. At which size, and under which assumptions, does an optical convolution cost less than an
 # electronic one?**
 #
-# The transform is free, but its numbers are not: a digital-to-analogue converter writes each one, and an
-# analogue-to-digital converter reads it. Electronics pays for arithmetic instead, $5 N \log_2 N$ operations for a transform
-# of $N$ complex numbers. Light costs less where
+# The transform is free, but its numbers are not: a digital-to-analogue converter writes each one, an analogue-to-digital
+# converter reads it, a memory keeps it, and a local oscillator amplifies its light. Electronics pays for arithmetic
+# instead, $5 N \log_2 N$ operations for a transform of $N$ complex numbers. Light costs less where
 #
-# $$ N \cdot E_{\text{conversion}} < 5\, N \log_2(N)\, E_{\text{flop}}
-#    \quad\Longleftrightarrow\quad N > 2^{\,E_{\text{conversion}} / (5 E_{\text{flop}})} . $$
+# $$ N \cdot E_{\text{number}} + E_{\text{exposure}} < 5\, N \log_2(N)\, E_{\text{flop}} ,
+#    \quad\text{about}\quad N > 2^{\,E_{\text{number}} / (5 E_{\text{flop}})} . $$
 #
-# The exponent makes this question hard: a factor of two in the energy of a converter *squares* the necessary size.
+# The exponent makes this question hard: a factor of two in the energy of a number *squares* the necessary size.
 
 # %%
 # %matplotlib inline
@@ -88,42 +88,52 @@ figure
 # %% [markdown]
 # ## Break-even
 #
-# Energy for each complex number of a transform: electronics grows with $\log_2 N$, converters are constant. To the right of
-# a crossing with a dashed line, light costs less. This counts converters alone: no lens, laser or memory. It is the best
-# case for light.
+# Energy for each complex number of a transform: electronics grows with $\log_2 N$, light hardly depends on $N$. To the right
+# of a crossing with a dashed line, light costs less. Light pays all that the ledger above counts, with converters of several
+# publications; electronics pays for arithmetic alone, at its peak rate.
 
 # %%
-converters = {
-    name: sum(part.value for part in parts.values()) for name, parts in accounting.converters().items()
-}
-ranges = {
-    name: (sum(part.low for part in parts.values()), sum(part.high for part in parts.values()))
-    for name, parts in accounting.converters().items()
-}
+sets = accounting.converters()
 electronics = accounting.electronics()
+
+
+def costs_with(name, bound="value"):
+    """Costs of the engine with a set of converters, at their assumed values, or the ends of their range."""
+    energies = {f"{part}_energy": getattr(assumption, bound) for part, assumption in sets[name].items()}
+    return accounting.hardware("integrated", **energies)
+
+
+def energy_of_number(costs, numbers):
+    """Joules of a complex number: two written, two read, and its share of the exposure."""
+    of_number = accounting.price(accounting.Counts(0, 2, 2), costs).joules
+    return of_number + accounting.price(accounting.Counts(1, 0, 0), costs).joules / numbers
+
+
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 
 
 def plot_crossing(picojoule=0.0):
-    """The crossing of electronics and converters, with a converter of your choice."""
+    """The crossing of electronics and light, with a converter of your choice."""
     numbers = np.logspace(0.5, 9, 200)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
     for colour, (name, per_flop) in zip(COLOURS, electronics.items(), strict=False):
         axes.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, color=colour, label=f"FFT on {name}")
-    for i, (name, energy) in enumerate(converters.items()):
-        axes.axhline(2e12 * energy, color="0.35", linestyle="--", linewidth=1)
+    for i, name in enumerate(sets):
+        energy = 1e12 * energy_of_number(costs_with(name), numbers)
+        axes.loglog(numbers, energy, color="0.35", linestyle="--", linewidth=1)
         axes.annotate(
             name,
-            (1.005, 2e12 * energy),
+            (1.005, energy[-1]),
             xycoords=("axes fraction", "data"),
             fontsize=8,
             va="bottom" if i % 2 else "top",
         )
     if picojoule:
-        axes.axhline(
-            2 * picojoule, color=RED, linewidth=2, label=f"converters of {picojoule:g} pJ for a real number"
-        )
+        free = dict.fromkeys(("modulator_energy", "adc_energy", "receiver_energy"), 0.0)
+        chosen = accounting.hardware("integrated", dac_energy=picojoule * 1e-12, **free)
+        label = f"light, converters of {picojoule:g} pJ for a real number"
+        axes.loglog(numbers, 1e12 * energy_of_number(chosen, numbers), color=RED, linewidth=2, label=label)
     axes.set(xlabel="complex numbers in a transform, N (1)", ylabel="energy of a complex number (pJ)")
     axes.legend(fontsize=8, loc="upper left", ncols=2, framealpha=0.9)
     axes.grid(alpha=0.3)
@@ -145,15 +155,15 @@ _ = ipywidgets.interact(
 # the converter. Where a bar spans many decades, nobody knows.
 
 # %%
-pairs = [(c, e) for e in electronics for c in converters]
+pairs = [(c, e) for e in electronics for c in sets]
 figure = Figure(figsize=(9, 0.8 + 0.36 * len(pairs)), layout="constrained")
 axes = figure.subplots()
 MOST = 1e15
 crossings = {}
 for i, (c, e) in enumerate(pairs):
     low, value, high = (
-        min(accounting.break_even_pixels(2 * energy, electronics[e].value), MOST)
-        for energy in (ranges[c][0], converters[c], ranges[c][1])
+        min(accounting.break_even_pixels(costs_with(c, bound), electronics[e].value), MOST)
+        for bound in ("low", "value", "high")
     )
     crossings[c, e] = (low, value, high)
     colour = COLOURS[list(electronics).index(e)]
@@ -210,9 +220,9 @@ figure
 
 # %%
 taps = {
-    (c, e): accounting.break_even_taps(energy, 2 * electronics[e].value)
+    (c, e): accounting.break_even_taps(costs_with(c), 2 * electronics[e].value, pixels=121)
     for e in electronics
-    for c, energy in converters.items()
+    for c in sets
 }
 for (c, e), count in sorted(taps.items(), key=lambda item: item[1]):
     side = math.sqrt(count)
@@ -224,7 +234,9 @@ for (c, e), count in sorted(taps.items(), key=lambda item: item[1]):
 # %%
 against = "GPU, BF16"
 fft = 3 * accounting.fft_flops(121, real=True) * electronics[against].value
-cheapest, dearest = min(converters, key=converters.get), max(converters, key=converters.get)
+counts = accounting.Counts(ledger.exposures, ledger.dac, ledger.adc)
+size = accounting.break_even_pixels(costs, electronics[against].value, counts, 121, transforms=3, real=True)
+cheapest, dearest = (extreme(sets, key=lambda c: crossings[c, against][1]) for extreme in (min, max))
 spans = {pair: high / low for pair, (low, _, high) in crossings.items()}
 widest = max(spans, key=spans.get)
 joules = f"{ledger.joules * 1e9:.1f} nJ ({ledger.low * 1e9:.2g} to {ledger.high * 1e9:.2g})"
@@ -234,7 +246,8 @@ print(
 print(
     f"   The three transforms in electronics take {fft * 1e9:.2g} nJ. Light transforms for free; the numbers cost."
 )
-print(f"2. Converters alone, complex numbers, no laser or memory: against {against}, light costs less from")
+print(f"   By the same ledger such a convolution costs less by light from planes of {size:,.0f} numbers on.")
+print(f"2. Of transforms of complex numbers, against {against}, light costs less from")
 print(
     f"   {crossings[cheapest, against][1]:.3g} numbers with {cheapest}, from {crossings[dearest, against][1]:.3g} with {dearest}."
 )

@@ -119,10 +119,10 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
             + exposure_time · (exposures · laser_power + adc · oscillator_power) / wall_plug
             + exposure_time · exposures · static_power
 
-    `laser_power` is the mean over the exposures. Their light differs, as full scale is set for each of them:
-    an emitter of `engine11` gives 1.5 µW where all pixels are equal and 17.5 mW where it shines alone, and
-    all of them together 0.14 to 17 mW. A laser of fixed power that serves any drive has the power of the
-    brightest one in every exposure.
+    `laser_power` is the mean over the exposures. Their light differs, as full scale is set for each of them
+    (`FourierProcessor.relative_light`): on `engine11` 0.14 mW where all pixels are equal, 0.23 mW for random
+    numbers, and 17 mW where one pixel shines alone, before losses. A laser of one power
+    (`FourierProcessor.with_fixed_laser`) gives the light of an even plane, 0.12 mW, in every exposure.
 
     Arguments:
         counts: as `count` returns them.
