@@ -119,7 +119,7 @@ def plot_crossing(picojoule=0.0):
     axes = figure.subplots()
     for colour, (name, per_flop) in zip(COLOURS, electronics.items(), strict=False):
         axes.loglog(numbers, 5e12 * np.log2(numbers) * per_flop.value, color=colour, label=f"FFT on {name}")
-    for i, name in enumerate(sets):
+    for name in sets:
         energy = 1e12 * energy_of_number(costs_with(name), numbers)
         axes.loglog(numbers, energy, color="0.35", linestyle="--", linewidth=1)
         axes.annotate(
@@ -127,7 +127,7 @@ def plot_crossing(picojoule=0.0):
             (1.005, energy[-1]),
             xycoords=("axes fraction", "data"),
             fontsize=8,
-            va="bottom" if i % 2 else "top",
+            va="top" if name.startswith("Albireo") else "bottom",
         )
     if picojoule:
         free = dict.fromkeys(("modulator_energy", "adc_energy", "receiver_energy"), 0.0)
@@ -254,7 +254,7 @@ print(
 print(
     f"3. The published range of {widest[0]} leaves the crossing against {widest[1]} open by a factor of {spans[widest]:.1g} or"
 )
-print("   more. So the answer depends on converters and electronics, hardly on optics.")
+print("   more. So the answer depends on converters, memory and electronics, hardly on optics.")
 gain, last_gain = effective_bits[-1] - effective_bits[0], effective_bits[-1] - effective_bits[-2]
 print(
     f"4. From {photons[0]:.0e} to {photons[-1]:.0e} photons a convolution gains {gain:.1f} bits, {last_gain:.1f} of them in the"
