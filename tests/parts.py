@@ -1,4 +1,6 @@
-"""The parts that property tests run over: a new effect, encoder, measurement or device is one line here."""
+"""The parts that property tests run over: a new effect, encoder, measurement, device or mixer is one line
+here.
+"""
 
 import functools
 import math
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+import nets
 import optics
 from optics import effects, encode
 
@@ -17,16 +20,18 @@ class Part(NamedTuple):
 
     Attributes:
         name: in the names of the tests.
-        make: makes it; called in each test, in the precision that the test has set.
+        make: makes it; called in each test, in the precision that the test has set. A layer that mixes tokens
+            is made with the source of its first weights.
         limit: makes it where it does nothing (of effects).
         random: it draws noise (of effects).
         leaks: it sends light of its own where all is dark (of modulations).
         tolerance: relative error that a convolution may have, noise and all (of devices), or that the middle
-            of the order may have (of encoders).
+            of the order may have (of encoders), or the factor, if above 10, by which the gradients of the first
+            and the last of twelve blocks may differ (of mixers).
     """
 
     name: str
-    make: Callable[[], Any]
+    make: Callable[..., Any]
     limit: Callable[[], Any] | None = None
     random: bool = False
     leaks: bool = False
@@ -134,11 +139,31 @@ _DEVICES = [
     Part("joint transform 1×5", lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5))),
 ]
 
+# Layers that mix the tokens of a text of 128.
+_MIXERS = [
+    Part("linear", lambda rngs: nets.LinearSelfAttention(32, 4, rngs=rngs)),
+    Part("canonical", lambda rngs: nets.LinearSelfAttention(32, 4, "canonical", rngs=rngs)),
+    Part("conv1d", lambda rngs: nets.ConvSelfAttention((32,), 4, rngs=rngs)),
+    Part("conv2d", lambda rngs: nets.ConvSelfAttention((4, 8), 4, rngs=rngs)),
+    Part("spectral", lambda rngs: nets.ConvSelfAttention((4, 8), 4, spectral=True, rngs=rngs)),
+    Part("lambda", lambda rngs: nets.LambdaLayer(32, 4, 16, 128, rngs=rngs)),
+    Part(
+        "local lambda", lambda rngs: nets.LambdaLayer(32, 4, 16, 5, "zero", normalization="layer", rngs=rngs)
+    ),
+    Part(
+        "causal lambda",
+        lambda rngs: nets.LambdaLayer(32, 4, 16, 128, "causal", normalization="layer", rngs=rngs),
+    ),
+    # Without weights of its own it hands the first block a twentieth of the gradient of the last.
+    Part("fourier", lambda rngs: nets.FourierMixing(32, (4, 8)), tolerance=30),
+]
+
 
 def _by_name(parts):
     return {part.name: part for part in parts}
 
 
 EFFECTS, MEASUREMENTS, ENCODERS, DEVICES = map(_by_name, (_EFFECTS, _MEASUREMENTS, _ENCODERS, _DEVICES))
+MIXERS = _by_name(_MIXERS)
 # On light as it leaves a modulator.
 MODULATIONS = {name: part for name, part in EFFECTS.items() if isinstance(part.make(), effects.Modulation)}

@@ -100,6 +100,44 @@ def test_images(boundary, scope, key):
         )
 
 
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_the_mean_of_a_text_is_in_the_mean_of_a_new_layer(normalization, key):
+    # Without relative positions a new layer adds, in the mean over the tokens, the mean of the content
+    # lambdas over k.
+    model = LambdaLayer(6, 2, 3, 4, "circular", 1, normalization, rngs=rngs())
+    model.relative[...] = jnp.zeros_like(model.relative[...])
+    x = np.asarray(jax.random.normal(key, (1, 200, 6)) + jnp.arange(6) / 4)
+    q, keys, v = (
+        x[0] @ np.asarray(part.kernel[...], np.float64) for part in (model.query, model.key, model.value)
+    )
+    axis = {"batch": 0, "layer": 1}[normalization]
+    q, v = ((a - a.mean(axis, keepdims=True)) / np.sqrt(a.var(axis, keepdims=True) + 1e-5) for a in (q, v))
+    content = scipy.special.softmax(keys, axis=0).T @ v
+    expected = content.mean(0) + q.mean(0).reshape(2, 3) @ content / 3
+    mean = run(model, x)[0].mean(0).reshape(2, 3)
+    np.testing.assert_allclose(mean, expected, atol=1e-5)
+    # A layer with queries around zero would add nothing of it.
+    if normalization == "batch":
+        np.testing.assert_allclose(mean, np.tile(content.mean(0), (2, 1)), atol=1e-5)
+        assert np.linalg.norm(mean) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: LambdaLayer(32, 4, 16, 64, rngs=rngs()), (8, 64, 32)),
+        (lambda: LambdaLayer(32, 4, 16, 64, "causal", normalization="layer", rngs=rngs()), (8, 64, 32)),
+        (lambda: LambdaLayer(32, 4, 4, 5, "zero", 2, rngs=rngs()), (8, 64, 32)),
+        (lambda: LambdaConv2d(32, 4, 16, 7, rngs=rngs()), (8, 9, 9, 32)),
+    ],
+    ids=["circular", "causal", "local", "image"],
+)
+def test_a_new_layer_adds_less_than_it_is_added_to(make, shape, key):
+    # Normalised queries that are not divided by k add 2.3 times as much for k = 16, √(k / 3).
+    y = run(make(), jax.random.normal(key, shape))
+    assert 0.02 < float(jnp.sqrt(jnp.mean(y**2))) < 0.6
+
+
 def test_turning_a_circle_turns_the_result(key):
     x = np.asarray(jax.random.normal(key, (1, 7, 6)))
     assert relative(run(layer(), np.roll(x, 3, 1)), np.roll(run(layer(), x), 3, 1)) <= 1e-5
