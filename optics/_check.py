@@ -170,14 +170,17 @@ def as_vector(name: str, value: Any, unit: str = "", size: int | None = None) ->
 
 
 def check_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Refuse a static `value` that is not a Python integer in [low, high]; by default at most
+    """Refuse a static `value` that is not a whole number in [low, high]; by default at most
     `LARGEST_COUNT`.
     """
     most = LARGEST_COUNT if high is None else high
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or not low <= value <= most:
-        upto = f" and at most {most:,}" if high is not None or (is_whole and value > most) else ""
+    if not _is_whole(value) or not low <= value <= most:
+        upto = f" and at most {most:,}" if high is not None or (_is_whole(value) and value > most) else ""
         raise ValueError(f"`{name}` must be a whole number of at least {low}{upto}, got {describe(value)}.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def as_counts(
@@ -189,8 +192,9 @@ def as_counts(
         raise ValueError(
             f"`{name}` must be a {'pair' if axes == 2 else 'tuple'} {form}, got {describe(value)}."
         )
-    for count in value:
-        check_whole(name, count, low, high)
+    most = LARGEST_COUNT if high is None else high
+    if not all(_is_whole(count) and low <= count <= most for count in value):
+        raise ValueError(f"`{name}` must be whole numbers from {low} to {most:,}, got {describe(value)}.")
     return tuple(map(int, value))
 
 
@@ -205,7 +209,7 @@ def as_shape(name: str, value: Any, axes: int | None = None, low: int = 1) -> tu
 
 def as_pixels(name: str, value: Any) -> tuple[int, int]:
     """One whole number or a pair of them, as the pair (rows, columns); refuse anything else."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    if _is_whole(value):
         value = (value, value)
     elif not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(

@@ -253,7 +253,7 @@ def test_break_even():
         (lambda: optics.presets.hardware("engine12"), "`name`"),
         (lambda: accounting.price(accounting.Counts(1, 1, 1), {}), "`costs`"),
         (lambda: optics.ledger("engine11", (11, 11), (11, 11)), "`device`"),
-        (lambda: optics.ledger(DEVICES["ideal"].make(), (5, 5), (5, 5)), "`x`"),
+        (lambda: optics.ledger(DEVICES["ideal"].make(), (5, 5), (5, 5)), "`x_shape`"),
         (
             lambda: accounting.count(
                 lambda d, k: optics.convolve(jnp.ones((11, 11)), jnp.ones((11, 11)), d),
@@ -272,7 +272,7 @@ def test_break_even():
         (lambda: accounting.hardware(wall_plug=5.0), "`wall_plug`"),
         (lambda: accounting.hardware(static_power=(1.0, 2.0)), "`static_power`"),
         (lambda: accounting.price(accounting.Counts(1, 1, 1), {"engines": 1.0}), "`costs`"),
-        (lambda: accounting.price(accounting.Counts(1, 1, 1), "steam"), "`name`"),
+        (lambda: accounting.price(accounting.Counts(1, 1, 1), "steam"), "`costs`"),
         (lambda: accounting.fft_flops(0), "`pixels`"),
         (
             lambda: accounting.count(lambda d, k: looped(d, k), DEVICES["ideal"].make()),
@@ -286,7 +286,7 @@ def test_break_even():
         (lambda: accounting.break_even_pixels(11.5e-12, 1.0), "`costs`"),
         (lambda: accounting.break_even_taps("integrated", -1.0), "`per_mac`"),
         (lambda: accounting.break_even_taps("integrated", 1.0, 0), "`pixels`"),
-        (lambda: accounting.break_even_taps("steam", 1.0), "`name`"),
+        (lambda: accounting.break_even_taps("steam", 1.0), "`costs`"),
     ],
 )
 def test_refusals(call, message):

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from nets.layers._check import check_sizes
+from nets._check import as_token_numbers, as_weights, check_rngs, check_sizes
 from nets.layers._freeze import Frozen
+from optics._check import as_numpy, check_memory, describe
+from optics._typing import ArrayLike, CountLike, PartLike
 
 
 class BigramEmbedding(nnx.Module):
@@ -32,24 +35,27 @@ class BigramEmbedding(nnx.Module):
 
     def __init__(
         self,
-        count: int,
-        features: int,
-        width: int = 16,
-        weights: Float[Any, " count"] | None = None,
+        count: CountLike,
+        features: CountLike,
+        width: CountLike = 16,
+        weights: ArrayLike | None = None,
         *,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         check_sizes(count=count, features=features, width=width)
-        if weights is not None and weights.shape != (count,):
-            raise ValueError(
-                f"`weights` must be one for each of the {count} vectors, got the shape {weights.shape}."
-            )
+        check_memory("count", count, count * width, "the table")
+        check_rngs(rngs)
         self.vectors = nnx.Embed(count, width, embedding_init=nnx.initializers.zeros_init(), rngs=rngs)
-        self.weights = None if weights is None else Frozen(jnp.asarray(weights, jnp.float32))
+        self.weights = None if weights is None else Frozen(as_weights("weights", weights, count))
         self.project = nnx.Linear(width, features, use_bias=False, rngs=rngs)
 
-    def __call__(self, x: Int[Array, "batch tokens"]) -> Float[Array, "batch tokens features"]:
-        """Vectors of the bigrams that end at each token."""
+    def __call__(self, x: ArrayLike) -> Float[Array, "batch tokens features"]:
+        """Vectors of the bigrams that end at each token.
+
+        Raises:
+            ValueError: arrays that are no token numbers.
+        """
+        x = as_token_numbers("x", x)
         before = jnp.pad(x, ((0, 0), (1, 0)))[:, :-1]
         row = hash_bigrams(before, x, self.vectors.num_embeddings)
         vectors = self.vectors(row)
@@ -59,11 +65,23 @@ class BigramEmbedding(nnx.Module):
         return self.project(jnp.where(is_bigram[..., None], vectors, 0))
 
 
-def hash_bigrams(before: Any, x: Any, count: int) -> Any:
+def hash_bigrams(before: ArrayLike, x: ArrayLike, count: CountLike) -> Any:
     """The row of each bigram, 0 … count − 1, for arrays of numpy or JAX.
+
+    Arguments:
+        before, x: token numbers, whole, of one shape.
+        count: rows.
+
+    Raises:
+        ValueError: arrays that hold no whole numbers, or `count` below 1.
 
     Source: D. E. Knuth, The Art of Computer Programming 3 (1998), section 6.4, multiplicative hashing.
     """
+    check_sizes(count=count)
+    for name, numbers in (("before", before), ("x", x)):
+        is_array = isinstance(numbers, np.ndarray | jax.Array)
+        if not is_array or not jnp.issubdtype(numbers.dtype, jnp.integer):
+            raise ValueError(f"`{name}` must be an array of token numbers, got {describe(numbers)}.")
     # Odd constants of 32 bits, whose products overflow, and shifts that mix high bits into low ones.
     bits = before.astype(np.uint32) * np.uint32(0x9E3779B1) ^ x.astype(np.uint32) * np.uint32(0x85EBCA77)
     bits = (bits ^ (bits >> 15)) * np.uint32(0xC2B2AE3D)
@@ -71,7 +89,7 @@ def hash_bigrams(before: Any, x: Any, count: int) -> Any:
 
 
 def naive_bayes_ratios(
-    rows: Int[np.ndarray, "rows tokens"], labels: Int[np.ndarray, " rows"], classes: int, count: int
+    rows: ArrayLike, labels: ArrayLike, classes: CountLike, count: CountLike
 ) -> Float[np.ndarray, " count"]:
     """How unevenly the classes share each row of a bigram table: log ratios of naive Bayes.
 
@@ -89,9 +107,24 @@ def naive_bayes_ratios(
     Returns:
         r, shape (count,), not negative.
 
+    Raises:
+        ValueError: `rows` that are no token numbers, `labels` that are not one class number a text, or a
+            count below 1.
+
     Source: S. Wang and C. D. Manning, Baselines and bigrams: simple, good sentiment and topic classification,
     ACL (2012).
     """
+    check_sizes(classes=classes, count=count)
+    check_memory("count", count, classes * count, "the counts")
+    rows, labels = as_numpy("rows", rows), as_numpy("labels", labels)
+    if rows.dtype.kind not in "iu" or rows.ndim != 2:
+        raise ValueError(f"`rows` must be token numbers of shape (rows, tokens), got {describe(rows)}.")
+    if labels.dtype.kind not in "iu" or labels.shape != rows.shape[:1]:
+        raise ValueError(
+            f"`labels` must be one class number for each of {len(rows)} rows, got {describe(labels)}."
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"`labels` must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}.")
     counts = np.ones((classes, count))
     for start in range(0, len(rows), 1000):  # the bigrams of all texts at once would take gigabytes
         texts = rows[start : start + 1000]

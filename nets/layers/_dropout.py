@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
-from optics._typing import KeyLike
+from nets._check import check_rate
+from optics._check import as_array, check_key
+from optics._typing import ArrayLike, KeyLike, ScalarLike
 
 
 class Dropout(nnx.Module):
@@ -18,12 +20,12 @@ class Dropout(nnx.Module):
         ValueError: `rate` outside [0, 1).
     """
 
-    def __init__(self, rate: float):
-        if not 0 <= rate < 1:
-            raise ValueError(f"`dropout` must be at least 0 and below 1, got {rate!r}.")
+    def __init__(self, rate: ScalarLike):
+        check_rate("rate", rate)
         self.rate, self.deterministic = rate, False
 
-    def __call__(self, x: Float[Array, "*any"], key: KeyLike) -> Float[Array, "*any"]:
+    def __call__(self, x: ArrayLike, key: KeyLike) -> Float[Array, "*any"]:
+        x = as_array("x", x)
         if not self.is_active(key):
             return x
         keep = jax.random.bernoulli(key, 1 - self.rate, x.shape)
@@ -35,6 +37,7 @@ class Dropout(nnx.Module):
         Raises:
             ValueError: it does, and there is no key to draw from.
         """
+        check_key("key", key)
         if self.deterministic or not self.rate:
             return False
         if key is None:
@@ -58,10 +61,13 @@ class TokenDropout(Dropout):
     ACL (2015).
     """
 
-    def __call__(self, x: Shaped[Array, "*any"], key: KeyLike) -> Shaped[Array, "*any"]:
+    def __call__(self, x: ArrayLike, key: KeyLike) -> Shaped[Array, "*any"]:
+        x = as_array("x", x)
         if not self.is_active(key):
             return x
         if not jnp.issubdtype(x.dtype, jnp.integer):
-            raise ValueError(f"`token_dropout` leaves out token numbers, which are integers; got {x.dtype}.")
+            raise ValueError(
+                f"`x` must be token numbers, which are integers, for `token_dropout`; got {x.dtype}."
+            )
         # Other bits than those that the dropout of the embedding draws from the same key.
         return jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - self.rate, x.shape), x, 0)

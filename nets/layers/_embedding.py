@@ -1,18 +1,24 @@
 """Embeddings, from what a data set holds to vectors: token numbers, vectors, images."""
 
-from collections.abc import Sequence
-from typing import Any
+import math
 
 import jax.numpy as jnp
 from einops import rearrange
 from flax import nnx
-from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
+from nets._check import (
+    as_numbers,
+    as_token_numbers,
+    as_tokens,
+    as_weights,
+    check_rngs,
+    check_sizes,
+)
 from nets.layers._bigrams import BigramEmbedding
-from nets.layers._check import check_sizes
 from nets.layers._feed_forward import rounding_dot_general
-from optics._typing import ShapeLike
+from optics._check import as_pixels, as_shape, check_memory
+from optics._typing import ArrayLike, CountLike, DTypeLike, PartLike, ShapeLike
 
 
 class TokenEmbedding(nnx.Module):
@@ -35,29 +41,41 @@ class TokenEmbedding(nnx.Module):
 
     def __init__(
         self,
-        vocabulary: int,
-        length: int,
-        features: int,
-        bigrams: int | None = None,
-        bigram_width: int = 16,
-        bigram_weights: Float[Any, " bigrams"] | None = None,
+        vocabulary: CountLike,
+        length: CountLike,
+        features: CountLike,
+        bigrams: CountLike | None = None,
+        bigram_width: CountLike = 16,
+        bigram_weights: ArrayLike | None = None,
         *,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
-        check_sizes(vocabulary=vocabulary, length=length, features=features)
+        check_sizes(vocabulary=vocabulary, length=length, features=features, bigram_width=bigram_width)
+        check_memory("vocabulary", vocabulary, (vocabulary + length) * features, "the vectors")
+        check_rngs(rngs)
+        if bigrams is not None:
+            check_sizes(bigrams=bigrams)
+            if bigram_weights is not None:
+                bigram_weights = as_weights("bigram_weights", bigram_weights, bigrams)
         self.tokens = nnx.Embed(vocabulary, features, rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
         # Checkpoints know these weights as `pairs`.
         if bigrams is None:
             self.pairs = None
         else:
-            check_sizes(bigrams=bigrams, bigram_width=bigram_width)
             self.pairs = BigramEmbedding(bigrams, features, bigram_width, bigram_weights, rngs=rngs)
 
     def __call__(
-        self, x: Int[Array, "batch tokens"]
+        self, x: ArrayLike
     ) -> tuple[Float[Array, "batch tokens features"], Bool[Array, "batch tokens"] | None]:
-        """Vectors, and True where there is a token."""
+        """Vectors, and True where there is a token.
+
+        Raises:
+            ValueError: arrays that are no token numbers, more tokens than `length`, or numbers that are not
+                in the vocabulary. Traced numbers are not looked at: one beyond the vocabulary has vectors
+                that are not numbers, and a negative one counts from its end.
+        """
+        x = as_token_numbers("x", x, self.tokens.num_embeddings)
         _check_length(x, self.positions.num_embeddings)
         vectors = self.tokens(x) + self.positions(jnp.arange(x.shape[1]))
         return vectors if self.pairs is None else vectors + self.pairs(x), x != 0
@@ -80,16 +98,27 @@ class PatchEmbedding(nnx.Module):
     """
 
     def __init__(
-        self, inputs: int, length: int, features: int, dtype: DTypeLike | None = None, *, rngs: nnx.Rngs
+        self,
+        inputs: CountLike,
+        length: CountLike,
+        features: CountLike,
+        dtype: DTypeLike | None = None,
+        *,
+        rngs: PartLike,
     ):
         check_sizes(inputs=inputs, length=length, features=features)
+        check_memory("features", features, (inputs + length) * features, "the weights")
+        check_rngs(rngs)
         self.project = nnx.Linear(inputs, features, dot_general=rounding_dot_general(dtype), rngs=rngs)
         self.positions = nnx.Embed(length, features, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "batch tokens inputs"]
-    ) -> tuple[Float[Array, "batch tokens features"], None]:
-        """Vectors, and no mask."""
+    def __call__(self, x: ArrayLike) -> tuple[Float[Array, "batch tokens features"], None]:
+        """Vectors, and no mask.
+
+        Raises:
+            ValueError: vectors of another width, complex ones, or more of them than `length`.
+        """
+        x = as_tokens(x, self.project.in_features)
         _check_length(x, self.positions.num_embeddings)
         return self.project(x) + self.positions(jnp.arange(x.shape[1])), None
 
@@ -111,20 +140,20 @@ class ImageEmbedding(nnx.Module):
 
     def __init__(
         self,
-        image: Sequence[int],
+        image: ShapeLike,
         patch: ShapeLike,
-        features: int,
-        channels: int = 1,
+        features: CountLike,
+        channels: CountLike = 1,
         dtype: DTypeLike | None = None,
         *,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         self.image = as_image_size(image)
-        self.patch = (patch,) * 2 if isinstance(patch, int) else tuple(patch)
-        check_sizes(
-            features=features, channels=channels, **{f"patch[{i}]": n for i, n in enumerate(self.patch)}
-        )
-        if len(self.patch) != 2 or any(n % p for n, p in zip(self.image, self.patch, strict=True)):
+        self.patch = as_pixels("patch", patch)
+        check_sizes(features=features, channels=channels)
+        check_memory("channels", channels, channels * math.prod(self.patch) * features, "the weights")
+        check_rngs(rngs)
+        if any(n % p for n, p in zip(self.image, self.patch, strict=True)):
             divisors = " and ".join(
                 "one of " + ", ".join(str(p) for p in range(1, n + 1) if n % p == 0) for n in self.image
             )
@@ -136,17 +165,19 @@ class ImageEmbedding(nnx.Module):
         inputs = self.patch[0] * self.patch[1] * channels
         self.embed = PatchEmbedding(inputs, rows * cols, features, dtype, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "batch rows cols *channels"]
-    ) -> tuple[Float[Array, "batch tokens features"], None]:
-        """Vectors, and no mask; the axis of channels may be missing when there is one channel."""
+    def __call__(self, x: ArrayLike) -> tuple[Float[Array, "batch tokens features"], None]:
+        """Vectors, and no mask; the axis of channels may be missing when there is one channel.
+
+        Raises:
+            ValueError: images of another size, or complex ones.
+        """
         x = as_images(x, self.image, self.channels)
         height, width = self.patch
         patches = rearrange(x, "n (rows h) (cols w) c -> n (rows cols) (h w c)", h=height, w=width)
         return self.embed(patches)
 
 
-def as_image_size(image: Sequence[int]) -> tuple[int, int]:
+def as_image_size(image: ShapeLike) -> tuple[int, int]:
     """Rows and columns of an image.
 
     Arguments:
@@ -155,14 +186,13 @@ def as_image_size(image: Sequence[int]) -> tuple[int, int]:
     Raises:
         ValueError: another number of them, or one below 1.
     """
-    image = tuple(image)
-    if len(image) != 2:
-        raise ValueError(f"`image` must be (rows, columns), got {image!r}.")
-    check_sizes(**{f"image[{i}]": n for i, n in enumerate(image)})
-    return image
+    rows, cols = as_shape("image", image, 2)
+    return rows, cols
 
 
-def as_images(x: Array, image: tuple[int, int], channels: int) -> Float[Array, "batch rows cols channels"]:
+def as_images(
+    x: ArrayLike, image: ShapeLike, channels: CountLike
+) -> Float[Array, "batch rows cols channels"]:
     """Images with an axis of channels, which may be missing when there is one channel.
 
     Arguments:
@@ -171,8 +201,12 @@ def as_images(x: Array, image: tuple[int, int], channels: int) -> Float[Array, "
         channels: numbers of a pixel.
 
     Raises:
-        ValueError: images of another size.
+        ValueError: images of another size or complex ones, an `image` that is no pair of whole numbers, or
+            `channels` below 1.
     """
+    image = as_image_size(image)
+    check_sizes(channels=channels)
+    x = as_numbers("x", x)
     images = x[..., None] if x.ndim == 3 and channels == 1 else x
     if images.ndim != 4 or images.shape[1:] != (*image, channels):
         raise ValueError(f"`x` must have shape (batch, {image[0]}, {image[1]}, {channels}), got {x.shape}.")

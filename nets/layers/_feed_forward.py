@@ -1,21 +1,30 @@
 """Feed-forward layers, which transform each token alone: two matrices, or two rounds of convolutions."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 import optics
-from nets.layers._check import check_call, check_sizes
+from nets._check import as_tokens, check_call, check_rngs, check_sizes
 from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from optics._check import check_dtype, check_memory
 from optics._numerics import split_key
-from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    DTypeLike,
+    GradientLike,
+    KeyLike,
+    PartLike,
+    ShapeLike,
+)
 from optics.gradients import gradient_rule
 
 
@@ -30,6 +39,7 @@ def rounding_dot_general(dtype: DTypeLike | None = None) -> Callable:
     """
     if dtype is None:
         return jax.lax.dot_general
+    check_dtype("dtype", dtype)
 
     def dot_general(
         a: Float[Array, "*left"], b: Float[Array, "*right"], dimensions: Any, **options: Any
@@ -51,22 +61,36 @@ class FeedForward(nnx.Module):
         rngs: for the initial weights.
 
     Raises:
-        ValueError: `features` or `hidden` below 1.
+        ValueError: `features` or `hidden` below 1, a `dtype` that is none, or no `rngs`.
     """
 
     def __init__(
-        self, features: int, hidden: int | None = None, dtype: DTypeLike | None = None, *, rngs: nnx.Rngs
+        self,
+        features: CountLike,
+        hidden: CountLike | None = None,
+        dtype: DTypeLike | None = None,
+        *,
+        rngs: PartLike,
     ):
+        check_sizes(features=features)
         hidden = 4 * features if hidden is None else hidden
-        check_sizes(features=features, hidden=hidden)
+        check_sizes(hidden=hidden)
+        check_memory("hidden", hidden, 2 * features * hidden, "the weights")
+        check_rngs(rngs)
         self.features = features
         self.widen = nnx.Linear(features, hidden, dot_general=rounding_dot_general(dtype), rngs=rngs)
         self.narrow = nnx.Linear(hidden, features, dot_general=rounding_dot_general(dtype), rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch tokens features"], device: DeviceLike = None, key: KeyLike = None
+        self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch tokens features"]:
-        """Transform each token; `device` and `key` are unused."""
+        """Transform each token; `device` and `key` are unused.
+
+        Raises:
+            ValueError: vectors of another width, complex ones, or no device or key.
+        """
+        x = as_tokens(x, self.features)
+        check_call(device, key)
         return self.narrow(jax.nn.relu(self.widen(x)))
 
 
@@ -95,15 +119,17 @@ class ConvFeedForward(nnx.Module):
 
     def __init__(
         self,
-        shape: Sequence[int],
-        maps: int = 4,
+        shape: ShapeLike,
+        maps: CountLike = 4,
         kernel: ShapeLike | None = None,
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         self.plane, taps = as_plane_and_taps(shape, kernel)
         check_sizes(maps=maps)
+        check_memory("maps", maps, 2 * maps * math.prod(self.plane), "the kernels")
+        check_rngs(rngs)
         self.features = math.prod(self.plane)
         self.convolve = gradient_rule(gradient)(optics.convolve)
         self.widen = nnx.Param(uniform_kernels(maps, taps, rngs))
@@ -112,7 +138,7 @@ class ConvFeedForward(nnx.Module):
         self.narrow_bias = nnx.Param(jnp.zeros(self.plane))
 
     def __call__(
-        self, x: Float[Array, "batch tokens features"], device: DeviceLike = None, key: KeyLike = None
+        self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch tokens features"]:
         """Transform each token.
 
@@ -122,9 +148,10 @@ class ConvFeedForward(nnx.Module):
             key: of the device's noise, consumed; None computes without noise.
 
         Raises:
-            ValueError: vectors of another width, a device of another shape, or a bad key.
+            ValueError: vectors of another width, complex ones, a device of another shape, or a bad key.
         """
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
         widen_key, narrow_key = split_key(key, 2)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         kernels = centre_kernels(self.widen[...], self.plane)

@@ -1,17 +1,16 @@
 """Mixing of tokens by a Fourier transform, which one lens computes."""
 
 import math
-from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 import optics
-from nets.layers._check import check_call, check_sizes
+from nets._check import as_tokens, check_call, check_mask, check_sizes
 from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps
-from optics._typing import DeviceLike, GradientLike, KeyLike
+from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, ShapeLike
 from optics.convolution import check_device
 from optics.gradients import gradient_rule
 
@@ -47,7 +46,7 @@ class FourierMixing(nnx.Module):
         (1, 4, 9)
     """
 
-    def __init__(self, features: int, shape: Sequence[int] | None = None, *, gradient: GradientLike = None):
+    def __init__(self, features: CountLike, shape: ShapeLike | None = None, *, gradient: GradientLike = None):
         check_sizes(features=features)
         plane = None if shape is None else as_plane_and_taps(shape, None)[0]
         if plane is not None and math.prod(plane) != features:
@@ -59,10 +58,10 @@ class FourierMixing(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Mix the tokens.
 
@@ -73,10 +72,12 @@ class FourierMixing(nnx.Module):
             mask: True where there is a token.
 
         Raises:
-            ValueError: vectors of another width, a device of another shape or without a transform, or a bad
-                key.
+            ValueError: vectors of another width, complex ones, a `mask` of another shape, a device of another
+                shape or without a transform, or a bad key.
         """
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         x = x if mask is None else jnp.where(mask[..., None], x, 0)
         plane = x.shape[1:] if self.plane is None else self.plane
         if device is not None:

@@ -1,15 +1,15 @@
 """Initial weights, and kernels of circular convolutions of an embedding that is a plane."""
 
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from nets.layers._check import check_sizes
+from optics._check import as_counts, check_memory, describe
 from optics._typing import ShapeLike
 
 
@@ -34,9 +34,7 @@ def uniform_kernels(
     return jax.random.uniform(rngs.params(), (count, *taps), minval=-bound, maxval=bound)
 
 
-def as_plane_and_taps(
-    shape: Sequence[int], kernel: ShapeLike | None
-) -> tuple[tuple[int, int], tuple[int, int]]:
+def as_plane_and_taps(shape: ShapeLike, kernel: ShapeLike | None) -> tuple[tuple[int, int], tuple[int, int]]:
     """The embedding and the kernel as (rows, columns); an embedding (k,) is a plane of one row.
 
     Arguments:
@@ -46,19 +44,26 @@ def as_plane_and_taps(
     Raises:
         ValueError: `shape` is not one or two whole numbers, or the kernel is larger than the plane.
     """
-    shape = tuple(shape) if isinstance(shape, Sequence) else shape
-    if not isinstance(shape, tuple) or len(shape) not in (1, 2):
+    shape = as_counts("shape", shape)
+    if len(shape) not in (1, 2):
         raise ValueError(f"`shape` must be (k,) or (k1, k2), got {shape!r}.")
-    check_sizes(**{f"shape[{i}]": n for i, n in enumerate(shape)})
-    kernel = shape if kernel is None else (kernel,) * len(shape) if isinstance(kernel, int) else tuple(kernel)
-    if len(kernel) != len(shape) or any(
-        not isinstance(k, int) or not 1 <= k <= n for k, n in zip(kernel, shape, strict=True)
+    check_memory("shape", shape, math.prod(shape), "a plane")
+    is_number = isinstance(kernel, int | np.integer) and not isinstance(kernel, bool)
+    taps = (kernel,) * len(shape) if is_number else shape if kernel is None else kernel
+    if (
+        not isinstance(taps, tuple | list)
+        or len(taps) != len(shape)
+        or any(
+            not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= n
+            for k, n in zip(taps, shape, strict=True)
+        )
     ):
         raise ValueError(
-            f"`kernel` must have between 1 and {shape} taps in each direction of `shape`, got {kernel}."
+            f"`kernel` must have between 1 and {shape} taps in each direction of `shape`, got "
+            f"{describe(kernel)}."
         )
     ones = (1,) * (2 - len(shape))
-    return ones + shape, ones + kernel
+    return ones + shape, ones + tuple(map(int, taps))
 
 
 def centre_kernels(

@@ -1,19 +1,30 @@
 """Flax's convolutions on a device: as a layer, and in a network that already exists."""
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
 from flax import nnx
-from flax.typing import PaddingLike
 from jaxtyping import Array, Inexact
 
+from nets._check import check_call, check_rngs, check_sizes
 from nets.layers._device_call import conv_on_device
-from optics._check import check_key
-from optics._typing import DeviceLike, GradientLike, KeyLike
-from optics.convolution import check_device
+from optics._check import as_array, as_counts, check_memory, describe
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    GradientLike,
+    KeyLike,
+    PartLike,
+    ShapeLike,
+    TextLike,
+)
 from optics.gradients import gradient_rule
+
+PADDINGS = ("SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL")
 
 
 class OpticalConv(nnx.Conv):
@@ -45,22 +56,34 @@ class OpticalConv(nnx.Conv):
 
     def __init__(
         self,
-        in_features: int,
-        out_features: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: PaddingLike = "SAME",
+        in_features: CountLike,
+        out_features: CountLike,
+        kernel_size: ShapeLike,
+        strides: ShapeLike = 1,
+        padding: TextLike | ShapeLike = "SAME",
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
         **options: Any,
     ):
         gradient_rule(gradient)
-        if not isinstance(kernel_size, int) and len(kernel_size) not in (1, 2):
+        check_sizes(in_features=in_features, out_features=out_features)
+        taps = _as_axes("kernel_size", kernel_size)
+        if len(taps) not in (1, 2):
             raise ValueError(
                 "`kernel_size` must have one or two spatial axes, because a device convolves planes; got "
-                f"{tuple(kernel_size)}."
+                f"{taps}."
             )
+        steps = _as_axes("strides", strides)
+        if isinstance(strides, tuple | list) and len(steps) != len(taps):
+            raise ValueError(
+                f"`strides` must be one number, or {len(taps)} as in `kernel_size`, got {steps}."
+            )
+        check_padding(padding)
+        check_memory(
+            "out_features", out_features, math.prod(taps) * in_features * out_features, "the kernels"
+        )
+        check_rngs(rngs)
         if "conv_general_dilated" in options:
             raise ValueError(
                 "`conv_general_dilated` must be left out; give the `device` to the call instead."
@@ -72,7 +95,7 @@ class OpticalConv(nnx.Conv):
 
     def __call__(
         self,
-        x: Inexact[Array, "*batch in_features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
         out_sharding: Any = None,
@@ -88,15 +111,19 @@ class OpticalConv(nnx.Conv):
         Raises:
             ValueError: not a device, or a bad key.
         """
-        check_key("key", key)
+        x = as_array("x", x)
+        axes = len(self.kernel_size)
+        if x.ndim <= axes or x.shape[-1] != self.in_features:
+            space = "length" if axes == 1 else "rows, columns"
+            raise ValueError(f"`x` must have shape (..., {space}, {self.in_features}), got {x.shape}.")
+        check_call(device, key)
         if device is None:
             return super().__call__(x, out_sharding)
-        check_device(device)
         optical = _with_convolution(self, conv_on_device(device, key, self.gradient), [()])
         return nnx.Conv.__call__(optical, x, out_sharding)
 
 
-def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | Callable = ()) -> "Converted":
+def convert(model: PartLike, gradient: GradientLike = None, exclude: PartLike = ()) -> "Converted":
     """The same network with every `flax.nnx.Conv` in it computed by a device.
 
     The result is called as `converted(x, device, key)`. It shares its weights with `model`, which does not
@@ -125,7 +152,7 @@ def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | 
         (1, 4, 4, 2)
     """
     if not isinstance(model, nnx.Module):
-        raise ValueError(f"`model` must be a flax.nnx.Module, got {model!r}.")
+        raise ValueError(f"`model` must be a flax.nnx.Module, got {describe(model)}.")
     gradient_rule(gradient)
     # The graph is walked in the order of names; a module that is used twice is in it once.
     convolutions = {
@@ -156,6 +183,25 @@ def convert(model: Any, gradient: GradientLike = None, exclude: Sequence[str] | 
     return Converted(model, tuple(optical), gradient)
 
 
+def _as_axes(name: str, value: ShapeLike) -> tuple[int, ...]:
+    """One whole number, of one axis, or one for each axis."""
+    return as_counts(name, value if isinstance(value, tuple | list) else (value,))
+
+
+def check_padding(padding: TextLike | ShapeLike) -> None:
+    """Refuse what flax does not take for the padding of a convolution."""
+    if isinstance(padding, str):
+        is_padding = padding.upper() in PADDINGS
+    else:
+        numbers = padding if isinstance(padding, tuple | list) else (padding,)
+        flat = [n for pair in numbers for n in (pair if isinstance(pair, tuple | list) else (pair,))]
+        is_padding = bool(flat) and all(isinstance(n, int) and not isinstance(n, bool) for n in flat)
+    if not is_padding:
+        raise ValueError(
+            f"`padding` must be {', '.join(PADDINGS)}, numbers or pairs of them, got {describe(padding)}."
+        )
+
+
 class Converted(nnx.Module):
     """A network whose convolutions a device computes; made by `convert`.
 
@@ -184,10 +230,9 @@ class Converted(nnx.Module):
         Raises:
             ValueError: not a device, or a bad key.
         """
-        check_key("key", key)
+        check_call(device, key)
         if device is None:
             return self.model(x, **others)
-        check_device(device)
         calls = itertools.count()
 
         def convolution(*args, **kwargs):
@@ -210,14 +255,15 @@ def _with_convolution(model: nnx.Module, convolution: Callable, paths: Collectio
     return copy
 
 
-def _without(
-    convolutions: dict[tuple, nnx.Module], exclude: Sequence[str] | Callable
-) -> dict[tuple, nnx.Module]:
+def _without(convolutions: dict[tuple, nnx.Module], exclude: PartLike) -> dict[tuple, nnx.Module]:
     """The convolutions that `exclude` leaves."""
     if callable(exclude):
         return {path: module for path, module in convolutions.items() if not exclude(_name(path), module)}
-    if isinstance(exclude, str) or not all(isinstance(name, str) for name in exclude):
-        raise ValueError(f"`exclude` must be names or a function (name, module) -> bool, got {exclude!r}.")
+    is_collection = isinstance(exclude, Collection) and not isinstance(exclude, str | bytes | dict)
+    if not is_collection or not all(isinstance(name, str) for name in exclude):
+        raise ValueError(
+            f"`exclude` must be names or a function (name, module) -> bool, got {describe(exclude)}."
+        )
     rest = dict(convolutions)
     for name in exclude:
         excluded = [path for path in convolutions if f"{_name(path)}.".startswith(f"{name}.")]

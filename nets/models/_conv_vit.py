@@ -1,14 +1,12 @@
 """The vision transformer whose projections are convolutions."""
 
 import math
-from collections.abc import Sequence
 
-from flax import nnx
-
-from nets.layers import ConvFeedForward, ConvSelfAttention, ImageEmbedding
+from nets._check import LARGEST_DEPTH, check_sizes
+from nets.layers import ConvFeedForward, ConvSelfAttention, ImageEmbedding, as_image_size
 from nets.models._transformer import Block, Classifier
-from optics._check import check_whole
-from optics._typing import GradientLike, ShapeLike
+from optics._check import as_pixels, check_whole
+from optics._typing import CountLike, FlagLike, GradientLike, PartLike, ScalarLike, ShapeLike, TextLike
 
 
 class ConvViT(Classifier):
@@ -46,23 +44,27 @@ class ConvViT(Classifier):
 
     def __init__(
         self,
-        image: Sequence[int],
-        classes: int,
+        image: ShapeLike,
+        classes: CountLike,
         patch: ShapeLike = 7,
-        shape: Sequence[int] = (11, 11),
-        depth: int = 2,
-        heads: int = 4,
+        shape: ShapeLike = (11, 11),
+        depth: CountLike = 2,
+        heads: CountLike = 4,
         kernel: ShapeLike | None = None,
-        spectral: bool = False,
-        maps: int | None = None,
-        channels: int = 1,
-        dropout: float = 0.0,
-        norm: str = "pre",
+        spectral: FlagLike = False,
+        maps: CountLike | None = None,
+        channels: CountLike = 1,
+        dropout: ScalarLike = 0.0,
+        norm: TextLike = "pre",
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
-        check_whole("depth", depth, 1)
+        # What its parts refuse only after others were made.
+        check_whole("depth", depth, 1, LARGEST_DEPTH)
+        check_sizes(classes=classes, channels=channels)
+        as_image_size(image)
+        as_pixels("patch", patch)
 
         def block():
             attention = ConvSelfAttention(shape, heads, kernel, spectral, gradient=gradient, rngs=rngs)

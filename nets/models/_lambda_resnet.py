@@ -1,15 +1,23 @@
 """The residual network whose bottlenecks hold lambda layers in place of 3 × 3 convolutions."""
 
-from collections.abc import Sequence
-
 import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from nets._check import LARGEST_DEPTH, check_call, check_rngs, check_sizes
 from nets.layers import LambdaConv2d, as_image_size, as_images
-from optics._check import check_key, check_whole
+from optics._check import as_counts, as_pixels, check_whole
 from optics._numerics import split_key
-from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    GradientLike,
+    KeyLike,
+    PartLike,
+    ShapeLike,
+    TextLike,
+)
 
 
 class LambdaResNet(nnx.Module):
@@ -52,24 +60,28 @@ class LambdaResNet(nnx.Module):
 
     def __init__(
         self,
-        image: Sequence[int],
-        classes: int,
-        stem: Sequence[int] = (32, 64),
-        depth: int = 2,
-        heads: int = 8,
-        key_depth: int = 8,
+        image: ShapeLike,
+        classes: CountLike,
+        stem: ShapeLike = (32, 64),
+        depth: CountLike = 2,
+        heads: CountLike = 8,
+        key_depth: CountLike = 8,
         scope: ShapeLike = 5,
-        boundary: str = "zero",
-        intra_depth: int = 1,
-        channels: int = 1,
+        boundary: TextLike = "zero",
+        intra_depth: CountLike = 1,
+        channels: CountLike = 1,
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
-        stem = tuple(stem)
-        sizes = {"classes": classes, "stem": len(stem), "depth": depth, "channels": channels}
-        for name, size in (sizes | {f"stem[{i}]": n for i, n in enumerate(stem)}).items():
-            check_whole(name, size, 1)
+        stem = as_counts("stem", stem)
+        if not stem:
+            raise ValueError("`stem` must have at least one width, got none.")
+        check_sizes(classes=classes, channels=channels)
+        check_whole("depth", depth, 1, LARGEST_DEPTH)
+        # What the blocks refuse only after the stem was made.
+        as_pixels("scope", scope)
+        check_rngs(rngs)
         self.image, self.channels = as_image_size(image), channels
         self.stem = nnx.List(
             _ConvNorm(nnx.Conv(inputs, width, (3, 3), strides=2, use_bias=False, rngs=rngs), rngs)
@@ -85,7 +97,7 @@ class LambdaResNet(nnx.Module):
         self.classes = nnx.Linear(stem[-1], classes, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch rows cols *channels"], device: DeviceLike = None, key: KeyLike = None
+        self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch classes"]:
         """Logits, shape (batch, classes).
 
@@ -97,7 +109,7 @@ class LambdaResNet(nnx.Module):
         Raises:
             ValueError: images of another size, or a bad key.
         """
-        check_key("key", key)
+        check_call(device, key)
         x = as_images(x, self.image, self.channels)
         for layer in self.stem:
             x = jax.nn.relu(layer(x))

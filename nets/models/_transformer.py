@@ -5,13 +5,31 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from nets._check import (
+    as_tokens,
+    check_call,
+    check_mask,
+    check_module,
+    check_rate,
+    check_rngs,
+    check_width,
+)
 from nets.layers import Dropout, FeedForward, TokenDropout
-from optics._check import check_choice, check_key, check_whole
+from optics._check import check_choice, check_dtype, check_flag, check_positive_number, check_whole, describe
 from optics._numerics import split_key
-from optics._typing import DeviceLike, KeyLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    DTypeLike,
+    FlagLike,
+    KeyLike,
+    PartLike,
+    ScalarLike,
+    TextLike,
+)
 
 
 class Block(nnx.Module):
@@ -54,33 +72,40 @@ class Block(nnx.Module):
 
     def __init__(
         self,
-        attention: nnx.Module,
-        hidden: int | None = None,
-        dropout: float = 0.0,
-        norm: str = "post",
-        feed_forward: nnx.Module | None = None,
+        attention: PartLike,
+        hidden: CountLike | None = None,
+        dropout: ScalarLike = 0.0,
+        norm: TextLike = "post",
+        feed_forward: PartLike | None = None,
         dtype: DTypeLike | None = None,
-        layer_scale: float | None = None,
+        layer_scale: ScalarLike | None = None,
         *,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         check_choice("norm", norm, ("post", "pre"))
+        check_rate("dropout", dropout)
+        check_rngs(rngs)
+        if layer_scale is not None:
+            check_positive_number("layer_scale", layer_scale)
         if layer_scale is not None and (norm == "post" or not 0 < layer_scale < math.inf):
             raise ValueError(
                 f"`layer_scale` must be above 0 and finite, with `norm` pre; got {layer_scale} and `norm` "
                 f"{norm}."
             )
-        features = attention.features
+        features = check_width("attention", attention, "`nets.ConvSelfAttention((11, 11), rngs=rngs)`")
+        if dtype is not None:
+            check_dtype("dtype", dtype)
         if feed_forward is not None and hidden is not None:
             raise ValueError(
                 f"`hidden` is the width of the linear feed-forward, got {hidden} together with a "
                 "`feed_forward`; leave one out."
             )
-        if feed_forward is not None and feed_forward.features != features:
-            raise ValueError(
-                f"`feed_forward` must have the {features} features of `attention`, got "
-                f"{feed_forward.features}."
-            )
+        if feed_forward is not None:
+            width = check_width("feed_forward", feed_forward, "`nets.FeedForward(121, rngs=rngs)`")
+            if width != features:
+                raise ValueError(
+                    f"`feed_forward` must have the {features} features of `attention`, got {width}."
+                )
         self.attention, self.norm = attention, norm
         self.norm1 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
@@ -94,10 +119,10 @@ class Block(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Mix the tokens, then transform each.
 
@@ -111,7 +136,9 @@ class Block(nnx.Module):
         Raises:
             ValueError: a bad key, and as the layers of the block.
         """
-        check_key("key", key)
+        x = as_tokens(x, self.attention.features)
+        check_call(device, key)
+        check_mask(mask, x)
         attention_key, drop1_key, drop2_key, forward_key = split_key(key, 4)
         if self.norm == "pre":
             added = _scale(self.attention(self.norm1(x), device, attention_key, mask), self.scale1)
@@ -156,17 +183,26 @@ class Classifier(nnx.Module):
 
     def __init__(
         self,
-        embedding: nnx.Module,
-        blocks: Sequence[Block],
-        classes: int,
-        dropout: float = 0.0,
-        token_dropout: float = 0.0,
-        final_norm: bool = True,
+        embedding: PartLike,
+        blocks: PartLike,
+        classes: CountLike,
+        dropout: ScalarLike = 0.0,
+        token_dropout: ScalarLike = 0.0,
+        final_norm: FlagLike = True,
         *,
-        features: int | None = None,
-        rngs: nnx.Rngs,
+        features: CountLike | None = None,
+        rngs: PartLike,
     ):
         check_whole("classes", classes, 1)
+        check_module("embedding", embedding, "`nets.TokenEmbedding(50, 8, 9, rngs=rngs)`")
+        if not isinstance(blocks, Sequence) or not all(isinstance(block, Block) for block in blocks):
+            raise ValueError(f"`blocks` must be `nets.Block`s, got {describe(blocks)}.")
+        check_rate("dropout", dropout)
+        check_rate("token_dropout", token_dropout)
+        check_flag("final_norm", final_norm)
+        if features is not None:
+            check_whole("features", features, 1)
+        check_rngs(rngs)
         if not blocks and features is None:
             raise ValueError(
                 "`blocks` must be at least one, got none; give `features` for the mean of the embedding "
@@ -185,7 +221,7 @@ class Classifier(nnx.Module):
         self.classes = nnx.Linear(features, classes, rngs=rngs)
 
     def __call__(
-        self, x: Array, device: DeviceLike = None, key: KeyLike = None
+        self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch classes"]:
         """Logits, shape (batch, classes).
 
@@ -198,7 +234,7 @@ class Classifier(nnx.Module):
         Raises:
             ValueError: a bad key, and as the embedding and the blocks.
         """
-        check_key("key", key)
+        check_call(device, key)
         *block_keys, drop_key = split_key(key, len(self.blocks) + 1)
         h, mask = self.embedding(self.token_dropout(x, drop_key))
         h = self.dropout(h, drop_key)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from optics._assumptions import Assumption, as_assumptions, read_toml
-from optics._check import check_range
-from optics._typing import ArrayLike
+from optics._check import check_range, describe
+from optics._typing import ArrayLike, TextLike
 
 FOLDER = Path(__file__).parent
 
@@ -21,7 +21,7 @@ def hardware_names() -> list[str]:
 
 
 def hardware(
-    name: str = "integrated", converters: str | None = None, **overrides: ArrayLike
+    name: TextLike = "integrated", converters: TextLike | None = None, **overrides: ArrayLike
 ) -> dict[str, Assumption]:
     """What one exposure and one conversion cost on a kind of hardware.
 
@@ -45,15 +45,15 @@ def hardware(
         >>> costs["dac_energy"].value, costs["dac_energy"].unit
         (1e-11, 'J a conversion')
     """
-    if name not in hardware_names():
+    if not isinstance(name, str) or name not in hardware_names():
         raise ValueError(
-            f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {name!r}."
+            f"`name` must be a kind of hardware, one of {', '.join(hardware_names())}; got {describe(name)}."
         )
     costs = as_assumptions(read_toml(FOLDER / "hardware" / f"{name}.toml"))
     if converters is not None:
         sets = _read_converters()
-        if converters not in sets:
-            raise ValueError(f"`converters` must be one of {', '.join(sets)}; got {converters!r}.")
+        if not isinstance(converters, str) or converters not in sets:
+            raise ValueError(f"`converters` must be one of {', '.join(sets)}; got {describe(converters)}.")
         costs |= {f"{part}_energy": assumption for part, assumption in sets[converters].items()}
     for key, value in overrides.items():
         if key not in costs:

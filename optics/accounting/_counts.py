@@ -11,6 +11,7 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Inexact
 
+from optics._check import check_function
 from optics._typing import DeviceLike, FunctionLike
 from optics.device import AbstractDevice, External, Stage
 from optics.effects import Effect
@@ -60,6 +61,7 @@ def count(call: FunctionLike, device: DeviceLike) -> Counts:
         ValueError: a `device` that is none, a computation without it, an exposure without a key, or a number
             of exposures that depends on values (`jax.lax.while_loop`, `jax.lax.cond`).
     """
+    check_function("call", call, "`lambda device, key: optics.convolve(x, w, device, key)`")
     program = jax.make_jaxpr(call)(_mark_stages(device), jax.random.key(0))
     counts = _count_marks(program.jaxpr)
     if not counts.exposures:

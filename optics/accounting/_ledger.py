@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from optics._assumptions import Assumption
-from optics._check import check_instance
+from optics._check import as_shape, check_instance, describe
 from optics._typing import DeviceLike, PartLike, ShapeLike
 from optics.accounting._costs import hardware, hardware_names
 from optics.accounting._counts import Counts, count
 from optics.convolution import convolve
+from optics.device import AbstractDevice
 from optics.metrics import effective_bits, relative_error
 
 # Planes over which the bits are measured.
@@ -97,7 +98,14 @@ def ledger(
         >>> costs.exposures, costs.dac, costs.adc
         (35, 7139, 5566)
     """
-    arrays = [jnp.zeros(tuple(shape)) for shape in (x_shape, w_shape)]
+    check_instance("device", device, AbstractDevice, "`optics.presets.load(name)`")
+    arrays = []
+    for name, value in (("x_shape", x_shape), ("w_shape", w_shape)):
+        shape = as_shape(name, value)
+        if shape[-2:] != device.shape:
+            raise ValueError(f"`{name}` must end with the {device.shape} pixels of `device`, got {shape}.")
+        arrays.append(jnp.zeros(shape))
+    costs = None if costs is None else _as_costs(costs)
     counts = count(lambda device, key: convolve(*arrays, device, key), device)
     if costs is None:
         # The last stage is the detector of the result.
@@ -135,8 +143,7 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
         ValueError: `counts` that are none, an unknown name, or a cost that is missing.
     """
     check_instance("counts", counts, Counts, "what `optics.accounting.count` returns")
-    costs = hardware(costs) if isinstance(costs, str) else costs
-    check_instance("costs", costs, dict, "`optics.accounting.hardware(name)`, or the name")
+    costs = _as_costs(costs)
     missing = [name for name in hardware() if not isinstance(costs.get(name), Assumption)]
     if missing:
         raise ValueError(
@@ -174,6 +181,18 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
         high=sum(high.values()),
         terms={name: (value[name], low[name], high[name]) for name in value},
     )
+
+
+def _as_costs(costs: PartLike) -> dict:
+    """The costs of a kind of hardware by its name, or as they are; refuse anything else."""
+    if isinstance(costs, str) and costs not in hardware_names():
+        raise ValueError(
+            f"`costs` must be a kind of hardware, one of {', '.join(hardware_names())}; got "
+            f"{describe(costs)}."
+        )
+    costs = hardware(costs) if isinstance(costs, str) else costs
+    check_instance("costs", costs, dict, "`optics.accounting.hardware(name)`, or the name")
+    return costs
 
 
 def _measure_bits(device: DeviceLike) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from optics._check import check_whole
-from optics._typing import DeviceLike, FunctionLike, RecordingLike
+from optics._typing import CountLike, DeviceLike, FunctionLike, RecordingLike
 from optics.device import FourierProcessor, compile_device
 from optics.effects import Noise
 from optics.twin._check_recording import check_orientation, check_recording
@@ -36,7 +36,7 @@ def fit_twin(
     recording: RecordingLike,
     where: FunctionLike,
     free: PyTree = None,
-    steps: int = 100,
+    steps: CountLike = 100,
 ) -> Fit:
     """Fit any numbers of a device to recorded frames, by maximum likelihood, with their standard errors.
 

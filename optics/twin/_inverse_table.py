@@ -4,16 +4,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import check_whole
+from optics._check import check_whole, describe
 from optics._phases import TWO_PI
-from optics._typing import EffectLike
+from optics._typing import CountLike, EffectLike
 from optics.effects import PhaseLUT
 
 # How far below a whole turn the largest drive stays, rad: well above the seam where drives wrap.
 TURN_MARGIN = 1e-4
 
 
-def inverse_table(table: EffectLike, levels: int = 1024) -> PhaseLUT:
+def inverse_table(table: EffectLike, levels: CountLike = 1024) -> PhaseLUT:
     """The inverse of a modulator's phase table: the drive that makes it give a phase.
 
         T(inverse(φ)) = T(0) + φ,   φ = 0 … 2π
@@ -33,8 +33,8 @@ def inverse_table(table: EffectLike, levels: int = 1024) -> PhaseLUT:
         ValueError: no `PhaseLUT`, `levels` below 2, or a table that never rises.
     """
     if not isinstance(table, PhaseLUT):
-        raise ValueError(f"`table` must be a `PhaseLUT`, got {table!r}.")
-    check_whole("levels", levels, 2)
+        raise ValueError(f"`table` must be a `PhaseLUT`, got {describe(table)}.")
+    check_whole("levels", levels, 2, 2**16)
     drive = np.linspace(0, TWO_PI, 8 * levels + 1)
     phase = np.maximum.accumulate(np.asarray(_mean_curve(table, jnp.asarray(drive)), float))
     phase = phase - phase[0]

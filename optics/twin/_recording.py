@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import as_plane, check_shape
-from optics._typing import ArrayLike
+from optics._check import as_array, as_plane, check_positive, check_shape, check_whole
+from optics._typing import ArrayLike, CountLike
 from optics.device import FourierProcessor
 from optics.records import check_frames
 
@@ -44,7 +44,11 @@ class Recording(eqx.Module):
     frames: Float[Array, "count exposures frames camera_rows camera_cols"]
 
     def __init__(
-        self, drive: ArrayLike, full_scale: ArrayLike, frames: ArrayLike, frames_per_exposure: int = 1
+        self,
+        drive: ArrayLike,
+        full_scale: ArrayLike,
+        frames: ArrayLike,
+        frames_per_exposure: CountLike = 1,
     ):
         drive = as_plane("drive", drive)
         drive = drive[:, None] if drive.ndim == 3 else drive
@@ -56,6 +60,8 @@ class Recording(eqx.Module):
         if not bool(jnp.all(finite)):
             raise ValueError(f"`drive` must be finite; drive {int(jnp.argmin(finite))} is not.")
         count, exposures = drive.shape[:2]
+        check_whole("frames_per_exposure", frames_per_exposure, 1)
+        full_scale = _as_full_scale(full_scale, (count, exposures))
         frames = check_frames(frames)
         frames = frames.reshape(-1, *frames.shape[-2:])
         expected = count * exposures * frames_per_exposure
@@ -67,7 +73,7 @@ class Recording(eqx.Module):
             )
         dtype = drive.real.dtype
         self.drive = drive
-        self.full_scale = jnp.broadcast_to(jnp.asarray(full_scale, dtype), (count, exposures, 1, 1))
+        self.full_scale = jnp.broadcast_to(full_scale.astype(dtype), (count, exposures, 1, 1))
         self.frames = jnp.asarray(
             frames.reshape(count, exposures, frames_per_exposure, *frames.shape[-2:]), dtype
         )
@@ -102,3 +108,16 @@ class Recording(eqx.Module):
     def count(self) -> int:
         """Camera frames in all."""
         return int(np.prod(self.frames.shape[:-2]))
+
+
+def _as_full_scale(value: ArrayLike, shape: tuple[int, int]) -> Array:
+    """Full scales of exposures as an array; refuse those that are not above 0 or do not broadcast."""
+    check_positive("full_scale", value)
+    array = as_array("full_scale", value)
+    try:
+        fits = jnp.broadcast_shapes(array.shape, (*shape, 1, 1)) == (*shape, 1, 1)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"`full_scale` must broadcast to the shape {(*shape, 1, 1)}, got {array.shape}.")
+    return array

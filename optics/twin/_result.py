@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import PyTree
 
+from optics._check import as_numpy, check_finite
+from optics._typing import ArrayLike
 from optics.device import FourierProcessor
 from optics.twin._lack_of_fit import SIGNIFICANCE, LackOfFit
 
@@ -95,7 +97,7 @@ class Fit(NamedTuple):
         return "\n".join(lines)
 
 
-def standard_errors(slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def standard_errors(slopes: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Standard errors and correlations of fitted numbers from the slopes of the whitened data.
 
         information = slopesᵀ slopes,   covariance = information⁻¹
@@ -109,8 +111,14 @@ def standard_errors(slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         standard errors, shape (numbers,), in (0, ∞]; correlations, shape (numbers, numbers), 1 on the
         diagonal.
+
+    Raises:
+        ValueError: `slopes` that are no plane of finite numbers.
     """
-    slopes = np.asarray(slopes, np.float64)
+    slopes = as_numpy("slopes", slopes).astype(np.float64)
+    check_finite("slopes", slopes)
+    if slopes.ndim != 2:
+        raise ValueError(f"`slopes` must have the shape (data, numbers), got {slopes.shape}.")
     count = slopes.shape[1]
     strength = np.sqrt(np.sum(slopes**2, axis=0))
     matters = strength > 0

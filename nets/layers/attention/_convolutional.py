@@ -1,20 +1,30 @@
 """Self-attention whose projections are convolutions of the embedding."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 import optics
-from nets.layers._check import check_call, check_sizes
+from nets._check import as_tokens, check_call, check_mask, check_rngs, check_sizes
 from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
 from nets.layers.attention._linear import attention_weights
 from nets.layers.attention._spectral import half_spectrum, mix_values, planes_from_half, spectral_weights
+from optics._check import check_flag, check_function, check_memory
 from optics._numerics import split_key
-from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    FlagLike,
+    FunctionLike,
+    GradientLike,
+    KeyLike,
+    PartLike,
+    ShapeLike,
+)
 from optics.gradients import gradient_rule
 
 
@@ -56,17 +66,21 @@ class ConvSelfAttention(nnx.Module):
 
     def __init__(
         self,
-        shape: Sequence[int],
-        heads: int = 8,
+        shape: ShapeLike,
+        heads: CountLike = 8,
         kernel: ShapeLike | None = None,
-        spectral: bool = False,
+        spectral: FlagLike = False,
         *,
-        convolve: Callable = optics.convolve,
+        convolve: FunctionLike = optics.convolve,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         self.plane, self.taps = as_plane_and_taps(shape, kernel)
         check_sizes(heads=heads)
+        check_memory("heads", heads, 3 * heads * math.prod(self.taps), "the kernels")
+        check_flag("spectral", spectral)
+        check_function("convolve", convolve, "`optics.convolve`")
+        check_rngs(rngs)
         rule = gradient_rule(gradient)
         self.heads, self.spectral = heads, spectral
         self.convolve, self.transform = rule(convolve), rule(optics.transform)
@@ -75,10 +89,10 @@ class ConvSelfAttention(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Attend.
 
@@ -89,10 +103,12 @@ class ConvSelfAttention(nnx.Module):
             mask: True where there is a token; padding is not attended to.
 
         Raises:
-            ValueError: vectors of another width, a device of another shape, or one that only convolves if
-                `spectral`, or a bad key.
+            ValueError: vectors of another width, complex ones, a `mask` of another shape, a device of another
+                shape, or one that only convolves if `spectral`, or a bad key.
         """
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         if not self.spectral:
             weights, v = self._direct(x, device, key, mask)
             return jnp.einsum("bhts,bshk->btk", weights, v)
@@ -103,13 +119,15 @@ class ConvSelfAttention(nnx.Module):
 
     def attention_map(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch heads tokens tokens"]:
         """How much each token (third axis) takes of each (fourth) in this call; rows sum to 1."""
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         if not self.spectral:
             return self._direct(x, device, key, mask)[0]
         return jnp.swapaxes(self._spectral(x, device, split_key(key, 2)[0], mask)[0], 1, 2)

@@ -8,10 +8,10 @@ from einops import rearrange
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from nets.layers._check import check_call, check_heads, check_sizes
+from nets._check import as_tokens, check_call, check_heads, check_mask, check_rngs, check_sizes
 from nets.layers._kernels import fan_in_uniform
-from optics._check import check_choice
-from optics._typing import DeviceLike, KeyLike
+from optics._check import check_choice, check_memory
+from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, TextLike
 
 
 def attention_weights(
@@ -67,11 +67,13 @@ class LinearSelfAttention(nnx.Module):
         (1, 4, 8)
     """
 
-    def __init__(self, features: int, heads: int = 8, kind: str = "wide", *, rngs: nnx.Rngs):
+    def __init__(self, features: CountLike, heads: CountLike = 8, kind: TextLike = "wide", *, rngs: PartLike):
         check_sizes(features=features, heads=heads)
+        check_rngs(rngs)
         check_choice("kind", kind, ("wide", "canonical", "narrow"))
         if kind != "wide":
             check_heads(features, heads)
+        check_memory("features", features, 4 * (heads if kind == "wide" else 1) * features**2, "the weights")
         self.features, self.heads, self.kind = features, heads, kind
         width = features if kind == "wide" else features // heads
         inputs, outputs = (width, width) if kind == "narrow" else (features, heads * width)
@@ -80,10 +82,10 @@ class LinearSelfAttention(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Attend.
 
@@ -93,22 +95,27 @@ class LinearSelfAttention(nnx.Module):
             mask: True where there is a token; padding is not attended to.
 
         Raises:
-            ValueError: vectors of another width, or a bad key.
+            ValueError: vectors of another width, complex ones, a `mask` of another shape, or no device or
+                key.
         """
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         weights, v = self._weights_and_values(x, mask)
         y = jnp.einsum("bhts,bshk->bthk", weights, v)
         return self.merge(y.reshape(*x.shape[:2], -1))
 
     def attention_map(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch heads tokens tokens"]:
         """How much each token (third axis) takes of each (fourth) in this call; rows sum to 1."""
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         return self._weights_and_values(x, mask)[0]
 
     def _weights_and_values(self, x, mask):

@@ -1,12 +1,20 @@
 """The lambda layer of images."""
 
-from flax import nnx
 from jaxtyping import Array, Float
 
-from nets.layers._check import check_sizes
+from nets._check import as_numbers, check_call
 from nets.layers.lambdas._projections import LambdaProjections
-from optics._check import check_choice, check_key
-from optics._typing import DeviceLike, GradientLike, KeyLike, ShapeLike
+from optics._check import as_pixels, check_choice
+from optics._typing import (
+    ArrayLike,
+    CountLike,
+    DeviceLike,
+    GradientLike,
+    KeyLike,
+    PartLike,
+    ShapeLike,
+    TextLike,
+)
 
 
 class LambdaConv2d(LambdaProjections):
@@ -34,37 +42,33 @@ class LambdaConv2d(LambdaProjections):
 
     Example:
         >>> import jax, nets
-        >>> from flax import nnx
-        >>> layer = nets.LambdaConv2d(8, heads=2, key_depth=4, scope=3, rngs=nnx.Rngs(0))
+        >>>         >>> layer = nets.LambdaConv2d(8, heads=2, key_depth=4, scope=3, rngs=nnx.Rngs(0))
         >>> print(layer(jax.numpy.ones((1, 5, 6, 8))).shape)
         (1, 5, 6, 8)
     """
 
     def __init__(
         self,
-        features: int,
-        heads: int = 8,
-        key_depth: int = 16,
+        features: CountLike,
+        heads: CountLike = 8,
+        key_depth: CountLike = 16,
         scope: ShapeLike = 23,
-        boundary: str = "zero",
-        intra_depth: int = 1,
-        normalization: str | None = "batch",
-        method: str = "fft",
+        boundary: TextLike = "zero",
+        intra_depth: CountLike = 1,
+        normalization: TextLike | None = "batch",
+        method: TextLike = "fft",
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
-        taps = (scope,) * 2 if isinstance(scope, int) else tuple(scope)
-        if len(taps) != 2:
-            raise ValueError(f"`scope` must be a number or (rows, columns), got {scope!r}.")
-        check_sizes(**{f"scope[{i}]": n for i, n in enumerate(taps)})
+        taps = as_pixels("scope", scope)
         check_choice("boundary", boundary, ("zero", "circular"))
         super().__init__(
             features, heads, key_depth, taps, boundary, intra_depth, normalization, method, gradient, rngs
         )
 
     def __call__(
-        self, x: Float[Array, "*batch_rows_cols channels"], device: DeviceLike = None, key: KeyLike = None
+        self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch rows cols features"]:
         """Mix the pixels.
 
@@ -74,11 +78,13 @@ class LambdaConv2d(LambdaProjections):
             key: of the device's noise, consumed; None computes without noise.
 
         Raises:
-            ValueError: other axes or channels, a circular scope larger than the image, or a bad key.
+            ValueError: other axes or channels, complex numbers, a circular scope larger than the image, or a
+                bad key.
         """
+        x = as_numbers("x", x)
         if x.ndim != 4 or x.shape[-1] != self.features:
             raise ValueError(f"`x` must have shape (batch, rows, columns, {self.features}), got {x.shape}.")
-        check_key("key", key)
+        check_call(device, key)
         space = x.shape[1:3]
         if self.boundary == "circular" and any(t > n for t, n in zip(self.taps, space, strict=True)):
             raise ValueError(

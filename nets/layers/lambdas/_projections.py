@@ -8,7 +8,7 @@ from einops import rearrange
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from nets.layers._check import check_heads, check_sizes
+from nets._check import check_heads, check_rngs, check_sizes
 from nets.layers._kernels import fan_in_uniform
 from nets.layers.lambdas._content import causal_content, content_lambda
 from nets.layers.lambdas._relative import (
@@ -17,9 +17,9 @@ from nets.layers.lambdas._relative import (
     lambdas_by_fft,
     lambdas_by_matrix,
 )
-from optics._check import check_choice
+from optics._check import check_choice, check_memory
 from optics._chunks import largest_even_chunk
-from optics._typing import DeviceLike, GradientLike, KeyLike
+from optics._typing import CountLike, DeviceLike, GradientLike, KeyLike, PartLike, TextLike
 from optics.gradients import gradient_rule
 
 
@@ -33,22 +33,26 @@ class LambdaProjections(nnx.Module):
 
     def __init__(
         self,
-        features: int,
-        heads: int,
-        key_depth: int,
+        features: CountLike,
+        heads: CountLike,
+        key_depth: CountLike,
         taps: tuple[int, ...],
-        boundary: str,
-        intra_depth: int,
-        normalization: str | None,
-        method: str,
+        boundary: TextLike,
+        intra_depth: CountLike,
+        normalization: TextLike | None,
+        method: TextLike,
         gradient: GradientLike,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         check_heads(features, heads)
         check_sizes(key_depth=key_depth, intra_depth=intra_depth)
         check_choice("normalization", normalization, ("batch", "layer", None))
         check_choice("method", method, METHODS)
         gradient_rule(gradient)
+        check_rngs(rngs)
+        weights = key_depth * intra_depth * math.prod(taps)
+        check_memory("key_depth", key_depth, weights + features * key_depth * heads, "the weights")
+        check_memory("features", features, features * intra_depth * (features // heads), "the weights")
         self.features, self.heads, self.taps = features, heads, taps
         self.boundary, self.method, self.gradient = boundary, method, gradient
         self.shape = (key_depth, intra_depth, features // heads)

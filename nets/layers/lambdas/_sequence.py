@@ -1,12 +1,11 @@
 """The lambda layer of sequences."""
 
-from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from nets.layers._check import check_call, check_sizes
+from nets._check import as_tokens, check_call, check_mask, check_sizes
 from nets.layers.lambdas._projections import LambdaProjections
 from optics._check import check_choice
-from optics._typing import DeviceLike, GradientLike, KeyLike
+from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, PartLike, TextLike
 
 
 class LambdaLayer(LambdaProjections):
@@ -63,21 +62,21 @@ class LambdaLayer(LambdaProjections):
 
     def __init__(
         self,
-        features: int,
-        heads: int = 8,
-        key_depth: int = 16,
-        scope: int = 64,
-        boundary: str = "circular",
-        intra_depth: int = 1,
-        normalization: str | None = "batch",
-        method: str = "fft",
+        features: CountLike,
+        heads: CountLike = 8,
+        key_depth: CountLike = 16,
+        scope: CountLike = 64,
+        boundary: TextLike = "circular",
+        intra_depth: CountLike = 1,
+        normalization: TextLike | None = "batch",
+        method: TextLike = "fft",
         *,
         gradient: GradientLike = None,
-        rngs: nnx.Rngs,
+        rngs: PartLike,
     ):
         check_sizes(scope=scope)
         check_choice("boundary", boundary, ("circular", "zero", "causal"))
-        if boundary == "causal" and normalization == "batch":
+        if boundary == "causal" and isinstance(normalization, str) and normalization == "batch":
             raise ValueError(
                 "`normalization` cannot be batch when `boundary` is causal, because statistics of a batch "
                 "include later tokens; use layer or None."
@@ -88,10 +87,10 @@ class LambdaLayer(LambdaProjections):
 
     def __call__(
         self,
-        x: Float[Array, "batch tokens features"],
+        x: ArrayLike,
         device: DeviceLike = None,
         key: KeyLike = None,
-        mask: Bool[Array, "batch tokens"] | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "batch tokens features"]:
         """Mix the tokens.
 
@@ -102,9 +101,12 @@ class LambdaLayer(LambdaProjections):
             mask: True where there is a token; padding, which comes after the tokens, is in no lambda.
 
         Raises:
-            ValueError: vectors of another width, a circular scope longer than the sequence, or a bad key.
+            ValueError: vectors of another width, complex ones, a `mask` of another shape, a circular scope
+                longer than the sequence, or a bad key.
         """
-        check_call(x, self.features, key)
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_mask(mask, x)
         if self.boundary == "circular" and self.taps[0] > x.shape[1]:
             raise ValueError(
                 f"`scope` must be at most the {x.shape[1]} tokens of a circular sequence, got "
