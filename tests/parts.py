@@ -26,8 +26,8 @@ class Part(NamedTuple):
         random: it draws noise (of effects).
         leaks: it sends light of its own where all is dark (of modulations).
         tolerance: relative error that a convolution may have, noise and all (of devices), or that the middle
-            of the order may have (of encoders), or the factor, if above 10, by which the gradients of the first
-            and the last of twelve blocks may differ (of mixers).
+            of the order may have (of encoders), or the factor, if above 10, by which the gradients of the
+            first and the last of twelve blocks may differ (of mixers).
     """
 
     name: str

@@ -44,9 +44,12 @@ def sensitivities(make, norm, key):
     def pool(state, depth, tokens):
         h, mask = nnx.merge(*embedding)(tokens)
 
+        def apply(state, h):
+            return nnx.merge(graph, state)(h, None, None, mask)
+
         def step(h, block):
             state, number = block
-            return jnp.where(number < depth, nnx.merge(graph, state)(h, None, None, mask), h), None
+            return jax.lax.cond(number < depth, apply, lambda state, h: h, state, h), None
 
         h, _ = jax.lax.scan(step, h, (state, jnp.arange(DEPTHS[-1])))
         h = h if norm == "post" else (h - h.mean(-1, keepdims=True)) / h.std(-1, keepdims=True)
