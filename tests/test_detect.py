@@ -320,7 +320,7 @@ def test_a_weaker_reference_than_that_is_ambiguous():
 
 
 def test_hariharan_withstands_errors_of_the_step():
-    """Its phase has an error of second order in that of the step, as published; least squares of first order."""
+    """Its phase has an error of second order in that of the step; that of least squares is of first order."""
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)[None, :]
     z = 0.5 * np.exp(1j * angle)
     error = 0.02

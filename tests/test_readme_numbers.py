@@ -148,9 +148,14 @@ CLAIMS = [
         "from {} numbers in a transform on with SimPhony's converters, and from {} on with LightCode's",
         "ledger",
         [
-            ("transform_numbers", fixed(".0f"), GPU | {"converters": "SimPhony"}),
-            ("transform_numbers", fixed(".0f"), GPU | {"converters": "LightCode"}),
+            ("transform_numbers", fixed(",.0f"), GPU | {"converters": "SimPhony"}),
+            ("transform_numbers", fixed(",.0f"), GPU | {"converters": "LightCode"}),
         ],
+    ),
+    Claim(
+        "it takes planes of {} numbers",
+        "ledger",
+        [("convolution_numbers", fixed(".0f"), GPU | {"converters": "SimPhony"})],
     ),
     Claim(
         "digits, 359 test images | noisy `engine11` | {} % ({} to {} %)",

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Float, Inexact
 from tqdm.auto import tqdm
 
 from bench.output import Rows
@@ -30,6 +30,12 @@ class Switched(Effect):
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         return jnp.where(self.on, self.effect(value, key), value)
+
+    def laser_power(
+        self, key: Array, shape: tuple[int, ...], dtype: np.dtype
+    ) -> Float[Array, "*shape"] | None:
+        power = self.effect.laser_power(key, shape, dtype)
+        return None if power is None else jnp.where(self.on, power, 1)
 
 
 def effect_places(device: AbstractDevice) -> list[Place]:
@@ -62,7 +68,7 @@ def budget(call: Callable, device: AbstractDevice, exact: np.ndarray, shots: jax
     compilation.
 
     A gain that was set for all effects does not suit a few of them, and every bench sets one common factor
-    first. So the gain ⟨exact, result⟩ / ⟨exact, exact⟩ of each result is divided out.
+    first: errors are those after the best one.
 
     Arguments:
         call: (device, key) -> the result.
@@ -82,7 +88,7 @@ def budget(call: Callable, device: AbstractDevice, exact: np.ndarray, shots: jax
         errors = []
         for key in shots:
             result = np.asarray(program(device, on, key))
-            errors.append(relative_error(result / best_factor(exact, result).real, exact))
+            errors.append(relative_error(best_factor(result, exact).real * result, exact))
         return float(np.sqrt(np.mean(np.square(errors))))
 
     bare = error_with([])

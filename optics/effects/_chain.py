@@ -8,7 +8,6 @@ from jaxtyping import Array, Float, Inexact
 from optics._check import as_floats, as_shape, check_dtype, check_key, describe
 from optics._typing import ArrayLike, DTypeLike, EffectsLike, KeyLike, ShapeLike
 from optics.effects._effect import Effect
-from optics.effects._laser_noise import LaserNoise
 from optics.effects._noise import Noise
 
 
@@ -65,7 +64,7 @@ def laser_power(
         key: that `apply` takes, not consumed.
 
     Returns:
-        the product over the `LaserNoise` of the chain; None where there is none, or no key.
+        the product over the effects of the chain; None where none moves it, or without a key.
 
     Raises:
         ValueError: `effects` that are none, a `shape` that is no tuple of whole numbers, a `dtype` that is
@@ -76,9 +75,9 @@ def laser_power(
     shape = as_shape("shape", shape, low=0)
     check_dtype("dtype", dtype)
     power = None
-    for i, effect in enumerate(effects):
-        if key is not None and isinstance(effect, LaserNoise):
-            factor = effect.power(jax.random.fold_in(key, i), shape, dtype)
+    for i, effect in enumerate(effects if key is not None else ()):
+        factor = effect.laser_power(jax.random.fold_in(key, i), shape, dtype)
+        if factor is not None:
             power = factor if power is None else power * factor
     return power
 

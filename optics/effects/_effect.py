@@ -4,7 +4,8 @@ import abc
 from typing import ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Inexact
+import numpy as np
+from jaxtyping import Array, Float, Inexact
 
 
 class Effect(eqx.Module):
@@ -31,6 +32,21 @@ class Effect(eqx.Module):
             value: shape (..., rows, columns).
             key: of the noise, consumed; None gives the value without noise.
         """
+
+    def laser_power(
+        self, key: Array, shape: tuple[int, ...], dtype: np.dtype
+    ) -> Float[Array, "*shape"] | None:
+        """The power of the laser relative to its mean, as the light behind the effect has it with this key.
+
+        A device multiplies its frames by it, because the laser feeds the reference too. None for an effect
+        that leaves the laser as it is.
+
+        Arguments:
+            key: that the call takes.
+            shape: (..., 1, 1), one number an exposure.
+            dtype: of the result.
+        """
+        return None
 
 
 class Modulation(Effect):

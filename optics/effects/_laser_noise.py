@@ -57,7 +57,7 @@ class LaserNoise(Modulation):
         if key is None:
             return value if self.pointing is None else as_complex(value)
         dtype = value.real.dtype
-        value = value * jnp.sqrt(self.power(key, exposure_shape(value), dtype))
+        value = value * jnp.sqrt(self.laser_power(key, exposure_shape(value), dtype))
         if self.pointing is None:
             return value
         y, x = (jnp.arange(n, dtype=dtype) - n // 2 for n in value.shape[-2:])
@@ -65,7 +65,7 @@ class LaserNoise(Modulation):
         tilt = self.pointing * jax.random.normal(beam_key, (2, *exposure_shape(value)), dtype)
         return as_complex(value) * unit_phasor(tilt[0] * y[:, None] + tilt[1] * x)
 
-    def power(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "*shape"]:
+    def laser_power(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "*shape"]:
         """P/P̄ of each exposure, as the light behind the effect has it with the same key."""
         power_key, _ = split_key(key, 2)
         variance = jnp.log1p(self.rin**2)
