@@ -309,5 +309,7 @@ def test_help_shows_ranges_and_conditions(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     shown = capsys.readouterr().out
-    assert "(a whole number from 1 to 65,536; only with --model lambda or lambda-resnet; default: None)" in shown
+    assert (
+        "(a whole number from 1 to 65,536; only with --model lambda or lambda-resnet; default: None)" in shown
+    )
     assert "--set NAME=VALUE" in shown and "only with --bigrams;" in shown
