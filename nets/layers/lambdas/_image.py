@@ -42,7 +42,8 @@ class LambdaConv2d(LambdaProjections):
 
     Example:
         >>> import jax, nets
-        >>>         >>> layer = nets.LambdaConv2d(8, heads=2, key_depth=4, scope=3, rngs=nnx.Rngs(0))
+        >>> from flax import nnx
+        >>> layer = nets.LambdaConv2d(8, heads=2, key_depth=4, scope=3, rngs=nnx.Rngs(0))
         >>> print(layer(jax.numpy.ones((1, 5, 6, 8))).shape)
         (1, 5, 6, 8)
     """
