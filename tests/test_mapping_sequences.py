@@ -173,7 +173,7 @@ def test_refusals(fn, x, w, options, name):
 def test_refusals_of_a_plan():
     with pytest.raises(ValueError, match="`layout`"):
         plan_1d((9,), (3,), (11, 11), layout="coprime")
-    with pytest.raises(ValueError, match="`x`"):
+    with pytest.raises(ValueError, match="`x_shape`"):
         plan_1d((), (3,), (11, 11))
 
 

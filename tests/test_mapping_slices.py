@@ -135,7 +135,7 @@ A = np.ones((8, 8))
         (lambda: convolve_sliced(A, A, engine(4, shape=5), bits=4), "x"),
         (lambda: convolve_sliced(A, A[:5], engine(4), bits=4), "w"),
         (lambda: plan_sliced((8, 8), (8, 8), (8, 8), slices=0), "slices"),
-        (lambda: plan_sliced((8,), (8, 8), (8, 8)), "x"),
+        (lambda: plan_sliced((8,), (8, 8), (8, 8)), "x_shape"),
     ],
 )
 def test_refusals(fn, name):

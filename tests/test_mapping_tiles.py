@@ -248,7 +248,7 @@ def test_refusals(change, name):
         ({"block": (1, 2, 3)}, "block"),
         ({"method": "mix"}, "method"),
         ({"method": "save", "boundary": "circular"}, "method"),
-        ({"x_shape": (6,)}, "x"),
+        ({"x_shape": (6,)}, "x_shape"),
         ({"w_shape": (6, 7), "boundary": "valid"}, "w"),
     ],
 )
