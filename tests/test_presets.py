@@ -42,12 +42,12 @@ def test_every_number_is_documented(name):
 # Relative error of one noisy convolution of normally distributed numbers: six pairs of numbers gave the
 # errors in the comment, and the bounds leave a fifth or more to both sides.
 ERRORS = {
-    "dmd-4f": (0.005, 0.011),  # 0.0062 to 0.0089
+    "dmd-4f": (0.005, 0.04),  # 0.0099 to 0.0233, most of it laser noise
     "engine11": (0.045, 0.08),  # 0.055 to 0.065
     "ideal": (0.0, 2e-6),  # rounding
     "jtc": (0.045, 0.16),  # 0.057 to 0.126, lines of 21 numbers
-    "slm-4f": (0.14, 0.26),  # 0.17 to 0.22
-    "slm-fast": (0.14, 0.29),  # 0.17 to 0.24
+    "slm-4f": (0.3, 1.0),  # 0.40 to 0.82, most of it crosstalk
+    "slm-fast": (0.3, 1.2),  # 0.42 to 1.02
 }
 
 
@@ -90,7 +90,7 @@ def test_units_differ_within_their_ranges_and_a_population_is_a_vmap():
     assert abs(np.std(gains) - 0.03) < 5 * 0.03 / np.sqrt(2 * gains.size)
 
     def stretch(key):
-        return presets.load("slm-fast", unit=key, level="ideal", pixels=2).slm[2].response.stretch
+        return presets.load("slm-fast", unit=key, level="ideal", pixels=2).slm[1].response.stretch
 
     stretches = np.asarray(jax.jit(jax.vmap(stretch))(jax.random.split(jax.random.key(4), 8)))
     assert len(set(stretches.tolist())) == 8 and np.max(np.abs(stretches)) < 0.05
