@@ -62,7 +62,7 @@ def refuse(main, arguments, capsys):
         (["--model", "mean", "--batch-size", "1000000000"], "`batch_size` 1000000000 needs at least"),
         (
             ["--model", "linear", "--shape", "65536", "--heads", "65536"],
-            "`shape` (65536,) needs at least .* GiB for the network",
+            "`features` 65536 needs .* GiB for the weights",
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_numbers_that_no_run_can_have(arguments, message, tmp_path, capsys):
         (["--vocabulary", str(10**13)], "`vocabulary` must be a whole number from 1 to 1,048,576"),
         (["--max-tokens", str(10**9)], "`max_tokens` must be a whole number from 1 to 65,536"),
         (["--bigrams", str(10**12)], "`bigrams` must be a whole number"),
-        (["--bigrams", str(2**31 - 1), "--bigram-width", "65536"], "GiB for the network"),
+        (["--bigrams", str(2**31 - 1), "--bigram-width", "65536"], "`bigrams` must be a whole number"),
         (
             ["--bigrams", "9", "--bigram-width", HUGE],
             "`bigram_width` must be a whole number from 1 to 65,536",

@@ -248,7 +248,7 @@ def test_bits_go_back_into_their_constructor_and_stay_whole():
     np.testing.assert_array_equal(moved(value, None), converter(value, None))
     assert len(np.unique(effects.Quantize(np.array(3))(jnp.linspace(0, 1, 1001), None))) == 8
     for bad in (7.5, 0, 17, "8", True, [8]):
-        with pytest.raises(ValueError, match=r"`bits` must be a (whole )?number"):
+        with pytest.raises(ValueError, match="`bits` must be"):
             effects.Quantize(bad)
     swept = jax.vmap(lambda bits: optics.presets.load("engine11", pixels=2, dac_bits=bits).slm[0].bits)(
         jnp.array([4.0, 8.0])

@@ -116,7 +116,8 @@ def standard_errors(slopes: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         ValueError: `slopes` that are no plane of finite numbers.
     """
     slopes = as_numpy("slopes", slopes).astype(np.float64)
-    check_finite("slopes", slopes)
+    if slopes.size:
+        check_finite("slopes", slopes)
     if slopes.ndim != 2:
         raise ValueError(f"`slopes` must have the shape (data, numbers), got {slopes.shape}.")
     count = slopes.shape[1]
