@@ -38,8 +38,8 @@ from nets.run._evaluate import evaluate as evaluate
 from nets.run._export import export as export
 from nets.run._fit import fit as fit
 from nets.run._folder import RunFolder as RunFolder
-from nets.run._folder import read_lines as read_lines
 from nets.run._folder import write as write
+from nets.run._lines import read_lines as read_lines
 from nets.run._steps import compile_steps as compile_steps
 from nets.run._steps import loss_sums as loss_sums
 from nets.run._trained import TrainedNetwork as TrainedNetwork

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from nets.data import Dataset
 from nets.run._checkpoint import Arrays, load_best, read_state
 from nets.run._curves import plot_curves
 from nets.run._environment import provenance
+from nets.run._lines import lines_checksum, parse_line, read_lines, whole_lines
 from optics._files import open_file, read_text
 
-# The most that is read of config.json or tokenizer.json, of metrics.jsonl, and of predictions.npz.
-FACTS_BYTES, LINES_BYTES, PREDICTION_BYTES = 2**26, 2**28, 2**28
+# The most that is read of config.json or tokenizer.json, and of predictions.npz.
+FACTS_BYTES, PREDICTION_BYTES = 2**26, 2**28
 FINAL_KEYS = {"test_accuracy", "best_epoch"}  # the last line of a finished run has one or both
 
 
@@ -438,46 +439,6 @@ class RunWriter:
         except OSError:
             pass  # a file system without locks
         self.place = self._place()
-
-
-def whole_lines(file: Path) -> list[str]:
-    """The lines of a file with their ends, without one that was cut off; none without a file.
-
-    Raises:
-        ValueError: it is no regular file, too large, or not UTF-8.
-    """
-    lines = read_text(file, LINES_BYTES).split("\n") if file.exists() else [""]
-    return [f"{line}\n" for line in lines[:-1]]
-
-
-def lines_checksum(lines: Sequence[str], before: int = 0) -> int:
-    """CRC-32 of lines that follow others with the CRC-32 `before`."""
-    return zlib.crc32("".join(lines).encode(), before)
-
-
-def parse_line(file: Path, number: int, line: str) -> dict[str, Any]:
-    """The object in a line.
-
-    Raises:
-        ValueError: there is none.
-    """
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(f"line {number} of {file} must be a JSON object, got {shorten(line.strip())}.")
-    return value
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a file of JSON lines, without one that was cut off, as a killed process leaves it; none
-    without a file.
-
-    Raises:
-        ValueError: a line that is no JSON object, or a file that cannot be read.
-    """
-    return [parse_line(file, number, line) for number, line in enumerate(whole_lines(file), 1)]
 
 
 def write(path: Path, content: str | bytes) -> None:
