@@ -11,6 +11,7 @@ from nets.config import DEFAULT_CACHE, SEED, SEEDS, UNITS, show_paragraphs
 # Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
 BASELINES = {
     "bag_of_words_accuracy": "bag of words",
+    "nbsvm_accuracy": "NBSVM",
     "logistic_regression_accuracy": "logistic regression",
     "nearest_neighbours_accuracy": "3 nearest neighbours",
 }

@@ -1,10 +1,10 @@
 """Calibration: measure a device once, and correct its numbers from then on."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from optics._check import as_floats, check_choice, check_instance, check_key, check_whole, describe
+from optics._program import as_one_program
 from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, TextLike
 from optics.device import AbstractDevice, FourierProcessor, compile_device
 from optics.effects import PhaseLUT
@@ -94,17 +94,7 @@ def calibrate(
     exact = dft((rows, cols)).matrix
     if compensation == "matrix":
         return device.with_gains(Dense(jnp.linalg.solve(measured, exact), (rows, cols)), jnp.ones(()))
-    left, strength, right = jnp.linalg.svd(measured / exact)
-    after, before = left[:, 0] * strength[0], right[0]
-    # A phase common to all pixels belongs to one side: the one where it makes the middle pixel real.
-    common = jnp.exp(1j * jnp.angle(before[rows * cols // 2]))
-    after, before = after * common, before / common
-    if compensation == "amplitude":
-        after, before = jnp.abs(after), jnp.abs(before)
-    weakest = jnp.min(jnp.abs(before))
-    return device.with_gains(
-        (weakest / before).reshape(rows, cols), (1 / (after * weakest)).reshape(rows, cols)
-    )
+    return device.with_gains(*_gains(measured / exact, (rows, cols), compensation))
 
 
 def compensate(device: DeviceLike, twin: DeviceLike, compensation: TextLike = "matrix") -> FourierProcessor:
@@ -166,11 +156,26 @@ def subtract_background(device: DeviceLike) -> AbstractDevice:
 
 
 # One program: operation by operation each of them would be compiled.
-@eqx.filter_jit
+@as_one_program
 def _transform(device: FourierProcessor, numbers: Array, key: Array | None, draws: int) -> Array:
     if draws == 1:
         return device.transform(numbers, key)
     return expected(lambda key: device.transform(numbers, key), key, draws)
+
+
+@as_one_program
+def _gains(ratio: Array, shape: tuple[int, int], compensation: str) -> tuple[Array, Array]:
+    """Gains before and after whose outer product undoes a map's ratio to the exact one as well as gains can."""
+    rows, cols = shape
+    left, strength, right = jnp.linalg.svd(ratio)
+    after, before = left[:, 0] * strength[0], right[0]
+    # A phase common to all pixels belongs to one side: the one where it makes the middle pixel real.
+    common = jnp.exp(1j * jnp.angle(before[rows * cols // 2]))
+    after, before = after * common, before / common
+    if compensation == "amplitude":
+        after, before = jnp.abs(after), jnp.abs(before)
+    weakest = jnp.min(jnp.abs(before))
+    return (weakest / before).reshape(rows, cols), (1 / (after * weakest)).reshape(rows, cols)
 
 
 def _solve_map(inputs: Array, outputs: Array) -> Array:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from optics._check import as_plane, check_flag, check_key, check_shape, describe
+from optics._program import as_one_program
 from optics._typing import ArrayLike, DeviceLike, FlagLike, KeyLike
 from optics.device import AbstractDevice
 
@@ -54,10 +55,7 @@ def convolve(
         return jnp.zeros(jnp.broadcast_shapes(x.shape, w.shape), jnp.result_type(x, w))
     if device is None:
         return _convolve_exact(x, w)
-    # A lens has its origin in the middle of the plane, an array at index 0. If w's origin is moved there, the
-    # result lies as x does.
-    centre = tuple(n // 2 for n in w.shape[-2:])
-    return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
+    return _convolve_on_device(x, w, device, key)
 
 
 def transform(
@@ -97,8 +95,7 @@ def transform(
     if device is None:
         exact = jnp.fft.fft2(a, norm="ortho")
         return exact.real if real else exact
-    axes = (-2, -1)
-    return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
+    return _transform_on_device(a, device, key, bool(real))
 
 
 def check_device(device: DeviceLike) -> None:
@@ -107,6 +104,20 @@ def check_device(device: DeviceLike) -> None:
         raise ValueError(
             f"`device` must be None or a device, such as `optics.presets.load(name)`; got {describe(device)}."
         )
+
+
+@as_one_program
+def _convolve_on_device(x: Array, w: Array, device: AbstractDevice, key: KeyLike) -> Array:
+    # A lens has its origin in the middle of the plane, an array at index 0. If w's origin is moved there, the
+    # result lies as x does.
+    centre = tuple(n // 2 for n in w.shape[-2:])
+    return device.convolve(x, jnp.roll(w, centre, axis=(-2, -1)), key)
+
+
+@as_one_program
+def _transform_on_device(a: Array, device: AbstractDevice, key: KeyLike, real: bool) -> Array:
+    axes = (-2, -1)
+    return jnp.fft.ifftshift(device.transform(jnp.fft.fftshift(a, axes), key, real), axes)
 
 
 def _convolve_exact(x: Array, w: Array) -> Array:

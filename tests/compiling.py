@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-# Without these emitters of code, programs compile in two thirds of the time.
-QUICK = "--xla_cpu_use_fusion_emitters=false"
+# Without these emitters of code programs compile in two thirds of the time, and in one piece in nine tenths.
+QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def quick_flags() -> str:

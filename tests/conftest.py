@@ -9,6 +9,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Compilation is most of the time that tests take, and optimizing most of that; set them to 0 and "" to test
 # what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Programs hold the lines of Python that they come from, ten for each operation.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = quick_flags()
 

@@ -257,23 +257,6 @@ def test_padding_is_not_attended_to(kind, key):
     assert weights.shape == (1, 2, 8, 8) and np.all(weights[..., 5:] == 0)
 
 
-def test_an_eager_call_on_a_device_is_one_program_for_all_numbers_of_the_device(key):
-    traces = 0
-
-    def convolve(x, w, device, key):
-        nonlocal traces
-        traces += 1
-        return optics.convolve(x, w, device, key)
-
-    layer = nets.ConvSelfAttention((3, 3), 2, convolve=convolve, rngs=rngs())
-    x = jax.random.normal(key, (1, 4, 9))
-    result = layer(x, noisy(3), key)
-    assert relative(result, run(conv((3, 3)), x, noisy(3), key)) <= 1e-5
-    brighter = load("engine11", pixels=3, level="ideal", photons=2e4)
-    assert not np.array_equal(layer(x, brighter, jax.random.fold_in(key, 1)), result)
-    assert traces == 1
-
-
 @pytest.mark.parametrize(
     ("call", "argument"),
     [

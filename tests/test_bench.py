@@ -203,6 +203,7 @@ def test_bad_input_is_one_line(arguments, message, capsys, tmp_path, monkeypatch
     assert message in refuse(arguments, capsys)
 
 
+@pytest.mark.slow
 def test_hardware_without_a_price_of_a_conversion_has_no_break_even(tmp_path, capsys):
     rows = run_quickly("ledger", tmp_path, "--hardware", "liquid-crystal")
     assert "break-even" not in {row["table"] for row in rows}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optics
-from tests.helpers import relative
+from tests.helpers import compiled_programs, relative
 from tests.parts import load
 
 
@@ -147,3 +147,23 @@ def test_what_is_no_key_is_refused_by_name(key):
         optics.convolve(x, x, device, key)
     with pytest.raises(ValueError, match="`key` must be None or one key"):
         optics.transform(x, device, key)
+
+
+@pytest.mark.parametrize("call", ["convolve", "transform", "conv_general_dilated"])
+def test_an_eager_call_on_a_device_is_one_program_for_all_numbers(call, key):
+    def run(photons, number):
+        device = load("engine11", pixels=5, level="ideal", photons=photons)
+        x, k = jnp.full((2, 3, 5, 5), number), jax.random.fold_in(key, int(number))
+        with compiled_programs() as programs:
+            if call == "convolve":
+                y = optics.convolve(x, x[:1], device, k)
+            elif call == "transform":
+                y = optics.transform(x, device, k)
+            else:
+                y = optics.conv_general_dilated(device, k)(x, x[:, :, :3, :3], (1, 1), "SAME")
+        return y, len(programs)
+
+    (first, few), (other, none) = run(1e4, 1.0), run(2e4, 2.0)
+    # What prepares the arrays is a handful; one operation at a time would be some hundred.
+    assert few <= 12 and none == 0
+    assert not np.array_equal(first, other)

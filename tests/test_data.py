@@ -12,11 +12,12 @@ import pytest
 
 from nets import data
 from nets.config import Config, resolve
-from nets.data import Split
+from nets.data import Split, _baselines
 from nets.data import _imdb as imdb
 from nets.data import _text as text
 
 REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
+needs_real = pytest.mark.skipif(not REAL.exists(), reason="the IMDb archive is not on this machine")
 WORDS = {1: "a wonderful and moving film", 0: "a dull and boring film"}
 
 
@@ -81,8 +82,34 @@ def test_load(folder):
         and loaded.test.rows.shape == (24, 16)
     )
     assert loaded.classes == 2 and loaded.vocabulary <= 80 and loaded.train.rows.max() < loaded.vocabulary
-    assert loaded.baseline["bag_of_words_accuracy"] == 1.0
+    assert loaded.baseline == {"bag_of_words_accuracy": 1.0, "nbsvm_accuracy": 1.0}
     assert set(np.unique(loaded.test.labels)) == {0, 1}
+
+
+def test_nbsvm_is_as_computed_in_dense_double_precision():
+    from sklearn.svm import LinearSVC
+
+    words = ["good", "bad", "film", "plot", "dull"]
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 6, p=p)) for p in [(0.3, 0.15, 0.25, 0.2, 0.1)] * 60] + [
+        " ".join(rng.choice(words, 6, p=p)) for p in [(0.15, 0.3, 0.25, 0.1, 0.2)] * 60
+    ]
+    labels = np.repeat([1, 0], 60)
+    train, test = rng.permutation(120)[:60], rng.permutation(120)[60:]
+    terms = sorted(
+        {" ".join(pair) for i in train for pair in zip(texts[i].split(), texts[i].split()[1:], strict=False)}
+        | set(words)
+    )
+    counts = np.array([[float(f" {term} " in f" {text} ") for term in terms] for text in texts], np.float64)
+    p, q = (1 + counts[train][labels[train] == label].sum(0) for label in (1, 0))
+    ratios = np.log(p / np.abs(p).sum() / (q / np.abs(q).sum()))
+    machine = LinearSVC(C=1.0, random_state=0).fit(counts[train] * ratios, labels[train])
+    w = machine.coef_[0]
+    w = 0.75 * np.abs(w).sum() / len(w) + 0.25 * w
+    right = ((counts[test] * ratios) @ w + machine.intercept_ > 0) == labels[test]
+    splits = (([texts[i] for i in rows], labels[rows]) for rows in (train, test))
+    assert _baselines.nbsvm_accuracy(*splits) == right.mean()
+    assert 0.6 < right.mean() < 1
 
 
 def test_the_tokenizer_is_the_same_every_time(folder):
@@ -193,11 +220,18 @@ def test_batches_cover_a_split_once():
     assert {rows.shape for rows, _, _ in data.batches(split, 4)} == {(4, 1)}
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the IMDb archive is not on this machine")
+@needs_real
 def test_the_real_archive():
     texts = imdb.read(REAL, False)
     assert [len(texts[split][0]) for split in ("train", "test")] == [25_000, 25_000]
     assert [sum(texts[split][1]) for split in ("train", "test")] == [12_500, 12_500]
+
+
+@pytest.mark.slow
+@needs_real
+def test_nbsvm_of_the_real_reviews_is_as_published():
+    texts = imdb.read(REAL, False)
+    assert abs(_baselines.nbsvm_accuracy(texts["train"], texts["test"]) - 0.9122) <= 0.003
 
 
 def _archive_of(tmp_path, keep):

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = dict(
     model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False
 )
-LONG = SMALL | dict(epochs=40, batch_size=128, checkpoint_every=0.05)
+LONG = SMALL | dict(epochs=20, batch_size=128, checkpoint_every=0.05)
 
 
 def start(out, cache, *more):

@@ -1,6 +1,7 @@
 """Accuracies of recorded runs with their intervals."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -57,11 +58,10 @@ def _draw_accuracies(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
             bbox=BOX,
         )
     names = []
-    for key, line in zip(BASELINES, (":", "--", "-."), strict=True):
-        for value in sorted({row.get(key) for row in rows} - {None}):
-            axes.axvline(100 * value, color="0.3", linestyle=line)
-            style = {":": "dotted", "--": "dashed", "-.": "dash-dotted"}[line]
-            names.append(f"{style}: {BASELINES[key]} {value:.2%}")
+    known = [(name, row[key]) for key, name in BASELINES.items() for row in rows if row.get(key) is not None]
+    for (name, value), style in zip(dict.fromkeys(known), cycle(("dotted", "dashed", "dashdot"))):
+        axes.axvline(100 * value, color="0.3", linestyle=style)
+        names.append(f"{style}: {name} {value:.2%}")
     axes.set(yticks=range(len(rows)), title=", ".join([data, *names]), xlabel="test accuracy (%)")
     axes.set_yticklabels([row["name"] for row in rows])
 

@@ -70,8 +70,9 @@ def group_by_data(runs: list[Run]) -> dict[str, list[Variant]]:
 def compare(variants: list[Variant], reference_name: str, rng: np.random.Generator) -> Rows:
     """A row for each variant of a data set."""
     rows = []
+    baselines = known_baselines(variants)
     for variant in variants:
-        row = summarize(variant, count_test_rows(variants, variant))
+        row = summarize(variant, count_test_rows(variants, variant), baselines)
         reference = choose_reference(variant, variants, reference_name)
         if reference is not None and reference is not variant:
             size = row["test_rows"] if row["test_rows"] == count_test_rows(variants, reference) else None
@@ -93,8 +94,20 @@ def compare(variants: list[Variant], reference_name: str, rng: np.random.Generat
     return rows
 
 
-def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
-    """Options of a variant, its mean accuracy over seeds with an interval, and its other figures."""
+def known_baselines(variants: list[Variant]) -> dict[str, float]:
+    """Baselines that a run of this data set has recorded; they are the same for all, as the splits are."""
+    results = [run.result for variant in variants for run in variant]
+    found = {name: [result[name] for result in results if name in result] for name in BASELINES}
+    known = {name: float(np.mean(values)) for name, values in found.items() if values}
+    if variants[0][0].settings["data"] == "digits":
+        known |= datasets.load(Config(data="digits")).baseline
+    return known
+
+
+def summarize(variant: Variant, size: int | None, baselines: dict[str, float]) -> dict[str, Any]:
+    """Options of a variant, its mean accuracy over seeds with an interval, its other figures, and the
+    baselines where its test is the whole one.
+    """
     accuracies = [run.result["test_accuracy"] for run in variant]
     low, high, over = statistics.interval(accuracies, size) or (None, None, "unknown number of rows")
     settings = variant[0].settings
@@ -102,11 +115,11 @@ def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
     for name in (*PARAMETERS, *BASELINES, "seconds"):
         values = [run.result[name] for run in variant if run.result.get(name) is not None]
         means[name] = np.mean(values).item() if values else None
-    if settings["data"] == "digits" and size == SIZES["digits"].test:
-        # Runs did not always record them, and they are the same for all: the split is fixed.
-        means |= datasets.load(Config(data="digits")).baseline
+    data = settings["data"]
+    if data in SIZES and size == SIZES[data].test:
+        means |= baselines
     return {
-        "data": settings["data"],
+        "data": data,
         "name": variant[0].name,
         "network": settings["model"],
         **{name: settings.get(name) for name in ("device", "gradient", "epochs")},

@@ -10,8 +10,9 @@ from tqdm.auto import tqdm
 
 from nets.config import Config
 from nets.data._archive import read_members
+from nets.data._baselines import text_baselines
 from nets.data._dataset import Dataset, Split, hold_out
-from nets.data._text import bag_of_words_accuracy, encode, read_tokenizer, train_tokenizer
+from nets.data._text import encode, read_tokenizer, train_tokenizer
 from optics._files import decode, read_text
 
 HUB = "stanfordnlp/imdb"
@@ -76,9 +77,7 @@ def _load(
         classes=2,
         vocabulary=tokenizer.get_vocab_size(),
         files={"tokenizer.json": tokenizer.to_str()},
-        baseline={"bag_of_words_accuracy": bag_of_words_accuracy(texts["train"], texts["test"])}
-        if is_new
-        else {},
+        baseline=text_baselines(texts["train"], texts["test"]) if is_new else {},
     )
 
 

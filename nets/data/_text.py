@@ -1,4 +1,4 @@
-"""Text to tokens, and a baseline for networks that read text."""
+"""Text to tokens."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -67,15 +67,3 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarra
             ids = ids[: length - length // 2] + ids[len(ids) - length // 2 :]
         row[: len(ids)] = ids
     return rows
-
-
-def bag_of_words_accuracy(
-    train: tuple[Sequence[str], Sequence[int]], test: tuple[Sequence[str], Sequence[int]]
-) -> float:
-    """Test accuracy of logistic regression on TF-IDF of single words, regardless of their order."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    model = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(max_iter=1000))
-    return float(model.fit(*train).score(*test))

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 
 import optics
 from nets._check import as_tokens, check_call, check_rngs, check_sizes
-from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
 from optics._check import check_dtype, check_memory
 from optics._numerics import split_key
@@ -155,8 +154,8 @@ class ConvFeedForward(nnx.Module):
         widen_key, narrow_key = split_key(key, 2)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         kernels = centre_kernels(self.widen[...], self.plane)
-        hidden = call_device(self.convolve, planes, kernels, device=device, key=widen_key)
+        hidden = self.convolve(planes, kernels, device=device, key=widen_key)
         hidden = jax.nn.relu(hidden + self.widen_bias[...])
         kernels = centre_kernels(self.narrow[...], self.plane)
-        y = call_device(self.convolve, hidden, kernels, device=device, key=narrow_key)
+        y = self.convolve(hidden, kernels, device=device, key=narrow_key)
         return (y.sum(axis=2) + self.narrow_bias[...]).reshape(x.shape)

@@ -8,7 +8,6 @@ from jaxtyping import Array, Float
 
 import optics
 from nets._check import as_tokens, check_call, check_mask, check_sizes
-from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps
 from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, ShapeLike
 from optics.convolution import check_device
@@ -83,9 +82,9 @@ class FourierMixing(nnx.Module):
         if device is not None:
             _check_plane(device, plane, self.plane is None)
         if self.plane is None:
-            return call_device(self.transform, x, device=device, key=key).real
+            return self.transform(x, device=device, key=key).real
         planes = x.reshape(*x.shape[:2], *plane)
-        spectra = call_device(self.transform, planes, device=device, key=key).reshape(x.shape)
+        spectra = self.transform(planes, device=device, key=key).reshape(x.shape)
         return jnp.fft.fft(spectra, axis=1, norm="ortho").real
 
 

@@ -10,7 +10,6 @@ from flax import nnx
 from jaxtyping import Array, Inexact
 
 from nets._check import check_call, check_rngs, check_sizes
-from nets.layers._device_call import conv_on_device
 from optics._check import as_array, as_counts, check_memory, describe
 from optics._typing import (
     ArrayLike,
@@ -23,6 +22,7 @@ from optics._typing import (
     TextLike,
 )
 from optics.gradients import gradient_rule
+from optics.mapping import conv_general_dilated
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL")
 
@@ -119,7 +119,7 @@ class OpticalConv(nnx.Conv):
         check_call(device, key)
         if device is None:
             return super().__call__(x, out_sharding)
-        optical = _with_convolution(self, conv_on_device(device, key, self.gradient), [()])
+        optical = _with_convolution(self, conv_general_dilated(device, key, self.gradient), [()])
         return nnx.Conv.__call__(optical, x, out_sharding)
 
 
@@ -237,7 +237,7 @@ class Converted(nnx.Module):
 
         def convolution(*args, **kwargs):
             call_key = None if key is None else jax.random.fold_in(key, next(calls))
-            return conv_on_device(device, call_key, self.gradient)(*args, **kwargs)
+            return conv_general_dilated(device, call_key, self.gradient)(*args, **kwargs)
 
         return _with_convolution(self.model, convolution, self.paths)(x, **others)
 

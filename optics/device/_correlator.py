@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_function, check_shape
 from optics._numerics import as_typed_key, reverse_about_centre, split_key
+from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
     EffectsLike,
@@ -145,6 +146,7 @@ class Correlator(AbstractDevice):
         """Pixels (rows, columns) of modulators and detector."""
         return self.first.shape
 
+    @as_one_program
     def convolve(
         self,
         x: Inexact[Array, "*xlead rows cols"],

@@ -11,6 +11,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._check import as_leaf, check_positive_number, check_shape
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
+from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
     EffectsLike,
@@ -152,6 +153,7 @@ class FourierProcessor(AbstractDevice):
         """Pixels (rows, columns) of modulator and detector."""
         return self.transfer.shape
 
+    @as_one_program
     def prepare(self, a: Inexact[Array, "*lead rows cols"]) -> Exposure:
         """Set the electronics for numbers: the drive of the modulator, full scale, and the scale of the
         numbers.
@@ -169,6 +171,7 @@ class FourierProcessor(AbstractDevice):
             return Exposure(drive, jnp.broadcast_to(self.full_scale, bound.shape), scale)
         return Exposure(drive, full_scale_of(bound, self.headroom), scale)
 
+    @as_one_program
     def relative_light(self, exposure: Exposure) -> Float[Array, "*lead exposures"]:
         """The power of all light behind the modulator, over that of a detector pixel at full scale.
 
@@ -203,6 +206,7 @@ class FourierProcessor(AbstractDevice):
         light = jax.lax.stop_gradient(modulate(self.encoder, self.slm, self.transfer, drive, None))
         return self.peak * jnp.sum(jnp.abs(light), axis=(-2, -1), keepdims=True)
 
+    @as_one_program
     def expose(
         self, exposure: Exposure, key: Array | None = None, real: bool = False
     ) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
@@ -229,6 +233,7 @@ class FourierProcessor(AbstractDevice):
         )
         return apply(self.camera, frames, camera_key)
 
+    @as_one_program
     def reconstruct(
         self,
         frames: Float[Array, "*lead exposures frames camera_rows camera_cols"],
@@ -250,6 +255,7 @@ class FourierProcessor(AbstractDevice):
         result = field * (self.output_gain * exposure.scale)
         return result.real if real else result
 
+    @as_one_program
     def transform(
         self, a: Inexact[Array, "*lead rows cols"], key: Array | None = None, real: bool = False
     ) -> Inexact[Array, "*lead rows cols"]:
@@ -261,6 +267,7 @@ class FourierProcessor(AbstractDevice):
         exposure = self.prepare(a)
         return self.reconstruct(self.expose(exposure, key, real), exposure, real)
 
+    @as_one_program
     def convolve(
         self,
         x: Inexact[Array, "*xlead rows cols"],
@@ -275,6 +282,7 @@ class FourierProcessor(AbstractDevice):
         """
         return convolve_by_transforms(self.transform, x, w, key)
 
+    @as_one_program
     def background_field(self) -> Complex[Array, "rows cols"]:
         """The field at the detector while all numbers are 0, without noise, shape (rows, columns)."""
         drive, _ = self.encoder.encode(jnp.zeros(self.shape))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Inexact
 
 from optics._check import as_pixels, check_shape
 from optics._numerics import reverse_about_centre, split_key
+from optics._program import as_one_program
 from optics._typing import ArrayLike, EffectsLike, MeasurementLike, ScalarLike, ShapeLike, TransferLike
 from optics.detect import AbstractMeasurement, Coherent, Intensity
 from optics.device._device import AbstractDevice, Stage
@@ -114,6 +115,7 @@ class JointTransform(AbstractDevice):
         self.output_gain = as_gain("output_gain", output_gain, plane)
         self.headroom = as_headroom(headroom)
 
+    @as_one_program
     def convolve(
         self,
         x: Inexact[Array, "*xlead rows cols"],

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array, Inexact
 
 from optics._check import as_array, as_counts, check_key, check_whole, describe
 from optics._chunks import largest_even_chunk
+from optics._program import as_one_program
 from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, ShapeLike, TextLike
 from optics.convolution import check_device, convolve
 from optics.gradients import gradient_rule
@@ -55,12 +57,11 @@ def conv_general_dilated(device: DeviceLike, key: KeyLike = None, gradient: Grad
         >>> fn(jnp.ones((2, 3, 8, 8)), jnp.ones((4, 3, 3, 3)), (2, 2), "SAME").shape
         (2, 4, 4, 4)
     """
-    rule = gradient_rule(gradient)
+    gradient_rule(gradient)
     check_key("key", key)
     if device is None:
         return jax.lax.conv_general_dilated
     check_device(device)
-    on_device = rule(convolve)
 
     def fn(
         lhs: ArrayLike,
@@ -105,30 +106,60 @@ def conv_general_dilated(device: DeviceLike, key: KeyLike = None, gradient: Grad
         )
         if 0 in (result.size, lhs.size, rhs.size):
             return jnp.zeros(result.shape, result.dtype)
-        # Batch, channels and spatial axes, in this order.
         numbers = jax.lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-        x, w = jnp.transpose(lhs, numbers.lhs_spec), jnp.transpose(rhs, numbers.rhs_spec)
-        x = _pad(x, w.shape[2:], padding, strides, spacing, dilation)
-        # An output channel belongs to one group, of input channels or of examples.
-        if batch_group_count > 1:
-            x = rearrange(
-                x, "(groups batch) channels ... -> batch groups channels ...", groups=batch_group_count
-            )
-        else:
-            x = rearrange(
-                x, "batch (groups channels) ... -> batch groups channels ...", groups=feature_group_count
-            )
-        w = rearrange(w, "(groups features) ... -> groups features ...", groups=x.shape[1])
-        if spatial == 1:
-            # One dimension is a plane of one row.
-            x, w, dilation, strides = x[..., None, :], w[..., None, :], (1, *dilation), (1, *strides)
-        y = correlate(on_device, x, w, dilation, device, key)[..., :: strides[0], :: strides[1]]
-        y = rearrange(y, "batch groups features ... -> batch (groups features) ...")
-        y = (y[..., 0, :] if spatial == 1 else y).astype(result.dtype)
-        y = jnp.transpose(y, np.argsort(numbers.out_spec))
+        pads = padding if isinstance(padding, str) else tuple((int(low), int(high)) for low, high in padding)
+        groups = (int(feature_group_count), int(batch_group_count))
+        geometry = _Geometry(numbers, pads, strides, spacing, dilation, *groups)
+        y = _convolve_and_sum(lhs, rhs, device, key, gradient, geometry).astype(result.dtype)
         return y if out_sharding is None else jax.sharding.reshard(y, out_sharding)
 
     return fn
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """Where the outputs of a convolution come from: the arguments of `jax.lax.conv_general_dilated`."""
+
+    numbers: jax.lax.ConvDimensionNumbers
+    padding: str | tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]
+    spacing: tuple[int, ...]
+    dilation: tuple[int, ...]
+    feature_groups: int
+    batch_groups: int
+
+
+@as_one_program
+def _convolve_and_sum(
+    lhs: Inexact[Array, "..."],
+    rhs: Inexact[Array, "..."],
+    device: DeviceLike,
+    key: KeyLike,
+    gradient: GradientLike,
+    geometry: _Geometry,
+) -> Inexact[Array, "..."]:
+    numbers, strides, dilation = geometry.numbers, geometry.strides, geometry.dilation
+    # Batch, channels and spatial axes, in this order.
+    x, w = jnp.transpose(lhs, numbers.lhs_spec), jnp.transpose(rhs, numbers.rhs_spec)
+    x = _pad(x, w.shape[2:], geometry.padding, strides, geometry.spacing, dilation)
+    # An output channel belongs to one group, of input channels or of examples.
+    if geometry.batch_groups > 1:
+        x = rearrange(
+            x, "(groups batch) channels ... -> batch groups channels ...", groups=geometry.batch_groups
+        )
+    else:
+        x = rearrange(
+            x, "batch (groups channels) ... -> batch groups channels ...", groups=geometry.feature_groups
+        )
+    w = rearrange(w, "(groups features) ... -> groups features ...", groups=x.shape[1])
+    one_row = len(strides) == 1
+    if one_row:
+        # One dimension is a plane of one row.
+        x, w, dilation, strides = x[..., None, :], w[..., None, :], (1, *dilation), (1, *strides)
+    y = correlate(gradient_rule(gradient)(convolve), x, w, dilation, device, key)
+    y = y[..., :: strides[0], :: strides[1]]
+    y = rearrange(y, "batch groups features ... -> batch (groups features) ...")
+    return jnp.transpose(y[..., 0, :] if one_row else y, np.argsort(numbers.out_spec))
 
 
 def _check_arrays(lhs: Array, rhs: Array) -> None:

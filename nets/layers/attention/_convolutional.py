@@ -8,7 +8,6 @@ from jaxtyping import Array, Float
 
 import optics
 from nets._check import as_tokens, check_call, check_mask, check_rngs, check_sizes
-from nets.layers._device_call import call_device
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
 from nets.layers.attention._linear import attention_weights
 from nets.layers.attention._spectral import half_spectrum, mix_values, planes_from_half, spectral_weights
@@ -136,7 +135,7 @@ class ConvSelfAttention(nnx.Module):
         """Attention map, and the values of the heads."""
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         kernels = centre_kernels(self.kernels[...], self.plane)
-        projections = call_device(self.convolve, planes, kernels, device=device, key=key)
+        projections = self.convolve(planes, kernels, device=device, key=key)
         q, k, v = jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
         return attention_weights(q, k, mask), v
 

@@ -14,7 +14,6 @@ from einops import rearrange
 from jaxtyping import Array, Float
 
 import optics
-from nets.layers._device_call import call_device, conv_on_device
 from optics._numerics import reverse_index
 from optics._typing import DeviceLike, GradientLike, KeyLike
 from optics.convolution import check_device
@@ -89,7 +88,7 @@ def lambdas_by_convolution(
         return _lambdas_on_circle(v, relative, gradient, device, key)
     if wraps:
         v = jnp.pad(v, [(0, 0)] * 3 + [(0, t - 1) for t in taps], mode="wrap")
-    conv = conv_on_device(device, key, gradient)
+    conv = optics.conv_general_dilated(device, key, gradient)
     y = conv(rearrange(v, "batch depth ... -> (batch depth) ..."), relative, (1,) * len(taps), "VALID")
     return rearrange(y, "(batch depth) keys ... -> keys batch depth ...", depth=v.shape[1])
 
@@ -110,6 +109,6 @@ def _lambdas_on_circle(v, relative, gradient, device, key):
         kernels = jnp.pad(kernels[:, :, None], [(0, 0), (0, 0), (0, rows - 1), (0, 0)])
     convolve = gradient_rule(gradient)(optics.convolve)
     # The product of each intra-depth is detected, and the sum is electronic.
-    y = call_device(convolve, planes[None], kernels[:, None], device=device, key=key).sum(axis=2)
+    y = convolve(planes[None], kernels[:, None], device=device, key=key).sum(axis=2)
     y = y.reshape(len(relative), -1, *positions)[:, : math.prod((batch, depth))]
     return y.reshape(len(relative), batch, depth, *positions)
