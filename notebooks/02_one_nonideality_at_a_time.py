@@ -14,8 +14,8 @@
 # **What does a single imperfection do to an optical transform, and which one matters?**
 #
 # A device is exact optics with a chain of effects on either side: those of the modulator act on light as it leaves, those
-# of the camera on the detected intensity. Every effect is one function `(value, key) -> value`; with `key=None` it gives
-# the expected value. So the error of a device splits into two parts with different cures,
+# of the camera on the detected intensity. Every effect is one function `(value, key) -> value`; with `key=None` it acts
+# without noise. Over draws $E$ of the key, the error of a device splits into two parts with different cures,
 #
 # $$ \underbrace{E\,|\hat u - u|^2}_{\text{one draw}} \;=\; \underbrace{|E\,\hat u - u|^2}_{\text{systematic: calibrate}} \;+\;
 # \underbrace{E\,|\hat u - E\,\hat u|^2}_{\text{random: average, or use more light}} . $$

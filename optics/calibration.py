@@ -165,7 +165,7 @@ def _transform(device: FourierProcessor, numbers: Array, key: Array | None, draw
 
 @as_one_program
 def _gains(ratio: Array, shape: tuple[int, int], compensation: str) -> tuple[Array, Array]:
-    """Gains before and after whose outer product undoes a map's ratio to the exact one as well as gains can."""
+    """Gains before and after that undo the ratio of a map to the exact one as well as gains can."""
     rows, cols = shape
     left, strength, right = jnp.linalg.svd(ratio)
     after, before = left[:, 0] * strength[0], right[0]

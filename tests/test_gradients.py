@@ -244,18 +244,20 @@ SIZES = {
 @pytest.mark.usefixtures("x64")
 # Behind a compiled transfer the modulator of each is the same; two of them stand for it.
 @pytest.mark.parametrize(
-    ("name", "level"),
+    "case",
     with_slow(
         [(name, level) for name in SIZES for level in ("ideal", "compiled")],
         [(name, "compiled") for name in ("engine11", "slm-fast", "dmd-4f")],
     ),
+    ids="-".join,
 )
-def test_presets_against_finite_differences(name, level):
+def test_presets_against_finite_differences(case):
     """The gradient holds what the scale of the numbers contributes: the brightest pixel sets it.
 
     A joint transform is quadratic: what its lens lets through of x with itself does not scale as the result
     does.
     """
+    name, level = case
     device = optics.presets.load(name, level=level, **SIZES[name])
     rounding = (optics.effects.Quantize, optics.effects.PhaseQuantize)
     # Steps of converters have no finite differences.

@@ -15,7 +15,7 @@ import nets
 from tests.helpers import with_slow
 from tests.parts import MIXERS
 
-REVIEWS, TOKENS, WORDS = 16, 128, 2_000
+REVIEWS, TOKENS, WORDS = 32, 128, 2_000
 DEPTHS = (1, 6, 12)
 
 

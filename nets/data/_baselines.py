@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-Labelled = tuple[Any, Sequence[int]]
+Labelled = tuple[Any, Sequence[int] | np.ndarray]
 
 # A word, or one mark that is neither a word nor a space: "great!" is two.
 TOKEN = r"\w+|[^\w\s]"

@@ -65,7 +65,10 @@ class RunFolder:
             ValueError: they cannot be read, or are not those of a run.
         """
         try:
-            config = as_config(self.facts())
+            facts = self.facts()
+            # Before there was the option, no image was moved.
+            as_before = {"shifts": 0} if facts.get("data") == "digits" else {}
+            config = as_config(as_before | facts)
         except ValueError as error:
             raise ValueError(f"{self.path / 'config.json'}: {error}") from None
         return replace(config, out=self.path)

@@ -129,8 +129,9 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
 
     `laser_power` is the mean over the exposures. Their light differs, as full scale is set for each of them
     (`FourierProcessor.relative_light`): on `engine11` 0.14 mW where all pixels are equal, 0.23 mW for random
-    numbers, and 17 mW where one pixel shines alone, before losses. A laser of one power
-    (`FourierProcessor.with_fixed_laser`) gives the light of an even plane, 0.12 mW, in every exposure.
+    numbers, which the "integrated" hardware supposes, and 17 mW where one pixel shines alone, before losses.
+    A laser of one power (`FourierProcessor.with_fixed_laser`) gives the light of an even plane, 0.12 mW, in
+    every exposure.
 
     Arguments:
         counts: as `count` returns them.
