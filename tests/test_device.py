@@ -18,7 +18,9 @@ from tests.parts import DEVICES, EFFECTS, MEASUREMENTS, MODULATIONS, load
 convolve, transform = jax.jit(optics.convolve), jax.jit(optics.transform)
 
 
-@pytest.fixture(scope="module", params=with_slow(DEVICES, ("ideal 1×6", "engine11, exact transform")))
+@pytest.fixture(
+    scope="module", params=with_slow(DEVICES, ("ideal 1×6", "engine11, exact transform", "wave 5×5"))
+)
 def named(request):
     return request.param, _uncalibrated_scale(DEVICES[request.param].make())
 

@@ -22,6 +22,7 @@ from nets import data, train
 from nets.config import Config
 from nets.run import Checkpoints, RunFolder, RunState, read_state, write
 from nets.run._environment import silent_writers
+from tests.helpers import with_slow
 from tests.helpers_nets import assert_same_run, command_line, lines, write_reviews
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def undisturbed(tmp_path_factory):
     return folder / "run", folder / "cache"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undisturbed, tmp_path):
     (whole, cache), broken = undisturbed, tmp_path / "broken"
     rng, killed, saving = random.Random(0), 0, 0
@@ -98,17 +99,17 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undist
     assert_same_run(whole, broken)
 
 
-def test_told_to_stop_a_run_saves_leaves_and_goes_on(undisturbed, tmp_path):
+@pytest.mark.parametrize("number", with_slow([signal.SIGTERM, signal.SIGINT], [signal.SIGINT]))
+def test_told_to_stop_a_run_saves_leaves_and_goes_on(number, undisturbed, tmp_path):
     (whole, cache), broken = undisturbed, tmp_path / "broken"
-    for number in (signal.SIGINT, signal.SIGTERM):
-        process = start(broken, cache)
-        until_it_runs(process, broken)
-        time.sleep(0.3)
-        process.send_signal(number)
-        status, _, error = finish(process)
-        assert status == 130 and error.endswith(
-            f"is saved; the same command with --out {broken} continues\n"
-        ), error
+    process = start(broken, cache)
+    until_it_runs(process, broken)
+    time.sleep(0.3)
+    process.send_signal(number)
+    status, _, error = finish(process)
+    assert status == 130 and error.endswith(f"is saved; the same command with --out {broken} continues\n"), (
+        error
+    )
     status, _, error = finish(start(broken, cache))
     assert status == 0 and f"continuing {broken} at step" in error
     assert_same_run(whole, broken)

@@ -82,9 +82,9 @@ class FourierMixing(nnx.Module):
         if device is not None:
             _check_plane(device, plane, self.plane is None)
         if self.plane is None:
-            return self.transform(x, device=device, key=key).real
+            return self.transform(x, device, key).real
         planes = x.reshape(*x.shape[:2], *plane)
-        spectra = self.transform(planes, device=device, key=key).reshape(x.shape)
+        spectra = self.transform(planes, device, key).reshape(x.shape)
         return jnp.fft.fft(spectra, axis=1, norm="ortho").real
 
 

@@ -96,7 +96,7 @@ class Trainer:
         self.config, self.state, self.layout = task.config, record.state, task.layout
         self.arrays = program.arrays
         self.lengths = bucket_lengths(self.config)
-        self.background = task.dataset.train.rows.min()
+        self.background = float(task.dataset.train.rows.min())
         self.steps_per_epoch = -(-len(task.dataset.train.labels) // self.config.batch_size)
         self.steps = self.steps_per_epoch * self.config.epochs
         self.log_every = max(1, self.steps // 50)

@@ -135,7 +135,7 @@ class ConvSelfAttention(nnx.Module):
         """Attention map, and the values of the heads."""
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         kernels = centre_kernels(self.kernels[...], self.plane)
-        projections = self.convolve(planes, kernels, device=device, key=key)
+        projections = self.convolve(planes, kernels, device, key)
         q, k, v = jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
         return attention_weights(q, k, mask), v
 

@@ -46,7 +46,7 @@ def half_spectrum(
         return jnp.fft.rfft2(x, norm="ortho")
     check_device(device)
     check_shape("x", x, device)
-    spectra = transform(x, device=device, key=key)
+    spectra = transform(x, device, key)
     half = ((spectra + jnp.conj(reverse_index(spectra))) / 2)[..., : x.shape[-1] // 2 + 1]
     # Every head uses the spectrum: without the barrier it would be detected again for each.
     return fusion_barrier(half.reshape(*half.shape[:-2], -1)).reshape(half.shape)
@@ -66,7 +66,7 @@ def planes_from_half(
     rest = reverse_index(jnp.flip(half[..., 1 : plane[1] - half.shape[-1] + 1], -1), (-2,))
     # The lens only transforms forwards: F⁻¹ Y = conj(F conj Y), here real.
     spectra = jnp.concatenate([jnp.conj(half), rest], axis=-1)
-    return transform(spectra, device=device, key=key, real=True)
+    return transform(spectra, device, key, real=True)
 
 
 def spectral_weights(

@@ -109,6 +109,6 @@ def _lambdas_on_circle(v, relative, gradient, device, key):
         kernels = jnp.pad(kernels[:, :, None], [(0, 0), (0, 0), (0, rows - 1), (0, 0)])
     convolve = gradient_rule(gradient)(optics.convolve)
     # The product of each intra-depth is detected, and the sum is electronic.
-    y = convolve(planes[None], kernels[:, None], device=device, key=key).sum(axis=2)
+    y = convolve(planes[None], kernels[:, None], device, key).sum(axis=2)
     y = y.reshape(len(relative), -1, *positions)[:, : math.prod((batch, depth))]
     return y.reshape(len(relative), batch, depth, *positions)
