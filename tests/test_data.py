@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from nets import data
 from nets.config import Config, resolve
@@ -127,20 +126,6 @@ def test_long_texts_keep_both_ends():
     row = text.encode(tokenizer, ["a b c d e f g h", "c"], 5)
     assert row[0].tolist() == every[:3] + every[-2:]
     assert row[1].tolist() == [every[2], 0, 0, 0, 0]
-
-
-def test_images_are_moved_by_whole_pixels():
-    rng = np.random.default_rng(0)
-    images = rng.random((400, 5, 4)).astype(np.float32)
-    moved = data.shift_images(images, 2, rng, background=-1.0)
-    every = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
-    shifted = {step: ndimage.shift(images, (0, *step), order=0, cval=-1.0) for step in every}
-    drawn = [[step for step in every if np.array_equal(shifted[step][i], moved[i])] for i in range(400)]
-    assert all(len(steps) == 1 for steps in drawn)
-    # Each of the 25 moves is as likely: 16 of 400, with a standard deviation of 4.
-    counts = [sum(steps == [step] for steps in drawn) for step in every]
-    assert min(counts) > 2 and max(counts) < 32
-    assert np.array_equal(data.shift_images(images, 0, rng), images)
 
 
 def test_digits():

@@ -24,7 +24,6 @@ patch = 4
 batch_size = 256
 progress = false
 device = "none"
-shifts = 0
 
 [tune]
 learning_rate = [1e-3, 1e-2]

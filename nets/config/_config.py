@@ -32,14 +32,7 @@ WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda")
 # The data sets, and the options that suit each: small enough for two cores. Images are cut into patches,
 # texts into tokens.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {
-        "patch": 2,
-        "epochs": 15,
-        "batch_size": 32,
-        "learning_rate": 5e-3,
-        "dropout": 0.1,
-        "shifts": 1,
-    },
+    "digits": {"patch": 2, "epochs": 15, "batch_size": 32, "learning_rate": 5e-3, "dropout": 0.1},
     "imdb": {"max_tokens": 128, "epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "dropout": 0.2},
     "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
 }
@@ -153,9 +146,6 @@ class Config:
     """Share of activations dropped in training."""
     token_dropout: Annotated[float, FRACTION, Only("data", TEXT)] = 0.0
     """Share of the tokens of a review dropped in training."""
-    shifts: Annotated[int | None, whole(0, 64), Only("data", IMAGES)] = None
-    """Move each training image by up to this number of pixels in each direction, at random; 1 for digits, 0 for
-    fashion-mnist by default."""
     seed: Annotated[int, SEED] = 0
     """Seed of everything random in the run."""
     patience: Annotated[int | None, whole(1)] = None

@@ -17,7 +17,6 @@ of `nets/config/_config.py`.
 | `batches`       | one pass over a split, in batches of one size                     |
 | `plan_batches`  | the rows of each batch, also by length                            |
 | `make_batch`    | the batch of given rows                                           |
-| `shift_images`  | images moved by random whole pixels                               |
 | `merge_batches` | predictions of batches in the order of the split                  |
 """
 
@@ -25,7 +24,6 @@ from dataclasses import replace
 from importlib import import_module
 
 from nets.config import Config, resolve
-from nets.data._augment import shift_images as shift_images
 from nets.data._dataset import Batch as Batch
 from nets.data._dataset import Dataset as Dataset
 from nets.data._dataset import Split as Split

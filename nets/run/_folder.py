@@ -65,10 +65,7 @@ class RunFolder:
             ValueError: they cannot be read, or are not those of a run.
         """
         try:
-            facts = self.facts()
-            # Before there was the option, no image was moved.
-            as_before = {"shifts": 0} if facts.get("data") == "digits" else {}
-            config = as_config(as_before | facts)
+            config = as_config(self.facts())
         except ValueError as error:
             raise ValueError(f"{self.path / 'config.json'}: {error}") from None
         return replace(config, out=self.path)

@@ -96,7 +96,6 @@ class Trainer:
         self.config, self.state, self.layout = task.config, record.state, task.layout
         self.arrays = program.arrays
         self.lengths = bucket_lengths(self.config)
-        self.background = float(task.dataset.train.rows.min())
         self.steps_per_epoch = -(-len(task.dataset.train.labels) // self.config.batch_size)
         self.steps = self.steps_per_epoch * self.config.epochs
         self.log_every = max(1, self.steps // 50)
@@ -213,14 +212,8 @@ class Trainer:
         orders = (shuffle.permutation(len(train.labels)) for _ in range(epoch + 1))
         order = next(islice(orders, epoch, None))
         rng = np.random.default_rng((seed, epoch))
-        plan = data.plan_batches(train, size, order, self.lengths, rng)
-        for number in range(done, len(plan)):
-            rows, labels, weights = data.make_batch(train, plan[number], size, self.lengths)
-            if self.config.shifts:
-                # Not zero at the end: NumPy gives (seed, epoch) and (seed, epoch, 0) the same numbers.
-                rng = np.random.default_rng((seed, epoch, number + 1))
-                rows = data.shift_images(rows, self.config.shifts, rng, self.background)
-            yield rows, labels, weights
+        for indices in data.plan_batches(train, size, order, self.lengths, rng)[done:]:
+            yield data.make_batch(train, indices, size, self.lengths)
 
     def _read_pending(self) -> None:
         """Wait for the pending steps, and add up their sums."""
