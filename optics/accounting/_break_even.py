@@ -73,7 +73,7 @@ def break_even_pixels(
         >>> from optics import accounting
         >>> per_flop = accounting.electronics()["GPU, BF16"].value
         >>> print(f"{accounting.break_even_pixels('integrated', per_flop):.0f} complex numbers")
-        49 complex numbers
+        53 complex numbers
     """
     check_positive_number("per_flop", per_flop, "J")
     check_positive_number("pixels", pixels)
