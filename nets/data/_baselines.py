@@ -42,7 +42,7 @@ def nbsvm_accuracy(train: Labelled, test: Labelled) -> float:
 
     With f a text's binary counts, r = log (p / |p|₁) − log (q / |q|₁) of the counts p = 1 + Σ f of positive
     and q = 1 + Σ f of negative texts, the machine learns w from r∘f and decides by
-    (1 − β) |w|₁ / n + β w over its n features, β = 1/4.
+    (1 − β) |w|₁ / n + β w over its n features, β = 1/4, and by β times its offset.
 
     Arguments:
         train, test: texts and labels, 1 for positive and 0 for negative.
@@ -57,10 +57,13 @@ def nbsvm_accuracy(train: Labelled, test: Labelled) -> float:
     counts, labels = vectorizer.fit_transform(train[0]), np.asarray(train[1])
     positive, negative = (1 + np.asarray(counts[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratios = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    machine = LinearSVC(C=1.0, random_state=0).fit(counts.multiply(ratios).tocsr(), labels)
+    # The tolerance of LIBLINEAR's own command; a closer one takes ten times as long for the same accuracy.
+    machine = LinearSVC(C=1.0, tol=0.1, random_state=0).fit(counts.multiply(ratios).tocsr(), labels)
     weights = machine.coef_[0]
     weights = 0.75 * np.abs(weights).mean() + 0.25 * weights
-    decision = vectorizer.transform(test[0]).multiply(ratios).tocsr() @ weights + machine.intercept_
+    # The offset is the weight of a feature that is always 1, whose prior is zero.
+    offset = 0.25 * machine.intercept_
+    decision = vectorizer.transform(test[0]).multiply(ratios).tocsr() @ weights + offset
     return float(np.mean((decision > 0) == np.asarray(test[1])))
 
 
