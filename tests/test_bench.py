@@ -155,7 +155,7 @@ def test_ledger(tmp_path):
     # exposure costs, laser and standing power.
     of_number = 2 * (3.6 + 0.4) + 2 * (1.5 + 0.3) + 4 * 0.83 + 2 * 5
     n = own["transform_numbers"]
-    assert 3.55 * np.log2(n) == pytest.approx(of_number + (2 + 1000) / n)
+    assert 3.55 * np.log2(n) == pytest.approx(of_number + (46 + 1000) / n)
     # The convolutions counted above, of planes as large as told, cost what electronics do.
     counted = counted["64 × 24 convolutions"]
     growth = own["convolution_numbers"] / 121
