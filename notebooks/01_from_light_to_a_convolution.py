@@ -286,7 +286,7 @@ print(
 print(f"   {matrix_error:.0e}, and costs as much as the transform that light is meant to save.")
 print(f"3. The compiled matrix equals full propagation to {difference:.0e}: compiling is exact.")
 print(
-    f"4. A convolution with one draw of noise has an error of {draw_error:.1%}, its expected value {mean_error:.1%}."
+    f"4. A convolution with one draw of noise has an error of {draw_error:.1%}, without noise {mean_error:.1%}."
 )
 print("   Noise, not optics, sets the error.")
 print(
