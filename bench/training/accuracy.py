@@ -72,7 +72,7 @@ def compare(variants: list[Variant], reference_name: str, rng: np.random.Generat
     rows = []
     baselines = known_baselines(variants)
     for variant in variants:
-        row = summarize(variant, count_test_rows(variants, variant), baselines)
+        row = summarize(variant, count_test_rows(variants, variant)) | baselines
         reference = choose_reference(variant, variants, reference_name)
         if reference is not None and reference is not variant:
             size = row["test_rows"] if row["test_rows"] == count_test_rows(variants, reference) else None
@@ -95,31 +95,28 @@ def compare(variants: list[Variant], reference_name: str, rng: np.random.Generat
 
 
 def known_baselines(variants: list[Variant]) -> dict[str, float]:
-    """Baselines that a run of this data set has recorded; they are the same for all, as the splits are."""
+    """The baselines that any run of a data set has recorded: they are the same for all, as the splits are."""
     results = [run.result for variant in variants for run in variant]
-    found = {name: [result[name] for result in results if name in result] for name in BASELINES}
+    found = {name: [result[name] for result in results if result.get(name) is not None] for name in BASELINES}
     known = {name: float(np.mean(values)) for name, values in found.items() if values}
-    if variants[0][0].settings["data"] == "digits":
+    sizes = {count_test_rows(variants, variant) for variant in variants}
+    if variants[0][0].settings["data"] == "digits" and sizes == {SIZES["digits"].test}:
+        # The first runs did not record them.
         known |= datasets.load(Config(data="digits")).baseline
     return known
 
 
-def summarize(variant: Variant, size: int | None, baselines: dict[str, float]) -> dict[str, Any]:
-    """Options of a variant, its mean accuracy over seeds with an interval, its other figures, and the
-    baselines where its test is the whole one.
-    """
+def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
+    """Options of a variant, its mean accuracy over seeds with an interval, and its other figures."""
     accuracies = [run.result["test_accuracy"] for run in variant]
     low, high, over = statistics.interval(accuracies, size) or (None, None, "unknown number of rows")
     settings = variant[0].settings
     means: dict[str, float | None] = {}
-    for name in (*PARAMETERS, *BASELINES, "seconds"):
+    for name in (*PARAMETERS, "seconds"):
         values = [run.result[name] for run in variant if run.result.get(name) is not None]
         means[name] = np.mean(values).item() if values else None
-    data = settings["data"]
-    if data in SIZES and size == SIZES[data].test:
-        means |= baselines
     return {
-        "data": data,
+        "data": settings["data"],
         "name": variant[0].name,
         "network": settings["model"],
         **{name: settings.get(name) for name in ("device", "gradient", "epochs")},

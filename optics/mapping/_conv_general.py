@@ -57,7 +57,7 @@ def conv_general_dilated(device: DeviceLike, key: KeyLike = None, gradient: Grad
         >>> fn(jnp.ones((2, 3, 8, 8)), jnp.ones((4, 3, 3, 3)), (2, 2), "SAME").shape
         (2, 4, 4, 4)
     """
-    gradient_rule(gradient)
+    rule = gradient_rule(gradient)
     check_key("key", key)
     if device is None:
         return jax.lax.conv_general_dilated
@@ -110,7 +110,7 @@ def conv_general_dilated(device: DeviceLike, key: KeyLike = None, gradient: Grad
         pads = padding if isinstance(padding, str) else tuple((int(low), int(high)) for low, high in padding)
         groups = (int(feature_group_count), int(batch_group_count))
         geometry = _Geometry(numbers, pads, strides, spacing, dilation, *groups)
-        y = _convolve_and_sum(lhs, rhs, device, key, gradient, geometry).astype(result.dtype)
+        y = _convolve_and_sum(lhs, rhs, device, key, rule, geometry).astype(result.dtype)
         return y if out_sharding is None else jax.sharding.reshard(y, out_sharding)
 
     return fn
@@ -135,7 +135,7 @@ def _convolve_and_sum(
     rhs: Inexact[Array, "..."],
     device: DeviceLike,
     key: KeyLike,
-    gradient: GradientLike,
+    rule: Callable,
     geometry: _Geometry,
 ) -> Inexact[Array, "..."]:
     numbers, strides, dilation = geometry.numbers, geometry.strides, geometry.dilation
@@ -156,7 +156,7 @@ def _convolve_and_sum(
     if one_row:
         # One dimension is a plane of one row.
         x, w, dilation, strides = x[..., None, :], w[..., None, :], (1, *dilation), (1, *strides)
-    y = correlate(gradient_rule(gradient)(convolve), x, w, dilation, device, key)
+    y = correlate(rule(convolve), x, w, dilation, device, key)
     y = y[..., :: strides[0], :: strides[1]]
     y = rearrange(y, "batch groups features ... -> batch (groups features) ...")
     return jnp.transpose(y[..., 0, :] if one_row else y, np.argsort(numbers.out_spec))
