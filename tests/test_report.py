@@ -146,6 +146,8 @@ def test_the_recorded_results_have_a_summary(tmp_path):
     rows, text = make(RESULTS, tmp_path)
     results = {cells[0][0]: cells[1][0] for cells in Page(text).tables[0][1:]}
     assert all(results.values()) and len(results) < 20 < len(rows)
+    # As in the README.
+    assert "1,024 tokens × 24 kernels of 11×11 takes 5.2 times" in results["Speed of engine11"]
     assert results["Fidelity of engine11"] == "One convolution is off by 7.0e-02, 3.5 bits."
     # Before the summary ends there is neither an image nor one of the runs.
     assert not any(mark in text[: text.index("</header>")] for mark in ("<img", "<details"))

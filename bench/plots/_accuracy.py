@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,6 +13,8 @@ from bench.output import select
 
 # A light box behind a label, so that lines do not cross it.
 BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
+
+FAR = 8.0  # points below the lower quartile, from where on a value stands at the edge
 
 
 def accuracy(rows: list[dict[str, Any]], title: str = "") -> Figure:
@@ -23,7 +26,8 @@ def accuracy(rows: list[dict[str, Any]], title: str = "") -> Figure:
 
     Returns:
         the figure, for each data set accuracies with their intervals and baselines, and differences from the
-        reference beside a band of ±1 point.
+        reference beside a band of ±1 point. A value far below the others is an arrow at the edge, so that
+        the others can be told apart.
     """
     sets = {data: select(rows, data=data) for data in dict.fromkeys(row["data"] for row in rows)}
     heights = [len(variants) + 2 for variants in sets.values()]
@@ -44,13 +48,14 @@ def accuracy(rows: list[dict[str, Any]], title: str = "") -> Figure:
 
 
 def _draw_accuracies(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
+    edge = _edge([100 * row["accuracy"] for row in rows])
     for place, row in enumerate(rows):
         percent = 100 * row["accuracy"]
         limits = [None if row[side] is None else 100 * row[side] for side in ("low", "high")]
-        _draw_interval(axes, place, percent, limits)
+        _draw_interval(axes, place, percent, limits, edge)
         axes.annotate(
             f"{row['accuracy']:.2%}",
-            (percent, place),
+            (max(percent, edge), place),
             (0, 7),
             textcoords="offset points",
             ha="center",
@@ -68,11 +73,12 @@ def _draw_accuracies(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
 
 def _draw_differences(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
     references = {row.get("against") for row in rows}
+    edge = _edge([row["difference_points"] for row in rows if "against" in row])
     for place, row in enumerate(rows):
         note = "the reference" if row["name"] in references else "nothing to be compared with"
         if "against" in row:
             points = row["difference_points"]
-            _draw_interval(axes, place, points, (row["difference_low"], row["difference_high"]))
+            _draw_interval(axes, place, points, (row["difference_low"], row["difference_high"]), edge)
             sign = "−" if points < 0 else "+"
             note = f"{sign}{abs(points):.2f} against {row['against']}, {row['compared']}"
         # Above the whole row, where a long name meets no axis.
@@ -85,8 +91,16 @@ def _draw_differences(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None
     axes.set(title=f"{data}, band: ±{EQUAL_WITHIN:g} point", xlabel="difference from the reference (points)")
 
 
-def _draw_interval(axes: Axes, place: int, value: float, limits: Sequence[float | None]) -> None:
-    """A value with its interval, where it has one."""
+def _edge(values: Sequence[float]) -> float:
+    """The lowest value to be drawn where it is."""
+    return float(np.quantile(values, 0.25)) - FAR if values else 0.0
+
+
+def _draw_interval(axes: Axes, place: int, value: float, limits: Sequence[float | None], edge: float) -> None:
+    """A value with its interval, where it has one, or an arrow at the edge."""
+    if value < edge:
+        axes.plot(edge, place, "<", color="C0")
+        return
     low, high = limits
     error = None if low is None or high is None else [[max(value - low, 0)], [max(high - value, 0)]]
     axes.errorbar(value, place, xerr=error, fmt="o", color="C0", capsize=3)

@@ -26,8 +26,14 @@ def _fidelity(rows: Rows) -> str:
 
 
 def _speed(rows: Rows) -> str:
-    row = next(row for row in select(rows, what="noisy device", against="exact FFT"))
-    return f"On the noisy device a convolution takes {row['ratio']:.1f} times as long as the exact FFT."
+    timed = select(rows, what="noisy device", against="exact FFT")
+    # The longest is the one that its overhead changes least.
+    row = max(
+        (row for row in timed if "gradient" not in row["operation"]), key=lambda row: row["milliseconds"]
+    )
+    return (
+        f"On the noisy device a {row['operation']} takes {row['ratio']:.1f} times as long as the exact FFT."
+    )
 
 
 def _memory(rows: Rows) -> str:
