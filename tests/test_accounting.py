@@ -8,6 +8,7 @@ import pytest
 
 import optics
 from optics import accounting, effects
+from tests.helpers import with_slow
 from tests.parts import DEVICES
 
 SHAPES = []
@@ -33,7 +34,12 @@ def exposures_made(device, call):
 
 
 # Propagation in full, step by step without compilation, would take half a minute and show the same frames.
-@pytest.mark.parametrize("name", [name for name in DEVICES if "wave" not in name])
+@pytest.mark.parametrize(
+    "name",
+    with_slow(
+        [name for name in DEVICES if "wave" not in name], ("ideal", "ideal 1×6", "camera 6×6", "ideal 3×4")
+    ),
+)
 def test_the_frames_counted_are_the_frames_made(name):
     device = DEVICES[name].make()
     x, w = jnp.ones((2, 3, *device.shape)), jnp.ones((3, *device.shape))

@@ -96,6 +96,7 @@ def test_a_network_made_optical(model, key):
     assert len(nets.convert(model, exclude=lambda name, module: module.strides == 2).paths) == 2
 
 
+@pytest.mark.slow
 def test_weights_and_statistics_are_shared_with_the_network(model, key):
     x = jax.random.normal(key, (3, 9, 8, 2))
     optical = nets.convert(model)

@@ -19,7 +19,8 @@ convolve, transform = jax.jit(optics.convolve), jax.jit(optics.transform)
 
 
 @pytest.fixture(
-    scope="module", params=with_slow(DEVICES, ("ideal 1×6", "engine11, exact transform", "wave 5×5"))
+    scope="module",
+    params=with_slow(DEVICES, ("ideal 1×6", "engine11, exact transform", "wave 5×5", "camera 6×6")),
 )
 def named(request):
     return request.param, _uncalibrated_scale(DEVICES[request.param].make())
@@ -275,7 +276,7 @@ def test_an_effect_acts_on_the_frames_of_a_measurement(pair, key):
     assert relative(result, expected[:, 0]) <= 2e-5
 
 
-@pytest.mark.parametrize("modulation", MODULATIONS)
+@pytest.mark.parametrize("modulation", with_slow(MODULATIONS, ("crosstalk", "flicker out of step")))
 def test_every_modulation_on_a_modulator(modulation, key):
     """Without noise the device gives the exact transform of the effect's own light."""
     effect = MODULATIONS[modulation].make()
@@ -298,7 +299,7 @@ def test_every_modulation_on_a_modulator(modulation, key):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["ideal 3×4", "engine11", "wave 5×5"])
+@pytest.mark.parametrize("name", with_slow(["ideal 3×4", "engine11", "wave 5×5"], ("ideal 3×4", "wave 5×5")))
 def test_gradients_against_finite_differences(name):
     device = _uncalibrated_scale(DEVICES[name].make())
     device = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))

@@ -113,6 +113,7 @@ def test_two_processes_give_the_curve_of_one(run, virtual, single, tmp_path):
     assert_same_curve(tmp_path / "run", single(run))
 
 
+@pytest.mark.slow
 def test_a_killed_peer_ends_the_run_with_its_last_checkpoint_whole(tmp_path):
     out = tmp_path / "run"
     first, second = together(out, LINEAR | dict(epochs=2000), checkpoint_every=0.0)

@@ -105,6 +105,7 @@ def test_shots_are_measured_one_by_one(key):
         assert float(jnp.std(found, axis=0).mean()) > 1e-4
 
 
+@pytest.mark.slow
 def test_gradient_of_the_twin_itself(key):
     device = optics.External(laboratory(TWIN), TWIN)
     x = jax.random.normal(key, (5, 5))

@@ -13,7 +13,7 @@ from flax import nnx
 
 import nets
 from nets.layers import LambdaConv2d, LambdaLayer
-from tests.helpers import relative
+from tests.helpers import relative, with_slow
 from tests.helpers_layers import count, noisy, rngs, run
 from tests.parts import load
 
@@ -234,7 +234,7 @@ def test_lambdas_in_chunks_are_those_at_once(key, monkeypatch):
     assert float(result) == pytest.approx(float(expected), rel=1e-5) and relative(other, slope) <= 1e-5
 
 
-@pytest.mark.parametrize("rule", ["simulator", "ideal", "optical"])
+@pytest.mark.parametrize("rule", with_slow(["simulator", "ideal", "optical"], ("optical",)))
 def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
     model = LambdaLayer(4, 2, 2, 3, "zero", 1, "layer", gradient=rule, rngs=rngs())
     graph, state = nnx.split(model)

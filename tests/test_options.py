@@ -47,6 +47,7 @@ def run(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_run_without_a_test_ends_with_its_validation(run):
     written = lines(run)
     assert written[-1].keys() == {"validation_accuracy", "validation_loss", "best_epoch", "seconds"}

@@ -124,6 +124,7 @@ def test_titles_say_the_error_and_the_share_of_full_scale():
     assert shares[0] == pytest.approx(10 * shares[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_recorded_measurements():
     files = [file for file in RESULTS.rglob("*.json") if file.name != "config.json"]
     assert len(files) > 10

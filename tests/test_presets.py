@@ -61,6 +61,7 @@ def test_load(name):
     assert low < error < high
 
 
+@pytest.mark.slow
 def test_a_small_bench_of_mirrors_at_every_level():
     x, w = (jax.random.normal(jax.random.key(i), (3, 3)) for i in range(2))
     exact = optics.convolve(x, w)

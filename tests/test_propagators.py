@@ -11,7 +11,7 @@ import pytest
 import scipy.fft
 
 from optics import wave
-from tests.helpers import relative
+from tests.helpers import relative, with_slow
 
 WAVELENGTH = 532e-9
 SHAPE, OUT = (40, 32), (36, 45)
@@ -188,7 +188,7 @@ def jitted(name):
     return jax.jit(PROPAGATORS[name].call)
 
 
-@pytest.mark.parametrize("z", BENCH)
+@pytest.mark.parametrize("z", with_slow(BENCH, (0.01,)))
 @pytest.mark.parametrize("name", PROPAGATORS)
 def test_single_precision(name, z):
     propagator = PROPAGATORS[name]

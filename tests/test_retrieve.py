@@ -43,7 +43,10 @@ def objects(support, count, seed=0):
 @pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "algorithm, options",
-    [(retrieve.hio, dict(iterations=500, restarts=2)), (retrieve.raar, dict(iterations=500, restarts=3))],
+    [
+        (retrieve.hio, dict(iterations=500, restarts=2)),
+        pytest.param(retrieve.raar, dict(iterations=500, restarts=3), marks=pytest.mark.slow),
+    ],
 )
 def test_recovers_95_per_cent_of_random_objects(algorithm, options, count):
     support = square(32)

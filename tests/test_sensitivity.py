@@ -82,7 +82,10 @@ def sensitivities(make, norm, key):
 # Pre-norm blocks are the same layers once more, and milder: each test compiles a network and its gradient.
 @pytest.mark.parametrize("norm", ["post", pytest.param("pre", marks=pytest.mark.slow)])
 # The others mix as one of these does.
-@pytest.mark.parametrize("name", with_slow(MIXERS, ("canonical", "conv1d", "spectral", "local lambda")))
+@pytest.mark.parametrize(
+    "name",
+    with_slow(MIXERS, ("linear", "canonical", "conv1d", "spectral", "local lambda", "causal lambda")),
+)
 def test_an_answer_moves_little_with_a_tenth_of_the_text(name, norm, key):
     for depth, (sensitivity, slopes) in sensitivities(MIXERS[name].make, norm, key).items():
         # That of a mean over the tokens moves by √(2 / 10) of its spread, the answer to another text by √2.

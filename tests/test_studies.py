@@ -93,6 +93,7 @@ def test_a_plan_is_tried_in_a_few_steps(runs, tmp_path, capsys):
     assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_tuning_leaves_the_test_set_alone_and_goes_on(runs, capsys, monkeypatch):
     command = [
         "tuning",

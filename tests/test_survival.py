@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = dict(
     model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False
 )
-LONG = SMALL | dict(epochs=20, batch_size=128, checkpoint_every=0.05)
+LONG = SMALL | dict(epochs=8, batch_size=128, checkpoint_every=0.05)
 
 
 def start(out, cache, *more):
@@ -75,9 +75,9 @@ def undisturbed(tmp_path_factory):
     return folder / "run", folder / "cache"
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undisturbed, tmp_path):
-    (whole, cache), broken = undisturbed, tmp_path / "broken"
+@pytest.mark.slow
+def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+    (whole, cache), broken, kills = undisturbed, tmp_path / "broken", 12
     rng, killed, saving = random.Random(0), 0, 0
     # From its first line on a run takes this long; each start is killed within a share of it.
     seconds = lines(whole)[-1]["seconds"]
@@ -100,7 +100,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(kills, undist
 
 
 @pytest.mark.parametrize("number", with_slow([signal.SIGTERM, signal.SIGINT], [signal.SIGINT]))
-def test_told_to_stop_a_run_saves_leaves_and_goes_on(number, undisturbed, tmp_path):
+def test_told_to_stop_and_then_killed_a_run_goes_on(number, undisturbed, tmp_path):
     (whole, cache), broken = undisturbed, tmp_path / "broken"
     process = start(broken, cache)
     until_it_runs(process, broken)
@@ -110,6 +110,13 @@ def test_told_to_stop_a_run_saves_leaves_and_goes_on(number, undisturbed, tmp_pa
     assert status == 130 and error.endswith(f"is saved; the same command with --out {broken} continues\n"), (
         error
     )
+    step = read_state(broken).step
+    process = start(broken, cache)
+    # A checkpoint of its own, and perhaps the next one half written.
+    while process.poll() is None and (read_state(broken) or RunState()).step <= step:
+        time.sleep(0.02)
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
     status, _, error = finish(start(broken, cache))
     assert status == 0 and f"continuing {broken} at step" in error
     assert_same_run(whole, broken)
@@ -419,6 +426,7 @@ def test_the_best_and_the_last_two_are_kept_over_restarts(tmp_path):
     assert np.array_equal(RunFolder(tmp_path).weights()["a"], [2, 2])
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_and_the_best_epoch_is_tested(tmp_path):
     # So fast that it gets worse again.
     final = nets.fit(Config(**SMALL | dict(epochs=30, learning_rate=0.3), patience=2, out=tmp_path / "run"))

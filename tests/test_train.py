@@ -14,6 +14,7 @@ import nets
 from nets import data, train
 from nets.config import Config, as_config, as_json, resolve
 from nets.run import build_model, first_not_finite, load_weights
+from tests.helpers import with_slow
 from tests.helpers_nets import lines, write_reviews
 
 TINY = ["--model", "linear", "--shape", "4", "--heads", "1"]
@@ -51,28 +52,23 @@ def test_first_light(epochs, accuracy, tmp_path):
     assert right == pytest.approx(final["test_accuracy"], abs=0.02)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        dict(model="linear", shape=(12,)),
-        pytest.param(dict(model="conv1d", shape=(12,), device="ideal"), marks=pytest.mark.slow),
-        dict(gradient="ideal", shape=(3, 4), device="ideal", kernel=(3, 3), depth=2),
-        dict(gradient="optical", shape=(3, 4), device="ideal", spectral=True, norm="pre", feedforward_maps=2),
-        pytest.param(dict(model="linear", shape=(12,), attention="narrow", patch=4), marks=pytest.mark.slow),
-        pytest.param(dict(model="lambda", shape=(12,), key_depth=4), marks=pytest.mark.slow),
-        dict(
-            model="lambda",
-            shape=(12,),
-            key_depth=4,
-            boundary="zero",
-            normalization="layer",
-            scope=3,
-            device="ideal",
-        ),
-        dict(model="fourier", shape=(3, 4), device="ideal"),
-        dict(model="lambda-resnet", shape=(4, 8), key_depth=4),
-    ],
-)
+ARMS = [
+    dict(model="linear", shape=(12,)),
+    dict(gradient="optical", shape=(3, 4), device="ideal", spectral=True, norm="pre", feedforward_maps=2),
+    dict(model="lambda", shape=(12,), key_depth=4),
+]
+# Layers that have tests of their own, in the same loop.
+MORE_ARMS = [
+    dict(model="conv1d", shape=(12,), device="ideal"),
+    dict(gradient="ideal", shape=(3, 4), device="ideal", kernel=(3, 3), depth=2),
+    dict(model="linear", shape=(12,), attention="narrow", patch=4),
+    ARMS[2] | dict(boundary="zero", normalization="layer", scope=3, device="ideal"),
+    dict(model="fourier", shape=(3, 4), device="ideal"),
+    dict(model="lambda-resnet", shape=(4, 8), key_depth=4),
+]
+
+
+@pytest.mark.parametrize("changes", with_slow(ARMS + MORE_ARMS, MORE_ARMS))
 def test_every_arm_learns(changes, tmp_path):
     config = Config(**dict(heads=2, epochs=2, device="none", progress=False, out=tmp_path / "run") | changes)
     nets.fit(config)
@@ -185,6 +181,7 @@ def test_choices_are_checked_without_the_command_line():
             nets.fit(config)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
     digits = data.load(Config())
     spoiled = data.Split(digits.train.rows * np.float32(1e30), digits.train.labels)
@@ -196,7 +193,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("step", [1, 7, 14])
+@pytest.mark.parametrize("step", with_slow([1, 7, 14], (1, 14)))
 def test_the_step_and_the_tensor_that_stopped_being_finite_are_named(step, tmp_path, capsys, monkeypatch):
     def spoiling(*arguments):
         rows, labels, weights = make_batch(*arguments)

@@ -44,6 +44,7 @@ def _call(transfer, light, real=False):
 
 
 SIMILAR = ("mismatched focal length", "small pupil", "plane of odd size", "2 sub-pixels, even", "one column")
+SIMILAR += ("unlike fills, even pixels", "defocus", "spherical lens, aberrations", "3 sub-pixels")
 
 
 @pytest.mark.parametrize("name", with_slow(LENSES, SIMILAR))
@@ -175,6 +176,7 @@ def test_separable_on_subpixels_and_with_a_tilted_beam(key):
     assert relative(transfer(light), jax.jit(_call)(lens, light)) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_separable_has_the_gradients_of_the_full_matrix():
     lens = FourierLens(

@@ -88,6 +88,7 @@ def fitted():
     return truth, nominal, optics.fit_twin(nominal, recording, picked, FREE)
 
 
+@pytest.mark.slow
 def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     truth, nominal, fit = fitted
     error, result, expected, start = (
@@ -401,6 +402,7 @@ def test_standard_errors_by_hand():
     np.testing.assert_array_equal(correlation[2:], np.eye(5)[2:])
 
 
+@pytest.mark.slow
 def test_complex_gains_of_a_coherent_engine(key):
     plain = optics.FourierProcessor(
         optics.dft(4), slm=(effects.Gain(jnp.ones((4, 4), complex)),), camera=(effects.Read(2e-3),)

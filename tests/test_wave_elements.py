@@ -133,6 +133,7 @@ def test_aperture():
         assert np.sum(result) == pytest.approx(np.pi * radius**2, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_gradients_of_openings():
     # The slope of the area is the circumference; moving a disc moves its middle and no more.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optics import wave
-from tests.helpers import relative
+from tests.helpers import relative, with_slow
 
 WAVELENGTH, N, DX = 532e-9, 64, 4e-6
 CRITICAL = N * DX**2 / WAVELENGTH  # 1.92 mm
@@ -42,6 +42,7 @@ SQUARE = wave.rectangle((N, N), DX, (128e-6, 128e-6))
 BEAM = wave.gaussian((N, N), DX, 50e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optics.wave.SamplingWarning")
 @pytest.mark.usefixtures("x64")
 def test_the_band_limit_removes_what_comes_back():
@@ -155,7 +156,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name", with_slow(BROKEN, ("angular spectrum, backwards", "band limited, off the axis", "zoom"))
+)
 def test_a_broken_condition_warns_and_its_advice_works(name):
     call, message, advised = BROKEN[name]
     with pytest.warns(wave.SamplingWarning, match=message) as caught:
