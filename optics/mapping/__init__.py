@@ -10,6 +10,7 @@ it. The last column counts the convolutions of one input with one kernel, on a d
 | many planes smaller than the device | `convolve_packed` | planes / cells, ⌊R / pitch⌋ · ⌊C / pitch⌋ cells |
 | many lines shorter than a row | `convolve_rows` | lines / R, or fewer |
 | a line of N samples, kernel of K taps | `convolve_1d` | about N / (R (C − K + 1)), or fewer |
+| such lines, summed over channels, on an engine | `convolve_partitioned` | one way back for each sum |
 | a line of R · C samples, R and C coprime | `convolve_coprime` | 1 |
 | a plane of R × C whose sign changes at each wrap | `convolve_negacyclic` | 1, of complex numbers |
 | a plane of R × C with more bits than the modulator | `convolve_sliced` | slices² |
@@ -41,6 +42,9 @@ from optics.mapping._packing import convolve_packed as convolve_packed
 from optics.mapping._packing import convolve_rows as convolve_rows
 from optics.mapping._packing import plan_packed as plan_packed
 from optics.mapping._packing import plan_rows as plan_rows
+from optics.mapping._partitioned import Partition as Partition
+from optics.mapping._partitioned import convolve_partitioned as convolve_partitioned
+from optics.mapping._partitioned import plan_partitioned as plan_partitioned
 from optics.mapping._plan import Plan as Plan
 from optics.mapping._sequences import Folding as Folding
 from optics.mapping._sequences import convolve_1d as convolve_1d

@@ -10,7 +10,7 @@ import optics
 from nets._check import as_tokens, check_call, check_mask, check_rngs, check_sizes
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
 from nets.layers.attention._linear import attention_weights
-from nets.layers.attention._spectral import half_spectrum, mix_values, planes_from_half, spectral_weights
+from nets.layers.attention._spectral import mix_values, spectral_weights
 from optics._check import check_flag, check_function, check_memory
 from optics._numerics import split_key
 from optics._typing import (
@@ -25,6 +25,7 @@ from optics._typing import (
     ShapeLike,
 )
 from optics.gradients import gradient_rule
+from optics.mapping._half_spectra import half_spectrum, planes_from_half
 
 
 class ConvSelfAttention(nnx.Module):

@@ -88,9 +88,35 @@ def lambdas_by_convolution(
         return _lambdas_on_circle(v, relative, gradient, device, key)
     if wraps:
         v = jnp.pad(v, [(0, 0)] * 3 + [(0, t - 1) for t in taps], mode="wrap")
+    planes = rearrange(v, "batch depth ... -> (batch depth) ...")
+    if len(taps) == 1 and _is_better_by_spectra(planes.shape, relative.shape, device):
+        return _lambdas_by_spectra(planes, relative, v.shape[1], gradient, device, key)
     conv = optics.conv_general_dilated(device, key, gradient)
-    y = conv(rearrange(v, "batch depth ... -> (batch depth) ..."), relative, (1,) * len(taps), "VALID")
+    y = conv(planes, relative, (1,) * len(taps), "VALID")
     return rearrange(y, "(batch depth) keys ... -> keys batch depth ...", depth=v.shape[1])
+
+
+def _is_better_by_spectra(planes: tuple[int, ...], relative: tuple[int, ...], device: DeviceLike) -> bool:
+    """Whether a device can add spectra, and then takes fewer transforms than for each product."""
+    if device is None or not device.supports(optics.AbstractDevice.transform):
+        return False
+    count, intra, positions = planes
+    keys, _, taps = relative
+    lines = ((count, 1, intra, positions), (keys, intra, taps), device.shape, "valid")
+    return optics.mapping.plan_partitioned(*lines).transforms < optics.mapping.plan_1d(*lines).transforms
+
+
+def _lambdas_by_spectra(planes, relative, depth, gradient, device, key):
+    """Blocks of long kernels and intra-depths are added as spectra; values are transformed once for all
+    keys.
+    """
+    transform = gradient_rule(gradient)(optics.transform)
+    # A correlation is the convolution with the kernel reversed.
+    kernels = jnp.flip(relative, -1)[:, None]
+    y = optics.mapping.convolve_partitioned(
+        planes[None], kernels, device, key, boundary="valid", transform=transform
+    )
+    return rearrange(y, "keys (batch depth) positions -> keys batch depth positions", depth=depth)
 
 
 def _lambdas_on_circle(v, relative, gradient, device, key):

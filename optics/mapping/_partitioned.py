@@ -1,0 +1,322 @@
+"""Lines and kernels of any length on a Fourier engine, whose parts are added as spectra."""
+
+import dataclasses
+import math
+import string
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Complex, Inexact
+
+from optics._check import check_function, check_key, describe
+from optics._chunks import largest_even_chunk
+from optics._numerics import pad_last, split_key, zero_where_dark
+from optics._typing import ArrayLike, DeviceLike, FunctionLike, KeyLike, PlanLike, ShapeLike, TextLike
+from optics.convolution import check_device, transform
+from optics.mapping._boundary import as_line, as_shapes, check_boundary, output_range
+from optics.mapping._half_spectra import half_spectrum, planes_from_half
+from optics.mapping._overlap import cut_line, overlap_add
+from optics.mapping._plan import Plan, count_planes
+from optics.mapping._sequences import convolve_1d
+
+BOUNDARIES = ("full", "same", "valid")
+
+
+@dataclasses.dataclass(frozen=True)
+class Partition(Plan):
+    """A plan of `convolve_partitioned`.
+
+    Attributes:
+        boundary: "full", "same" or "valid".
+        width: samples in a row of the plane.
+        block: (rows, columns) of the plane that one block of the kernel fills.
+        blocks: (along the rows, within a row) of the kernel.
+        step: rows of a plane whose outputs are kept.
+        tiles: of the output, in a line.
+        outputs: planes that are transformed back.
+    """
+
+    boundary: str
+    width: int
+    block: tuple[int, int]
+    blocks: tuple[int, int]
+    step: int
+    tiles: int
+    outputs: int
+
+    @property
+    def transforms(self) -> int:
+        """Optical transforms: of each part of the input and the kernel, and one back for each sum."""
+        return self.x_planes + self.w_planes + self.outputs
+
+    @property
+    def parts(self) -> int:
+        """Parts of a line that are transformed, for each delay within a row."""
+        return (self.tiles - 1) * (self.step // self.block[0]) + self.blocks[0]
+
+    def cut(self, x: Inexact[Array, "*lead samples"], taps: int) -> Inexact[Array, "*lead delays parts r c"]:
+        """The parts of the input on planes, delayed by each of the columns at which a block begins."""
+        start, _ = output_range(x.shape[-1], taps, self.boundary)
+        rows, cols = self.tile
+        down, across = self.block
+        # The first output lies where nothing of the row before it reaches.
+        before = (across - 1 - start) % self.width
+        first_row = (start + before - (across - 1)) // self.width - down * self.blocks[0] + 1
+        height = down * (self.parts - 1) + rows
+        samples = height * self.width
+        lines = []
+        for delay in range(self.blocks[1]):
+            shift = before + across * delay - first_row * self.width
+            line = pad_last(x, 0, shift) if shift >= 0 else x[..., -shift:]
+            lines.append(pad_last(line[..., :samples], max(0, samples - line.shape[-1])))
+        x = rearrange(jnp.stack(lines, -2), "... (height width) -> ... width height", width=self.width)
+        x = rearrange(cut_line(x, rows, down, self.parts), "... width parts rows -> ... parts rows width")
+        return pad_last(x, cols - self.width)
+
+    def cut_kernel(self, w: Inexact[Array, "*lead taps"]) -> Inexact[Array, "*lead delays blocks r c"]:
+        """The blocks of the kernel at the origin of planes, the last ones first."""
+        (down, across), (along, within) = self.block, self.blocks
+        rows, cols = self.tile
+        w = pad_last(w, along * down * self.width - w.shape[-1])
+        w = rearrange(w, "... (rows width) -> ... rows width", width=self.width)
+        # A kernel of one row may be shorter than that, and blocks may end beyond it: there are zeros.
+        w = pad_last(w, max(0, within * across - self.width))[..., : within * across]
+        w = rearrange(
+            w,
+            "... (along down) (within across) -> ... within along down across",
+            down=down,
+            across=across,
+        )
+        return jnp.pad(jnp.flip(w, -3), [(0, 0)] * (w.ndim - 2) + [(0, rows - down), (0, cols - across)])
+
+    def join(
+        self, y: Inexact[Array, "*lead tiles rows cols"], outputs: int
+    ) -> Inexact[Array, "*lead outputs"]:
+        """The line of outputs, from the planes of the sums."""
+        down, across = self.block
+        y = y[..., down - 1 : down - 1 + self.step, : self.width + across - 1]
+        y = overlap_add(rearrange(y, "... tiles rows cols -> ... (tiles rows) cols"), self.width)
+        return y[..., across - 1 : across - 1 + outputs]
+
+
+def plan_partitioned(
+    x_shape: ShapeLike, w_shape: ShapeLike, shape: ShapeLike, boundary: TextLike = "full"
+) -> Partition:
+    """The partition that takes the fewest optical transforms.
+
+    A line lies on planes row by row, L samples in each; blocks of the kernel have k ≤ L taps in each of b
+    rows, with L + k − 1 columns in all. A plane of R rows then gives R − b + 1 rows of outputs that no
+    wrapped product reaches. Every block meets a part of the input of its own delay; their products are added
+    as spectra, and one transform back gives a tile of the output, whatever the number of blocks and channels.
+
+    Arguments:
+        x_shape, w_shape: of the arrays (..., channels, length), leading axes included.
+        shape: pixels (rows, columns) of the device.
+        boundary: "full", "same" or "valid".
+
+    Returns:
+        `Partition`; ties go to fewer products.
+
+    Raises:
+        ValueError: another boundary, or arrays that do not fit together.
+
+    Source: uniformly partitioned overlap-save, W. G. Gardner, J. Audio Eng. Soc. 43, 127 (1995); rows of a
+    line on planes, R. C. Agarwal and C. S. Burrus, IEEE Trans. ASSP 22, 1 (1974).
+    """
+    x_shape, w_shape, (rows, cols) = as_shapes(x_shape, w_shape, shape, 1)
+    _check_shapes(x_shape, w_shape, boundary)
+    samples, taps = x_shape[-1], w_shape[-1]
+    inputs, kernels, pairs = count_planes(x_shape[:-1], w_shape[:-1])
+    sums = math.prod(jnp.broadcast_shapes(x_shape[:-2], w_shape[:-2]))
+    _, outputs = output_range(samples, taps, boundary)
+
+    def plan(across: int, down: int) -> Partition:
+        width = cols - across + 1
+        kernel_rows = -(-taps // width)
+        blocks = (-(-kernel_rows // down), -(-min(taps, width) // across))
+        step = (rows - down + 1) // down * down
+        tiles = -(-(across - 1 + outputs) // (width * step))
+        partition = Partition(
+            (rows, cols), 0, 0, 0, boundary, width, (down, across), blocks, step, tiles, sums * tiles
+        )
+        return dataclasses.replace(
+            partition,
+            x_planes=inputs * blocks[1] * partition.parts,
+            w_planes=kernels * math.prod(blocks),
+            products=pairs * tiles * math.prod(blocks),
+        )
+
+    plans = [
+        plan(across, down)
+        for across in range(1, (cols + 1) // 2 + 1)
+        for down in range(1, (rows + 1) // 2 + 1)
+        if across <= taps and (down == 1 or (down - 1) * (cols - across + 1) < taps)
+    ]
+    return min(plans, key=lambda plan: (plan.transforms, plan.products))
+
+
+def convolve_partitioned(
+    x: ArrayLike,
+    w: ArrayLike,
+    device: DeviceLike = None,
+    key: KeyLike = None,
+    *,
+    boundary: TextLike = "full",
+    plan: PlanLike = None,
+    transform: FunctionLike = transform,
+) -> Inexact[Array, "*lead length"]:
+    """Convolution of lines of any length, summed over channels, with one optical transform back for each part
+    of a sum.
+
+        y[i] = Σ_c Σ_u w[c, u] x[c, i − u]
+
+    Where `convolve_1d` detects the product of each channel and each block of a long kernel, this adds the
+    products as spectra, in electronics between the ways. A device must have a transform of its own, as a
+    Fourier engine has. The result has about the noise of `convolve_1d`.
+
+    Arguments:
+        x, w: shapes (..., channels, length), any length each, real or complex, any units; leading axes
+            broadcast as in x * w.
+        device: a device with a transform of its own; None is the exact convolution.
+        key: `jax.random.key` of the device's noise, consumed; None computes without noise.
+        boundary: "full", "same" or "valid", as in `convolve_tiled`.
+        plan: of `plan_partitioned` for these shapes; None is the one with the fewest transforms.
+        transform: transforms planes of the device's shape, such as `optics.ideal_gradient(optics.transform)`.
+
+    Returns:
+        shape (..., outputs) by `boundary`, in the product of the units; real when both are.
+
+    Raises:
+        ValueError: fewer than two axes, empty arrays, axes that do not broadcast, another boundary, a kernel
+            that does not fit in x for "valid", a plan for other shapes, or a device that only convolves.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> device = optics.presets.load("ideal", pixels=11)
+        >>> x, w = jnp.ones((8, 1000)), jnp.ones((8, 300))
+        >>> optics.mapping.convolve_partitioned(x, w, device, boundary="valid").shape
+        (701,)
+    """
+    x, w = as_line("x", x), as_line("w", w)
+    _check_shapes(x.shape, w.shape, boundary)
+    check_function("transform", transform, "`optics.transform`")
+    check_key("key", key)
+    if device is None:
+        return jnp.sum(convolve_1d(x, w, boundary=boundary), axis=-2)
+    check_device(device)
+    sizes = (x.shape, w.shape, tuple(device.shape), boundary)
+    if plan is None:
+        plan = plan_partitioned(*sizes)
+    elif plan != plan_partitioned(*sizes):
+        raise ValueError(f"`plan` must be that of `plan_partitioned{sizes}`; got {describe(plan)}.")
+    x_key, w_key, y_key = split_key(key, 3)
+    outputs = output_range(x.shape[-1], w.shape[-1], boundary)[1]
+    optical = _Transforms(transform, device, not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w)))
+    taps = w.shape[-1]
+    axes = max(x.ndim, w.ndim)
+    x, w = (a.reshape((1,) * (axes - a.ndim) + a.shape) for a in (x, w))
+    spectra = optical.forward(plan.cut(x, taps), x_key)
+    kernels = optical.forward(plan.cut_kernel(w), w_key)
+    scale = math.sqrt(math.prod(plan.tile))
+
+    def apply(kernels, key):
+        return plan.join(scale * optical.back(_add_products(spectra, kernels, plan), key), outputs)
+
+    # A long axis of kernels that share their inputs is computed in parts, each as it is needed.
+    lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    shared = [axis for axis in range(axes - 2) if x.shape[axis] == 1 and w.shape[axis] > 1]
+    axis = max(shared, key=lambda axis: w.shape[axis], default=None)
+    elements = math.prod(lead) * plan.tiles * math.prod(plan.tile)
+    size = 0 if axis is None else largest_even_chunk(w.shape[axis], elements // w.shape[axis])
+    if axis is None or size == w.shape[axis]:
+        return apply(kernels, y_key)
+    kernels = jnp.moveaxis(kernels, axis, 0)
+    kernels = kernels.reshape(-1, size, *kernels.shape[1:])
+    keys = None if y_key is None else jax.random.split(y_key, len(kernels))
+    y = jax.lax.map(
+        jax.checkpoint(lambda part: jnp.moveaxis(apply(jnp.moveaxis(part[0], 0, axis), part[1]), axis, 0)),
+        (kernels, keys),
+    )
+    return jnp.moveaxis(y.reshape(-1, *y.shape[2:]), 0, axis)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Transforms:
+    """Transforms of planes, forward and back; of real ones by half of the spectrum."""
+
+    transform: Callable
+    device: DeviceLike
+    real: bool
+
+    def forward(
+        self, a: Inexact[Array, "*lead rows cols"], key: KeyLike
+    ) -> Complex[Array, "*lead rows half"]:
+        """Spectra; parts that are zero are not exposed."""
+        if self.real:
+            spectra = half_spectrum(a, self.transform, self.device, key)
+        else:
+            spectra = self.transform(a, self.device, key)
+        return zero_where_dark(spectra, a)
+
+    def back(self, a: Complex[Array, "*lead rows half"], key: KeyLike) -> Inexact[Array, "*lead rows cols"]:
+        """Planes; sums that are zero are not exposed."""
+        if self.real:
+            planes = planes_from_half(a, tuple(self.device.shape), self.transform, self.device, key)
+        else:
+            # The lens only transforms forwards.
+            planes = jnp.conj(self.transform(jnp.conj(a), self.device, key))
+        return zero_where_dark(planes, a)
+
+
+def _add_products(
+    spectra: Complex[Array, "*x channels delays parts rows half"],
+    kernels: Complex[Array, "*w channels delays blocks rows half"],
+    plan: Partition,
+) -> Complex[Array, "*lead tiles rows half"]:
+    """The spectrum of each tile of the output: the sum over channels, delays and blocks.
+
+    A product of real matrices for each frequency: [Re X, Im X] times [Re W, −Im W] and [Im W, Re W].
+    """
+    stride = plan.step // plan.block[0]
+    rows, half = spectra.shape[-2:]
+    tiles = jnp.stack(
+        [spectra[..., t * stride : t * stride + plan.blocks[0], :, :] for t in range(plan.tiles)], axis=-6
+    )
+    terms = "channels delays blocks rows half -> ... (rows half) (channels delays blocks)"
+    tiles, kernels = (rearrange(a, f"... {terms}") for a in (tiles, kernels))
+    x = jnp.concatenate([tiles.real, tiles.imag], -1)
+    w = jnp.stack(
+        [
+            jnp.concatenate([kernels.real, -kernels.imag], -1),
+            jnp.concatenate([kernels.imag, kernels.real], -1),
+        ]
+    )
+    lead = string.ascii_lowercase[: x.ndim - 3]
+    of_x, of_w = (
+        "".join(letter for letter, n in zip(lead, a.shape[skip:], strict=False) if n > 1)
+        for a, skip in ((x, 0), (w, 1))
+    )
+    single = "".join(letter for letter in lead if letter not in of_x + of_w)
+    x = x.reshape(*(n for n in x.shape[: len(lead)] if n > 1), *x.shape[-3:])
+    w = w.reshape(2, *(n for n in w.shape[1 : 1 + len(lead)] if n > 1), *w.shape[-2:])
+    order = "".join(letter for letter in lead if letter not in single)
+    y = jnp.einsum(f"{of_x}TFZ,C{of_w}FZ->C{order}TF", x, w)
+    y = jax.lax.complex(y[0], y[1])
+    shape = jnp.broadcast_shapes(spectra.shape[: len(lead)], kernels.shape[: len(lead)])
+    return y.reshape(*shape, plan.tiles, rows, half)
+
+
+def _check_shapes(x_shape: tuple[int, ...], w_shape: tuple[int, ...], boundary: TextLike) -> None:
+    """Refuse another boundary, and arrays without an axis of channels or that do not fit together."""
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
+        raise ValueError(f"`boundary` must be one of {', '.join(BOUNDARIES)}; got {describe(boundary)}.")
+    for name, shape in (("x", x_shape), ("w", w_shape)):
+        if len(shape) < 2:
+            raise ValueError(f"`{name}` must have axes (..., channels, length), got shape {tuple(shape)}.")
+    check_boundary(x_shape, w_shape, boundary, 1)
+    if x_shape[-2] != w_shape[-2]:
+        raise ValueError(
+            f"`x` and `w` must have the same number of channels, got {x_shape[-2]} and {w_shape[-2]}."
+        )
