@@ -14,6 +14,7 @@ BASELINES = {
     "nbsvm_accuracy": "NBSVM",
     "logistic_regression_accuracy": "logistic regression",
     "nearest_neighbours_accuracy": "3 nearest neighbours",
+    "most_frequent_accuracy": "most frequent class",
 }
 EQUAL_WITHIN = 1.0  # points of accuracy within which two networks count as equal
 # The ledger packs planes of the first side, with kernels of the same size, into the frames of a correlator of

@@ -110,7 +110,11 @@ def test_texts_that_fill_more_than_the_memory_are_refused():
         ("[" * 100_000, "config.json cannot be read"),
         ('{"shape": 3}', "config.json: `shape` must be whole numbers, got 3"),
         ('{"numbers": 3}', "config.json: `overrides` must be texts, got 3"),
-        ('{"data": "../x"}', "config.json: `data` must be one of digits, imdb, fashion-mnist, got '../x'"),
+        (
+            '{"data": "../x"}',
+            "config.json: `data` must be one of digits, imdb, imdb-bytes, listops, pixels, fashion-mnist, got "
+            "'../x'",
+        ),
         ('{"seed": 1e300}', "config.json: `seed` must be a whole number, got 1e+300"),
         ('{"learning_rate": NaN}', "config.json: `learning_rate` must be finite and above zero, got nan"),
         ('{"model": ["mean"]}', "config.json: `model` must be one of"),

@@ -3,17 +3,21 @@
 import gzip
 import io
 import os
+import statistics
 import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
+from sklearn.datasets import load_digits
 
 from nets import data
 from nets.config import Config, resolve
 from nets.data import Split, _baselines
 from nets.data import _imdb as imdb
+from nets.data import _listops as listops
 from nets.data import _text as text
 
 REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
@@ -136,6 +140,92 @@ def test_digits():
         len({row.tobytes() for split in (loaded.train, loaded.validation, loaded.test) for row in split.rows})
         == 1797
     )
+
+
+def test_expressions_have_the_value_that_python_gives_them():
+    loaded = data.load(Config(data="listops", max_tokens=40, max_examples=300, progress=False))
+    names = {number: token for token, number in listops.TOKENS.items()}
+    functions = {"[MAX": "max(", "[MIN": "min(", "[MED": "median(", "[SM": "modular_sum("}
+    known = {
+        "median": lambda *values: int(statistics.median(values)),
+        "modular_sum": lambda *values: sum(values) % 10,
+    }
+    lengths, texts = [], []
+    for split in (loaded.train, loaded.validation, loaded.test):
+        for row, label in zip(split.rows, split.labels, strict=True):
+            tokens = [names[number] for number in row[row > 0]]
+            texts.append(" ".join(tokens))
+            lengths.append(len(tokens))
+            calls = "".join(
+                functions[token] if token in functions else f"{token}," if token.isdigit() else "),"
+                for token in tokens
+            )
+            assert eval(calls, known) == (label,)
+    assert min(lengths) >= 10 and max(lengths) <= 40 and len(set(texts)) == len(texts) == 300 + 30 + 2000
+    # The example of the article.
+    assert listops.evaluate(["[MAX", "2", "9", "[MIN", "4", "7", "]", "0", "]"]) == 9
+    share = np.mean(loaded.test.labels == np.bincount(loaded.train.labels).argmax())
+    assert loaded.baseline == {"most_frequent_accuracy": share} and 0.1 < share < 0.3
+    # The test does not depend on how many are trained on.
+    fewer = data.load(Config(data="listops", max_tokens=40, max_examples=10, progress=False))
+    assert np.array_equal(fewer.test.rows, loaded.test.rows) and len(fewer.train.labels) == 10
+
+
+def test_images_pixel_by_pixel():
+    images, loaded = data.load(Config(data="digits")), data.load(Config(data="pixels"))
+    raw = {tuple(row) for row in load_digits().data.astype(int)}
+    for name in ("train", "validation", "test"):
+        rows = getattr(loaded, name).rows
+        assert rows.shape[1] == 64 and loaded.vocabulary == 18 and loaded.image is None
+        assert {tuple(row - 1) for row in rows} <= raw
+        assert np.array_equal(getattr(loaded, name).labels, getattr(images, name).labels)
+    assert loaded.baseline == images.baseline
+
+
+def test_reviews_byte_by_byte(folder):
+    loaded = data.load(Config(data="imdb-bytes", data_path=folder, max_tokens=30, progress=False))
+    texts = {text.encode()[:30] for _, text in reviews()}
+    for split in (loaded.train, loaded.validation, loaded.test):
+        assert {bytes((row[row > 0] - 1).astype(np.uint8)) for row in split.rows} <= texts
+    assert loaded.vocabulary == 257 and set(loaded.baseline) == {"bag_of_words_accuracy", "nbsvm_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(data="listops", max_tokens=8), "`max_tokens` must be at least 16 for data listops, got 8"),
+        (dict(data="pixels", max_tokens=65), "`max_tokens` must be the 64 pixels of an image, got 65"),
+        (dict(data="pixels", data_path=Path("nowhere")), "`data_path` nowhere must hold"),
+        (dict(data="imdb-bytes", data_path=Path("nowhere")), "`data_path` nowhere does not exist"),
+        (dict(data="listops", data_path=Path("x")), "`data_path` has no effect with `data` listops"),
+        (dict(data="imdb", distortion=0.1), "`distortion` has no effect with `data` imdb"),
+    ],
+)
+def test_refusals_of_sequences(options, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(Config(**options))
+
+
+def test_images_are_distorted_by_affine_maps():
+    images = np.random.default_rng(1).random((5, 8, 6)).astype(np.float32) + 3
+    assert np.array_equal(data.distort(images, 0.0, np.random.default_rng(0)), images)
+    distorted = data.distort(images, 0.2, np.random.default_rng(0))
+    half = np.array([4, 3])
+    for image, result, map_ in zip(
+        images, distorted, np.random.default_rng(0).uniform(-1, 1, (5, 2, 3)), strict=True
+    ):
+        # In pixels, about the middle of the image.
+        matrix = half[:, None] * (np.eye(2) + 0.2 * map_[:, :2]) / half
+        middle = half - 0.5
+        expected = scipy.ndimage.affine_transform(
+            image - image.min(),
+            matrix,
+            middle + 0.2 * map_[:, 2] * half - matrix @ middle,
+            order=1,
+            mode="grid-constant",
+        )
+        np.testing.assert_allclose(result, expected + image.min(), atol=1e-6)
+        assert result.dtype == np.float32 and not np.allclose(result, image)
 
 
 def test_the_baselines_of_digits_are_those_of_nearest_neighbours_and_of_a_linear_map():

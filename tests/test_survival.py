@@ -426,12 +426,27 @@ def test_the_best_and_the_last_two_are_kept_over_restarts(tmp_path):
     assert np.array_equal(RunFolder(tmp_path).weights()["a"], [2, 2])
 
 
+def test_the_best_epoch_is_that_of_the_highest_accuracy_or_of_the_lowest_loss():
+    epochs = [(0.8, 0.5), (0.9, 0.4), (0.9, 0.35), (0.85, 0.3), (0.85, 0.3)]
+    for best_by, best in (("accuracy", 3), ("loss", 4)):
+        state = RunState()
+        changes = [state.add_epoch(*epoch, 2, best_by) for epoch in epochs]
+        assert state.best["epoch"] == best == 1 + max(i for i, change in enumerate(changes) if change)
+        assert state.stopped == (best_by == "accuracy")
+
+
 @pytest.mark.slow
-def test_patience_ends_a_run_and_the_best_epoch_is_tested(tmp_path):
+@pytest.mark.parametrize("best_by", ["accuracy", "loss"])
+def test_patience_ends_a_run_and_the_best_epoch_is_tested(best_by, tmp_path):
     # So fast that it gets worse again.
-    final = nets.fit(Config(**SMALL | dict(epochs=30, learning_rate=0.3), patience=2, out=tmp_path / "run"))
+    changes = dict(epochs=30, learning_rate=0.3, patience=2, best_by=best_by)
+    final = nets.fit(Config(**SMALL | changes, out=tmp_path / "run"))
     epochs = [line for line in lines(tmp_path / "run") if "epoch" in line]
-    top = max(epochs, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
+    ranks = {
+        "accuracy": lambda line: (line["validation_accuracy"], -line["validation_loss"]),
+        "loss": lambda line: -line["validation_loss"],
+    }
+    top = max(epochs, key=ranks[best_by])
     assert final["best_epoch"] == top["epoch"] == len(epochs) - 2 and len(epochs) < 30
     saved = Checkpoints(tmp_path / "run")
     assert top["step"] + top["epoch"] in saved.manager.all_steps() and len(saved.manager.all_steps()) <= 3

@@ -23,7 +23,10 @@ class Size(NamedTuple):
 SIZES = {
     "digits": Size(1_294, 359),
     "imdb": Size(22_500, 25_000),
+    "imdb-bytes": Size(22_500, 25_000),
     "fashion-mnist": Size(54_000, 10_000),
+    "listops": Size(96_000, 2_000),
+    "pixels": Size(1_294, 359),
 }
 # Facts that a run records beside its settings, or settings that do not change its result.
 NOT_SETTINGS = {

@@ -10,6 +10,7 @@ command into one line, and `check_memory` refuses sizes before anything is alloc
 
 from nets.config._command import print_everywhere as print_everywhere
 from nets.config._command import run_command as run_command
+from nets.config._config import BEFORE_THE_OPTION as BEFORE_THE_OPTION
 from nets.config._config import DEFAULT_CACHE as DEFAULT_CACHE
 from nets.config._config import FREE_ON_RESUME as FREE_ON_RESUME
 from nets.config._config import LAMBDA as LAMBDA

@@ -17,6 +17,7 @@ of `nets/config/_config.py`.
 | `batches`       | one pass over a split, in batches of one size                     |
 | `plan_batches`  | the rows of each batch, also by length                            |
 | `make_batch`    | the batch of given rows                                           |
+| `distort`       | images turned, stretched, slanted and moved at random             |
 | `merge_batches` | predictions of batches in the order of the split                  |
 """
 
@@ -33,6 +34,7 @@ from nets.data._dataset import hold_out as hold_out
 from nets.data._dataset import make_batch as make_batch
 from nets.data._dataset import merge_batches as merge_batches
 from nets.data._dataset import plan_batches as plan_batches
+from nets.data._distort import distort as distort
 
 
 def load(config: Config, tokenizer: str | None = None) -> Dataset:

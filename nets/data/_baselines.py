@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from nets.data._dataset import Split
+
 Labelled = tuple[Any, Sequence[int] | np.ndarray]
 
 # A word, or one mark that is neither a word nor a space: "great!" is two.
@@ -65,6 +67,11 @@ def nbsvm_accuracy(train: Labelled, test: Labelled) -> float:
     offset = 0.25 * machine.intercept_
     decision = vectorizer.transform(test[0]).multiply(ratios).tocsr() @ weights + offset
     return float(np.mean((decision > 0) == np.asarray(test[1])))
+
+
+def most_frequent_accuracy(train: Split, test: Split) -> float:
+    """Test accuracy of always answering the class that is most frequent in training."""
+    return float(np.mean(test.labels == np.bincount(train.labels).argmax()))
 
 
 def image_baselines(train: Labelled, test: Labelled) -> dict[str, float]:

@@ -62,11 +62,22 @@ class RunState:
         epoch."""
         return self.step + self.epoch
 
-    def add_epoch(self, accuracy: float, loss: float, patience: int | None) -> bool:
-        """Count a validated epoch, and return whether it is the best one; of equal accuracies, the lower loss
-        is better."""
+    def add_epoch(
+        self, accuracy: float, loss: float, patience: int | None, best_by: str = "accuracy"
+    ) -> bool:
+        """Count a validated epoch, and return whether it is the best one.
+
+        Arguments:
+            accuracy, loss: of the validation.
+            patience: epochs without a better one after which the run stops; None never stops it.
+            best_by: "accuracy", where the lower loss decides between equal ones, or "loss".
+        """
         self.epoch += 1
-        better = self.best is None or (accuracy, -loss) > (self.best["accuracy"], -self.best["loss"])
+
+        def rank(accuracy, loss):
+            return (accuracy, -loss) if best_by == "accuracy" else (-loss,)
+
+        better = self.best is None or rank(accuracy, loss) > rank(self.best["accuracy"], self.best["loss"])
         if better:
             self.best = {
                 "epoch": self.epoch,

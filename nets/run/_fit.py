@@ -36,7 +36,7 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
     """Train a network and write the folder of its run; continue the run that is in the folder, with the same
     result to the last bit.
 
-    The network of the epoch with the best validation accuracy is tested once, at the end.
+    The network of the epoch with the best validation (`best_by`) is tested once, at the end.
 
     Arguments:
         config: the run; options that are None take their defaults.
@@ -45,7 +45,8 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
 
     Returns:
         the last line of metrics.jsonl: accuracy and loss of the test, or of the validation for a run without
-        a test, the best epoch, and the accuracies of baselines.
+        a test, the accuracy of the same network with the exact FFT, the best epoch, and the accuracies of
+        baselines.
 
     Raises:
         ValueError: an impossible option, a folder of another run or a damaged one, or data that cannot be
@@ -162,7 +163,11 @@ def _finish(trainer: Trainer, baseline: dict[str, Any]) -> dict[str, Any]:
     if best["checkpoint"] != trainer.state.checkpoint_id:
         trainer.load(best["checkpoint"])
     sums, predicted = trainer.evaluate(test)
-    final = mean_metrics("test", sums) | {"best_epoch": best["epoch"]} | baseline
+    final = mean_metrics("test", sums)
+    if trainer.program.device is not None:
+        exact_sums, _ = trainer.evaluate(test, exact=True)
+        final["exact_test_accuracy"] = mean_metrics("test", exact_sums)["test_accuracy"]
+    final |= {"best_epoch": best["epoch"]} | baseline
     writer.finish(final | {"seconds": trainer.seconds}, test.labels, predicted)
     return final
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, as_config, as_json, current_names, shorten
+from nets.config import (
+    BEFORE_THE_OPTION,
+    FREE_ON_RESUME,
+    LOCAL_PATHS,
+    Config,
+    as_config,
+    as_json,
+    current_names,
+    shorten,
+)
 from nets.data import Dataset
 from nets.run._checkpoint import Arrays, load_best, read_state
 from nets.run._curves import plot_curves
@@ -265,7 +274,8 @@ def _check_resumable(folder: RunFolder, config: Config) -> None:
         raise ValueError(f"`out`: {error}") from None
     now, defaults = (json.loads(json.dumps(as_json(options))) for options in (config, Config()))
     # Runs were recorded without the options that did not exist then.
-    before = {name: before.get(name, defaults[name]) for name in now if name not in FREE_ON_RESUME}
+    before = defaults | BEFORE_THE_OPTION | before
+    before = {name: before[name] for name in now if name not in FREE_ON_RESUME}
     changes = [
         f"`{name}` {value!r}, now {now[name]!r}" for name, value in before.items() if value != now[name]
     ]

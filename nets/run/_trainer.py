@@ -140,7 +140,7 @@ class Trainer:
         self.record.checkpoints.wait()
 
     def evaluate(
-        self, split: data.Split, stop_requested: Callable[[], bool] = lambda: False
+        self, split: data.Split, stop_requested: Callable[[], bool] = lambda: False, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Loss, correct rows and rows, summed over a split, and the predicted class of each row.
 
@@ -149,6 +149,7 @@ class Trainer:
         Arguments:
             split: the rows.
             stop_requested: asked after each batch; if true, the run is saved and interrupted.
+            exact: compute with the exact FFT instead of the device.
         """
         key = self.layout.replicate(
             jax.random.fold_in(self.program.key, 2**31)
@@ -156,12 +157,13 @@ class Trainer:
         size = evaluation_size(self.config)
         plan = data.plan_batches(split, size, lengths=self.lengths)
         quiet = not (self.config.progress and self.record.writer.enabled)
+        device = None if exact else self.program.device
         results = []
         for i, indices in enumerate(
             tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)
         ):
             batch = self.layout.shard_batch(data.make_batch(split, indices, size, self.lengths))
-            results.append(self.program.evaluate(self.arrays, batch, self.program.device, key, np.uint32(i)))
+            results.append(self.program.evaluate(self.arrays, batch, device, key, np.uint32(i)))
             if i % MAX_PENDING == MAX_PENDING - 1:
                 jax.block_until_ready(results[-1])
             if stop_requested():
@@ -212,8 +214,14 @@ class Trainer:
         orders = (shuffle.permutation(len(train.labels)) for _ in range(epoch + 1))
         order = next(islice(orders, epoch, None))
         rng = np.random.default_rng((seed, epoch))
-        for indices in data.plan_batches(train, size, order, self.lengths, rng)[done:]:
-            yield data.make_batch(train, indices, size, self.lengths)
+        plan = data.plan_batches(train, size, order, self.lengths, rng)
+        for number, indices in list(enumerate(plan))[done:]:
+            rows, labels, weights = data.make_batch(train, indices, size, self.lengths)
+            if self.config.distortion:
+                # A generator for each batch: a run that goes on draws what it would have drawn.
+                generator = np.random.default_rng((seed, epoch, number))
+                rows = data.distort(rows, self.config.distortion, generator)
+            yield rows, labels, weights
 
     def _read_pending(self) -> None:
         """Wait for the pending steps, and add up their sums."""
@@ -254,7 +262,10 @@ class Trainer:
             bar.write(f"epoch {line['epoch']}: " + ", ".join(numbers))
         state.epoch_sums = [0.0] * 3
         best = state.add_epoch(
-            metrics["validation_accuracy"], metrics["validation_loss"], self.config.patience
+            metrics["validation_accuracy"],
+            metrics["validation_loss"],
+            self.config.patience,
+            self.config.best_by,
         )
         if best or time.perf_counter() - self.saved_at >= self.config.checkpoint_every:
             self._save()
