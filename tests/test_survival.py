@@ -27,7 +27,16 @@ from tests.helpers_nets import assert_same_run, command_line, lines, write_revie
 
 ROOT = Path(__file__).parents[1]
 SMALL = dict(
-    model="linear", shape=(4,), heads=1, epochs=2, batch_size=512, checkpoint_every=0.0, progress=False
+    model="linear",
+    shape=(4,),
+    heads=1,
+    epochs=2,
+    batch_size=512,
+    # What runs did before these options were there.
+    distortion=0.0,
+    best_by="accuracy",
+    checkpoint_every=0.0,
+    progress=False,
 )
 LONG = SMALL | dict(epochs=8, batch_size=128, checkpoint_every=0.05)
 
@@ -169,7 +178,7 @@ def test_bits_that_changed_are_noticed(stopped, capsys):
     assert "its checksum does not match" in error and "no checkpoint of" in error.splitlines()[-1]
 
 
-def test_a_checkpoint_of_older_names_is_continued(runs, stopped):
+def test_a_checkpoint_of_older_names_and_fewer_options_is_continued(runs, stopped):
     for path in (stopped / "checkpoints").glob("*/progress/metadata"):
         state = json.loads(path.read_text())
         state |= {"seen": state.pop("epoch_sums"), "lately": state.pop("recent_sums")}
@@ -177,7 +186,8 @@ def test_a_checkpoint_of_older_names_is_continued(runs, stopped):
     path = stopped / "config.json"
     facts = json.loads(path.read_text())
     old = {"max_tokens": "length", "norm": "order", "overrides": "numbers", "bigrams": "pairs"}
-    facts = {old.get(name, name): value for name, value in facts.items() if name != "unit"}
+    missing = ("unit", "best_by", "distortion")
+    facts = {old.get(name, name): value for name, value in facts.items() if name not in missing}
     path.write_text(json.dumps(facts))
     assert main(stopped) == 0
     assert_same_run(runs / "whole", stopped)

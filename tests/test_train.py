@@ -49,6 +49,7 @@ def test_first_light(epochs, accuracy, tmp_path):
     fresh.eval()
     test = dataset.test
     right = np.mean(np.argmax(jax.jit(lambda x: fresh(x))(test.rows), -1) == test.labels)
+    assert right == pytest.approx(final["exact_test_accuracy"])
     assert right == pytest.approx(final["test_accuracy"], abs=0.02)
 
 

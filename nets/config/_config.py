@@ -70,7 +70,7 @@ class Config:
 
     data: Literal[DATA] = "digits"
     """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative;
-    imdb-bytes: the same, letter by letter. fashion-mnist: 28×28 images of clothes. listops: nested operations
+    imdb-bytes: the same, byte by byte. fashion-mnist: 28×28 images of clothes. listops: nested operations
     on digits. pixels: images of digits, pixel by pixel."""
     data_path: Annotated[Path | None, Only("data", (*REVIEWS, "fashion-mnist", "pixels"))] = None
     """imdb, imdb-bytes: aclImdb_v1.tar.gz or the folder it unpacks to; by default Hugging Face is asked
@@ -221,7 +221,7 @@ FREE_ON_RESUME = (
     "process",
 )
 # What runs did before the option was there.
-BEFORE_THE_OPTION = {"best_by": "accuracy"}
+BEFORE_THE_OPTION = {"best_by": "accuracy", "distortion": 0.0}
 # Folders of one machine, which do not belong to the record of a run.
 LOCAL_PATHS = ("data_path", "out", "cache")
 # Options that runs and plans were recorded with under another name.

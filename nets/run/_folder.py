@@ -274,7 +274,8 @@ def _check_resumable(folder: RunFolder, config: Config) -> None:
         raise ValueError(f"`out`: {error}") from None
     now, defaults = (json.loads(json.dumps(as_json(options))) for options in (config, Config()))
     # Runs were recorded without the options that did not exist then.
-    before = defaults | BEFORE_THE_OPTION | before
+    without = {name: value for name, value in BEFORE_THE_OPTION.items() if now[name] is not None}
+    before = defaults | without | before
     before = {name: before[name] for name in now if name not in FREE_ON_RESUME}
     changes = [
         f"`{name}` {value!r}, now {now[name]!r}" for name, value in before.items() if value != now[name]
