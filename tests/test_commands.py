@@ -112,8 +112,8 @@ def test_texts_that_fill_more_than_the_memory_are_refused():
         ('{"numbers": 3}', "config.json: `overrides` must be texts, got 3"),
         (
             '{"data": "../x"}',
-            "config.json: `data` must be one of digits, imdb, imdb-bytes, listops, pixels, fashion-mnist, got "
-            "'../x'",
+            "config.json: `data` must be one of digits, imdb, imdb-bytes, listops, pixels, fashion-mnist, "
+            "got '../x'",
         ),
         ('{"seed": 1e300}', "config.json: `seed` must be a whole number, got 1e+300"),
         ('{"learning_rate": NaN}', "config.json: `learning_rate` must be finite and above zero, got nan"),
