@@ -12,6 +12,7 @@ import scipy.special
 from flax import nnx
 
 import nets
+import optics
 from nets.layers import LambdaConv2d, LambdaLayer
 from tests.helpers import relative, with_slow
 from tests.helpers_layers import count, noisy, rngs, run
@@ -232,6 +233,24 @@ def test_lambdas_in_chunks_are_those_at_once(key, monkeypatch):
     monkeypatch.setattr("optics._chunks.MAX_ELEMENTS", 50)
     result, other = value_and_slope()
     assert float(result) == pytest.approx(float(expected), rel=1e-5) and relative(other, slope) <= 1e-5
+
+
+@pytest.mark.parametrize("boundary", with_slow(["circular", "zero", "causal"], ("zero",)))
+def test_long_sequences_are_added_as_spectra(boundary, key):
+    tokens, scope = 40, {"circular": 40, "zero": 79, "causal": 40}[boundary]
+    layer = LambdaLayer(4, 2, 3, scope, boundary, normalization="layer", rngs=rngs())
+    x = jax.random.normal(key, (2, tokens, 4))
+    mask = jnp.arange(tokens) < jnp.array([[40], [23]])
+    device = load("ideal", pixels=11)
+    assert relative(run(layer, x, device, key, mask), run(layer, x, None, None, mask)) <= 1e-4
+    # Two values of each of two sequences, three kernels: fewer transforms than one for each product.
+    plan = optics.mapping.plan_partitioned((4, 1, 1, tokens + scope - 1), (3, 1, scope), (11, 11), "valid")
+    counts = optics.accounting.count(lambda device, key: layer(x, device, key, mask), device)
+    assert counts.exposures == plan.transforms == plan.x_planes + plan.w_planes + plan.outputs
+    assert (
+        plan.transforms
+        < optics.mapping.plan_1d((4, 1, tokens + scope - 1), (3, scope), (11, 11), "valid").products
+    )
 
 
 @pytest.mark.parametrize("rule", with_slow(["simulator", "ideal", "optical"], ("optical",)))
