@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Complex, Inexact
 
@@ -277,35 +278,51 @@ def _add_products(
 ) -> Complex[Array, "*lead tiles rows half"]:
     """The spectrum of each tile of the output: the sum over channels, delays and blocks.
 
-    A product of real matrices for each frequency: [Re X, Im X] times [Re W, −Im W] and [Im W, Re W].
+    Every block meets all tiles; a long kernel is added in parts, so that the memory is bounded.
     """
-    stride = plan.step // plan.block[0]
-    rows, half = spectra.shape[-2:]
-    tiles = jnp.stack(
-        [spectra[..., t * stride : t * stride + plan.blocks[0], :, :] for t in range(plan.tiles)], axis=-6
-    )
+    count = plan.blocks[0]
+    of_tiles = np.arange(plan.tiles)[:, None] * (plan.step // plan.block[0])
+
+    def add(blocks, kernels):
+        parts = jnp.take(spectra, of_tiles + blocks, axis=-3)
+        return _sum_of_products(jnp.moveaxis(parts, -4, -6), kernels)
+
+    size = largest_even_chunk(count, plan.tiles * spectra.size // plan.parts)
+    if size == count:
+        return add(np.arange(count), kernels)
+    kernels = jnp.moveaxis(kernels, -3, 0)
+    kernels = jnp.moveaxis(kernels.reshape(-1, size, *kernels.shape[1:]), 1, -3)
+    chunks = (jnp.arange(count).reshape(-1, size), kernels)
+    start = jnp.zeros_like(jax.eval_shape(add, *jax.tree.map(lambda a: a[0], chunks)))
+    total = jax.checkpoint(lambda total, chunk: (total + add(*chunk), None))
+    return jax.lax.scan(total, start, chunks)[0]
+
+
+def _sum_of_products(
+    x: Complex[Array, "*x tiles channels delays blocks rows half"],
+    w: Complex[Array, "*w channels delays blocks rows half"],
+) -> Complex[Array, "*lead tiles rows half"]:
+    """Σ x w over channels, delays and blocks, as a product of real matrices for each frequency: of
+    [Re x, Im x] with [Re w, −Im w] and [Im w, Re w].
+    """
+    shape = (*jnp.broadcast_shapes(x.shape[:-6], w.shape[:-5]), x.shape[-6], *x.shape[-2:])
     terms = "channels delays blocks rows half -> ... (rows half) (channels delays blocks)"
-    tiles, kernels = (rearrange(a, f"... {terms}") for a in (tiles, kernels))
-    x = jnp.concatenate([tiles.real, tiles.imag], -1)
-    w = jnp.stack(
-        [
-            jnp.concatenate([kernels.real, -kernels.imag], -1),
-            jnp.concatenate([kernels.imag, kernels.real], -1),
-        ]
-    )
-    lead = string.ascii_lowercase[: x.ndim - 3]
+    x, w = (rearrange(a, f"... {terms}") for a in (x, w))
+    x = jnp.concatenate([x.real, x.imag], -1)
+    w = jnp.stack([jnp.concatenate([w.real, -w.imag], -1), jnp.concatenate([w.imag, w.real], -1)])
+    # A letter for each leading axis that an array varies along: einsum broadcasts no axis of length 1.
+    letters = string.ascii_lowercase[: x.ndim - 3]
     of_x, of_w = (
-        "".join(letter for letter, n in zip(lead, a.shape[skip:], strict=False) if n > 1)
-        for a, skip in ((x, 0), (w, 1))
+        "".join(letter for letter, n in zip(letters, lead, strict=True) if n > 1)
+        for lead in (x.shape[:-3], w.shape[1:-2])
     )
-    single = "".join(letter for letter in lead if letter not in of_x + of_w)
-    x = x.reshape(*(n for n in x.shape[: len(lead)] if n > 1), *x.shape[-3:])
-    w = w.reshape(2, *(n for n in w.shape[1 : 1 + len(lead)] if n > 1), *w.shape[-2:])
-    order = "".join(letter for letter in lead if letter not in single)
-    y = jnp.einsum(f"{of_x}TFZ,C{of_w}FZ->C{order}TF", x, w)
-    y = jax.lax.complex(y[0], y[1])
-    shape = jnp.broadcast_shapes(spectra.shape[: len(lead)], kernels.shape[: len(lead)])
-    return y.reshape(*shape, plan.tiles, rows, half)
+    x, w = (
+        x.reshape(*(n for n in x.shape[:-3] if n > 1), *x.shape[-3:]),
+        w.reshape(2, *(n for n in w.shape[1:-2] if n > 1), *w.shape[-2:]),
+    )
+    of_both = "".join(letter for letter in letters if letter in of_x + of_w)
+    y = jnp.einsum(f"{of_x}TFZ,C{of_w}FZ->C{of_both}TF", x, w)
+    return jax.lax.complex(y[0], y[1]).reshape(shape)
 
 
 def _check_shapes(x_shape: tuple[int, ...], w_shape: tuple[int, ...], boundary: TextLike) -> None:
