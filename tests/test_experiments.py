@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -31,9 +32,11 @@ device = "ideal"
 def test_plans_of_the_project_are_runs():
     from nets.config import Config, resolve
 
-    for name in ("imdb-cpu", "imdb-full", "imdb-studies"):
+    names = sorted(path.stem for path in (Path(__file__).parents[1] / "bench/configs").glob("*.toml"))
+    assert len(names) >= 7
+    for name in names:
         variants = plans.read_variants(name)
-        if name != "imdb-studies":
+        if name in ("imdb-cpu", "imdb-gpu", "imdb-full"):
             expected = {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"}
             assert expected <= variants.keys()
         for fields in variants.values():
@@ -82,7 +85,7 @@ def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     [
         (
             ["--plan", "imdb-huge"],
-            "`plan` must be one of imdb-cpu, imdb-full, ",
+            "`plan` must be one of imdb-cpu, imdb-depth, imdb-full, ",
         ),
         (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, conv1d-128, "),
         (["--plan", "colour.toml"], "variant a has colour"),
