@@ -19,6 +19,7 @@ ORDER = [
     {"optics.encode"},
     {"optics.device", "optics.records"},
     {"optics.convolution", "optics.gradients", "optics.twin"},
+    {"optics._half_spectra"},
     {"optics.calibration", "optics.mapping"},
     {"optics.presets"},
     {"optics.aging", "optics.accounting"},

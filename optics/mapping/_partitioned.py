@@ -13,11 +13,11 @@ from jaxtyping import Array, Complex, Inexact
 
 from optics._check import check_function, check_key, describe
 from optics._chunks import largest_even_chunk
+from optics._half_spectra import half_spectrum, planes_from_half
 from optics._numerics import pad_last, split_key, zero_where_dark
 from optics._typing import ArrayLike, DeviceLike, FunctionLike, KeyLike, PlanLike, ShapeLike, TextLike
 from optics.convolution import check_device, transform
 from optics.mapping._boundary import as_line, as_shapes, check_boundary, output_range
-from optics.mapping._half_spectra import half_spectrum, planes_from_half
 from optics.mapping._overlap import cut_line, overlap_add
 from optics.mapping._plan import Plan, count_planes
 from optics.mapping._sequences import convolve_1d

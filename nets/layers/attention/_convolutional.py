@@ -12,6 +12,7 @@ from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kern
 from nets.layers.attention._linear import attention_weights
 from nets.layers.attention._spectral import mix_values, spectral_weights
 from optics._check import check_flag, check_function, check_memory
+from optics._half_spectra import half_spectrum, planes_from_half
 from optics._numerics import split_key
 from optics._typing import (
     ArrayLike,
@@ -25,7 +26,6 @@ from optics._typing import (
     ShapeLike,
 )
 from optics.gradients import gradient_rule
-from optics.mapping._half_spectra import half_spectrum, planes_from_half
 
 
 class ConvSelfAttention(nnx.Module):
