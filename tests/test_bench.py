@@ -109,6 +109,7 @@ def test_other_libraries_compute_the_same_chain(name):
     assert errors["field_error"] < 0.05 and errors["gradient_error"] < 0.2
 
 
+@pytest.mark.slow
 def test_memory(tmp_path):
     rows = run_quickly("memory", tmp_path)
     exact, *noisy = (row["ratio"] for row in rows if "ratio" in row)

@@ -78,6 +78,7 @@ def test_logits_do_not_depend_on_the_bucket(changes, lengths, split):
     assert relative_error(logits, call(split.rows)[np.concatenate(plan)]) <= 1e-5
 
 
+@pytest.mark.slow
 def test_a_run_stops_in_an_epoch_goes_on_and_is_evaluated(tmp_path, monkeypatch):
     run = dict(
         data="imdb",
