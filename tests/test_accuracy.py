@@ -210,6 +210,18 @@ def test_references(tmp_path):
     }
 
 
+def test_a_linear_network_trained_on_other_rows_is_no_reference(tmp_path):
+    for name, changes in {
+        "linear": {"model": "linear"},
+        "lambda": {"model": "lambda"},
+        "few": {"model": "lambda", "max_examples": 100},
+        "few-optical": {"model": "lambda", "max_examples": 100, "device": "engine11"},
+    }.items():
+        write_tested_run(tmp_path / "runs" / name, span(0, 800), **changes)
+    found = {name: row.get("against") for name, row in rows_by_name(tmp_path / "runs", tmp_path).items()}
+    assert found == {"linear": None, "lambda": "linear", "few": None, "few-optical": "few"}
+
+
 def test_settings_added_later_have_their_defaults(tmp_path):
     write_tested_run(tmp_path / "runs" / "net-s0", span(0, 800))
     write_tested_run(

@@ -141,10 +141,17 @@ def count_test_rows(variants: list[Variant], variant: Variant) -> int | None:
 
 
 def choose_reference(variant: Variant, variants: list[Variant], name: str) -> Variant | None:
-    """The variant to compare with: the one of that name, else the linear network, else the exact twin."""
+    """The variant to compare with: the one of that name, else the linear network that was trained on as many
+    rows, else the exact twin.
+    """
     named = [other for other in variants if other[0].name == name]
     exact = [other for other in variants if other[0].settings.get("device", "none") == "none"]
-    linear = [other for other in exact if other[0].settings["model"] == "linear"]
+    rows = variant[0].settings.get("max_examples")
+    linear = [
+        other
+        for other in exact
+        if other[0].settings["model"] == "linear" and other[0].settings.get("max_examples") == rows
+    ]
     twins = [other for other in exact if other[0].settings["model"] == variant[0].settings["model"]]
     return min(
         named or linear or twins, key=lambda other: len(differences(other[0], variant[0])), default=None
