@@ -1,6 +1,7 @@
 """IMDb film reviews, positive or negative: 25,000 for training, 25,000 for test."""
 
 import tarfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,8 @@ def _load(
     texts = read(path, progress)
     is_new = tokenizer is None
     tokenizer = train_tokenizer(texts["train"][0], vocabulary) if is_new else read_tokenizer(tokenizer)
-    splits = {
-        name: Split(encode(tokenizer, reviews, max_tokens), np.asarray(labels, np.int32))
-        for name, (reviews, labels) in texts.items()
-    }
-    train, validation = hold_out(splits["train"], 0.1, seed=0, contiguous=validation_split == "neighbours")
     return Dataset(
-        train,
-        validation,
-        splits["test"],
+        **split(texts, lambda reviews: encode(tokenizer, reviews, max_tokens), validation_split),
         classes=2,
         vocabulary=tokenizer.get_vocab_size(),
         files={"tokenizer.json": tokenizer.to_str()},
@@ -82,6 +76,16 @@ def _load(
 
 
 _load_cached = lru_cache(maxsize=2)(_load)
+
+
+def split(texts: Texts, encode: Callable, validation_split: str) -> dict[str, Split]:
+    """The splits of reviews by name, with rows as `encode` makes them; 10 % are held out for validation."""
+    splits = {
+        name: Split(encode(reviews), np.asarray(labels, np.int32))
+        for name, (reviews, labels) in texts.items()
+    }
+    train, validation = hold_out(splits["train"], 0.1, seed=0, contiguous=validation_split == "neighbours")
+    return {"train": train, "validation": validation, "test": splits["test"]}
 
 
 def read(path: Path | None, progress: bool = True) -> Texts:

@@ -4,8 +4,8 @@ import numpy as np
 
 from nets.config import Config, check_memory
 from nets.data._baselines import text_baselines
-from nets.data._dataset import Dataset, Split, hold_out
-from nets.data._imdb import read
+from nets.data._dataset import Dataset
+from nets.data._imdb import read, split
 
 
 def load(config: Config) -> Dataset:
@@ -18,16 +18,8 @@ def load(config: Config) -> Dataset:
     Source: the task "text" of Y. Tay et al., Long Range Arena, ICLR (2021).
     """
     texts = read(config.data_path, config.progress)
-    splits = {
-        name: Split(as_bytes(reviews, config.max_tokens), np.asarray(labels, np.int32))
-        for name, (reviews, labels) in texts.items()
-    }
-    contiguous = config.validation_split == "neighbours"
-    train, validation = hold_out(splits["train"], 0.1, seed=0, contiguous=contiguous)
     return Dataset(
-        train,
-        validation,
-        splits["test"],
+        **split(texts, lambda reviews: as_bytes(reviews, config.max_tokens), config.validation_split),
         classes=2,
         vocabulary=257,
         baseline=text_baselines(texts["train"], texts["test"]),

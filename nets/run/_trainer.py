@@ -215,7 +215,7 @@ class Trainer:
         order = next(islice(orders, epoch, None))
         rng = np.random.default_rng((seed, epoch))
         plan = data.plan_batches(train, size, order, self.lengths, rng)
-        for number, indices in list(enumerate(plan))[done:]:
+        for number, indices in islice(enumerate(plan), done, None):
             rows, labels, weights = data.make_batch(train, indices, size, self.lengths)
             if self.config.distortion:
                 # A generator for each batch: a run that goes on draws what it would have drawn.

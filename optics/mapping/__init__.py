@@ -10,7 +10,7 @@ it. The last column counts the convolutions of one input with one kernel, on a d
 | many planes smaller than the device | `convolve_packed` | planes / cells, ⌊R / pitch⌋ · ⌊C / pitch⌋ cells |
 | many lines shorter than a row | `convolve_rows` | lines / R, or fewer |
 | a line of N samples, kernel of K taps | `convolve_1d` | about N / (R (C − K + 1)), or fewer |
-| such lines, summed over channels, on an engine | `convolve_partitioned` | one way back for each sum |
+| such lines, summed over channels, on an engine | `convolve_partitioned` | one transform back for each sum |
 | a line of R · C samples, R and C coprime | `convolve_coprime` | 1 |
 | a plane of R × C whose sign changes at each wrap | `convolve_negacyclic` | 1, of complex numbers |
 | a plane of R × C with more bits than the modulator | `convolve_sliced` | slices² |

@@ -12,14 +12,14 @@ from einops import rearrange
 from jaxtyping import Array, Complex, Inexact
 
 from optics._check import check_function, check_key, describe
-from optics._chunks import largest_even_chunk
+from optics._chunks import largest_even_chunk, map_in_chunks
 from optics._half_spectra import half_spectrum, planes_from_half
 from optics._numerics import pad_last, split_key, zero_where_dark
 from optics._typing import ArrayLike, DeviceLike, FunctionLike, KeyLike, PlanLike, ShapeLike, TextLike
 from optics.convolution import check_device, transform
 from optics.mapping._boundary import as_line, as_shapes, check_boundary, output_range
 from optics.mapping._overlap import cut_line, overlap_add
-from optics.mapping._plan import Plan, count_planes
+from optics.mapping._plan import Plan, choose_plan, count_planes, match_axes
 from optics.mapping._sequences import convolve_1d
 
 BOUNDARIES = ("full", "same", "valid")
@@ -174,8 +174,8 @@ def convolve_partitioned(
         y[i] = Σ_c Σ_u w[c, u] x[c, i − u]
 
     Where `convolve_1d` detects the product of each channel and each block of a long kernel, this adds the
-    products as spectra, in electronics between the ways. A device must have a transform of its own, as a
-    Fourier engine has. The result has about the noise of `convolve_1d`.
+    products as spectra, in electronics, before they are transformed back. A device must have a transform of
+    its own, as a Fourier engine has. The result has about the noise of `convolve_1d`.
 
     Arguments:
         x, w: shapes (..., channels, length), any length each, real or complex, any units; leading axes
@@ -207,17 +207,12 @@ def convolve_partitioned(
     if device is None:
         return jnp.sum(convolve_1d(x, w, boundary=boundary), axis=-2)
     check_device(device)
-    sizes = (x.shape, w.shape, tuple(device.shape), boundary)
-    if plan is None:
-        plan = plan_partitioned(*sizes)
-    elif plan != plan_partitioned(*sizes):
-        raise ValueError(f"`plan` must be that of `plan_partitioned{sizes}`; got {describe(plan)}.")
+    plan = choose_plan(plan, Partition, plan_partitioned, (x.shape, w.shape, tuple(device.shape), boundary))
     x_key, w_key, y_key = split_key(key, 3)
-    outputs = output_range(x.shape[-1], w.shape[-1], boundary)[1]
+    samples, taps = x.shape[-1], w.shape[-1]
+    outputs = output_range(samples, taps, boundary)[1]
     optical = _Transforms(transform, device, not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w)))
-    taps = w.shape[-1]
-    axes = max(x.ndim, w.ndim)
-    x, w = (a.reshape((1,) * (axes - a.ndim) + a.shape) for a in (x, w))
+    x, w = match_axes(x, w)
     spectra = optical.forward(plan.cut(x, taps), x_key)
     kernels = optical.forward(plan.cut_kernel(w), w_key)
     scale = math.sqrt(math.prod(plan.tile))
@@ -225,22 +220,18 @@ def convolve_partitioned(
     def apply(kernels, key):
         return plan.join(scale * optical.back(_add_products(spectra, kernels, plan), key), outputs)
 
-    # A long axis of kernels that share their inputs is computed in parts, each as it is needed.
-    lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-    shared = [axis for axis in range(axes - 2) if x.shape[axis] == 1 and w.shape[axis] > 1]
-    axis = max(shared, key=lambda axis: w.shape[axis], default=None)
-    elements = math.prod(lead) * plan.tiles * math.prod(plan.tile)
-    size = 0 if axis is None else largest_even_chunk(w.shape[axis], elements // w.shape[axis])
-    if axis is None or size == w.shape[axis]:
+    # Kernels that share their inputs are computed in parts of bounded memory.
+    shared = [axis for axis in range(x.ndim - 2) if x.shape[axis] == 1]
+    if not shared:
         return apply(kernels, y_key)
-    kernels = jnp.moveaxis(kernels, axis, 0)
-    kernels = kernels.reshape(-1, size, *kernels.shape[1:])
-    keys = None if y_key is None else jax.random.split(y_key, len(kernels))
-    y = jax.lax.map(
-        jax.checkpoint(lambda part: jnp.moveaxis(apply(jnp.moveaxis(part[0], 0, axis), part[1]), axis, 0)),
-        (kernels, keys),
-    )
-    return jnp.moveaxis(y.reshape(-1, *y.shape[2:]), 0, axis)
+    axis = max(shared, key=lambda axis: w.shape[axis])
+    elements = plan.outputs * math.prod(plan.tile) // w.shape[axis]
+
+    def apply_part(kernels, key):
+        return jnp.moveaxis(apply(jnp.moveaxis(kernels, 0, axis), key), axis, 0)
+
+    y = map_in_chunks(apply_part, jnp.moveaxis(kernels, axis, 0), y_key, elements)
+    return jnp.moveaxis(y, 0, axis)
 
 
 @dataclasses.dataclass(frozen=True)

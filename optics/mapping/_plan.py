@@ -8,6 +8,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
+from optics._check import describe
+from optics._typing import PlanLike
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -34,6 +37,33 @@ class Plan:
     def transforms(self) -> int:
         """Optical transforms on a Fourier engine: one of each plane, and one back for each product."""
         return self.x_planes + self.w_planes + self.products
+
+
+def choose_plan(
+    plan: PlanLike, kind: type[Plan], make: Callable, sizes: tuple, choices: Sequence[str] = ()
+) -> Plan:
+    """The plan that a caller gave, or the best one.
+
+    Arguments:
+        plan: given, or None.
+        kind: its class.
+        make: makes the best plan, of `sizes` and then, for a plan that was not left to it, of `choices`.
+        sizes: shapes of the input, the kernel and the device, and the boundary.
+        choices: attributes of a plan that a caller may have chosen.
+
+    Raises:
+        ValueError: a plan for other arrays or another device.
+    """
+    if plan is None:
+        return make(*sizes)
+    if (
+        not isinstance(plan, kind)
+        or plan.tile != sizes[2]
+        or plan != make(*sizes, *(getattr(plan, name) for name in choices))
+    ):
+        chosen = f", with or without a {' and a '.join(choices)}" if choices else ""
+        raise ValueError(f"`plan` must be that of `{make.__name__}{sizes}`{chosen}; got {describe(plan)}.")
+    return plan
 
 
 def count_planes(x_lead: Sequence[int], w_lead: Sequence[int]) -> tuple[int, int, int]:

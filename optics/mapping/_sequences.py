@@ -31,7 +31,7 @@ from optics.mapping._boundary import (
 )
 from optics.mapping._coprime import to_line, to_plane
 from optics.mapping._overlap import overlap_add
-from optics.mapping._plan import Plan, merge_shared_axes, shared_axes
+from optics.mapping._plan import Plan, choose_plan, merge_shared_axes, shared_axes
 from optics.mapping._tiles import Tiling, convolve_with_plan, plan_tiles
 
 
@@ -197,18 +197,8 @@ def convolve_1d(
     if device is None:
         return convolve_exact(x[..., None, :], w[..., None, :], boundary, convolve)[..., 0, :]
     check_device(device)
-    sizes = (x.shape, w.shape, tuple(device.shape))
-    if plan is None:
-        plan = plan_1d(*sizes, boundary)
-    elif (
-        not isinstance(plan, Folding)
-        or plan.tile != sizes[2]
-        or plan != plan_1d(*sizes, boundary, plan.layout)
-    ):
-        raise ValueError(
-            f"`plan` must be that of `plan_1d{(*sizes, boundary)}`, with or without a layout; got "
-            f"{describe(plan)}."
-        )
+    sizes = (x.shape, w.shape, tuple(device.shape), boundary)
+    plan = choose_plan(plan, Folding, plan_1d, sizes, ("layout",))
     samples = x.shape[-1:]
     w = wrap_kernel(w, samples, boundary)
     taps = w.shape[-1:]

@@ -37,7 +37,7 @@ from optics.mapping._boundary import (
     wrap_kernel,
 )
 from optics.mapping._overlap import cut_line, overlap_add
-from optics.mapping._plan import Plan, count_planes, match_axes
+from optics.mapping._plan import Plan, choose_plan, count_planes, match_axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,18 +313,8 @@ def convolve_tiled(
     if device is None:
         return convolve_exact(x, w, boundary, convolve)
     check_device(device)
-    sizes = (x.shape, w.shape, tuple(device.shape))
-    if plan is None:
-        plan = plan_tiles(*sizes, boundary)
-    elif (
-        not isinstance(plan, Tiling)
-        or plan.tile != sizes[2]
-        or plan != plan_tiles(*sizes, boundary, plan.block, plan.method)
-    ):
-        raise ValueError(
-            f"`plan` must be that of `plan_tiles{(*sizes, boundary)}`, with or without a block and a "
-            f"method; got {describe(plan)}."
-        )
+    sizes = (x.shape, w.shape, tuple(device.shape), boundary)
+    plan = choose_plan(plan, Tiling, plan_tiles, sizes, ("block", "method"))
     return convolve_with_plan(x, w, plan, lambda x, w, key: convolve(x, w, device, key), key)
 
 
