@@ -1,6 +1,7 @@
 """Training curves as a figure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,7 +15,8 @@ def plot_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: 
         title: of the figure.
 
     Returns:
-        the figure: train as a thin line, validation with markers, test dashed, baselines dotted.
+        the figure: train as a thin line, validation with markers, test dashed, the others in the last line
+        (baselines, the exact FFT) in patterns of their own.
     """
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     for axes, metric, unit in zip(
@@ -47,6 +49,7 @@ def _plot_run(axes: Any, metric: str, colour: str, prefix: str, lines: Sequence[
         markersize=4,
         label=f"{prefix}validation (thin: train)",
     )
+    patterns = cycle([":", "-.", (0, (1, 4)), (0, (6, 3, 1, 3, 1, 3))])
     for key, value in lines[-1].items():
         name = key.removesuffix(f"_{metric}")
         if name == key or name in ("train", "validation"):
@@ -54,7 +57,7 @@ def _plot_run(axes: Any, metric: str, colour: str, prefix: str, lines: Sequence[
         axes.axhline(
             value,
             color=colour,
-            linestyle="--" if name == "test" else ":",
+            linestyle="--" if name == "test" else next(patterns),
             linewidth=1,
             label=f"{prefix}{name.replace('_', ' ')} {value:.4f}",
         )
