@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Inexact, PyTree
 
 # Numbers that the products of one chunk may hold: 32 MiB in complex64.
 MAX_ELEMENTS = 2**22
@@ -27,7 +27,7 @@ def largest_even_chunk(count: int, elements: int) -> int:
 
 
 def map_in_chunks(
-    f: Callable, x: Inexact[Array, "count *rest"], key: Array | None, elements: int
+    f: Callable, x: PyTree[Array], key: Array | None, elements: int
 ) -> Inexact[Array, "count *result"]:
     """f(x, key), a function of the first axis entry by entry, in chunks of at most `MAX_ELEMENTS` numbers.
 
@@ -35,15 +35,20 @@ def map_in_chunks(
 
     Arguments:
         f: (x, key) -> array with the same first axis.
-        x: array.
+        x: array, or a tree of arrays with the same first axis.
         key: consumed, or None.
         elements: numbers in the products that one entry of x takes part in.
     """
-    size, chunks = chunk_sizes(x.shape[0], elements)
+    count = len(jax.tree.leaves(x)[0])
+    size, chunks = chunk_sizes(count, elements)
     if chunks == 1:
         return f(x, key)
-    count = x.shape[0]
-    x = jnp.pad(x, [(0, chunks * size - count)] + [(0, 0)] * (x.ndim - 1)).reshape(chunks, size, *x.shape[1:])
+
+    def split(a):
+        padded = jnp.pad(a, [(0, chunks * size - count)] + [(0, 0)] * (a.ndim - 1))
+        return padded.reshape(chunks, size, *a.shape[1:])
+
+    x = jax.tree.map(split, x)
     keys = None if key is None else jax.random.split(key, chunks)
     y = jax.lax.map(jax.checkpoint(lambda chunk: f(*chunk)), (x, keys))
     return y.reshape(-1, *y.shape[2:])[:count]

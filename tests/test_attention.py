@@ -257,6 +257,57 @@ def test_padding_is_not_attended_to(kind, key):
     assert weights.shape == (1, 2, 8, 8) and np.all(weights[..., 5:] == 0)
 
 
+def with_blocks(monkeypatch, layer, x, mask):
+    """Result and gradients for parameters and input in blocks of 64 queries and in one piece, and the number
+    of loops in each program.
+    """
+    graph, state = nnx.split(layer)
+
+    def loss(state, x):
+        y = nnx.merge(graph, state)(x, None, None, mask)
+        return jnp.sum(jnp.sin(y)), y
+
+    for elements in (64, 2**40):
+        monkeypatch.setattr("optics._chunks.MAX_ELEMENTS", elements)
+        monkeypatch.setattr("nets.layers.attention._weights.MAX_ELEMENTS", elements)
+        program = jax.jit(lambda state, x: jax.grad(loss, (0, 1), has_aux=True)(state, x))
+        yield jax.tree.leaves(program(state, x)), str(jax.make_jaxpr(program)(state, x)).count("scan[")
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kind", ["wide", "narrow", "direct", "spectral"])
+def test_blocks_of_queries_change_nothing(kind, causal, key, monkeypatch):
+    if kind in ("direct", "spectral"):
+        layer = nets.ConvSelfAttention((2, 3), 2, spectral=kind == "spectral", causal=causal, rngs=rngs())
+    else:
+        layer = nets.LinearSelfAttention(6, 2, kind, causal=causal, rngs=rngs())
+    # 150 tokens are three blocks, of which the last is not full.
+    x, mask = jax.random.normal(key, (2, 150, 6)), jnp.arange(150) < jnp.array([[150], [97]])
+    (blocks, loops), (whole, none) = with_blocks(monkeypatch, layer, x, mask)
+    assert loops == 2 and none == 0
+    for a, b in zip(blocks, whole, strict=True):
+        assert relative(a, b) <= 1e-5
+
+
+@pytest.mark.parametrize("kind", ["canonical", "direct", "spectral"])
+def test_causal_attention_is_that_of_jax(kind, key):
+    x, mask = jax.random.normal(key, (2, 7, 12)), jnp.arange(7) < jnp.array([[7], [4]])
+    if kind == "canonical":
+        layer = nets.LinearSelfAttention(12, 2, kind, causal=True, rngs=rngs())
+        q, k, v = (
+            part.reshape(2, 7, 2, 6) for part in jnp.split(x @ layer.project.kernel[...], 3, axis=-1)
+        )
+    else:
+        layer = nets.ConvSelfAttention((12,), 2, spectral=kind == "spectral", causal=True, rngs=rngs())
+        kernels = jnp.asarray([scipy.linalg.circulant(w).T for w in layer.kernels[...][:, 0]])
+        q, k, v = jnp.split(jnp.einsum("btf,hfg->bthg", x, kernels), 3, axis=2)
+    exact = jax.nn.dot_product_attention(q, k, v, mask=mask[:, None, None], is_causal=True)
+    exact = layer.merge(exact.reshape(2, 7, 12)) if kind == "canonical" else exact.sum(2)
+    assert relative(run(layer, x, None, None, mask), exact) <= 1e-5
+    weights = run(layer, x, None, None, mask, method="attention_map")
+    assert np.all(np.triu(weights, 1) == 0) and np.all(np.asarray(weights)[1, ..., 4:] == 0)
+
+
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
@@ -268,6 +319,8 @@ def test_padding_is_not_attended_to(kind, key):
         (lambda: nets.ConvSelfAttention((5, 5), kernel=6, rngs=rngs()), "kernel"),
         (lambda: nets.ConvSelfAttention((5, 5), kernel=(3,), rngs=rngs()), "kernel"),
         (lambda: nets.ConvSelfAttention((5, 5), gradient="exact", rngs=rngs()), "gradient"),
+        (lambda: nets.ConvSelfAttention((5, 5), causal="yes", rngs=rngs()), "causal"),
+        (lambda: nets.LinearSelfAttention(5, 5, causal=2, rngs=rngs()), "causal"),
         (lambda: nets.ConvSelfAttention((5, 5), rngs=rngs())(jnp.ones((2, 3, 24))), "x"),
         (lambda: nets.LinearSelfAttention(5, 2, rngs=rngs())(jnp.ones((2, 3, 6))), "x"),
         (lambda: conv((3, 4), spectral=True)(jnp.ones((1, 2, 12)), noisy(3)), "x"),

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 import optics
 from nets._check import as_tokens, check_call, check_mask, check_rngs, check_sizes
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
-from nets.layers.attention._linear import attention_weights
 from nets.layers.attention._spectral import mix_values, spectral_weights
+from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
 from optics._check import check_flag, check_function, check_memory
 from optics._half_spectra import half_spectrum, planes_from_half
 from optics._numerics import split_key
@@ -48,6 +48,7 @@ class ConvSelfAttention(nnx.Module):
             unused if `spectral`.
         gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`,
             around `convolve`, or around `optics.transform` if `spectral`.
+        causal: a token sees no later one.
         rngs: for the initial kernels, uniform in ±1/√(taps).
 
     Raises:
@@ -73,16 +74,18 @@ class ConvSelfAttention(nnx.Module):
         *,
         convolve: FunctionLike = optics.convolve,
         gradient: GradientLike = None,
+        causal: FlagLike = False,
         rngs: PartLike,
     ):
         self.plane, self.taps = as_plane_and_taps(shape, kernel)
         check_sizes(heads=heads)
         check_memory("heads", heads, 3 * heads * math.prod(self.taps), "the kernels")
         check_flag("spectral", spectral)
+        check_flag("causal", causal)
         check_function("convolve", convolve, "`optics.convolve`")
         check_rngs(rngs)
         rule = gradient_rule(gradient)
-        self.heads, self.spectral = heads, spectral
+        self.heads, self.spectral, self.causal = heads, spectral, causal
         self.convolve, self.transform = rule(convolve), rule(optics.transform)
         self.features = math.prod(self.plane)
         self.kernels = nnx.Param(uniform_kernels(3 * heads, self.taps, rngs))
@@ -110,11 +113,20 @@ class ConvSelfAttention(nnx.Module):
         check_call(device, key)
         check_mask(mask, x)
         if not self.spectral:
-            weights, v = self._direct(x, device, key, mask)
-            return jnp.einsum("bhts,bshk->btk", weights, v)
+            q, k, v = self._projections(x, device, key)
+
+            def attend(queries, rows):
+                return jnp.einsum("bhts,bshk->btk", self._direct_weights(queries, k, mask, rows), v)
+
+            return attend_in_blocks(attend, q, self.heads, x.shape[1])
         forward_key, back_key = split_key(key, 2)
-        weights, spectra, kernels = self._spectral(x, device, forward_key, mask)
-        half = mix_values(weights, spectra, kernels)
+        spectra, products, values = self._spectra(x, device, forward_key)
+
+        def attend(queries, rows):
+            weights = self._spectral_weights(queries, spectra, products, mask, rows)
+            return mix_values(weights, spectra, values)
+
+        half = attend_in_blocks(attend, spectra, self.heads, x.shape[1])
         return planes_from_half(half, self.plane, self.transform, device, back_key).reshape(x.shape)
 
     def attention_map(
@@ -128,20 +140,31 @@ class ConvSelfAttention(nnx.Module):
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_mask(mask, x)
+        rows = jnp.arange(x.shape[1])
         if not self.spectral:
-            return self._direct(x, device, key, mask)[0]
-        return jnp.swapaxes(self._spectral(x, device, split_key(key, 2)[0], mask)[0], 1, 2)
+            q, k, _ = self._projections(x, device, key)
+            return self._direct_weights(q, k, mask, rows)
+        spectra, products, _ = self._spectra(x, device, split_key(key, 2)[0])
+        return jnp.swapaxes(self._spectral_weights(spectra, spectra, products, mask, rows), 1, 2)
 
-    def _direct(self, x, device, key, mask):
-        """Attention map, and the values of the heads."""
+    def _projections(self, x, device, key):
+        """Queries, keys and values, each (batch, tokens, heads, features)."""
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
         kernels = centre_kernels(self.kernels[...], self.plane)
         projections = self.convolve(planes, kernels, device, key)
-        q, k, v = jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
-        return attention_weights(q, k, mask), v
+        return jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
 
-    def _spectral(self, x, device, key, mask):
-        """Attention map (batch, tokens, heads, tokens), half-spectra of the tokens and value kernels."""
+    def _direct_weights(self, q, k, mask, rows):
+        """Attention map (batch, heads, tokens, tokens)."""
+        return attention_weights(q, k, visible_tokens(mask, rows if self.causal else None, k.shape[1]))
+
+    def _spectra(self, x, device, key):
+        """Half-spectra of the tokens, of the products of query and key kernels, and of the value kernels."""
         spectra = half_spectrum(x.reshape(*x.shape[:2], *self.plane), self.transform, device, key)
         wq, wk, wv = jnp.split(jnp.fft.rfft2(centre_kernels(self.kernels[...], self.plane)), 3)
-        return spectral_weights(spectra, jnp.conj(wq) * wk, self.plane, mask), spectra, wv
+        return spectra, jnp.conj(wq) * wk, wv
+
+    def _spectral_weights(self, queries, spectra, products, mask, rows):
+        """Attention map (batch, tokens, heads, tokens)."""
+        visible = visible_tokens(mask, rows if self.causal else None, spectra.shape[1])
+        return spectral_weights(queries, spectra, products, self.plane, visible)

@@ -1,37 +1,15 @@
 """Self-attention whose projections are matrices, in three forms."""
 
-import math
-
-import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from nets._check import as_tokens, check_call, check_heads, check_mask, check_rngs, check_sizes
 from nets.layers._kernels import fan_in_uniform
-from optics._check import check_choice, check_memory
-from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, TextLike
-
-
-def attention_weights(
-    q: Float[Array, "batch tokens heads features"],
-    k: Float[Array, "batch tokens heads features"],
-    mask: Bool[Array, "batch tokens"] | None,
-    width: int | None = None,
-) -> Float[Array, "batch heads tokens tokens"]:
-    """softmax of q kᵀ / √width over the second tokens, without padding; `width` is that of q by default."""
-    logits = jnp.einsum("bthk,bshk->bhts", q, k) / math.sqrt(width or q.shape[-1])
-    return masked_softmax(logits, mask)
-
-
-def masked_softmax(
-    logits: Float[Array, "batch any tokens others"], mask: Bool[Array, "batch others"] | None
-) -> Float[Array, "batch any tokens others"]:
-    """softmax over the last axis, padding excluded; a row that is all padding gets equal weights."""
-    if mask is not None:
-        logits = jnp.where(mask[:, None, None, :], logits, jnp.finfo(logits.dtype).min)
-    return jax.nn.softmax(logits)
+from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
+from optics._check import check_choice, check_flag, check_memory
+from optics._typing import ArrayLike, CountLike, DeviceLike, FlagLike, KeyLike, PartLike, TextLike
 
 
 class LinearSelfAttention(nnx.Module):
@@ -50,6 +28,7 @@ class LinearSelfAttention(nnx.Module):
         features: k, width of the embedding.
         heads: h; it divides k unless the kind is "wide".
         kind: "wide", "canonical" or "narrow".
+        causal: a token sees no later one.
         rngs: for the initial weights, uniform in ±1/√(inputs).
 
     Raises:
@@ -67,14 +46,23 @@ class LinearSelfAttention(nnx.Module):
         (1, 4, 8)
     """
 
-    def __init__(self, features: CountLike, heads: CountLike = 8, kind: TextLike = "wide", *, rngs: PartLike):
+    def __init__(
+        self,
+        features: CountLike,
+        heads: CountLike = 8,
+        kind: TextLike = "wide",
+        *,
+        causal: FlagLike = False,
+        rngs: PartLike,
+    ):
         check_sizes(features=features, heads=heads)
+        check_flag("causal", causal)
         check_rngs(rngs)
         check_choice("kind", kind, ("wide", "canonical", "narrow"))
         if kind != "wide":
             check_heads(features, heads)
         check_memory("features", features, 4 * (heads if kind == "wide" else 1) * features**2, "the weights")
-        self.features, self.heads, self.kind = features, heads, kind
+        self.features, self.heads, self.kind, self.causal = features, heads, kind, causal
         width = features if kind == "wide" else features // heads
         inputs, outputs = (width, width) if kind == "narrow" else (features, heads * width)
         self.project = nnx.Linear(inputs, 3 * outputs, use_bias=False, kernel_init=fan_in_uniform, rngs=rngs)
@@ -101,8 +89,12 @@ class LinearSelfAttention(nnx.Module):
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_mask(mask, x)
-        weights, v = self._weights_and_values(x, mask)
-        y = jnp.einsum("bhts,bshk->bthk", weights, v)
+        q, k, v = self._projections(x)
+
+        def attend(queries, rows):
+            return jnp.einsum("bhts,bshk->bthk", self._weights(queries, k, mask, rows), v)
+
+        y = attend_in_blocks(attend, q, self.heads, x.shape[1])
         return self.merge(y.reshape(*x.shape[:2], -1))
 
     def attention_map(
@@ -116,9 +108,10 @@ class LinearSelfAttention(nnx.Module):
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_mask(mask, x)
-        return self._weights_and_values(x, mask)[0]
+        q, k, _ = self._projections(x)
+        return self._weights(q, k, mask, jnp.arange(x.shape[1]))
 
-    def _weights_and_values(self, x, mask):
+    def _projections(self, x):
         if self.kind == "narrow":
             slices = rearrange(x, "batch tokens (heads s) -> batch tokens heads s", heads=self.heads)
             projections = rearrange(self.project(slices), "... heads (three k) -> three ... heads k", three=3)
@@ -126,6 +119,8 @@ class LinearSelfAttention(nnx.Module):
             # Parts of one array: with `three` as the first axis XLA would hold a transposed copy.
             heads = rearrange(self.project(x), "... (heads k) -> ... heads k", heads=3 * self.heads)
             projections = jnp.split(heads, 3, axis=-2)
-        q, k, v = projections
-        width = self.features if self.kind == "narrow" else None
-        return attention_weights(q, k, mask, width), v
+        return projections
+
+    def _weights(self, q, k, mask, rows):
+        visible = visible_tokens(mask, rows if self.causal else None, k.shape[1])
+        return attention_weights(q, k, visible, self.features if self.kind == "narrow" else None)

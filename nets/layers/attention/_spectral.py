@@ -16,28 +16,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
-from nets.layers.attention._linear import masked_softmax
+from nets.layers.attention._weights import masked_softmax
 
 
 def spectral_weights(
-    spectra: Complex[Array, "batch tokens rows half"],
+    queries: Complex[Array, "batch tokens rows half"],
+    spectra: Complex[Array, "batch others rows half"],
     kernels: Complex[Array, "heads rows half"],
     plane: tuple[int, int],
-    mask: Bool[Array, "batch tokens"] | None,
+    visible: Bool[Array, "..."] | None,
 ) -> Float[Array, "batch tokens heads others"]:
     """softmax over tokens j of Re Σ_f conj(X_i) M X_j / √k.
 
     Arguments:
-        spectra: X.
+        queries, spectra: X_i, X_j.
         kernels: M, of unnormalised transforms.
         plane: rows and columns of a token, k = rows · columns.
-        mask: True where there is a token; padding is not attended to.
+        visible: of `visible_tokens`.
     """
     # A column that is not its own mirror image stands for two.
     single = [0, plane[1] // 2] if plane[1] % 2 == 0 else [0]
     counts = np.where(np.isin(np.arange(kernels.shape[-1]), single), 1, 2) / math.sqrt(math.prod(plane))
-    queries = spectra[:, :, None] * (jnp.conj(kernels) * counts)
-    return masked_softmax(jnp.einsum("bthf,bsf->bths", _as_real(queries), _as_real(spectra)), mask)
+    weighted = queries[:, :, None] * (jnp.conj(kernels) * counts)
+    logits = jnp.einsum("bthf,bsf->bths", _as_real(weighted), _as_real(spectra))
+    return masked_softmax(logits, None if visible is None else visible[:, :, None])
 
 
 def mix_values(
