@@ -49,6 +49,13 @@ def as_typed_key(key: Array) -> Array:
     return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
+def fast_length(n: int, real: bool = False) -> int:
+    """The smallest length from n on whose FFTs are fast; `real`: those of real numbers."""
+    from scipy.fft import next_fast_len  # takes half a second to import, which many programs need not spend
+
+    return next_fast_len(n, real=real)
+
+
 def reverse_index(a: Inexact[Array, "*shape"], axes: tuple[int, ...] = (-2, -1)) -> Inexact[Array, "*shape"]:
     """a[−n modulo the length] along the axes, with the origin at index 0."""
     return jnp.roll(jnp.flip(a, axes), 1, axes)

@@ -294,9 +294,7 @@ def test_causal_attention_is_that_of_jax(kind, key):
     x, mask = jax.random.normal(key, (2, 7, 12)), jnp.arange(7) < jnp.array([[7], [4]])
     if kind == "canonical":
         layer = nets.LinearSelfAttention(12, 2, kind, causal=True, rngs=rngs())
-        q, k, v = (
-            part.reshape(2, 7, 2, 6) for part in jnp.split(x @ layer.project.kernel[...], 3, axis=-1)
-        )
+        q, k, v = (part.reshape(2, 7, 2, 6) for part in jnp.split(x @ layer.project.kernel[...], 3, axis=-1))
     else:
         layer = nets.ConvSelfAttention((12,), 2, spectral=kind == "spectral", causal=True, rngs=rngs())
         kernels = jnp.asarray([scipy.linalg.circulant(w).T for w in layer.kernels[...][:, 0]])

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:
+    # Matplotlib takes a second, which a run has to spend at its end alone.
+    Figure: TypeAlias = Any
 
 
 def plot_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: str = "") -> Figure:
@@ -18,7 +22,9 @@ def plot_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: 
         the figure: train as a thin line, validation with markers, test dashed, the others in the last line
         (baselines, the exact FFT) in patterns of their own.
     """
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+    from matplotlib import figure as drawing
+
+    figure = drawing.Figure(figsize=(9.5, 3.8), layout="constrained")
     for axes, metric, unit in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True
     ):

@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.optimize import brentq
-
 from optics._check import check_flag, check_instance, check_positive_number, check_positive_or_infinite
 from optics._typing import FlagLike, PartLike, ScalarLike
 from optics.accounting._counts import Counts
@@ -91,6 +89,8 @@ def break_even_pixels(
     largest = math.log2(LARGEST_SIZE)
     if excess(largest) > 0:
         return math.inf
+    from scipy.optimize import brentq  # takes a quarter of a second, which only a break-even has to spend
+
     return 2.0 ** brentq(excess, 0.0, largest)
 
 

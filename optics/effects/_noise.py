@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from optics._check import as_leaf, check_flag, check_positive, check_range
 from optics._fusion import fusion_barrier_in_lines
+from optics._normal import draw_normal
 from optics._numerics import standard_deviation
 from optics._typing import ArrayLike, FlagLike
 from optics.effects._effect import Effect
@@ -45,7 +46,7 @@ class Noise(Effect):
         sigma = standard_deviation(self.variance(value) + extra_variance)
         # Drawn in a line, and by itself: XLA on CPU takes three times as long to fill a stack of small
         # planes.
-        normal = jax.random.normal(key, (value.size,), value.dtype)
+        normal = draw_normal(key, (value.size,), value.dtype)
         return value + sigma * fusion_barrier_in_lines(normal).reshape(value.shape)
 
 

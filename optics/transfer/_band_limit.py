@@ -6,10 +6,10 @@ of second order in dx. Without them, Σ t(r) a(r) dx² over the samples is ∫ t
 every field a that the samples hold, and the error falls exponentially with the oversampling.
 """
 
+import math
+
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex, Float
-from scipy.special import erfc
 
 from optics._numerics import safe_sqrt
 from optics._typing import ArrayLike, ScalarLike
@@ -70,7 +70,7 @@ def _edge(distance: Float[Array, "*any"]) -> Float[Array, "*any"]:
     sine, previous, twice_cosine = jnp.sin(angle), -jnp.sin(angle), 2 * jnp.cos(2 * angle)
     total = jnp.full_like(distance, 0.5)
     for k in range(1, int(EDGE_PERIOD * (0.5 + 3 * CUT_WIDTH)), 2):
-        weight = 2 / np.pi / k * 0.5 * erfc((k / EDGE_PERIOD - 0.5) / CUT_WIDTH)
-        total += float(weight) * sine
+        weight = 2 / math.pi / k * 0.5 * math.erfc((k / EDGE_PERIOD - 0.5) / CUT_WIDTH)
+        total += weight * sine
         sine, previous = twice_cosine * sine - previous, sine  # sin (k + 2) θ
     return total

@@ -5,9 +5,9 @@ from functools import reduce
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.fft import next_fast_len
 
 from optics._check import is_concrete
+from optics._numerics import fast_length
 from optics._typing import ScalarLike
 from optics._warn import warn_caller
 
@@ -69,7 +69,7 @@ def default_plane(
                 f"you have the memory{remedies}."
             )
         samples = max(samples, needed)
-    return next_fast_len(samples)
+    return fast_length(samples)
 
 
 def default_pupil_radius(
@@ -117,7 +117,7 @@ def check_lens_sampling(
         )
     needed = _samples_of_distance(pitch, wavelength, focal_length, defocus, oversampling)
     if needed > plane:
-        fast = next_fast_len(needed)
+        fast = fast_length(needed)
         raise ValueError(
             f"`plane` of {plane} samples is too small to propagate over "
             f"{_name_distance(focal_length, defocus)} without aliasing: it needs λ z / dx² = {needed} "

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Inexact, Int
-from scipy import stats
 
 from optics.device import FourierProcessor, modulate
 from optics.twin._likelihood import Likelihood, propagate_camera
@@ -165,6 +164,8 @@ def seek_patterns(
 
 def _test_ratio(evidence: str, ratio: float, freedom: tuple[float, float], share: float) -> LackOfFit:
     """F-test of a ratio; `share` is that of the pixels which an error of the model is spread over."""
+    from scipy import stats  # takes half a second, which only a fit has to spend
+
     law = stats.f(*freedom) if np.isfinite(freedom[1]) else stats.chi2(freedom[0], scale=1 / freedom[0])
     critical = law.isf(SIGNIFICANCE)
     return LackOfFit(

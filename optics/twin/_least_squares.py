@@ -5,8 +5,6 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax
-import optimistix
 from jaxtyping import Array, Bool, Float, Int
 
 from optics.twin._likelihood import FrameStatistics, Likelihood
@@ -113,6 +111,9 @@ def _slopes(function: Callable, vector: Array, index: Array) -> Float[Array, "pi
 def _solve_least_squares(
     residual: Callable, start: Float[Array, " moved"], tolerance: Float[Array, ""], steps: int
 ) -> tuple[Float[Array, " moved"], Bool[Array, ""]]:
+    import lineax  # both take a quarter of a second, which only a fit has to spend
+    import optimistix
+
     # Columns of one length, in double precision: the normal equations lose nothing that the standard errors
     # would keep.
     solver = optimistix.LevenbergMarquardt(

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
-from scipy.fft import next_fast_len
 
 from optics._check import as_plane, check_positive_number
+from optics._numerics import fast_length
 from optics._typing import ArrayLike, ScalarLike, ShapeLike
 from optics._warn import warn_caller
 from optics.wave._fresnel import check_distance, log_amplitude
@@ -90,7 +90,7 @@ def _sum_last_axis(
     n = u.shape[-1]
     if n == 1:
         return jnp.broadcast_to(u, (*u.shape[:-1], m)).astype(jnp.result_type(u, jnp.complex64))
-    length = next_fast_len(n + m - 1, real=True)
+    length = fast_length(n + m - 1, real=True)
     # With x = k dx and x' = j dx_out + s, (x' − x)² is a term in j, one in k and dx dx_out (j − k)².
 
     def chirp_in(dx, wavelength, z, dx_out, s):

@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import scipy.fft
 from einops import rearrange
 from jaxtyping import Array, Float
 
 import optics
-from optics._numerics import reverse_index
+from optics._numerics import fast_length, reverse_index
 from optics._typing import DeviceLike, GradientLike, KeyLike
 from optics.convolution import check_device
 from optics.gradients import gradient_rule
@@ -31,7 +30,7 @@ def lambdas_by_fft(
     off.
     """
     positions, axes = v.shape[-len(taps) :], tuple(range(-len(taps), 0))
-    size = positions if wraps else tuple(scipy.fft.next_fast_len(n, real=True) for n in positions)
+    size = positions if wraps else tuple(fast_length(n, real=True) for n in positions)
     outputs = tuple(slice(n if wraps else n - t + 1) for n, t in zip(positions, taps, strict=True))
     spectra = jnp.fft.rfftn(v, s=size, axes=axes)
 

@@ -1,0 +1,85 @@
+"""Normal draws against published vectors of the generator and against statistics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from optics._normal import draw_normal, threefry
+
+# Of the Random123 distribution, kat_vectors: key, counter, words.
+PUBLISHED = [
+    ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+    ((2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1), (0x1CB996FC, 0xBB002BE7)),
+    ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+]
+# Normal deviates beyond which a test fails: one of 10⁴ draws.
+DEVIATES = 3.9
+LAGS = (1, 2, 3, 4, 11, 64, 121, 1024, 4096, 65536)
+
+
+@pytest.mark.parametrize(("key", "counter", "words"), PUBLISHED)
+def test_words_are_the_published_ones(key, counter, words):
+    counter = [jnp.asarray([word], jnp.uint32) for word in counter]
+    assert tuple(int(word[0]) for word in threefry(jnp.asarray(key, jnp.uint32), *counter)) == words
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (0,), (2, 0, 3)])
+def test_shapes_and_types(shape, key):
+    for dtype in (jnp.float32, jnp.float16, jnp.bfloat16):
+        draw = draw_normal(key, shape, dtype)
+        assert draw.shape == shape and draw.dtype == dtype
+
+
+def test_a_key_is_a_draw(key):
+    old, other = jax.random.key_data(key), jax.random.fold_in(key, 1)
+    draw = np.asarray(draw_normal(key, (1000,), jnp.float32))
+    np.testing.assert_array_equal(draw, draw_normal(old, (1000,), jnp.float32))
+    np.testing.assert_array_equal(draw, jax.jit(lambda k: draw_normal(k, (1000,), jnp.float32))(key))
+    both = jax.vmap(lambda k: draw_normal(k, (1000,), jnp.float32))(jnp.stack([key, other]))
+    np.testing.assert_array_equal(both[0], draw)
+    assert abs(np.corrcoef(both)[0, 1]) < DEVIATES / np.sqrt(1000)
+
+
+def test_double_precision_and_other_generators_are_those_of_jax(key, x64):
+    np.testing.assert_array_equal(
+        draw_normal(key, (7,), jnp.float64), jax.random.normal(key, (7,), jnp.float64)
+    )
+    other = jax.random.key(0, impl="rbg")
+    np.testing.assert_array_equal(
+        draw_normal(other, (7,), jnp.float32), jax.random.normal(other, (7,), jnp.float32)
+    )
+
+
+@pytest.mark.parametrize("count", [10**6, pytest.param(10**8, marks=pytest.mark.slow)])
+def test_draws_are_normal_and_independent(count, key, optimized):
+    blocks = min(count, 5 * 10**6)
+    bins = 4096
+    draw = jax.jit(lambda key: draw_normal(key, (blocks,), jnp.float32))
+    counts, moments, tails, lags, crossed = np.zeros(bins), np.zeros(6), np.zeros(5), np.zeros(len(LAGS)), 0.0
+    previous = np.asarray(draw(jax.random.fold_in(key, count)), np.float64)
+    for turn in range(count // blocks):
+        n = np.asarray(draw(jax.random.fold_in(key, turn)), np.float64)
+        counts += np.bincount((scipy.special.ndtr(n) * bins).astype(int), minlength=bins)
+        moments += [np.sum(n**power) for power in range(1, 7)]
+        tails += [np.sum(np.abs(n) > sigma) for sigma in range(1, 6)]
+        lags += [np.sum(n[:-lag] * n[lag:]) for lag in LAGS]
+        crossed += np.sum(n * previous)
+        # The two words of a block are half of the draw apart.
+        assert abs(np.sum(n[: blocks // 2] * n[-(blocks // 2) :])) < DEVIATES * np.sqrt(blocks / 2)
+        previous = n
+    # Kolmogorov-Smirnov on the edges of the bins, and χ² of the bins themselves.
+    distance = np.abs(np.cumsum(counts) / count - np.arange(1, bins + 1) / bins).max()
+    assert scipy.stats.kstwobign.sf(distance * np.sqrt(count)) > 1e-4
+    assert scipy.stats.chisquare(counts).pvalue > 1e-4
+    # The variance of n^p is that of moments: (2p − 1)!! minus the square of the mean.
+    exact = np.array([0, 1, 0, 3, 0, 15])
+    spread = np.sqrt((scipy.special.factorial2(2 * np.arange(1, 7) - 1) - exact**2) / count)
+    assert np.all(np.abs(moments / count - exact) < DEVIATES * spread)
+    expected_tails = 2 * scipy.stats.norm.sf(np.arange(1, 6)) * count
+    low, high = scipy.stats.poisson.interval(1 - 2e-4, expected_tails)
+    assert np.all((tails >= low) & (tails <= high))
+    assert np.all(np.abs(lags) < DEVIATES * np.sqrt(count))
+    assert abs(crossed) < DEVIATES * np.sqrt(count)
