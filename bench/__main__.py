@@ -12,6 +12,7 @@ from nets.config import check_values, print_everywhere, run_command
 COMMANDS = {
     "fidelity": (config.Fidelity, "bench.simulator.fidelity"),
     "speed": (config.Speed, "bench.simulator.speed"),
+    "roofline": (config.Roofline, "bench.simulator.roofline"),
     "memory": (config.Memory, "bench.simulator.memory"),
     "ledger": (config.Ledger, "bench.simulator.ledger"),
     "tuning": (config.Tuning, "bench.training.tuning"),

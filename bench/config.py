@@ -54,6 +54,12 @@ class Speed(Options):
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Roofline(Options):
+    """Share of the machine's speed that primitives and training steps reach, and planes per second."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Memory(Options):
     """Memory of training steps and convolutions: as XLA plans it, and as a process holds it."""
 

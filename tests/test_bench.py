@@ -15,7 +15,7 @@ import bench
 import optics
 from bench import output
 from bench.__main__ import main
-from bench.simulator import fidelity, memory, peers
+from bench.simulator import fidelity, memory, peers, roofline
 from bench.simulator import four_f_chain as chain
 from bench.simulator.sweeps import sweep_error
 from tests.helpers import relative
@@ -244,3 +244,33 @@ def test_a_peer_whose_field_is_another_is_refused(monkeypatch):
     monkeypatch.setattr(peers, "_TESTED", {"numpy": "0"})
     with pytest.raises(ValueError, match=r"the field of numpy .* differs from the double precision chain"):
         peers.measure_peers(None, True, 0)
+
+
+def test_work_of_a_call_is_that_of_its_arrays(key):
+    a, b = jnp.ones((30, 40)), jnp.ones((40, 50))
+    draw = optics.effects.Read(0.1)
+    work = roofline.count_work(jax.jit(lambda a, b, key: draw(a @ b, key)), (a, b, key))
+    assert work.operations == pytest.approx(2 * 30 * 40 * 50, rel=0.1)
+    assert work.bytes == 4 * (a.size + b.size + 30 * 50) and work.normals == 30 * 50
+    assert roofline.count_work(jax.jit(lambda a, b, key: draw(a @ b, key)), (a, b, None)).normals == 0
+
+
+@pytest.mark.slow
+def test_roofline(tmp_path):
+    rows = run_quickly("roofline", tmp_path)
+    ceilings = {row["what"]: row["per_second"] for row in rows if row["operation"] == "ceiling"}
+    assert [*ceilings] == ["copy", "product of matrices", "normal draws"] and min(ceilings.values()) > 1e6
+    reached = {row["what"]: row for row in rows if row["operation"] == "primitive"}
+    assert len(reached) == 6 + 3
+    for row in reached.values():
+        computing = max(row["operations"] / ceilings["product of matrices"], row["bytes"] / ceilings["copy"])
+        drawing = row["normals"] / ceilings["normal draws"]
+        assert row["reached"] == pytest.approx(1e3 * (computing + drawing) / row["milliseconds"])
+    # Both quadratures of 20 planes forward, and the real part of 64 back, are drawn.
+    noisy = reached["16 × 4 convolutions of 11×11, noisy device"]
+    assert noisy["normals"] == 121 * (2 * (16 + 4) + 64)
+    # Products with a matrix of 121 × 121, each of two halves: a bound from below.
+    assert noisy["operations"] > 2 * 2 * 121**2 * (16 + 4 + 64)
+    assert noisy["bytes"] >= 4 * 121 * (16 + 4 + 64)
+    sides = [row["side"] for row in rows if row["operation"] == "fields per second"]
+    assert sides == [64, 64, 128, 128, 64]

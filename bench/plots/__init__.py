@@ -31,6 +31,7 @@ from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
 from bench.plots._recorded import draw_recorded as draw_recorded
+from bench.plots._roofline import roofline as roofline
 from bench.plots._scale import BLUE as BLUE
 from bench.plots._scale import GREEN as GREEN
 from bench.plots._scale import ORANGE as ORANGE

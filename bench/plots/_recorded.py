@@ -9,6 +9,7 @@ from bench.plots._accuracy import accuracy
 from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
+from bench.plots._roofline import roofline
 from bench.plots._speed import speed
 from bench.plots._studies import studies
 from bench.plots._tuning import tuning
@@ -18,6 +19,7 @@ FIGURES = {
     "fidelity": fidelity,
     "ledger": ledger,
     "memory": memory,
+    "roofline": roofline,
     "speed": speed,
     "studies": studies,
     "tuning": tuning,

@@ -18,7 +18,7 @@ from nets.run import RunFolder
 
 # Options that distinguish training runs, and facts of every record.
 MAIN_OPTIONS = ("data", "model", "device", "gradient", "epochs", "batch_size", "learning_rate")
-FACTS = ("seed", "commit", "machine", "python", "versions")
+FACTS = ("seed", "commit", "machine", "accelerator", "python", "versions")
 
 
 class Image(NamedTuple):

@@ -36,6 +36,11 @@ def _speed(rows: Rows) -> str:
     )
 
 
+def _roofline(rows: Rows) -> str:
+    row = next(row for row in select(rows, operation="primitive") if "noisy device" in row["what"])
+    return f"{row['what']}: {row['reached']:.0%} of what the machine could do."
+
+
 def _memory(rows: Rows) -> str:
     row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
     return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
@@ -77,6 +82,7 @@ def _accuracy(rows: Rows) -> str:
 HEADLINES: dict[str, Callable[[Rows], str]] = {
     "fidelity": _fidelity,
     "speed": _speed,
+    "roofline": _roofline,
     "memory": _memory,
     "ledger": _ledger,
     "tuning": _tuning,

@@ -34,6 +34,7 @@ NOT_SETTINGS = {
     "versions",
     "python",
     "machine",
+    "accelerator",
     "commit",
     "parameters",
     "shards",

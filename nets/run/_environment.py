@@ -196,13 +196,24 @@ def graceful_stop() -> Iterator[Callable[[], bool]]:
 
 
 def provenance(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """The versions, Python, machine and commit that numbers were made with."""
+    """The versions, Python, machine, accelerator if there is one, and commit that numbers were made with."""
+    name = accelerator()
     return {
         "versions": {p: version(p) for p in packages},
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "commit": commit(),
+        **({} if name is None else {"accelerator": name}),
     }
+
+
+def accelerator() -> str | None:
+    """The kind of the JAX devices and the version of their platform, with its driver; None on CPUs."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    version_of_platform = " ".join(device.client.platform_version.split())
+    return f"{jax.device_count()} × {device.device_kind}, {version_of_platform}"
 
 
 def usable_cores() -> int:
