@@ -1,6 +1,7 @@
 """What every test has: keys, and double precision or optimized code on request."""
 
 import os
+from collections import Counter
 
 from tests.compiling import quick_flags
 
@@ -16,6 +17,20 @@ if "XLA_FLAGS" not in os.environ:
 
 import jax
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave every n-th row of a table that is marked so, and mark the others as slow."""
+    rows = Counter()
+    for item in items:
+        mark = item.get_closest_marker("every")
+        if mark is None or item.get_closest_marker("slow") is not None:
+            continue
+        table = item.nodeid.partition("[")[0]
+        if rows[table] % mark.args[0]:
+            item.add_marker("slow")
+        rows[table] += 1
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def architectures(n):
 
 @pytest.mark.parametrize("n", [(5, 5), (3, 4), (1, 6)])
 @pytest.mark.parametrize("name", architectures((1, 1)))
+@pytest.mark.every(3)
 def test_exact_with_ideal_parts(name, n, key):
     device = architectures(n)[name]
     x, w = jax.random.normal(key, (2, 1, *n)), jax.random.normal(jax.random.fold_in(key, 1), (3, *n))

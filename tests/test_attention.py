@@ -190,6 +190,7 @@ def test_an_ideal_device_changes_nothing(shape, spectral, key):
 @pytest.mark.parametrize(
     ("spectral", "rules"), [(False, ("simulator", "ideal")), (True, ("simulator", "ideal", "optical"))]
 )
+@pytest.mark.every(2)
 def test_a_noisy_device_changes_a_little_and_gradients_pass(spectral, rules, key):
     x, device = jax.random.normal(key, (1, 4, 9)), noisy(3)
 

@@ -85,6 +85,7 @@ def test_bits_and_aberrations_are_swept_in_one_program():
     assert len(traces) == 1 and relative(second, first) > 0.01
 
 
+@pytest.mark.slow
 def test_speed(tmp_path):
     rows = run_quickly("speed", tmp_path)
     chained = [row for row in rows if row["operation"].startswith("4f chain")]

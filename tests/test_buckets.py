@@ -65,6 +65,7 @@ def test_every_row_is_in_one_batch_and_none_is_cut(seed, split):
         (dict(model="lambda", boundary="zero"), LENGTHS),
     ],
 )
+@pytest.mark.every(2)
 def test_logits_do_not_depend_on_the_bucket(changes, lengths, split):
     config = resolve(Config(**dict(data="imdb", shape=(6,), heads=2, max_tokens=64, buckets=True) | changes))
     assert bucket_lengths(config) == lengths

@@ -167,6 +167,7 @@ SLOPE = jax.jit(
 
 @pytest.mark.parametrize("photons", [0.01, 0.1, 1.0, 10.0, 1e3, 1e6])
 @pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.every(2)
 def test_mean_gradient_of_the_shots_is_one(photons, exact, key):
     shot = (effects.Shot(photons, exact),)
     assert SLOPE(shot, 1.0, key) == pytest.approx(1, abs=1e-5)
@@ -195,6 +196,7 @@ def chain_slopes(electrons, lsb, top, offset, key):
 
 @pytest.mark.parametrize("electrons", [0.01, 0.05, 0.3, 1.0, 4.0, 25.0, 100.0])
 @pytest.mark.parametrize("lsb", [0.25, 1.0])
+@pytest.mark.every(3)
 def test_slope_through_shots_and_converter_is_that_of_the_mean(electrons, lsb, key):
     straight, sampled, exact = chain_slopes(electrons, lsb, 1000.0, 0.0, key)
     # The difference rule is exact; a fine converter is straight in the mean, and so is its gradient, down to

@@ -101,6 +101,7 @@ def test_as_lax_on_random_configurations(seed):
         ((4, 11, 6), (3, 6, 2), {"dimension_numbers": ("NWC", "WIO", "NWC")}),
     ],
 )
+@pytest.mark.every(2)
 def test_in_chunks(lhs, rhs, options, monkeypatch):
     # One channel at a time, and one tile.
     monkeypatch.setattr(_chunks, "MAX_ELEMENTS", 1)
@@ -149,6 +150,7 @@ def noisy():
     return {name: computed(device, rule) for name, rule in rules.items()} | {"exact": computed(None, None)}
 
 
+@pytest.mark.every(2)
 def test_gradient_rules(noisy, key):
     result = {name: both(key) for name, both in noisy.items()}
     exact = result.pop("exact")

@@ -53,6 +53,7 @@ def call(model, x, device=None, key=None, **others):
         ((2, 4), dict(kernel_size=(4,), padding="REFLECT"), (12, 2)),
     ],
 )
+@pytest.mark.every(2)
 def test_the_layer_is_that_of_flax(channels, options, shape, key):
     layer, expected = (make(*channels, rngs=nnx.Rngs(0), **options) for make in (nets.OpticalConv, nnx.Conv))
     x = jax.random.normal(key, shape)
@@ -63,6 +64,7 @@ def test_the_layer_is_that_of_flax(channels, options, shape, key):
 
 
 @pytest.mark.parametrize("rule", ["simulator", "ideal", "optical"])
+@pytest.mark.every(2)
 def test_the_layer_learns_through_a_noisy_device(rule, key):
     layer = nets.OpticalConv(2, 3, (3, 3), gradient=rule, rngs=nnx.Rngs(0))
     x, target = jax.random.normal(key, (4, 6, 6, 2)), jax.random.normal(key, (4, 6, 6, 3))
@@ -78,6 +80,7 @@ def test_the_layer_learns_through_a_noisy_device(rule, key):
         assert 5e-3 < relative(noisy_leaf, exact_leaf) < 0.05
 
 
+@pytest.mark.every(2)
 def test_a_network_made_optical(model, key):
     x = jax.random.normal(key, (3, 9, 8, 2))
     optical = nets.convert(model)

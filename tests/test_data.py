@@ -311,6 +311,7 @@ def test_batches_cover_a_split_once():
 
 
 @needs_real
+@pytest.mark.slow
 def test_the_real_archive():
     texts = imdb.read(REAL, False)
     assert [len(texts[split][0]) for split in ("train", "test")] == [25_000, 25_000]

@@ -53,6 +53,7 @@ def compile_measurement(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.every(3)
 def test_round_trip_and_its_gradient(name):
     field, cotangent = disc(0, (4, 5, 9)), disc(1, (4, 5, 9))
     frames, result, back = compile_measurement(name)(field, cotangent)

@@ -69,6 +69,7 @@ def test_convolution_and_transform(named, key):
     assert relative(z, scipy.fft.fft2(np.asarray(x), norm="ortho")) <= DEVICES[name].tolerance
 
 
+@pytest.mark.every(2)
 def test_complex_numbers(named, key):
     name, device = named
     x, w = planes(device, key)
@@ -92,6 +93,7 @@ def test_expected_value_is_what_shots_average_to(named, key):
     assert np.max(error / (jnp.std(shots, 0) / np.sqrt(2000) + 1e-5)) < 5
 
 
+@pytest.mark.every(2)
 def test_zero_gives_zero_and_no_nan(named, key):
     _, device = named
     zero = jnp.zeros((2, *device.shape))
@@ -116,6 +118,7 @@ def test_what_is_not_finite_stays_in_its_example(key):
     assert np.all(np.isnan(y[1])) and np.all(np.isfinite(y[0])) and np.all(np.isfinite(y[2]))
 
 
+@pytest.mark.every(2)
 def test_same_key_same_bits_and_jit_is_eager(named, key):
     _, device = named
     x, w = planes(device, key)
@@ -205,6 +208,7 @@ def test_engines_of_any_number_share_a_trace(key):
 
 
 @pytest.mark.parametrize("level", ["ideal", "compiled", "wave"])
+@pytest.mark.every(2)
 def test_three_levels_on_one_call(level, key):
     device = load("engine11", level=level)
     bare = eqx.tree_at(lambda d: (d.slm, d.camera), device, ((), ()))
@@ -255,6 +259,7 @@ ONE_OF_EACH |= {next(pair for pair in FITTING if pair[1] == measurement) for _, 
 
 
 @pytest.mark.parametrize("pair", with_slow(FITTING, set(FITTING) - ONE_OF_EACH), ids="-".join)
+@pytest.mark.every(3)
 def test_an_effect_acts_on_the_frames_of_a_measurement(pair, key):
     """Without noise the device gives what the measurement reads from the effect's own frames of the exact
     field.
@@ -277,6 +282,7 @@ def test_an_effect_acts_on_the_frames_of_a_measurement(pair, key):
 
 
 @pytest.mark.parametrize("modulation", with_slow(MODULATIONS, ("crosstalk", "flicker out of step")))
+@pytest.mark.every(3)
 def test_every_modulation_on_a_modulator(modulation, key):
     """Without noise the device gives the exact transform of the effect's own light."""
     effect = MODULATIONS[modulation].make()

@@ -83,6 +83,7 @@ def test_every_pair_of_a_correlator_has_its_own_draw(key):
 
 
 @pytest.mark.parametrize("name", ["slm-4f", "dmd-4f"])
+@pytest.mark.every(2)
 def test_a_steady_laser_is_the_limit(name, key):
     """Half a per cent of laser noise is several per cent of the field of a stepped reference."""
     device = optics.presets.load(name, level="ideal", pixels=4)

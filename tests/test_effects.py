@@ -91,6 +91,7 @@ def test_without_a_key_the_value_is_the_mean_of_the_draws(name, key):
 
 @pytest.mark.parametrize("name", EFFECTS)
 @pytest.mark.parametrize("maker", ["make", "limit"])
+@pytest.mark.every(3)
 def test_no_nan_at_zero(maker, name, key):
     for k in (key, None):
         value, result = slopes(getattr(EFFECTS[name], maker)(), jnp.zeros((3, 3)), k)
@@ -99,6 +100,7 @@ def test_no_nan_at_zero(maker, name, key):
 
 @pytest.mark.parametrize("photons", [0.01, 0.3, 1.0, 30.0, 1e4, 1e6])
 @pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.every(2)
 def test_shot_noise_statistics(photons, exact, key):
     n = 200_000
     draws = np.asarray(act(effects.Shot(photons, exact), jnp.ones((n,)), key), np.float64) * photons
@@ -230,6 +232,7 @@ def test_refusals(call, message):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 64)])
+@pytest.mark.every(3)
 def test_a_fusion_barrier_is_exact_to_the_bit(shape, dtype, key):
     a = jax.random.normal(key, shape, dtype)
     result, slope = jax.jit(lambda a: (fusion_barrier(a), jax.vjp(fusion_barrier, a)[1](a)[0]))(a)
@@ -257,6 +260,7 @@ def test_bits_go_back_into_their_constructor_and_stay_whole():
 
 
 @pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.every(3)
 def test_no_number_that_makes_no_sense_improves_an_effect(name, key):
     """A leaf that is not a number is not a number in the result; a negative one does not switch noise off."""
     effect = EFFECTS[name].make()

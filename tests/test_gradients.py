@@ -36,6 +36,7 @@ def pulled_back(f):
 
 
 @pytest.mark.parametrize("kinds", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.every(2)
 def test_exact_on_an_ideal_device(key, kinds):
     device = load("ideal", pixels=(4, 5))
     of_x, of_w, of_slope = jax.random.split(key, 3)
@@ -253,6 +254,7 @@ SIZES = {
     ),
     ids="-".join,
 )
+@pytest.mark.every(2)
 def test_presets_against_finite_differences(case):
     """The gradient holds what the scale of the numbers contributes: the brightest pixel sets it.
 

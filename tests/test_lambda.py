@@ -72,6 +72,7 @@ def test_parameter_counts():
     ("boundary", "scope", "intra"),
     [("circular", 7, 1), ("circular", 4, 2), ("zero", 13, 1), ("zero", 4, 2), ("causal", 5, 2)],
 )
+@pytest.mark.every(2)
 def test_sequences(boundary, scope, intra, key):
     x = np.asarray(jax.random.normal(key, (2, 7, 6)))
     expected = by_definition(layer(boundary, scope, intra), x.astype(np.float64), boundary)
@@ -86,6 +87,7 @@ def test_sequences(boundary, scope, intra, key):
 
 
 @pytest.mark.parametrize(("boundary", "scope"), [("circular", (3, 4)), ("zero", 3)])
+@pytest.mark.every(2)
 def test_images(boundary, scope, key):
     x = np.asarray(jax.random.normal(key, (2, 3, 5, 4)))
 
@@ -147,6 +149,7 @@ def test_turning_a_circle_turns_the_result(key):
 @pytest.mark.parametrize(
     ("boundary", "normalization"), [("circular", "batch"), ("zero", "layer"), ("causal", "layer")]
 )
+@pytest.mark.every(2)
 def test_padding_is_in_no_lambda(boundary, normalization, key):
     # A row gives the same alone, beside a longer one, and padded with large numbers.
     x = np.asarray(jax.random.normal(key, (1, 7, 6)))
@@ -236,6 +239,7 @@ def test_lambdas_in_chunks_are_those_at_once(key, monkeypatch):
 
 
 @pytest.mark.parametrize("boundary", with_slow(["circular", "zero", "causal"], ("zero",)))
+@pytest.mark.every(2)
 def test_long_sequences_are_added_as_spectra(boundary, key):
     tokens, scope = 40, {"circular": 40, "zero": 79, "causal": 40}[boundary]
     layer = LambdaLayer(4, 2, 3, scope, boundary, normalization="layer", rngs=rngs())
@@ -254,6 +258,7 @@ def test_long_sequences_are_added_as_spectra(boundary, key):
 
 
 @pytest.mark.parametrize("rule", with_slow(["simulator", "ideal", "optical"], ("optical",)))
+@pytest.mark.every(2)
 def test_a_noisy_device_changes_a_little_and_gradients_pass(rule, key):
     model = LambdaLayer(4, 2, 2, 3, "zero", 1, "layer", gradient=rule, rngs=rngs())
     graph, state = nnx.split(model)
@@ -299,6 +304,7 @@ def step_memory(make, length):
     ],
     ids=["attention", "lambdas"],
 )
+@pytest.mark.every(2)
 def test_memory_against_length(make, low, high):
     # The whole range, up to 16,384 tokens, is the business of the benchmark.
     lengths = [512, 2048]

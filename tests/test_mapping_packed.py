@@ -31,6 +31,7 @@ def of_lines(x, w, boundary):
 
 
 @pytest.mark.parametrize("boundary", ["full", "same", "valid", "circular", "negacyclic"])
+@pytest.mark.every(2)
 def test_planes_side_by_side(boundary):
     rng = np.random.default_rng(1)
     # Tokens and examples share planes, each of the two heads has its kernel.

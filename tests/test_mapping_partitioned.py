@@ -78,6 +78,7 @@ def test_counts_are_those_of_a_device():
 
 
 @pytest.mark.parametrize("rule", with_slow(["simulator", "ideal", "optical"], ("ideal",)))
+@pytest.mark.every(2)
 def test_in_parts_and_with_the_noise_of_products(rule, monkeypatch, key):
     rng = np.random.default_rng(3)
     x, w = rng.normal(size=(3, 1, 1, 60)), rng.normal(size=(4, 1, 40))

@@ -39,6 +39,7 @@ def line(x, w, device=None, key=None, boundary="full", plan=None):
         (7, 3, "full", (1, 6), "fold"),
     ],
 )
+@pytest.mark.every(2)
 def test_sequences_of_any_length(length, taps, boundary, shape, layout):
     rng = np.random.default_rng(1)
     # Three sequences share planes for each of two kernels.

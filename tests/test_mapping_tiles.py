@@ -37,6 +37,7 @@ def tiled(x, w, device=None, key=None, boundary="full", plan=None):
         ((7, 11), (3, 11), "circular", "add", (7, 11)),
     ],
 )
+@pytest.mark.every(2)
 def test_equals_scipy(space, kernel, boundary, method, pixels):
     rng = np.random.default_rng(1)
     x, w = rng.normal(size=space), rng.normal(size=kernel)

@@ -116,6 +116,7 @@ def blur_in_numpy(drive, width, order, samples):
         (0.5, 2.0, 3, 2e-3),
     ],
 )
+@pytest.mark.every(2)
 def test_crosstalk_is_the_integral_over_the_pixel(width, order, neighbours, bound):
     drive = np.random.default_rng(0).uniform(0.1, 6.1, (6, 8))
     samples = 144 if width > 3 else 72
@@ -314,6 +315,7 @@ def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
     ],
     ids=lambda e: type(e).__name__,
 )
+@pytest.mark.every(2)
 def test_gradients_against_finite_differences(effect):
     effect = jax.tree.map(lambda leaf: leaf.astype(float), effect)
     of_phase, of_turn, key = jax.random.split(jax.random.key(3), 3)

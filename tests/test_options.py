@@ -62,6 +62,7 @@ def test_a_run_without_a_test_ends_with_its_validation(run):
     }
 
 
+@pytest.mark.every(2)
 def test_a_run_starts_from_another(run, tmp_path):
     config = dataclasses.replace(
         RunFolder(run).config(), out=tmp_path / "next", init_from=run, epochs=1, learning_rate=1e-12

@@ -190,6 +190,7 @@ def jitted(name):
 
 @pytest.mark.parametrize("z", with_slow(BENCH, (0.01,)))
 @pytest.mark.parametrize("name", PROPAGATORS)
+@pytest.mark.every(2)
 def test_single_precision(name, z):
     propagator = PROPAGATORS[name]
     dx = propagator.dx(z)
@@ -221,6 +222,7 @@ def test_traced_numbers(name):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", PROPAGATORS)
+@pytest.mark.every(2)
 def test_adjoint(name):
     z = 0.05
     propagator = PROPAGATORS[name]

@@ -281,6 +281,7 @@ def test_the_best_of_several_starts_is_returned():
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("nonnegative", [True, False])
+@pytest.mark.every(2)
 def test_gradients_unrolled_implicit_and_by_finite_differences(nonnegative):
     rng = np.random.default_rng(0)
     support = corner(5)
@@ -352,6 +353,7 @@ def test_the_implicit_gradient_does_not_ask_for_the_iterations():
         (retrieve.implicit_gradient(retrieve.hio), False),
     ],
 )
+@pytest.mark.every(2)
 def test_no_nan_gradient_in_the_dark(algorithm, nonnegative):
     support = square(2)
     start = np.zeros((4, 4), np.float32 if nonnegative else np.complex64)

@@ -40,6 +40,7 @@ def make_step(**changes):
     "changes",
     [dict(model="conv2d", shape=(3, 4)), dict(model="lambda", shape=(8,), normalization="layer", depth=2)],
 )
+@pytest.mark.every(2)
 def test_parts_of_a_batch_add_up_to_it(changes):
     model, _, step = make_step(**changes)
     (whole, of_whole), (parts, of_parts) = step(model), step(model, 8)

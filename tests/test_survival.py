@@ -232,6 +232,7 @@ def replace(folder):
 
 
 @pytest.mark.parametrize("change", [move, shutil.rmtree, replace])
+@pytest.mark.every(2)
 def test_a_folder_that_is_not_the_same_is_not_written_to(change, runs, stopped):
     count = len(lines(stopped))
     with pytest.raises(

@@ -70,6 +70,7 @@ MORE_ARMS = [
 
 
 @pytest.mark.parametrize("changes", with_slow(ARMS + MORE_ARMS, MORE_ARMS))
+@pytest.mark.every(2)
 def test_every_arm_learns(changes, tmp_path):
     config = Config(**dict(heads=2, epochs=2, device="none", progress=False, out=tmp_path / "run") | changes)
     nets.fit(config)
@@ -77,6 +78,7 @@ def test_every_arm_learns(changes, tmp_path):
     assert second["train_loss"] < first["train_loss"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_with_and_without_progress_bar(tmp_path, capsys):
     small = dict(model="conv2d", shape=(2, 2), heads=1, epochs=1, device="none")
     runs = [nets.fit(Config(**small, out=tmp_path / str(i), progress=bool(i))) for i in range(2)]

@@ -48,6 +48,7 @@ SIMILAR += ("unlike fills, even pixels", "defocus", "spherical lens, aberrations
 
 
 @pytest.mark.parametrize("name", with_slow(LENSES, SIMILAR))
+@pytest.mark.every(2)
 def test_compiled_equals_wave(name, key):
     lens = FourierLens(**LENSES[name])
     transfer = compile_transfer(lens)
@@ -78,6 +79,7 @@ BENCHES = {
 
 
 @pytest.mark.parametrize("name", BENCHES)
+@pytest.mark.every(2)
 def test_default_sampling_against_the_rayleigh_sommerfeld_integral(name):
     lens = FourierLens(**ENGINE | dict(pixels=5) | BENCHES[name])
 

@@ -148,6 +148,7 @@ def test_fourier_mixing(key):
     ],
     ids=["direct", "spectral, pre-norm", "circular lambdas", "zero lambdas, convolutional feed-forward"],
 )
+@pytest.mark.every(2)
 def test_padded_rows_give_the_same_logits(model, key):
     # In training, where batch normalisation takes its statistics from the tokens that are there.
     graph, state = nnx.split(model())

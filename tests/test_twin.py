@@ -110,6 +110,7 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     assert "transfer.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
 
 
+@pytest.mark.every(2)
 def test_the_twin_corrects_the_bench(fitted):
     truth, nominal, fit = fitted
     x, w = jax.random.normal(jax.random.key(5), (2, 8, N, N))
@@ -239,6 +240,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
+@pytest.mark.every(2)
 def test_a_wrong_model_is_found_though_its_noise_is_fitted(name, key):
     truth, stray = WRONG[name]
     for repeats, evidence in ((1, "patterns"), (2, "repeats")):

@@ -67,6 +67,7 @@ def test_patches_are_cut_row_by_row(key):
 
 
 @pytest.mark.parametrize("model", [lambda: vit(spectral=True, maps=2), resnet], ids=["vit", "resnet"])
+@pytest.mark.every(2)
 def test_learns_digits(model):
     assert learn(model(), 60) > 0.75
 
@@ -74,6 +75,7 @@ def test_learns_digits(model):
 @pytest.mark.parametrize(
     ("model", "pixels"), [(vit, (5, 5)), (lambda: resnet(scope=(2, 2)), (3, 3))], ids=["vit", "resnet"]
 )
+@pytest.mark.every(2)
 def test_devices(model, pixels, key):
     model, x = model(), jax.random.normal(key, (2, 8, 8))
     model.eval()

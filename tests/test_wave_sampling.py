@@ -159,6 +159,7 @@ BROKEN = {
 @pytest.mark.parametrize(
     "name", with_slow(BROKEN, ("angular spectrum, backwards", "band limited, off the axis", "zoom"))
 )
+@pytest.mark.every(2)
 def test_a_broken_condition_warns_and_its_advice_works(name):
     call, message, advised = BROKEN[name]
     with pytest.warns(wave.SamplingWarning, match=message) as caught:
