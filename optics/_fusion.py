@@ -4,27 +4,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-# Arrays without a short last axis are laid out in lines: wide enough to be fast, narrow enough to be cheap.
-LINE = 64
 
-
-def fusion_barrier(a: Inexact[Array, "*lead n"]) -> Inexact[Array, "*lead n"]:
-    """The same numbers, through a product with the identity along the last axis.
+def fusion_barrier(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
+    """The same numbers, which the compiler stores before it uses them.
 
     XLA on CPU fuses draws of noise, and the detection of a spectrum, into whatever uses them: then they are
-    computed again for every use, one number at a time. Nothing is fused across a product of matrices, and
-    this one costs a few per cent if the axis is short; barriers against optimization are removed before
-    fusion. What is not finite spreads along that axis and no further.
+    computed again for every use. Nothing is fused across a condition that the compiler cannot decide;
+    barriers against optimization are removed before fusion. On other platforms nothing is done.
 
     Arguments:
-        a: real or complex, in single or double precision.
+        a: real or complex, in any precision.
     """
-    if jnp.iscomplexobj(a):
-        return jax.lax.complex(fusion_barrier(a.real), fusion_barrier(a.imag))
-    return jnp.matmul(a, jnp.eye(a.shape[-1], dtype=a.dtype), precision="highest")
+    if a.size == 0:
+        return a
+    return jax.lax.platform_dependent(a, cpu=_behind_a_condition, default=lambda a: a)
 
 
-def fusion_barrier_in_lines(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
-    """`fusion_barrier` of an array of any shape, laid out in lines of 64 numbers."""
-    lines = jnp.pad(a.ravel(), (0, -a.size % LINE)).reshape(-1, LINE)
-    return fusion_barrier(lines).ravel()[: a.size].reshape(a.shape)
+def _behind_a_condition(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
+    first = jax.lax.stop_gradient(a[(0,) * a.ndim].real)
+    bits = jax.lax.bitcast_convert_type(first, jnp.dtype(f"uint{8 * first.dtype.itemsize}"))
+    # Always true: no number has more bits set than it has.
+    condition = jax.lax.population_count(bits) <= 8 * first.dtype.itemsize
+    return jax.lax.cond(condition, lambda a: a, lambda a: -a, a)

@@ -39,7 +39,7 @@ def half_spectrum(
     spectra = transform(x, device, key)
     half = ((spectra + jnp.conj(reverse_index(spectra))) / 2)[..., : x.shape[-1] // 2 + 1]
     # Every head uses the spectrum: without the barrier it would be detected again for each.
-    return fusion_barrier(half.reshape(*half.shape[:-2], -1)).reshape(half.shape)
+    return fusion_barrier(half)
 
 
 def planes_from_half(

@@ -167,3 +167,50 @@ def test_an_eager_call_on_a_device_is_one_program_for_all_numbers(call, key):
     # What prepares the arrays is a handful; one operation at a time would be some hundred.
     assert few <= 12 and none == 0
     assert not np.array_equal(first, other)
+
+
+# Kernels for all rows; for some; rows of several axes; a count that only 1 and itself divide.
+SHAPES = [
+    ((60, 1), (3,)),
+    ((2, 60, 1), (2, 1, 3)),
+    ((20, 3, 1, 1), (2, 3)),
+    ((61,), (61,)),
+    ((60,), ()),
+]
+
+
+@pytest.mark.parametrize(("x_lead", "w_lead"), SHAPES)
+def test_chunks_in_the_cache_change_nothing_but_time(x_lead, w_lead, key, monkeypatch):
+    device = optics.FourierProcessor(optics.dft((2, 3)))
+    x, w = jax.random.normal(key, (*x_lead, 2, 3)), jax.random.normal(key, (*w_lead, 2, 3))
+
+    def loss(x, w):
+        y = optics.convolve(x, w, device)
+        return jnp.sum(jnp.sin(y)), y
+
+    results, loops = [], []
+    for numbers in (96, 2**40):
+        jax.clear_caches()
+        monkeypatch.setattr("optics._chunks.CACHED_ELEMENTS", numbers)
+        program = jax.jit(lambda x, w: jax.grad(loss, (0, 1), has_aux=True)(x, w))
+        results.append(jax.tree.leaves(program(x, w)))
+        loops.append(str(jax.make_jaxpr(program)(x, w)).count("scan["))
+    assert loops[1] == 0 and (loops[0] > 0) == (x_lead != (61,))
+    for chunked, whole in zip(*results, strict=True):
+        assert relative(chunked, whole) <= 1e-5
+    assert relative(results[0][-1], optics.convolve(x, w)) <= 1e-5
+
+
+def test_chunks_draw_their_own_noise_and_are_counted_once(key, monkeypatch):
+    monkeypatch.setattr("optics._chunks.CACHED_ELEMENTS", 64)
+    jax.clear_caches()
+    device = optics.FourierProcessor(optics.dft(4), camera=(optics.effects.Read(0.01),))
+    a = jnp.broadcast_to(jax.random.normal(key, (4, 4)), (1000, 4, 4))
+    transform = jax.jit(lambda a, key: optics.transform(a, device, key))
+    assert "scan[" in str(jax.make_jaxpr(transform)(a, key))
+    noise = np.asarray(transform(a, key) - transform(a, None)).reshape(1000, -1)
+    noise = np.concatenate([noise.real, noise.imag], axis=1) / noise.real.std()
+    # Every pair of planes: correlations of 32 numbers have a standard deviation of 1 / √32.
+    correlations = (noise @ noise.T / 32)[np.triu_indices(1000, 1)]
+    assert np.abs(correlations).max() < 6 / np.sqrt(32) and correlations.std() < 1.1 / np.sqrt(32)
+    assert optics.ledger(device, (1000, 1, 4, 4), (3, 4, 4)).exposures == 1000 + 3 + 3000

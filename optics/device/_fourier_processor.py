@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_positive_number, check_shape
+from optics._chunks import map_in_cache
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
 from optics._program import as_one_program
@@ -204,7 +205,8 @@ class FourierProcessor(AbstractDevice):
     def _bound(self, drive: Inexact[Array, "*lead slm_rows slm_cols"]) -> Float[Array, "*lead 1 1"]:
         """How bright the field of a drive can be at any pixel, by the triangle inequality."""
         light = jax.lax.stop_gradient(modulate(self.encoder, self.slm, self.transfer, drive, None))
-        return self.peak * jnp.sum(jnp.abs(light), axis=(-2, -1), keepdims=True)
+        flat = light.reshape(*light.shape[:-2], 1, -1)
+        return self.peak * jnp.sum(jnp.abs(flat), axis=-1, keepdims=True)
 
     @as_one_program
     def expose(
@@ -252,7 +254,7 @@ class FourierProcessor(AbstractDevice):
         """
         field = self.encoder.combine(self.measurement.field(frames) * exposure.full_scale)
         field = field - (self.background if jnp.iscomplexobj(field) else self.background.real)
-        result = field * (self.output_gain * exposure.scale)
+        result = field * self.output_gain * exposure.scale
         return result.real if real else result
 
     @as_one_program
@@ -264,8 +266,13 @@ class FourierProcessor(AbstractDevice):
         Arguments, result and errors: those of `AbstractDevice.transform`.
         """
         check_shape("a", a, self)
-        exposure = self.prepare(a)
-        return self.reconstruct(self.expose(exposure, key, real), exposure, real)
+
+        def transform_planes(planes, key):
+            exposure = self.prepare(planes)
+            return self.reconstruct(self.expose(exposure, key, real), exposure, real)
+
+        planes = a.reshape(-1, *self.shape)
+        return map_in_cache(transform_planes, planes, key, math.prod(self.shape)).reshape(a.shape)
 
     @as_one_program
     def convolve(
@@ -318,11 +325,29 @@ def convolve_by_transforms(
     x: Inexact[Array, "*xlead rows cols"],
     w: Inexact[Array, "*wlead rows cols"],
     key: Array | None,
+    map_rows: Callable = map_in_cache,
 ) -> Inexact[Array, "*lead rows cols"]:
-    """A convolution from transforms: both forward, their product in electronics, and one back."""
+    """A convolution from transforms: both forward, their product in electronics, and one back.
+
+    Arguments:
+        transform: of a device, (a, key, real) -> spectrum.
+        x, w, key: as of `AbstractDevice.convolve`.
+        map_rows: how the products are transformed, with the arguments of `map_in_cache`.
+    """
     x_key, w_key, y_key = split_key(key, 3)
     real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
-    product = fusion_barrier(transform(x, x_key)) * fusion_barrier(transform(w, w_key))
-    y = transform(jnp.conj(product), y_key, real=real)
-    # Unitary transforms: F(x * w) = √(pixels) F x · F w.
-    return math.sqrt(math.prod(x.shape[-2:])) * (y if real else jnp.conj(y))
+    pixels = x.shape[-2:]
+    lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    x_lead, w_lead = ((1,) * (len(lead) + 2 - a.ndim) + a.shape[:-2] for a in (x, w))
+    # The first axes, along which there is one kernel, are rows of products.
+    split = next((i for i, count in enumerate(w_lead) if count > 1), len(lead))
+    rows = fusion_barrier(transform(x, x_key)).reshape(-1, *x_lead[split:], *pixels)
+    kernels = fusion_barrier(transform(w, w_key)).reshape(*w_lead[split:], *pixels)
+
+    def transform_products(rows, key):
+        y = transform(jnp.conj(rows * kernels), key, real=real)
+        # Unitary transforms: F(x * w) = √(pixels) F x · F w.
+        return math.sqrt(math.prod(pixels)) * (y if real else jnp.conj(y))
+
+    y = map_rows(transform_products, rows, y_key, math.prod(lead[split:]) * math.prod(pixels))
+    return y.reshape(*lead, *pixels)

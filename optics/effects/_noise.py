@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optics._check import as_leaf, check_flag, check_positive, check_range
-from optics._fusion import fusion_barrier_in_lines
 from optics._normal import draw_normal
 from optics._numerics import standard_deviation
 from optics._typing import ArrayLike, FlagLike
@@ -44,10 +43,8 @@ class Noise(Effect):
         if key is None:
             return value
         sigma = standard_deviation(self.variance(value) + extra_variance)
-        # Drawn in a line, and by itself: XLA on CPU takes three times as long to fill a stack of small
-        # planes.
-        normal = draw_normal(key, (value.size,), value.dtype)
-        return value + sigma * fusion_barrier_in_lines(normal).reshape(value.shape)
+        # Drawn in a line: XLA on CPU takes three times as long to fill a stack of small planes.
+        return value + sigma * draw_normal(key, (value.size,), value.dtype).reshape(value.shape)
 
 
 class Shot(Noise):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_flag, check_number, check_whole, is_concrete
-from optics._typing import FlagLike, ScalarLike
+from optics._typing import ArrayLike, FlagLike, ScalarLike
 from optics.effects._effect import Effect
 
 
@@ -55,13 +55,25 @@ class Quantize(Effect):
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if jnp.iscomplexobj(value):
             return jax.lax.complex(self(value.real, key), self(value.imag, key))
-        lowest, highest = self.level_range(value.dtype)
-        level = jax.lax.stop_gradient(value) * highest
-        # Half a step beyond the outermost level still rounds to it without clipping.
-        inside = (level >= lowest - 0.5) & (level <= highest + 0.5)
-        rounded = jnp.clip(jnp.round(level), lowest, highest) / highest
-        # The value minus itself is exactly zero: the result is the level, to the bit.
-        return rounded + jnp.where(inside, value - jax.lax.stop_gradient(value), 0)
+        return _nearest_level(value, *self.level_range(value.dtype))
+
+
+@jax.custom_jvp
+def _nearest_level(
+    value: ArrayLike, lowest: Float[Array, ""], highest: Float[Array, ""]
+) -> Float[Array, "*any"]:
+    """The level that is nearest to a value, in units of the highest."""
+    return jnp.clip(jnp.round(value * highest), lowest, highest) / highest
+
+
+@_nearest_level.defjvp
+def _pass_tangent_inside(primals: tuple, tangents: tuple) -> tuple:
+    # A rule, not the value minus itself: the mask is then computed by a gradient alone.
+    value, lowest, highest = primals
+    level = value * highest
+    # Half a step beyond the outermost level still rounds to it without clipping.
+    inside = (level >= lowest - 0.5) & (level <= highest + 0.5)
+    return _nearest_level(*primals), jnp.where(inside, tangents[0], 0)
 
 
 def power_of_two(bits: Float[Array, ""]) -> Float[Array, ""]:

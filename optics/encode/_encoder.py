@@ -110,7 +110,8 @@ def carrier_phase(
 
 def largest_amplitude(a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
     """max |a| over each plane, 1 where all is zero; no gradient."""
-    largest = jnp.max(jnp.abs(jax.lax.stop_gradient(a)), axis=(-2, -1), keepdims=True)
+    flat = jax.lax.stop_gradient(a).reshape(*a.shape[:-2], 1, -1)
+    largest = jnp.max(jnp.abs(flat), axis=-1, keepdims=True)
     return jnp.where(largest > 0, largest, 1)
 
 

@@ -73,8 +73,9 @@ class Dense(AbstractTransfer):
         # Products of real matrices: a complex product would compute parts that are zero or not asked for.
         dot = partial(jnp.matmul, precision="highest")
         if jnp.iscomplexobj(light):
-            out_re = dot(flat.real, re) - dot(flat.imag, im)
-            out_im = None if real else dot(flat.real, im) + dot(flat.imag, re)
+            parts = jnp.concatenate([flat.real, flat.imag], axis=-1)
+            out_re = dot(parts, jnp.concatenate([re, -im]))
+            out_im = None if real else dot(parts, jnp.concatenate([im, re]))
         else:
             out_re = dot(flat, re)
             out_im = None if real else dot(flat, im)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from optics._check import is_concrete
-from optics._fusion import fusion_barrier_in_lines
+from optics._fusion import fusion_barrier
 from optics._typing import ArrayLike, ScalarLike
 
 
@@ -43,7 +43,7 @@ def exp_in_double(exponent: Callable[..., jax.Array], *parameters: ScalarLike) -
             angle = _reduce_angle(power.imag).astype(real)
             value = jax.lax.complex(decay * jnp.cos(angle), decay * jnp.sin(angle)).astype(working)
         # Without the barrier it would be computed again for every field of a batch.
-        return fusion_barrier_in_lines(value)
+        return fusion_barrier(value)
 
     if not traced:
         return evaluate()
@@ -92,7 +92,7 @@ def phase_factor(phase: Callable[..., jax.Array], *parameters: ArrayLike) -> jax
         with jax.enable_x64(True):
             angle = _reduce_angle(phase_of(values, jnp.float64)).astype(real)
             value = jax.lax.complex(jnp.cos(angle), jnp.sin(angle)).astype(working)
-        return fusion_barrier_in_lines(value)
+        return fusion_barrier(value)
 
     if not traced:
         return evaluate()
