@@ -69,6 +69,7 @@ the light here reaches a small share of it, so few electrons carry the result. T
 times less noise.
 """
 
+from optics import _known_faults
 from optics import accounting as accounting
 from optics import aging as aging
 from optics import effects as effects
@@ -112,3 +113,5 @@ from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft
 from optics.twin import Recording as Recording
 from optics.twin import fit_twin as fit_twin
+
+_known_faults.warn_of_hanging_transforms()

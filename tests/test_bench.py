@@ -256,6 +256,15 @@ def test_work_of_a_call_is_that_of_its_arrays(key):
     assert roofline.count_work(jax.jit(lambda a, b, key: draw(a @ b, key)), (a, b, None)).normals == 0
 
 
+def test_efficiency_of_many_devices():
+    # By hand: 4.5 GB take 2 · 7/8 · 10 ms within a node; between 64 nodes an eighth of it, 2 · 63/64 · 11.25 ms;
+    # nine stages of 5 µs each way.
+    small, _, large = roofline.predict_scaling(0.1, 4.5e9)
+    assert small["exchange"] == pytest.approx(17.5 + 0.03)
+    assert large["exchange"] == pytest.approx(17.5 + 22.1484 + 0.09, rel=1e-4)
+    assert large["efficiency"] == pytest.approx(100 / (100 + large["exchange"]))
+
+
 @pytest.mark.slow
 def test_roofline(tmp_path):
     rows = run_quickly("roofline", tmp_path)
@@ -273,5 +282,7 @@ def test_roofline(tmp_path):
     # Products with a matrix of 121 × 121, each of two halves: a bound from below.
     assert noisy["operations"] > 2 * 2 * 121**2 * (16 + 4 + 64)
     assert noisy["bytes"] >= 4 * 121 * (16 + 4 + 64)
+    scaled = [row for row in rows if row["operation"] == "devices, predicted"]
+    assert [row["devices"] for row in scaled] == 3 * [8, 64, 512]
     sides = [row["side"] for row in rows if row["operation"] == "fields per second"]
     assert sides == [64, 64, 128, 128, 64]

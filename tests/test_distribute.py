@@ -101,6 +101,49 @@ def test_eight_devices_give_the_curve_of_one(single, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["shards"] == 8
 
 
+COLLECTIVES = """
+import re, jax, numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from bench.simulator.steps import full_batch, new_classifier
+from nets.config import Config, resolve
+from nets.run import compile_steps
+import optics
+
+device = optics.presets.load("engine11", pixels=3)
+config = resolve(Config(data="imdb", model="conv2d", shape=(3, 3), heads=2, max_tokens=8, batch_size=8))
+batch = full_batch(config)
+pair = new_classifier(config, batch)
+parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(pair[0], nnx.Param)))
+for count in (2, 8):
+    step, _ = compile_steps(*pair, Mesh(np.array(jax.devices()[:count]), ("data",)))
+    text = step.lower(nnx.state(pair), batch, device, jax.random.key(0)).compile().as_text()
+    found = re.findall(r"= (.*?) (all-[a-z]+|reduce-scatter|collective-[a-z]+)(?:-start)?\\(", text)
+    sizes = [
+        np.prod([int(n) for n in shape.split(",") if n] or [1])
+        for shapes, _ in found for shape in re.findall(r"f32\\[([\\d,]*)\\]", shapes)
+    ]
+    print(parameters, sum(sizes), *sorted({kind for _, kind in found}))
+"""
+
+
+def test_a_step_exchanges_its_gradient_and_nothing_else():
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
+    process = subprocess.run(
+        [sys.executable, "-c", COLLECTIVES], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert process.returncode == 0, process.stderr
+    rows = [line.split() for line in process.stdout.splitlines()]
+    assert len(rows) == 2
+    for parameters, exchanged, *kinds in rows:
+        assert kinds == ["all-reduce"]
+        # Beside the gradient: the rows of the batch, and the sums of loss, correct rows and rows.
+        assert int(exchanged) == int(parameters) + 1 + 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "virtual"),

@@ -12,7 +12,7 @@ ORDER = [
     # Shared by the whole project.
     {"optics._typing", "optics._check", "optics._files", "optics._numerics", "optics._phases"},
     {"optics._chunks", "optics._fusion", "optics._normal", "optics._program", "optics._warn"}
-    | {"optics._assumptions", "optics.metrics"},
+    | {"optics._assumptions", "optics._known_faults", "optics.metrics"},
     {"optics.expectation"},
     {"optics.wave"},
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},

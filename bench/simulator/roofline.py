@@ -1,5 +1,6 @@
 """What the machine could do at best, and the share of it that each primitive and training step reaches."""
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,10 +23,16 @@ from nets.config import Config
 from optics import AbstractDevice
 from optics._normal import draw_normal
 
-CEILING, PRIMITIVE, PLANES = "ceiling", "primitive", "fields per second"
+CEILING, PRIMITIVE, PLANES, SCALING = "ceiling", "primitive", "fields per second", "devices, predicted"
 # Images of a phantom by its contrast transfer function, 128 planes of 1,536², are what the documentation of
 # chromatix times: 25.06 ms on an A100 for one FFT of each and its intensity.
 CHROMATIX_PLANES, CHROMATIX_SIDE = 128, 1536
+# Weights and two moments of Adam, read and written, over the bytes of a gradient.
+STATE_PER_GRADIENT = 6
+
+# Assumed of a cluster: accelerators of a node, B/s that one sends within it (NVLink 4) and to other nodes (400
+# Gb/s for each), seconds for a message.
+NODE, WITHIN_NODE, BETWEEN_NODES, LATENCY = 8, 450e9, 50e9, 5e-6
 
 
 class Work(NamedTuple):
@@ -64,7 +71,32 @@ def measure(options: Roofline, device: AbstractDevice) -> Rows:
     calls = [*primitives(options, device), *training_steps(options, device)]
     for what, call, arguments, work in tqdm(calls, desc="primitives", unit=" calls", leave=False):
         rows.append({"operation": PRIMITIVE, "what": what, **_reach(call, arguments, work, rates)})
+        if what.startswith("training step"):
+            scaled = predict_scaling(rows[-1]["milliseconds"] / 1e3, work.bytes / STATE_PER_GRADIENT)
+            rows += [{"operation": SCALING, "what": what, **row} for row in scaled]
     return rows + measure_planes(options)
+
+
+def predict_scaling(step: float, gradient: float) -> Rows:
+    """Efficiency of data-parallel steps, each device with the batch of one, by the bytes they exchange.
+
+        t = step + 2 (m − 1)/m B / β + 2 (k − 1)/k (B/m) / β' + 2 (log₂ m + log₂ k) τ
+
+    The gradient of B bytes is summed within nodes of m devices and between k nodes, after the backward pass:
+    nothing overlaps, so that a real run can be better.
+
+    Arguments:
+        step: of one device, s.
+        gradient: B, bytes.
+    """
+    rows = []
+    for devices in (8, 64, 512):
+        nodes = devices // NODE
+        within = 2 * (NODE - 1) / NODE * gradient / WITHIN_NODE
+        between = 2 * (nodes - 1) / nodes * gradient / NODE / BETWEEN_NODES
+        exchange = within + between + 2 * math.log2(devices) * LATENCY
+        rows.append({"devices": devices, "exchange": 1e3 * exchange, "efficiency": step / (step + exchange)})
+    return rows
 
 
 def tabulate(rows: Rows) -> str:
@@ -76,6 +108,10 @@ def tabulate(rows: Rows) -> str:
             output.table(output.select(rows, operation=CEILING), columns),
             output.table(
                 output.select(rows, operation=PRIMITIVE), primitive | {"bound": ".3g", "reached": ".2f"}
+            ),
+            output.table(
+                output.select(rows, operation=SCALING),
+                {"what": "", "devices": "", "exchange": ".3g", "efficiency": ".3f"},
             ),
             output.table(output.select(rows, operation=PLANES), {"what": "", "per_second": ".3g"}),
         ]
