@@ -257,8 +257,8 @@ def test_work_of_a_call_is_that_of_its_arrays(key):
 
 
 def test_efficiency_of_many_devices():
-    # By hand: 4.5 GB take 2 · 7/8 · 10 ms within a node; between 64 nodes an eighth of it, 2 · 63/64 · 11.25 ms;
-    # nine stages of 5 µs each way.
+    # By hand: 4.5 GB take 2 · 7/8 · 10 ms within a node; between 64 nodes an eighth of it, 2 · 63/64 · 11.25
+    # ms; three and nine stages of 5 µs each way.
     small, _, large = roofline.predict_scaling(0.1, 4.5e9)
     assert small["exchange"] == pytest.approx(17.5 + 0.03)
     assert large["exchange"] == pytest.approx(17.5 + 22.1484 + 0.09, rel=1e-4)

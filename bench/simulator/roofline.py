@@ -30,8 +30,8 @@ CHROMATIX_PLANES, CHROMATIX_SIDE = 128, 1536
 # Weights and two moments of Adam, read and written, over the bytes of a gradient.
 STATE_PER_GRADIENT = 6
 
-# Assumed of a cluster: accelerators of a node, B/s that one sends within it (NVLink 4) and to other nodes (400
-# Gb/s for each), seconds for a message.
+# Assumed of a cluster: accelerators of a node, B/s that one sends within it (NVLink 4) and to other nodes
+# (400 Gb/s for each), seconds for a message.
 NODE, WITHIN_NODE, BETWEEN_NODES, LATENCY = 8, 450e9, 50e9, 5e-6
 
 
