@@ -127,6 +127,7 @@ def test_memory(tmp_path):
     assert 100 < rows[-1]["MiB"] < 8000 and rows[-1]["operation"] == "two training steps, process"
 
 
+@pytest.mark.slow
 def test_ledger(tmp_path):
     rows = run_quickly("ledger", tmp_path, "--set", "static_power=0.5", "--set", "exposure_time=2e-9")
     counted = {row["computation"]: row for row in rows if row["table"] == "computations"}

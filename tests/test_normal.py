@@ -33,7 +33,7 @@ def test_shapes_and_types(shape, key):
         assert draw.shape == shape and draw.dtype == dtype
 
 
-@pytest.mark.parametrize("count", [1, 2, 999, 100_000])
+@pytest.mark.parametrize("count", [1, 999])
 def test_numbers_are_those_of_jax(count, key):
     draw = jax.jit(lambda key: draw_normal(key, (count,), jnp.float32))
     exact = jax.jit(lambda key: jax.random.normal(key, (count,)))(key)
