@@ -39,8 +39,9 @@ class Work(NamedTuple):
     """What a computation cannot do without.
 
     Attributes:
-        operations: additions and multiplications of real numbers, by XLA's count without noise.
-        bytes: its arguments read once and its results written once.
+        operations: additions and multiplications of real numbers in products of matrices and Fourier
+            transforms.
+        bytes: its arguments and constants read once and its results written once.
         normals: numbers drawn.
     """
 
@@ -119,17 +120,23 @@ def tabulate(rows: Rows) -> str:
 
 
 def measure_ceilings(quick: bool) -> Rows:
-    """Copies, products of matrices and normal draws, each as large as leaves the caches behind."""
+    """Copies in place, products of matrices and normal draws, each as large as leaves the caches behind."""
     count, side = (2**20, 256) if quick else (2**26, 4096)
     key = jax.random.key(0)
-    line, square = jnp.ones(count), jax.random.normal(key, (side, side))
-    copy = jax.jit(lambda a: a + 1)
+    line, square = [jnp.ones(count)], jax.random.normal(key, (side, side))
+    # In its own memory: a new array would cost the time in which the system makes its pages.
+    add_one = jax.jit(lambda a: a + 1, donate_argnums=0)
     product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     draw = jax.jit(lambda key: draw_normal(key, (count,), jnp.float32))
+
+    def copy():
+        line[0] = add_one(line[0])
+        return line[0]
+
     return [
         {"what": what, "per_second": amount / _seconds(call, arguments, quick), "unit": unit}
         for what, call, arguments, amount, unit in (
-            ("copy", copy, (line,), 2 * line.nbytes, "B"),
+            ("copy", copy, (), 2 * line[0].nbytes, "B"),
             ("product of matrices", product, (square,), 2 * side**3, "FLOP"),
             ("normal draws", draw, (key,), count, "numbers"),
         )
@@ -194,9 +201,7 @@ def training_steps(options: Roofline, device: AbstractDevice) -> list[tuple[str,
     ):
         step, _ = compile_classifier(config, options.seed)
         name = f"training step, {depth} blocks, {heads} heads, {batch} × {length} tokens, {what}"
-        work = count_work(jax.jit(step), arguments)
-        # The state is a constant of the traced program: it is read as well as written.
-        cases.append((name, step, arguments, work._replace(bytes=2 * work.bytes)))
+        cases.append((name, step, arguments, count_work(step, arguments)))
     return cases
 
 
@@ -226,23 +231,51 @@ def measure_planes(options: Roofline) -> Rows:
 
 
 def count_work(call: Callable, arguments: tuple) -> Work:
-    """The work of a call: operations of the program without noise, and the draws of the one with it."""
-    *others, key = arguments
-    without = jax.jit(lambda *others: call(*others, None)).lower(*others).compile()
-    analysis = without.cost_analysis()
-    memory = without.memory_analysis()
-    traffic = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    normals = 0 if key is None else _count_normals(jax.make_jaxpr(call)(*arguments).jaxpr)
-    return Work(float(analysis["flops"]), float(traffic), float(normals))
+    """The work of a call, counted in its traced program."""
+    program = jax.make_jaxpr(call)(*arguments)
+    arrays = [*program.in_avals, *program.consts, *program.out_avals]
+    traffic = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
+    return Work(_count_operations(program.jaxpr), float(traffic), _count_normals(program.jaxpr))
 
 
-def _count_normals(program: core.Jaxpr) -> int:
+def _count_operations(program: core.Jaxpr) -> float:
+    """Of products of matrices, 2 M N K for real numbers, and of transforms of N numbers, 5 N log₂ N."""
+
+    def count(equation):
+        out = equation.outvars[0].aval
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            lengths = [equation.invars[0].aval.shape[i] for i in contracted]
+            return (
+                2.0
+                * out.size
+                * math.prod(lengths)
+                * (4 if jnp.issubdtype(out.dtype, jnp.complexfloating) else 1)
+            )
+        if equation.primitive.name == "fft":
+            planes = [equation.invars[0].aval, out]
+            is_real = any(not jnp.issubdtype(plane.dtype, jnp.complexfloating) for plane in planes)
+            numbers = max(plane.size for plane in planes)
+            return (2.5 if is_real else 5.0) * numbers * math.log2(math.prod(equation.params["fft_lengths"]))
+        return 0.0
+
+    return _sum_over_steps(program, count)
+
+
+def _count_normals(program: core.Jaxpr) -> float:
     """Normal numbers that a traced program draws: the results of its inverse error functions."""
-    total = 0
+    return _sum_over_steps(
+        program, lambda equation: equation.outvars[0].aval.size * float(equation.primitive.name == "erf_inv")
+    )
+
+
+def _sum_over_steps(program: core.Jaxpr, count: Callable) -> float:
+    """The sum of a count over the steps of a traced program, those of loops as often as they run."""
+    total = 0.0
     for equation in program.eqns:
-        if equation.primitive.name == "erf_inv":
-            total += equation.outvars[0].aval.size
-        total += sum(map(_count_normals, core.jaxprs_in_params(equation.params)))
+        inner = sum(_sum_over_steps(part, count) for part in core.jaxprs_in_params(equation.params))
+        repetitions = equation.params["length"] if equation.primitive.name == "scan" else 1
+        total += repetitions * inner + (count(equation) if equation.outvars else 0.0)
     return total
 
 
