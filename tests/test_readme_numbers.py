@@ -93,11 +93,11 @@ CLAIMS = [
     ),
     Claim(
         "full propagation by torchoptics / compiled (`Dense`) | {} | {} |",
-        "speed",
+        "peers/speed",
         ratio_and_spread(".0f", what="torchoptics 1.0.2, full propagation on 704×704"),
     ),
     Claim(
-        "our full propagation | {} | {} |",
+        "one transform of 11×11, full propagation / compiled (`Dense`) | {} | {} |",
         "speed",
         ratio_and_spread(".0f", what=FULL, operation="one transform, 11×11"),
     ),
