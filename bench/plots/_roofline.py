@@ -53,6 +53,9 @@ def _draw_planes(axes: Axes, rows: list[dict[str, Any]]) -> None:
             color=colour,
             label=kind,
         )
+    sides = sorted({row["side"] for row in rows})
+    axes.minorticks_off()
+    axes.set_xticks(sides, labels=[f"{side:,}" for side in sides])
     axes.set(xlabel="pixels a side (1)", ylabel="planes a second (1/s)")
     axes.grid(which="major", alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
