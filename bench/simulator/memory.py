@@ -98,10 +98,7 @@ def measure_processes(options: Memory) -> Rows:
     if options.quick:
         cases = [("lambdas", 256)]
     else:
-        cases = [(name, length) for name in NETWORKS for length in (256, 1024)]
-        cases += [
-            (name, 2**14) for name in ("lambdas", *(name for name in NETWORKS if "convolutional" in name))
-        ]
+        cases = [(name, length) for name in NETWORKS for length in (256, 1024)] + [("lambdas", 2**14)]
     fresh = multiprocessing.get_context("spawn")
     rows = []
     for name, length in tqdm(cases, desc="training", unit=" processes", leave=False):
