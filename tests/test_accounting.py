@@ -40,7 +40,7 @@ def exposures_made(device, call):
         [name for name in DEVICES if "wave" not in name], ("ideal", "ideal 1×6", "camera 6×6", "ideal 3×4")
     ),
 )
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 def test_the_frames_counted_are_the_frames_made(name):
     device = DEVICES[name].make()
     x, w = jnp.ones((2, 3, *device.shape)), jnp.ones((3, *device.shape))

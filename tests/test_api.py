@@ -83,6 +83,7 @@ def test_refusals_are_documented(names):
     assert not lacking
 
 
+@pytest.mark.slow
 def test_pages(tmp_path, capsys):
     """One command; every public name is on a page, and formulas and arguments are set as such."""
     assert bench.main(["api", "--out", str(tmp_path), "--no-source"]) == 0

@@ -28,7 +28,7 @@ def run(tmp_path_factory):
     return out
 
 
-@pytest.mark.every(2)
+@pytest.mark.slow
 def test_the_same_device_gives_what_training_gave(run):
     (row,) = nets.run.evaluate(run)
     final = lines(run)[-1]

@@ -36,7 +36,7 @@ def test_what_people_start_with_has_an_example():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 def test_example(name):
     value = EXAMPLES[name]
     test = doctest.DocTestParser().get_doctest(value.__doc__, {}, name, None, None)

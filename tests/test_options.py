@@ -244,6 +244,7 @@ def test_numbers_and_units_are_those_of_the_device():
     assert parse_numbers("assume", ["a=1e-3", "b=2"], "a=1") == {"a": 1e-3, "b": 2}
 
 
+@pytest.mark.slow
 def test_a_network_is_tested_on_units_and_on_what_was_held_out(run):
     rows = evaluate(run, "engine11", split="validation", units=3, seed=5)
     assert [row["unit"] for row in rows] == [5, 6, 7] and len({row["loss"] for row in rows}) == 3

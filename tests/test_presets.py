@@ -52,6 +52,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", presets.names())
+@pytest.mark.every(2)
 def test_load(name):
     device = presets.load(name, level="ideal")
     x, w = (jax.random.normal(jax.random.key(i), device.shape) for i in range(2))

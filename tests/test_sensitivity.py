@@ -86,7 +86,7 @@ def sensitivities(make, norm, key):
     "name",
     with_slow(MIXERS, ("linear", "canonical", "conv1d", "spectral", "local lambda", "causal lambda")),
 )
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 def test_an_answer_moves_little_with_a_tenth_of_the_text(name, norm, key):
     for depth, (sensitivity, slopes) in sensitivities(MIXERS[name].make, norm, key).items():
         # That of a mean over the tokens moves by √(2 / 10) of its spread, the answer to another text by √2.

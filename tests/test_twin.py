@@ -110,7 +110,7 @@ def test_hidden_numbers_are_recovered_within_their_errors(fitted):
     assert "transfer.defocus = 0.00" in str(fit) and "slm[2].gain[0, 0]" in str(fit)
 
 
-@pytest.mark.every(2)
+@pytest.mark.slow
 def test_the_twin_corrects_the_bench(fitted):
     truth, nominal, fit = fitted
     x, w = jax.random.normal(jax.random.key(5), (2, 8, N, N))
