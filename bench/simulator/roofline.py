@@ -17,6 +17,7 @@ from bench import output, plots
 from bench.config import Roofline
 from bench.output import Rows
 from bench.simulator.four_f_chain import field, make_loss, make_work
+from bench.simulator.speed import compile_gradient
 from bench.simulator.steps import compile_classifier
 from bench.simulator.timing import interleaved_times
 from nets.config import Config
@@ -24,12 +25,10 @@ from optics import AbstractDevice
 from optics._normal import draw_normal
 
 CEILING, PRIMITIVE, PLANES, SCALING = "ceiling", "primitive", "fields per second", "devices, predicted"
-# Images of a phantom by its contrast transfer function, 128 planes of 1,536², are what the documentation of
-# chromatix times: 25.06 ms on an A100 for one FFT of each and its intensity.
+# What the documentation of chromatix times: one FFT of each plane and its intensity, 25.06 ms on an A100.
 CHROMATIX_PLANES, CHROMATIX_SIDE = 128, 1536
 # Weights and two moments of Adam, read and written, over the bytes of a gradient.
 STATE_PER_GRADIENT = 6
-
 # Assumed of a cluster: accelerators of a node, B/s that one sends within it (NVLink 4) and to other nodes
 # (400 Gb/s for each), seconds for a message.
 NODE, WITHIN_NODE, BETWEEN_NODES, LATENCY = 8, 450e9, 50e9, 5e-6
@@ -153,15 +152,8 @@ def primitives(options: Roofline, device: AbstractDevice) -> list[tuple[str, Cal
     shape = "×".join(map(str, device.shape))
     convolutions = f"{tokens:,} × {kernels} convolutions of {shape}"
 
-    @jax.jit
-    def gradient(x, w, device, key):
-        return jax.grad(lambda x, w: jnp.sum(optics.convolve(x, w, device, key) ** 2), (0, 1))(x, w)
-
-    @jax.jit
-    def ideal(x, w, device, key):
-        convolve = optics.ideal_gradient(optics.convolve)
-        return jax.grad(lambda x, w: jnp.sum(convolve(x, w, device, key) ** 2), (0, 1))(x, w)
-
+    gradient = compile_gradient(optics.convolve)
+    ideal = compile_gradient(optics.ideal_gradient(optics.convolve))
     convolve, transform = jax.jit(optics.convolve), jax.jit(optics.transform)
     cases = [
         (f"{convolutions}, exact FFT", convolve, (x, w, None, None)),

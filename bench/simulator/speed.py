@@ -1,5 +1,7 @@
 """Time of the simulation as ratios: two things in turn in one process, medians."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from tqdm.auto import tqdm
@@ -58,15 +60,10 @@ def measure_convolutions(options: Speed, device: AbstractDevice, key: jax.Array)
     """Convolutions on the device against the exact FFT, forward and with gradient, by batch and size."""
     kernels, repeats = 24, 3 if options.quick else 15
 
-    def gradient_of(convolve):
-        return jax.jit(
-            lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w)
-        )
-
-    forward, exact_gradient = jax.jit(optics.convolve), gradient_of(optics.convolve)
+    forward, exact_gradient = jax.jit(optics.convolve), compile_gradient(optics.convolve)
     gradients = {
         "noisy device": exact_gradient,
-        "noisy device, ideal gradient": gradient_of(optics.ideal_gradient(optics.convolve)),
+        "noisy device, ideal gradient": compile_gradient(optics.ideal_gradient(optics.convolve)),
     }
     cases = [(tokens, device) for tokens in ((64,) if options.quick else (64, 256, 1024))]
     if not options.quick:
@@ -96,6 +93,11 @@ def measure_convolutions(options: Speed, device: AbstractDevice, key: jax.Array)
             for name, gradient in gradients.items()
         ]
     return rows
+
+
+def compile_gradient(convolve: Callable) -> Callable:
+    """The gradient of Σ y² of a convolution y for both of its arguments, with those of `optics.convolve`."""
+    return jax.jit(lambda x, w, d, k: jax.grad(lambda x, w: jnp.sum(convolve(x, w, d, k) ** 2), (0, 1))(x, w))
 
 
 def _resize(preset: str, pixels: int) -> AbstractDevice | None:

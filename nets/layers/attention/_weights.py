@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Inexact, Int
 
 from optics._chunks import MAX_ELEMENTS, map_in_chunks
 
-# Tokens.
+# Tokens of a block: fewer would take longer to read the others than to compute with them.
 SMALLEST_BLOCK = 64
 
 
@@ -33,7 +33,6 @@ def attend_in_blocks(
         rows, block_queries = block
         return jnp.moveaxis(attend(jnp.moveaxis(block_queries, 0, 1), rows), 1, 0)
 
-    # A block of fewer tokens would take longer to read the others than to compute with them.
     elements = min(queries.shape[0] * heads * others, MAX_ELEMENTS // SMALLEST_BLOCK)
     rows = jnp.arange(queries.shape[1])
     return jnp.moveaxis(
