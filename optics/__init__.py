@@ -10,7 +10,7 @@ of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sw
 | room | content |
 | --- | --- |
 | `optics.wave` | propagators, lenses, apertures, Zernike aberrations and beams on a sampled plane |
-| `optics.transfer` | `FourierLens`, a 2f system; `compile_transfer` makes `Dense` or `Separable` of it |
+| `optics.transfer` | `FourierLens`, a 2f system; `compile_transfer` makes `Dense` or `MaskedFFT` of it |
 | `optics.encode` | numbers to the drive of a modulator: amplitude and phase, double phase, mirrors |
 | `optics.effects` | noise, converters, crosstalk, drift; `effects.camera` from a data sheet |
 | `optics.detect` | light to frames to a complex field: `Coherent`, `PhaseShifting`, `OffAxis` |
@@ -108,6 +108,7 @@ from optics.mapping import conv_general_dilated as conv_general_dilated
 from optics.transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens
+from optics.transfer import MaskedFFT as MaskedFFT
 from optics.transfer import Separable as Separable
 from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft

@@ -219,13 +219,22 @@ def as_pixels(name: str, value: Any) -> tuple[int, int]:
     return rows, cols
 
 
-def check_memory(name: str, value: Any, count: int, content: str = "an array") -> None:
-    """Refuse a size whose `count` complex numbers no memory of this machine could hold."""
+def check_memory(
+    name: str, value: Any, count: int, content: str = "an array", per_pixel: float | None = None
+) -> None:
+    """Refuse a size whose `count` complex numbers no memory of this machine could hold.
+
+    Arguments:
+        per_pixel: complex numbers for each pixel of a square; the refusal then names the side that fits.
+    """
     needed = 8 * count
     if needed > _memory():
+        remedy = "choose a smaller one"
+        if per_pixel is not None:
+            remedy = f"about {math.isqrt(int(_memory() / 8 / per_pixel))} pixels a side would fit"
         raise ValueError(
             f"`{name}` {describe(value)} needs {needed / 2**30:,.3g} GiB for {content}, but there are "
-            f"{_memory() / 2**30:,.3g} GiB of memory; choose a smaller one."
+            f"{_memory() / 2**30:,.3g} GiB of memory; {remedy}."
         )
 
 

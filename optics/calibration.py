@@ -1,9 +1,19 @@
 """Calibration: measure a device once, and correct its numbers from then on."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from optics._check import as_floats, check_choice, check_instance, check_key, check_whole, describe
+from optics._check import (
+    as_floats,
+    check_choice,
+    check_instance,
+    check_key,
+    check_memory,
+    check_whole,
+    describe,
+)
+from optics._numerics import safe_divide, safe_sign
 from optics._program import as_one_program
 from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, TextLike
 from optics.device import AbstractDevice, FourierProcessor, compile_device
@@ -13,6 +23,13 @@ from optics.transfer import Dense, dft
 from optics.twin import inverse_table
 
 COMPENSATIONS = ("amplitude", "complex", "matrix")
+# Devices of more pixels are probed with planes of random phases by default.
+LARGEST_WHOLE_PROBE = 1024
+RANDOM_PROBES = 16
+FEWEST_PROBES = 3
+# Rounds in which either side's gains are solved for, and steps of the solver for those before the transform.
+GAIN_ROUNDS = 8
+GAIN_STEPS = 6
 
 
 def calibrate(
@@ -32,6 +49,13 @@ def calibrate(
                                  its amplitudes alone or whole
         "matrix":                input_gain = T⁻¹ F
 
+    Fewer probes than pixels give the gains alone, those whose map comes closest to the responses,
+
+        min Σ_s ‖output · F[input · probe_s] − response_s‖²
+
+    by solving for either side in turn. What the gains do not explain then adds its share, over the root of
+    the number of probes, to them.
+
     Gains cost a multiplication a pixel, and amplitudes keep real numbers real. They leave the differences
     between pairs of pixels: aberrations, a pupil that cuts, a lens phase that is not the one of the
     propagation. A full matrix leaves nothing but noise, at the price of a product that is as large as the
@@ -41,8 +65,9 @@ def calibrate(
 
     Arguments:
         device: whose `input_gain` and `output_gain` are to be set; those that it has are taken off first.
-        probe: numbers to transform, shape (count, rows, columns), count at least rows · columns; by default
-            one pixel after another, which takes a device of at most some hundreds of pixels.
+        probe: numbers to transform, shape (count, rows, columns), count at least rows · columns for "matrix",
+            and at least 3 for gains. By default one pixel after another, or, on more than 1,024 pixels, 16
+            planes of random phases.
         response: transforms of the probe measured on a bench, shape (count, rows, columns), origin at pixel
             n//2; by default those of the device.
         compensation: "amplitude", "complex" or "matrix".
@@ -55,8 +80,8 @@ def calibrate(
 
     Raises:
         ValueError: an unknown `compensation`, `draws` below 1 or without a key, a `probe` or `response` of
-            another shape, probes that do not tell every pixel apart, numbers that are not finite, or a device
-            that is not a `FourierProcessor`.
+            another shape, probes that are too few or do not tell every pixel apart, numbers that are not
+            finite, or a device that is not a `FourierProcessor`.
 
     Example:
         >>> import optics
@@ -78,20 +103,22 @@ def calibrate(
         raise ValueError(f"`draws` must be 1 without a `key`, got {draws}: all draws would be the same.")
     rows, cols = device.shape
     without_gains = device.with_gains(jnp.ones(()), jnp.ones(()))
-    inputs = (
-        jnp.eye(rows * cols).reshape(-1, rows, cols) if probe is None else _as_planes("probe", probe, device)
-    )
+    inputs = _default_probe(device) if probe is None else _as_planes("probe", probe, device)
+    has_every_pixel = inputs.shape[0] >= rows * cols
+    _check_probe(inputs, compensation, probe is None)
     if response is None:
         outputs = _transform(without_gains, inputs, key, draws)
     else:
         outputs = _as_planes("response", response, device)
     if outputs.shape != inputs.shape:
         raise ValueError(f"`response` must have the shape of `probe`, {inputs.shape}, got {outputs.shape}.")
+    if not has_every_pixel:
+        return device.with_gains(*_fit_gains(inputs, outputs, compensation))
     if probe is None:
         measured = outputs.reshape(-1, rows * cols).T
     else:
         measured = _solve_map(inputs.reshape(-1, rows * cols), outputs.reshape(-1, rows * cols))
-    exact = dft((rows, cols)).matrix
+    exact = _exact_matrix((rows, cols))
     if compensation == "matrix":
         return device.with_gains(Dense(jnp.linalg.solve(measured, exact), (rows, cols)), jnp.ones(()))
     return device.with_gains(*_gains(measured / exact, (rows, cols), compensation))
@@ -155,6 +182,37 @@ def subtract_background(device: DeviceLike) -> AbstractDevice:
     return device.subtract_background()
 
 
+def _default_probe(device: FourierProcessor) -> Inexact[Array, "count rows cols"]:
+    """One pixel after another, or random phases for a device that has too many."""
+    rows, cols = device.shape
+    if rows * cols <= LARGEST_WHOLE_PROBE:
+        return jnp.eye(rows * cols).reshape(-1, rows, cols)
+    turns = jax.random.uniform(jax.random.key(0), (RANDOM_PROBES, rows, cols))
+    return jnp.exp(2j * jnp.pi * turns)
+
+
+def _check_probe(probe: Inexact[Array, "count rows cols"], compensation: str, is_default: bool) -> None:
+    """Refuse fewer probes than the compensation takes."""
+    count, rows, cols = probe.shape
+    if compensation == "matrix" and count < rows * cols:
+        if is_default:
+            check_memory("device", f"of {rows}×{cols} pixels", 3 * (rows * cols) ** 2, "the full matrix")
+        raise ValueError(
+            f'`probe` must have at least {rows * cols} planes for `compensation` "matrix" of {rows}×{cols} '
+            f'pixels, got {count}; or use "amplitude" or "complex".'
+        )
+    if count < min(FEWEST_PROBES, rows * cols):
+        raise ValueError(f"`probe` must have at least {FEWEST_PROBES} planes, got {count}.")
+
+
+def _exact_matrix(shape: tuple[int, int]) -> Array:
+    exact = dft(shape)
+    if isinstance(exact, Dense):
+        return exact.matrix
+    pixels = shape[0] * shape[1]
+    return exact(jnp.eye(pixels).reshape(pixels, *shape)).reshape(pixels, pixels).T
+
+
 # One program: operation by operation each of them would be compiled.
 @as_one_program
 def _transform(device: FourierProcessor, numbers: Array, key: Array | None, draws: int) -> Array:
@@ -171,11 +229,50 @@ def _gains(ratio: Array, shape: tuple[int, int], compensation: str) -> tuple[Arr
     after, before = left[:, 0] * strength[0], right[0]
     # A phase common to all pixels belongs to one side: the one where it makes the middle pixel real.
     common = jnp.exp(1j * jnp.angle(before[rows * cols // 2]))
-    after, before = after * common, before / common
+    return _invert((before / common).reshape(shape), (after * common).reshape(shape), compensation)
+
+
+def _invert(before: Array, after: Array, compensation: str) -> tuple[Array, Array]:
+    """Gains that undo what a map does before and after the transform; the brightest of the first is 1."""
     if compensation == "amplitude":
         after, before = jnp.abs(after), jnp.abs(before)
     weakest = jnp.min(jnp.abs(before))
-    return (weakest / before).reshape(rows, cols), (1 / (after * weakest)).reshape(rows, cols)
+    return weakest / before, 1 / (after * weakest)
+
+
+@as_one_program
+def _fit_gains(
+    probe: Inexact[Array, "count rows cols"], response: Inexact[Array, "count rows cols"], compensation: str
+) -> tuple[Array, Array]:
+    """Gains before and after that undo the map after · F[before · probe] which comes closest to the
+    response.
+    """
+    shape = probe.shape[1:]
+    exact = dft(shape)
+
+    def exact_transposed(planes):
+        return jax.linear_transpose(exact, jax.ShapeDtypeStruct(planes.shape, planes.dtype))(planes)[0]
+
+    def adjoint(planes):
+        return jnp.conj(exact_transposed(jnp.conj(planes)))
+
+    def improve(before, _):
+        spectrum = exact(before * probe)
+        after = safe_divide(
+            jnp.sum(jnp.conj(spectrum) * response, axis=0), jnp.sum(jnp.abs(spectrum) ** 2, axis=0)
+        )
+
+        def normal(before):
+            return jnp.sum(jnp.conj(probe) * adjoint(jnp.abs(after) ** 2 * exact(probe * before)), axis=0)
+
+        right = jnp.sum(jnp.conj(probe) * adjoint(jnp.conj(after) * response), axis=0)
+        return jax.scipy.sparse.linalg.cg(normal, right, before, maxiter=GAIN_STEPS)[0], after
+
+    before, after = jax.lax.scan(improve, jnp.ones(shape, response.dtype), length=GAIN_ROUNDS)
+    after = after[-1]
+    # A phase common to all pixels belongs to the side that makes the middle pixel real.
+    common = safe_sign(before[shape[0] // 2, shape[1] // 2])
+    return _invert(before / common, after * common, compensation)
 
 
 def _solve_map(inputs: Array, outputs: Array) -> Array:

@@ -31,7 +31,8 @@ def map_entries(
     sources, with K = ikz H₁(kρ) / (2ρ).
 
     Arguments:
-        lens: square or one row, with the paraxial profile; its `aberrations` are not read.
+        lens: a panel or one row, with the paraxial profile; its `aberrations` are not read. The detector of a
+            panel that is not square has a larger pitch along the shorter side, so that it covers a square.
         emitters: pixels of light (row, column).
         receivers: pixels of the detector.
         aberration: waves at y and x in radii of the pupil.
@@ -49,34 +50,36 @@ def map_entries(
     phase = 2 * np.pi * aberration(y / radius, x / radius) - np.pi * (x**2 + y**2) / (wavelength * f)
     passing = weights * np.exp(1j * phase)
     y, x = y + decentre[0], x + decentre[1]
-    cast = _cast_by_line if axes == 1 else _cast_by_square
+    cast = _cast_by_line if axes == 1 else _cast_by_rectangle
 
-    def fields(pixels, parts, fill, z, tilt):
-        width = fill * pitch / parts
-        nodes = _nodes(0.0, width, 2 * np.pi * width * _largest_angle(lens) / wavelength)
-        middles = [_middle(lens, pixel, parts) for pixel in pixels]
+    def fields(pixels, parts, pitches, fill, z, tilt):
+        widths = fill * pitches / parts
+        nodes = [_nodes(0.0, w, 2 * np.pi * w * _largest_angle(lens) / wavelength) for w in widths]
+        middles = [_middle(lens, pixel, parts, pitches) for pixel in pixels]
         light = np.stack([cast(y, x, middle, nodes, z, wavelength, tilt) for middle in middles])
         # Power 1 through a pixel, which its sub-pixels share.
-        return light / (width * parts) ** (axes / 2)
+        return light / np.sqrt(np.prod(widths[2 - axes :] * parts))
 
-    h = fields(emitters, lens.subpixels, fill, f, np.sin(tilt))
-    g = fields(receivers, 1, detector_fill, f + defocus, np.zeros(2))
+    pitches = pitch * np.ones(2)
+    h = fields(emitters, lens.subpixels, pitches, fill, f, np.sin(tilt))
+    stretched = pitches if axes == 1 else pitch * max(lens.shape) / np.asarray(lens.shape)
+    g = fields(receivers, 1, stretched, detector_fill, f + defocus, np.zeros(2))
     return np.exp(0.25j * np.pi * axes) * (g * passing) @ h.T
 
 
-def _cast_by_square(
+def _cast_by_rectangle(
     y: np.ndarray,
     x: np.ndarray,
     middle: np.ndarray,
-    nodes: Nodes,
+    nodes: list[Nodes],
     z: float,
     wavelength: float,
     slope: np.ndarray,
 ) -> np.ndarray:
-    """The field of an open square at the points (y, x) of a plane `z` away."""
+    """The field of an open rectangle at the points (y, x) of a plane `z` away."""
     field = np.zeros(y.shape, complex)
-    for py, wy in zip(middle[0] + nodes[0], nodes[1], strict=True):
-        for px, wx in zip(middle[1] + nodes[0], nodes[1], strict=True):
+    for py, wy in zip(middle[0] + nodes[0][0], nodes[0][1], strict=True):
+        for px, wx in zip(middle[1] + nodes[1][0], nodes[1][1], strict=True):
             across = (y - py) ** 2 + (x - px) ** 2
             distance = np.sqrt(across + z**2)
             path = across / (distance + z) + slope[0] * py + slope[1] * px
@@ -89,24 +92,24 @@ def _cast_by_line(
     _y: np.ndarray,
     x: np.ndarray,
     middle: np.ndarray,
-    nodes: Nodes,
+    nodes: list[Nodes],
     z: float,
     wavelength: float,
     slope: np.ndarray,
 ) -> np.ndarray:
     """The field of a line source as wide as a pixel at the points x of a plane `z` away."""
     k = 2 * np.pi / wavelength
-    px = middle[1] + nodes[0][:, None]
+    (places, weights) = nodes[1]
+    px = middle[1] + places[:, None]
     distance = np.hypot(x - px, z)
     kernel = 0.5j * k * z / distance * scipy.special.hankel1e(1, k * distance)
-    return nodes[1] @ (kernel * np.exp(1j * k * (distance - z + slope[1] * px)))
+    return weights @ (kernel * np.exp(1j * k * (distance - z + slope[1] * px)))
 
 
-def _middle(lens: FourierLens, pixel: tuple[int, int], parts: int) -> np.ndarray:
+def _middle(lens: FourierLens, pixel: tuple[int, int], parts: int, pitches: np.ndarray) -> np.ndarray:
     """Place (y, x) of the middle of a pixel of light, m; a pixel of the detector is divided into `parts`."""
     number, part = np.divmod(pixel, parts)
-    pitch, *_ = _double(lens, "pitch")
-    return pitch * (number - np.asarray(lens.shape) // 2 + (part - (parts - 1) / 2) / parts)
+    return pitches * (number - np.asarray(lens.shape) // 2 + (part - (parts - 1) / 2) / parts)
 
 
 def _disc_nodes(lens: FourierLens) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from optics.detect import AbstractMeasurement, Coherent, PhaseShifting
 from optics.device import AbstractDevice, FourierProcessor, JointTransform
 from optics.effects import Effect
 from optics.encode import Encoder
-from optics.transfer import FourierLens, compile_transfer, dft
+from optics.transfer import AbstractTransfer, Dense, FourierLens, MaskedFFT, compile_transfer, dft
 
 # The numbers of one table of a preset, by name.
 Table = dict[str, ScalarLike]
@@ -54,13 +54,14 @@ def build_engine(
 
 
 def build_liquid_crystal(
-    level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
+    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
     """Phase panel of liquid crystal on silicon in double phase, camera with a stepped reference.
 
     A number is a square of 2·`group` panel pixels a side: a checkerboard of two phases, each on groups of
     `group` by `group`, in two exposures.
     """
+    shape = _on_panel(pixels, 2 * slm["group"], slm)
     a2, a3 = (0.0, 0.0)
     if unit is not None:
         a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
@@ -76,26 +77,27 @@ def build_liquid_crystal(
         effects.LaserNoise(slm["power_noise"]),
     )
     pitch = 2 * slm["group"] * slm["panel_pitch"]
-    make_lens = functools.partial(_lens, pixels, pitch, lens, unit, subpixels=2)
-    frames = _camera(camera, pixels, pitch, unit)
+    make_lens = functools.partial(_lens, shape, pitch, lens, unit, subpixels=2)
+    frames = _camera(camera, shape, pitch, unit)
     measurement, encoder = PhaseShifting(camera["steps"]), encode.DoublePhase("checkerboard", exposures=2)
-    return _processor(level, make_lens, pixels, measurement, panel, frames, encoder)
+    return _processor(level, make_lens, shape, measurement, panel, frames, encoder)
 
 
 def build_mirrors(
-    level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
+    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
     """Micromirrors: numbers as bit planes of four non-negative parts, their fields added in electronics."""
+    shape = _on_panel(pixels, slm["group"], slm)
     panel: tuple[Effect, ...] = (effects.Extinction(slm["contrast"]),)
     if unit is not None:
-        stuck = effects.draw_stuck(jax.random.fold_in(unit, 1), (pixels, pixels), slm["stuck"])
+        stuck = effects.draw_stuck(jax.random.fold_in(unit, 1), shape, slm["stuck"])
         panel += (effects.StuckPixels(stuck),)
     panel += (effects.LaserNoise(slm["power_noise"]),)
     pitch = slm["group"] * slm["mirror_pitch"]
-    make_lens = functools.partial(_lens, pixels, pitch, lens, unit)
-    frames = _camera(camera, pixels, pitch, unit)
+    make_lens = functools.partial(_lens, shape, pitch, lens, unit)
+    frames = _camera(camera, shape, pitch, unit)
     measurement, encoder = PhaseShifting(camera["steps"]), encode.BitPlanes(slm["bits"], parts=4)
-    device = _processor(level, make_lens, pixels, measurement, panel, frames, encoder)
+    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder)
     # A mirror that is switched on takes its own leak away: it adds less than the light of a mirror.
     contrast = 1 - 1 / jnp.sqrt(slm["contrast"])
     return device.with_gains(device.input_gain, device.output_gain / contrast)
@@ -149,7 +151,7 @@ BUILDERS: dict[str, Callable[..., AbstractDevice]] = {
 def _processor(
     level: str,
     make_lens: Callable[[], FourierLens],
-    pixels: int,
+    pixels: ShapeLike,
     measurement: AbstractMeasurement,
     slm: tuple[Effect, ...],
     camera: tuple[Effect, ...],
@@ -164,20 +166,61 @@ def _processor(
         return device if encoder is None else device.subtract_background()
     lens = make_lens()
     transfer = compile_transfer(lens)
-    of_numbers = transfer
-    if lens.subpixels > 1:
-        # A number lights all sub-pixels of its pixel alike.
-        shape = (-1, lens.shape[0], lens.subpixels, lens.shape[1], lens.subpixels)
-        matrix = transfer.matrix.reshape(shape).sum((2, 4))
-        of_numbers = type(transfer)(matrix.reshape(matrix.shape[0], -1), lens.shape)
-    gains = calibrate(FourierProcessor(of_numbers))
+    gains = calibrate(FourierProcessor(_of_numbers(transfer)))
     # One driven pixel is brightest where all of its sub-pixels are.
-    peak = jnp.max(jnp.abs(transfer.matrix))
+    peak = jnp.max(jnp.abs(transfer.matrix)) if isinstance(transfer, Dense) else transfer.peak
     device = FourierProcessor(
         transfer, measurement, slm, camera, gains.input_gain, gains.output_gain, peak, encoder=encoder
     )
     device = device if encoder is None else device.subtract_background()
     return device if level == "compiled" else eqx.tree_at(lambda d: d.transfer, device, lens)
+
+
+class _Replicated(AbstractTransfer):
+    """A transfer whose pixels light all of their sub-pixels alike."""
+
+    transfer: AbstractTransfer
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.transfer.shape
+
+    @property
+    def subpixels(self) -> int:
+        return 1
+
+    @property
+    def peak(self) -> Array:
+        return self.transfer.subpixels**2 * self.transfer.peak
+
+    def __call__(self, light: Array, real: bool = False) -> Array:
+        parts = self.transfer.subpixels
+        return self.transfer(jnp.repeat(jnp.repeat(light, parts, axis=-2), parts, axis=-1), real=real)
+
+
+def _of_numbers(transfer: Dense | MaskedFFT) -> AbstractTransfer:
+    """The transfer from numbers that light all sub-pixels of their pixel alike."""
+    parts, (rows, cols) = transfer.subpixels, transfer.shape
+    if parts == 1:
+        return transfer
+    if not isinstance(transfer, Dense):
+        return _Replicated(transfer)
+    matrix = transfer.matrix.reshape(-1, rows, parts, cols, parts).sum((2, 4))
+    return Dense(matrix.reshape(matrix.shape[0], -1), transfer.shape)
+
+
+def _on_panel(pixels: ShapeLike, group: int, slm: Table) -> tuple[int, int]:
+    """The shape of the numbers, on squares of `group` panel pixels a side."""
+    shape = as_pixels("pixels", pixels)
+    panel = slm["panel_rows"], slm["panel_columns"]
+    if any(n * group > most for n, most in zip(shape, panel, strict=True)):
+        rows, cols = (most // group for most in panel)
+        raise ValueError(
+            f"`pixels` of {shape[0]}×{shape[1]} numbers do not fit the panel of "
+            f"{panel[0]}×{panel[1]} pixels: a number takes {group} of them a side, so that {rows}×{cols} "
+            "fit; use a smaller `group`."
+        )
+    return shape
 
 
 def _waveguide_lens(pixels: ShapeLike, lens: Table, unit: Array | None) -> FourierLens:
@@ -188,12 +231,12 @@ def _waveguide_lens(pixels: ShapeLike, lens: Table, unit: Array | None) -> Fouri
 def _lens(
     pixels: ShapeLike, pitch: ScalarLike, lens: Table, unit: Array | None, **options: ScalarLike
 ) -> FourierLens:
-    columns = pixels[-1] if isinstance(pixels, tuple) else pixels
+    widest = max(pixels) if isinstance(pixels, tuple) else pixels
     return FourierLens(
         pixels,
         pitch,
         lens["wavelength"],
-        pupil_radius=lens["pupil"] * columns * pitch,
+        pupil_radius=lens["pupil"] * widest * pitch,
         aberrations=_aberrations(unit, lens["aberration"]),
         **options,
     )
@@ -207,16 +250,19 @@ def _aberrations(unit: Array | None, rms: ScalarLike) -> Array:
     return jnp.concatenate([jnp.zeros(4), coefficients])
 
 
-def _camera(camera: Table, pixels: int, pitch: ScalarLike, unit: Array | None) -> tuple[Effect, ...]:
+def _camera(
+    camera: Table, shape: tuple[int, int], pitch: ScalarLike, unit: Array | None
+) -> tuple[Effect, ...]:
     """The camera's effects; its pixels that cover one pixel of the device are added."""
-    binning = pitch / camera["camera_pitch"]
+    # Camera pixels a side of a detector pixel, which is a rectangle behind a panel that is no square.
+    binning = pitch / camera["camera_pitch"] * (max(shape) / min(shape)) ** 0.5
     patterns = {}
     if unit is not None:
         of_prnu, of_dsnu = jax.random.split(jax.random.fold_in(unit, 2))
         # Independent patterns average over the pixels that are added.
         patterns = dict(
-            prnu=effects.draw_prnu(of_prnu, (pixels, pixels), camera["prnu"] / binning),
-            dsnu=effects.draw_dsnu(of_dsnu, (pixels, pixels), camera["dsnu"] * binning),
+            prnu=effects.draw_prnu(of_prnu, shape, camera["prnu"] / binning),
+            dsnu=effects.draw_dsnu(of_dsnu, shape, camera["dsnu"] * binning),
         )
     return effects.camera(
         camera["full_well"],

@@ -129,8 +129,8 @@ def _as_value(preset: Preset, key: str, value: ScalarLike | ShapeLike) -> Scalar
     parameter = preset.parameters[key]
     check_range(key, value, parameter.low, parameter.high, parameter.unit)
     if np.ndim(value):
-        # A preset is one device: a sweep is a vmap over one of its numbers. The ideal one may be a rectangle.
-        if not (key == "pixels" and preset.kind == "ideal"):
+        # A preset is one device: a sweep is a vmap over one of its numbers. Panels may be rectangles.
+        if not (key == "pixels" and preset.kind in ("ideal", "liquid crystal", "mirrors")):
             raise ValueError(f"`{key}` must be one number, got {value!r}.")
         return value
     # Bits of converters are leaves, which may be traced; other whole numbers are structure.

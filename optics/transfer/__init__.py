@@ -7,18 +7,20 @@ call applies:
 | pixels a side | compiled to | a call costs |
 | --- | --- | --- |
 | up to 16, or a line | `Dense`, a full matrix, exact | N⁴ products (N² on a line) |
-| above 16 | `Separable`, a short sum of row ⊗ column products, and its `residual` | 2 N³ products a term |
-| any, without errors | `dft(shape)`, the exact unitary transform as a `Dense` | N⁴ products |
+| above 16, panels | `MaskedFFT`, a short sum of FFTs between masks | an FFT a term |
+| above 16, all orders | `Separable`, a short sum of row ⊗ column products | 2 N³ products a term |
+| any, without errors | `dft(shape)`: up to 512 in all `Dense`, else `MaskedFFT` | N⁴ products, or an FFT |
 
-All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and a call with light that gives the field. A
-device takes any of them as its `transfer`. Numbers of a `FourierLens` are leaves, and compilation is an
-ordinary differentiable function.
+The sums tell their truncation `residual`. All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and
+a call with light that gives the field. A device takes any of them as its `transfer`. Numbers of a
+`FourierLens` are leaves, and compilation is an ordinary differentiable function.
 """
 
 from optics.transfer._compile import compile_transfer as compile_transfer
 from optics.transfer._dense import Dense as Dense
-from optics.transfer._dense import dft as dft
+from optics.transfer._dft import dft as dft
 from optics.transfer._fourier_lens import FourierLens as FourierLens
+from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
 from optics.transfer._separable import Separable as Separable
 from optics.transfer._transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer._transfer import light_shape as light_shape

@@ -35,8 +35,15 @@ def opening(samples: int, width: ScalarLike, tilt: ScalarLike = 0.0) -> Complex[
     Returns:
         complex amplitude, shape (samples,), Σ |o|² = 1 less the power beyond ν = ±½.
     """
-    spectrum = jnp.sqrt(width) * jnp.sinc(width * (jnp.fft.fftfreq(samples) - tilt))
-    return jnp.fft.fftshift(jnp.fft.ifft(spectrum))
+    return jnp.fft.fftshift(jnp.fft.ifft(opening_spectrum(samples, width, tilt)))
+
+
+def opening_spectrum(samples: int, width: ScalarLike, tilt: ScalarLike = 0.0) -> Float[Array, " samples"]:
+    """The Fourier transform of `opening` around sample 0, in the order of `jnp.fft.fft`.
+
+    Arguments: those of `opening`.
+    """
+    return jnp.sqrt(width) * jnp.sinc(width * (jnp.fft.fftfreq(samples) - tilt))
 
 
 def stop(

@@ -1,4 +1,4 @@
-"""A compiled transfer as a full matrix, and the exact transform as one."""
+"""A compiled transfer as a full matrix."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Inexact
 
-from optics._check import as_array, as_pixels, as_shape, check_memory, check_whole
+from optics._check import as_array, as_shape, check_whole
 from optics._typing import ArrayLike, CountLike, ShapeLike
 from optics.transfer._transfer import AbstractTransfer, light_shape
 
@@ -83,31 +83,12 @@ class Dense(AbstractTransfer):
         return out.reshape(*light.shape[:-2], *self.shape)
 
 
-def dft(shape: ShapeLike) -> Dense:
-    """The exact transform as a transfer: the unitary discrete Fourier transform, origin at pixel n//2.
+def exact_matrix(shape: tuple[int, int]) -> np.ndarray:
+    """The unitary discrete Fourier transform as a full matrix, origin at pixel n//2.
 
-        out[m] = 1/√(rows·columns) Σ_n exp(−2πi (m_y n_y / rows + m_x n_x / columns)) in[n]
-
-    Arguments:
-        shape: pixels (rows, columns), or one number for a square.
-
-    Returns:
-        `Dense` of rows·columns squared entries.
-
-    Raises:
-        ValueError: `shape` is not one or two whole numbers of at least 1, or the matrix is too large for
-            memory.
-
-    Example:
-        >>> import jax.numpy as jnp, optics
-        >>> image = jnp.zeros((4, 4)).at[2, 2].set(1.0)  # one pixel, on the axis
-        >>> optics.dft(4)(image, real=True)[0].tolist()
-        [0.25, 0.25, 0.25, 0.25]
+    matrix[m, n] = 1/√(rows·columns) exp(−2πi (m_y n_y / rows + m_x n_x / columns))
     """
-    rows, cols = as_pixels("shape", shape)
-    check_memory("shape", shape, (rows * cols) ** 2, "the full matrix")
-    matrix = np.kron(_dft_line(rows), _dft_line(cols))
-    return Dense(jnp.asarray(matrix, dtype=jnp.result_type(complex)), (rows, cols))
+    return np.kron(*map(_dft_line, shape))
 
 
 def _dft_line(n: int) -> np.ndarray:

@@ -22,13 +22,22 @@ from optics._check import (
     is_concrete,
 )
 from optics._typing import ArrayLike, CountLike, FunctionLike, ScalarLike, ShapeLike
-from optics.transfer._band_limit import opening, stop
+from optics.transfer._band_limit import opening, opening_spectrum, stop
 from optics.transfer._lens_sampling import (
     check_lens_sampling,
     default_plane,
     default_pupil_radius,
     warn_unless_metres,
 )
+from optics.transfer._orders import (
+    Panel,
+    band,
+    centred_line,
+    default_orders,
+    detector_ratio,
+    propagate_panel,
+)
+from optics.transfer._orders_sampling import check_panel_sampling, default_panel_plane, panel_oversampling
 from optics.transfer._transfer import AbstractTransfer
 
 
@@ -45,19 +54,25 @@ class FourierLens(AbstractTransfer):
     pupil, light that does not spread along the other axis (a slab waveguide, or collimation); the phase left
     out is exp(−iπ/4).
 
-    It describes an engine whose pixels are matched to its lens. The plane of a panel with finer pixels would
-    be very large: group its pixels to a pitch of √(λ f / N), or propagate the panel's field with
-    `optics.wave`.
+    Up to 16 pixels a side everything that pixels scatter is followed, `oversampling` samples a pixel. Of a
+    larger panel only the diffraction `orders` that the detector sees are: two samples a pixel on a plane of
+    little more than twice its width. What is left out is light that an ideal lens sends past the detector.
+
+    It describes an engine whose pixels are matched to its lens. Where they are finer, group them to a pitch
+    of √(λ f / N), or propagate the panel's field with `optics.wave`.
 
     Arguments:
-        pixels: N, pixels a side of modulator and detector; (1, N) or (N, 1) for one-dimensional optics.
+        pixels: N, pixels a side of modulator and detector; (rows, columns) of a panel, whose detector has as
+            many and covers a square, by pixels of another pitch along the shorter side; (1, N) or (N, 1) for
+            one-dimensional optics.
         pitch: of modulator and detector pixels, m.
         wavelength: m.
         focal_length: m; by default N · pitch² / λ, which makes the pitches match.
         fill: linear fill factor of the modulator pixel (of a sub-pixel where pixels are divided), in (0, 1].
         detector_fill: linear fill factor of the detector pixel, in (0, 1].
         pupil_radius: of the lens, m; by default 2.5 · N · pitch, or 0.85 of the radius that is sampled well
-            where that is less, as below 6 samples a pixel.
+            where that is less, as below 6 samples a pixel. The zero order fills a square of N · pitch on
+            either side of the axis: a smaller radius than √2 of it cuts its corners.
         profile: phase of the lens, a function of (shape, dx, wavelength, focal_length, centre=...), such as
             `wave.lens` (paraxial), `wave.spherical_lens` or an aspheric one. A Fourier lens sends a beam to
             the sine of its angle. The paraxial phase comes closer to that than the spherical one, which is
@@ -73,10 +88,16 @@ class FourierLens(AbstractTransfer):
             each pixel; infinite for even light.
         subpixels: pixels of light per pixel and axis, where effects act below the pixel; divides
             `oversampling`.
-        oversampling: samples per pixel. Edges of pixels and pupil lie anywhere between samples, and the error
+        orders: diffraction orders whose light is followed, along each axis: 1 is the zero order, with 3 √N
+            pixels more on either side of the detector; None all that the samples hold. By
+            default 1 for more than 16 pixels a side and for panels that are not square, unless
+            `oversampling` is given.
+        oversampling: samples per pixel; by default 8, or as many as `orders` take, which are 2 for the zero
+            order. Edges of pixels and pupil lie anywhere between samples, and the error
             falls exponentially: with the default pupil and a fill of 0.5 the map is within 1e-3 of the
             Rayleigh–Sommerfeld integral at 6, 1e-4 at 8 and 1e-6 at 16.
-        plane: samples a side of the computed plane; by default N · oversampling², at which transfer function
+        plane: samples a side of the computed plane; by default that of the light of `orders`, about 4 N for
+            the zero order; of all orders N · oversampling², at which transfer function
             and lens are both critically sampled when the pitches match, or λ (f + defocus) / dx², which it
             needs, where that is more; rounded up to a length whose FFT is fast. A `defocus` that is set later
             does not change it.
@@ -88,6 +109,7 @@ class FourierLens(AbstractTransfer):
 
     Warns:
         UserWarning: a wavelength above 1 mm or a pitch above 0.1 m: lengths are in metres.
+        wave.SamplingWarning: errors of the lens that move light by more than the guard of `orders`.
 
     Example:
         >>> import optics
@@ -112,6 +134,7 @@ class FourierLens(AbstractTransfer):
     tilt: Array = eqx.field(converter=as_leaf)
     waist: Array = eqx.field(converter=as_leaf)
     subpixels: int = eqx.field(static=True)
+    orders: int | None = eqx.field(static=True)
     oversampling: int = eqx.field(static=True)
     plane: int = eqx.field(static=True)
 
@@ -131,14 +154,18 @@ class FourierLens(AbstractTransfer):
         tilt: ArrayLike = (0.0, 0.0),
         waist: ScalarLike = math.inf,
         subpixels: CountLike = 1,
-        oversampling: CountLike = 8,
+        oversampling: CountLike | None = None,
         plane: CountLike | None = None,
+        orders: CountLike | None = None,
     ):
-        self.pixels = _check_pixels(pixels)
+        self.pixels = as_pixels("pixels", pixels)
         check_positive_number("pitch", pitch, "m")
         check_positive_number("wavelength", wavelength, "m")
         check_whole("subpixels", subpixels, 1)
-        check_whole("oversampling", oversampling, 2)
+        if oversampling is not None:
+            check_whole("oversampling", oversampling, 2)
+        if orders is not None:
+            check_whole("orders", orders, 1)
         warn_unless_metres(pitch, wavelength)
         n = max(self.pixels)
         self.pitch = pitch
@@ -159,28 +186,56 @@ class FourierLens(AbstractTransfer):
         self.tilt = as_vector("tilt", tilt, "rad", 2)
         self.waist = waist
         self.subpixels = int(subpixels)
-        self.oversampling = int(oversampling)
         numbers = pitch, wavelength, self.focal_length, defocus
-        axes = sum(count > 1 for count in self.pixels)
-        if plane is None:
-            self.plane = default_plane(self.pixels, *numbers, self.oversampling)
-            check_memory("pixels", pixels, self.plane**axes, "the default plane")
+        self.orders = default_orders(self.pixels, oversampling) if orders is None else int(orders)
+        if self.orders is not None and min(self.pixels) == 1:
+            raise ValueError(f"`orders` must be None for a line of pixels, got {orders}.")
+        if self.orders is not None:
+            self._set_panel_plane(oversampling, plane, numbers)
         else:
-            check_whole("plane", plane, n * self.oversampling)
-            check_memory("plane", plane, plane**axes, "a field")
-            self.plane = int(plane)
+            self.oversampling = 8 if oversampling is None else int(oversampling)
+            self._set_plane(plane, numbers)
         if pupil_radius is None:
-            numbers = pitch, wavelength, self.focal_length
-            pupil_radius = default_pupil_radius(n, *numbers, self.oversampling, self.plane)
+            pupil_radius = default_pupil_radius(n, *numbers[:3], self.oversampling, self.plane, self.orders)
         check_positive_number("pupil_radius", pupil_radius, "m")
         self.pupil_radius = pupil_radius
 
+    def _set_plane(self, plane: CountLike | None, numbers: tuple) -> None:
+        """The plane of all orders: `plane`, or what light and distance take."""
+        axes = sum(count > 1 for count in self.pixels)
+        if plane is None:
+            self.plane = default_plane(self.pixels, *numbers, self.oversampling)
+            check_memory("pixels", self.pixels, self.plane**axes, "the default plane")
+        else:
+            check_whole("plane", plane, max(self.pixels) * self.oversampling)
+            check_memory("plane", plane, plane**axes, "a field")
+            self.plane = int(plane)
+
+    def _set_panel_plane(
+        self, oversampling: CountLike | None, plane: CountLike | None, numbers: tuple
+    ) -> None:
+        """Oversampling and plane of the followed orders."""
+        structure = self.pixels, self.orders, self.subpixels
+        self.oversampling = panel_oversampling(*structure, *numbers[:3], oversampling)
+        self.plane = default_panel_plane(self.pixels, self.orders, self.oversampling, *numbers[2:], plane)
+
     def __check_init__(self):
-        self._check_subpixels()
         numbers = self.pitch, self.wavelength, self.focal_length, self.pupil_radius, self.defocus
         # Numbers that are traced, or batched by `vmap`, are not checked.
-        if all(is_concrete(v) and np.ndim(v) == 0 for v in numbers):
-            check_lens_sampling(self.pixels, *map(float, numbers), self.oversampling, self.plane)
+        is_known = all(is_concrete(v) and np.ndim(v) == 0 for v in numbers)
+        if self.orders is None:
+            self._check_subpixels()
+            if is_known:
+                check_lens_sampling(self.pixels, *map(float, numbers), self.oversampling, self.plane)
+        elif is_known and is_concrete(self.aberrations):
+            check_panel_sampling(
+                self.pixels,
+                self.orders,
+                self.oversampling,
+                self.plane,
+                *map(float, numbers),
+                np.asarray(self.aberrations),
+            )
 
     def _check_subpixels(self) -> None:
         # The middle of a sub-pixel lies on a sample.
@@ -204,12 +259,18 @@ class FourierLens(AbstractTransfer):
         """
         area = jnp.sqrt(self.fill * self.detector_fill / (self.wavelength * self.focal_length))
         line = self.pitch * area / self.subpixels
-        return line ** sum(n > 1 for n in self.pixels)
+        axes = sum(n > 1 for n in self.pixels)
+        # The pixels of the detector are larger along the shorter side.
+        stretch = max(self.pixels) / min(self.pixels) if axes == 2 else 1
+        return math.sqrt(stretch) * line**axes
 
     def __call__(
         self, light: Inexact[Array, "*lead rows cols"], real: bool = False
     ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector by full propagation; arguments as those of `AbstractTransfer`."""
+        if self.orders is not None:
+            out = propagate_panel(as_panel(self), light * illumination(self), self.pixels, strides(self))
+            return out.real if real else out
         # "highest": a GPU would round the factors to ten bits.
         dot = partial(jnp.matmul, precision="highest")
         rows, cols = (emitter_modes(self, axis) for axis in (0, 1))
@@ -219,17 +280,6 @@ class FourierLens(AbstractTransfer):
         rows, cols = (receiver_modes(self, axis) for axis in (0, 1))
         out = reference_phase(self) * dot(dot(rows.T, field), cols)
         return out.real if real else out
-
-
-def _check_pixels(pixels: ShapeLike) -> tuple[int, int]:
-    """`pixels` as the pair (rows, columns), a square or a line."""
-    rows, cols = as_pixels("pixels", pixels)
-    if rows != cols and min(rows, cols) != 1:
-        raise ValueError(
-            f"`pixels` must be one number, (1, N) or (N, 1), got {pixels!r}; one focal length matches one "
-            "number of pixels. For a rectangular panel use its square part, or propagate with `optics.wave`."
-        )
-    return rows, cols
 
 
 def plane_shape(lens: FourierLens) -> tuple[int, int]:
@@ -261,7 +311,9 @@ def emitter_line(lens: FourierLens, axis: int) -> Array:
         return jnp.ones(1, jnp.result_type(complex))
     width = lens.fill * lens.oversampling / lens.subpixels
     turns = jnp.sin(lens.tilt[axis]) * lens.pitch / (lens.oversampling * lens.wavelength)
-    return opening(lens.plane, width, turns) / jnp.sqrt(lens.subpixels)
+    if lens.orders is None:
+        return opening(lens.plane, width, turns) / jnp.sqrt(lens.subpixels)
+    return jnp.fft.fftshift(jnp.fft.ifft(_emitter_spectrum(lens, axis)))
 
 
 def receiver_line(lens: FourierLens, axis: int) -> Array:
@@ -271,20 +323,23 @@ def receiver_line(lens: FourierLens, axis: int) -> Array:
     return opening(lens.plane, lens.detector_fill * lens.oversampling)
 
 
-def _subpixel_offset(n: int, subpixels: int, per_subpixel: int) -> int:
+def _subpixel_offset(n: int, subpixels: int, per_subpixel: float) -> float:
     """Samples from the axis, the middle of pixel n // 2, to that of sub-pixel n · subpixels // 2."""
     halves = 2 * (n * subpixels // 2) - 2 * subpixels * (n // 2) - (subpixels - 1)
-    return halves * per_subpixel // 2
+    return halves * per_subpixel / 2
 
 
 def pixel_offsets(lens: FourierLens, axis: int, subpixels: int = 1) -> np.ndarray:
-    """Samples from the axis to the middle of each pixel, or sub-pixel, along `axis`: whole numbers."""
+    """Samples from the axis to the middle of each pixel, or sub-pixel, along `axis`: whole numbers where all
+    orders are followed.
+    """
     n = lens.pixels[axis]
     if n == 1:
         return np.zeros(1, int)
-    per_subpixel = lens.oversampling // subpixels
+    per_subpixel = lens.oversampling / subpixels
     centres = (np.arange(n * subpixels) - n * subpixels // 2) * per_subpixel
-    return centres + _subpixel_offset(n, subpixels, per_subpixel)
+    offsets = centres + _subpixel_offset(n, subpixels, per_subpixel)
+    return offsets.astype(int) if np.all(offsets % 1 == 0) else offsets
 
 
 def illumination(lens: FourierLens) -> Array:
@@ -337,3 +392,51 @@ def window(samples: int, half: int) -> np.ndarray:
     """The samples of a line that lie within `half` of its middle."""
     middle = samples // 2
     return np.arange(max(0, middle - half), min(samples, middle + half + 1))
+
+
+def as_panel(lens: FourierLens) -> Panel:
+    """What `propagate_panel` takes, of a lens that follows some orders."""
+    samples, dx = lens.plane, lens.pitch / lens.oversampling
+    middle = centred_line(samples)
+    frequency = jnp.fft.fftfreq(samples)
+
+    def emitter(axis):
+        moved = jnp.exp(-2j * jnp.pi * frequency * _middle_offset(lens, axis))
+        return middle * _emitter_spectrum(lens, axis) * moved
+
+    def receiver(axis):
+        width = lens.detector_fill * lens.oversampling * detector_ratio(lens.pixels, axis)
+        return jnp.conj(middle) * opening_spectrum(samples, width)
+
+    return Panel(
+        emitters=(emitter(0), emitter(1)),
+        receivers=(receiver(0), reference_phase(lens) * receiver(1)),
+        to_lens=wave.transfer_function((samples, samples), dx, lens.wavelength, lens.focal_length),
+        lens=transmission(lens),
+        to_detector=wave.transfer_function(
+            (samples, samples), dx, lens.wavelength, lens.focal_length + lens.defocus
+        ),
+    )
+
+
+def _emitter_spectrum(lens: FourierLens, axis: int) -> Array:
+    """Spectrum of the emitter on the axis along `axis`, in the band that is followed."""
+    samples, dx = lens.plane, lens.pitch / lens.oversampling
+    followed = band(lens.pixels, lens.orders, samples, dx, lens.wavelength, lens.focal_length, lens.pitch)
+    width = lens.fill * lens.oversampling / lens.subpixels
+    turns = jnp.sin(lens.tilt[axis]) * dx / lens.wavelength
+    return followed * opening_spectrum(samples, width, turns) / jnp.sqrt(lens.subpixels)
+
+
+def strides(lens: FourierLens) -> tuple[int, tuple[int, int]]:
+    """Samples from pixel to pixel of light, and the lengths of the transforms whose samples are detector
+    pixels.
+    """
+    line = lens.oversampling * max(lens.pixels)
+    rows, cols = (lens.plane * n // line for n in lens.pixels)
+    return lens.oversampling // lens.subpixels, (rows, cols)
+
+
+def _middle_offset(lens: FourierLens, axis: int) -> float:
+    """Samples from the axis to the middle of pixel of light n // 2."""
+    return _subpixel_offset(lens.pixels[axis], lens.subpixels, lens.oversampling / lens.subpixels)

@@ -79,8 +79,14 @@ def default_pupil_radius(
     focal_length: ScalarLike,
     oversampling: int,
     plane: int,
+    orders: int | None,
 ) -> ScalarLike:
-    """Radius of the pupil for `count` pixels a side, m, as far as it is sampled well."""
+    """Radius of the pupil for `count` pixels a side, m, as far as it is sampled well.
+
+    Where some orders are followed alone, the samples hold their light behind the lens, whatever its phase.
+    """
+    if orders is not None:
+        return PUPIL_WIDTHS * count * pitch
     limits = _radius_limits(pitch, wavelength, focal_length, oversampling, plane)
     radii = [PUPIL_WIDTHS * count * pitch, *(LARGEST_PUPIL_SHARE * limit for limit in limits)]
     is_number = all(is_concrete(radius) and np.ndim(radius) == 0 for radius in radii)
