@@ -13,6 +13,7 @@ COMMANDS = {
     "fidelity": (config.Fidelity, "bench.simulator.fidelity"),
     "speed": (config.Speed, "bench.simulator.speed"),
     "roofline": (config.Roofline, "bench.simulator.roofline"),
+    "panels": (config.Panels, "bench.simulator.panels"),
     "memory": (config.Memory, "bench.simulator.memory"),
     "ledger": (config.Ledger, "bench.simulator.ledger"),
     "tuning": (config.Tuning, "bench.training.tuning"),

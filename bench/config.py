@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from nets.config import DEFAULT_CACHE, SEED, SEEDS, UNITS, show_paragraphs
+from nets.config import DEFAULT_CACHE, SEED, SEEDS, SIDE, UNITS, show_paragraphs
 
 # Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
 BASELINES = {
@@ -56,6 +56,21 @@ class Speed(Options):
 @dataclass(frozen=True)
 class Roofline(Options):
     """Share of the machine's speed that primitives and training steps reach, and planes per second."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
+class Panels:
+    """Panels of up to a megapixel: errors of wave optics and compiled lenses, time, memory, packing."""
+
+    pixels: Annotated[int, SIDE] = 1024
+    """Pixels a side of the largest panel; timing goes to twice as many."""
+    quick: bool = False
+    """Fewer sizes and repetitions, and panels of at most 64 pixels a side: about a minute."""
+    seed: Annotated[int, SEED] = 0
+    """Seed of the random inputs and of the noise."""
+    out: Path = Path("runs/bench")
+    """Folder of the JSON and the plot."""
 
 
 @show_paragraphs

@@ -144,9 +144,7 @@ for axes in (left, right):
 figure
 
 # %%
-slopes = {
-    name: np.polyfit(np.log(LENGTHS[-2:]), np.log(values[-2:]), 1)[0] for name, values in costs.items()
-}
+slopes = {name: np.polyfit(np.log(LENGTHS[-2:]), np.log(values[-2:]), 1)[0] for name, values in costs.items()}
 for name, (memory, seconds) in slopes.items():
     print(f"{name:38s} memory grows as length^{memory:.2f}, time as length^{seconds:.2f}")
 

@@ -421,6 +421,7 @@ def _optics_calls() -> list[Call]:
                 headroom=headroom,
                 encoder=(encode.ComplexAmplitude(), PART - NONE),
                 encode_filter=(encode.complex_amplitude, FUNCTION),
+                metering=flag,
             ),
             _line(
                 "optics.FourierProcessor",
@@ -434,6 +435,7 @@ def _optics_calls() -> list[Call]:
                 encoder=(encode.ComplexAmplitude(), PART - NONE),
                 background=gain,
                 full_scale=(1.0, positive(NUMBER) - NONE),
+                metering=flag,
             ),
             _line(
                 "optics.JointTransform",

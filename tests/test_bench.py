@@ -15,7 +15,7 @@ import bench
 import optics
 from bench import output
 from bench.__main__ import main
-from bench.simulator import fidelity, memory, peers, roofline
+from bench.simulator import fidelity, memory, panels, peers, roofline
 from bench.simulator import four_f_chain as chain
 from bench.simulator.sweeps import sweep_error
 from tests.helpers import relative
@@ -271,6 +271,27 @@ def test_efficiency_of_many_devices():
     assert small["exchange"] == pytest.approx(17.5 + 0.03)
     assert large["exchange"] == pytest.approx(17.5 + 22.1484 + 0.09, rel=1e-4)
     assert large["efficiency"] == pytest.approx(100 / (100 + large["exchange"]))
+
+
+def test_gains_of_a_panel_are_the_best_ones():
+    rng = np.random.default_rng(0)
+    rows, cols, part = (rng.normal(size=shape) + 1j * rng.normal(size=shape) for shape in ((4, 1), 5, (4, 5)))
+    found = panels.apply_gains(part, rows * part * cols)
+    np.testing.assert_allclose(found, rows * part * cols, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_panels(tmp_path):
+    rows = run_quickly("panels", tmp_path)
+    of = {part: [row for row in rows if row["operation"] == part] for part in {r["operation"] for r in rows}}
+    assert [row["orders"] for row in of["sampling"]] == [1, 2, 3]
+    assert all(row["after_gains"] <= row["raw"] <= 1e-3 for row in of["sampling"])
+    assert all(row["error"] <= 4e-4 and row["terms"] >= 1 for row in of["masks"])
+    assert {row["kind"] for row in of["speed"]} == {"wave", "compiled", "bare FFT"}
+    bare, *noisy, engine = of["packed"]
+    assert bare["planes"] == (64 // 21) ** 2 and bare["error"] <= 5e-3 and engine["microseconds"] > 0
+    assert all(0.8 <= row["error"] / row["predicted"] <= 1.25 for row in noisy)
+    assert [row["side"] for row in of["retrieval"]] == [32, 32, 64, 64]
 
 
 @pytest.mark.slow

@@ -48,11 +48,12 @@ def _entries(lens, emitters, receivers):
 @pytest.mark.parametrize(
     ("pixels", "changes"),
     [
-        (24, {}),
         ((12, 20), dict(tilt=(3e-3, -2e-3), decentre=(5e-6, 9e-6), defocus=1e-4)),
         ((20, 12), dict(subpixels=2)),
+        (24, {}),
     ],
 )
+@pytest.mark.every(3)
 def test_the_zero_order_against_the_rayleigh_sommerfeld_integral(pixels, changes):
     lens = _lens(pixels, 1.6, **changes)
     rows, cols = (n * lens.subpixels for n in lens.shape)
@@ -90,11 +91,12 @@ def test_large_and_rectangular_panels_follow_the_zero_order_by_default():
 @pytest.mark.parametrize(
     ("pixels", "changes"),
     [
-        (40, dict(aberrations=ABERRATIONS, defocus=3e-5)),
-        ((20, 36), dict(tilt=(1e-3, -2e-3), waist=5e-4)),
+        ((20, 36), dict(tilt=(1e-3, -2e-3), waist=5e-4, aberrations=ABERRATIONS)),
         (18, dict(subpixels=2, fill=1.0)),
+        (40, dict(aberrations=ABERRATIONS, defocus=3e-5)),
     ],
 )
+@pytest.mark.every(3)
 def test_masks_equal_the_wave(pixels, changes):
     lens = _lens(pixels, **changes)
     transfer = compile_transfer(lens)
@@ -111,6 +113,7 @@ def test_masks_equal_the_wave(pixels, changes):
     assert 0.9 <= float(jnp.max(jnp.abs(transfer(one))) / transfer.peak) <= 1.05
 
 
+@pytest.mark.slow
 def test_masks_equal_the_row_and_column_products():
     lens = _lens(20, aberrations=[0, 0, 0, 0, 0, 0, 0, 0.02, 0, 0, 0.02])
     masks = compile_transfer(lens, tolerance=3e-5)
@@ -180,15 +183,40 @@ def test_a_correlator_of_a_panel(key):
     assert relative(optics.convolve(x, w, device), optics.convolve(x, w)) <= 1e-2
 
 
+def test_a_meter_sets_full_scale_by_the_light(key):
+    # Read noise is a share of full scale: it falls as full scale does, from the bound to the brightest pixel.
+    noise = (optics.effects.Read(1e-3), optics.effects.Saturate())
+    transfer = optics.dft(32)
+    x, w = jax.random.normal(key, (2, 32, 32))
+    processors, correlators = (
+        [make(transfer, camera=noise, metering=metering) for metering in (False, True)]
+        for make in (optics.FourierProcessor, optics.Correlator)
+    )
+    scales = [float(device.prepare(x).full_scale.squeeze()) for device in processors]
+    spectrum = np.abs(np.asarray(transfer(x)) / np.abs(np.asarray(x)).max())
+    assert np.isclose(scales[1], 1.05 * spectrum.max(), rtol=1e-5) and scales[0] > 5 * scales[1]
+
+    def errors(call, devices):
+        exact = call(devices[0], None)
+        return [relative(call(device, key), exact) for device in devices]
+
+    of_transform = errors(lambda device, key: device.transform(x, key), processors)
+    assert np.isclose(of_transform[0] / of_transform[1], scales[0] / scales[1], rtol=0.1)
+    of_correlator = errors(lambda device, key: device.convolve(x, w, key), correlators)
+    assert of_correlator[1] < 0.2 * of_correlator[0]
+    # Without noise nothing saturates.
+    assert relative(correlators[1].convolve(x, w), correlators[0].convolve(x, w)) <= 1e-5
+
+
 def test_gains_from_a_few_planes_of_random_phases(key):
-    device = optics.FourierProcessor(compile_transfer(_lens(24, aberrations=[0] * 7 + [0.01])))
+    device = optics.FourierProcessor(compile_transfer(_lens(18, aberrations=[0] * 7 + [0.01])))
     every_pixel = optics.calibrate(device)
-    turns = jax.random.uniform(key, (16, 24, 24))
+    turns = jax.random.uniform(key, (16, 18, 18))
     few = optics.calibrate(device, jnp.exp(2j * jnp.pi * turns))
     for name in ("input_gain", "output_gain"):
         assert relative(getattr(few, name), getattr(every_pixel, name)) <= 1e-2
-    a = jax.random.normal(key, (24, 24))
-    errors = [relative(d.transform(a), optics.dft(24)(a)) for d in (device, every_pixel, few)]
+    a = jax.random.normal(key, (18, 18))
+    errors = [relative(d.transform(a), optics.dft(18)(a)) for d in (device, every_pixel, few)]
     assert errors[2] <= 1.05 * errors[1] < 0.2 * errors[0]
     # What comes by default on so many pixels.
     large = optics.FourierProcessor(optics.dft(36))
@@ -223,6 +251,10 @@ def test_presets_take_the_shape_of_a_part_of_their_panel(key):
         (
             lambda: optics.calibrate(optics.FourierProcessor(optics.dft(40)), compensation="matrix"),
             "`probe` must have at least 1600 planes",
+        ),
+        (
+            lambda: optics.FourierProcessor(optics.dft(4), full_scale=1.0, metering=True),
+            "`metering` must be False with a `full_scale`",
         ),
         (lambda: MaskedFFT(jnp.ones((4, 4)), jnp.ones((1, 4, 4))), "`masks_in` must be masks of shape"),
         (

@@ -30,6 +30,7 @@ from bench.plots._layout import layout as layout
 from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
+from bench.plots._panels import panels as panels
 from bench.plots._recorded import draw_recorded as draw_recorded
 from bench.plots._roofline import roofline as roofline
 from bench.plots._scale import BLUE as BLUE

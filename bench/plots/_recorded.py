@@ -9,6 +9,7 @@ from bench.plots._accuracy import accuracy
 from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
+from bench.plots._panels import panels
 from bench.plots._roofline import roofline
 from bench.plots._speed import speed
 from bench.plots._studies import studies
@@ -19,6 +20,7 @@ FIGURES = {
     "fidelity": fidelity,
     "ledger": ledger,
     "memory": memory,
+    "panels": panels,
     "roofline": roofline,
     "speed": speed,
     "studies": studies,

@@ -30,7 +30,7 @@ def show(part: Any, **options: Any) -> Figure:
     """Draw a part of any kind.
 
         FourierLens                                  its layout, to scale
-        Dense, Separable                             amplitude, phase and deviation from the exact transform
+        Dense, MaskedFFT, Separable                  amplitude, phase and deviation from the exact transform
         FourierProcessor, Correlator, JointTransform, External
                                                      an image on its way through, in one draw of the noise
         an effect, or a tuple of effects             the change of values and of a pattern
@@ -68,7 +68,7 @@ def show(part: Any, **options: Any) -> Figure:
 
 
 show.register(optics.FourierLens, layout)
-show.register(optics.Dense | optics.Separable, transfer_matrix)
+show.register(optics.Dense | optics.MaskedFFT | optics.Separable, transfer_matrix)
 show.register(optics.AbstractDevice, device)
 show.register(optics.AbstractMeasurement, measurement)
 show.register(Effect, effect)

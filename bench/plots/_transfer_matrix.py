@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ def transfer_matrix(transfer: Any, title: str = "") -> Figure:
     For more than 256 pixels the map between the two middle rows is drawn.
 
     Arguments:
-        transfer: `Dense`, `Separable` or `FourierLens`.
+        transfer: `Dense`, `MaskedFFT`, `Separable` or `FourierLens`.
         title: of the figure.
 
     Returns:
@@ -61,24 +62,28 @@ def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
     Raises:
         ValueError: another kind of part.
     """
-    if not isinstance(transfer, optics.Dense | optics.Separable | optics.FourierLens):
+    if not isinstance(transfer, optics.AbstractTransfer):
         raise ValueError(
-            f"`transfer` must be a `Dense`, `Separable` or `FourierLens`, got {type(transfer).__name__}."
+            "`transfer` must be a `Dense`, `MaskedFFT`, `Separable` or `FourierLens`, got "
+            f"{type(transfer).__name__}."
         )
     rows, cols = transfer.shape
     middle = rows // 2
     is_whole = rows * cols <= MOST_PIXELS
-    # One bright pixel in each plane: all of them, or those of the middle row.
-    if is_whole:
-        planes = np.eye(rows * cols).reshape(-1, rows, cols)
-    else:
-        planes = np.eye(cols)[:, None] * (np.arange(rows) == middle)[:, None]
     light_rows, light_cols = light_shape(transfer.shape, transfer.subpixels)
-    light = np.repeat(np.repeat(planes, light_rows // rows, axis=1), light_cols // cols, axis=2)
-    received = np.asarray(transfer(jnp.asarray(light, jnp.result_type(float))))
+    parts = light_rows // rows, light_cols // cols
+
+    def receive(pixel):
+        """The field of one bright pixel, or its middle row."""
+        plane = jnp.zeros(rows * cols).at[pixel].set(1.0).reshape(rows, cols)
+        field = transfer(jnp.repeat(jnp.repeat(plane, parts[0], axis=0), parts[1], axis=1))
+        return field.reshape(-1) if is_whole else field[middle]
+
     if is_whole:
-        exact = np.asarray(optics.dft(transfer.shape).matrix)
-        return received.reshape(rows * cols, -1).T, exact, "(row by row)"
+        received = jax.vmap(receive)(jnp.arange(rows * cols))
+        return np.asarray(received).T, np.asarray(optics.dft(transfer.shape).matrix), "(row by row)"
+    # One plane after another: those of a panel do not fit into memory together.
+    received = jax.lax.map(receive, middle * cols + jnp.arange(cols))
     n = np.arange(cols) - cols // 2
     exact = np.exp(-2j * np.pi * np.outer(n, n) / cols) / math.sqrt(rows * cols)
-    return received[:, middle].T, exact, "of the middle row"
+    return np.asarray(received).T, exact, "of the middle row"

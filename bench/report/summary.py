@@ -41,6 +41,15 @@ def _roofline(rows: Rows) -> str:
     return f"{row['what']}: {row['reached']:.0%} of what the machine could do."
 
 
+def _panels(rows: Rows) -> str:
+    timed = select(rows, operation="speed", what="forward", kind="compiled")
+    row = max((row for row in timed if row["side"] <= 1024), key=lambda row: row["side"])
+    return (
+        f"A transform of {row['side']:,}×{row['side']:,} pixels takes {row['ratio']:.1f} times as long as a "
+        "bare FFT."
+    )
+
+
 def _memory(rows: Rows) -> str:
     row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
     return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
@@ -83,6 +92,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "fidelity": _fidelity,
     "speed": _speed,
     "roofline": _roofline,
+    "panels": _panels,
     "memory": _memory,
     "ledger": _ledger,
     "tuning": _tuning,

@@ -6,6 +6,7 @@ pixel takes about half a second at 11×11.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.special
@@ -56,7 +57,11 @@ def map_entries(
         widths = fill * pitches / parts
         nodes = [_nodes(0.0, w, 2 * np.pi * w * _largest_angle(lens) / wavelength) for w in widths]
         middles = [_middle(lens, pixel, parts, pitches) for pixel in pixels]
-        light = np.stack([cast(y, x, middle, nodes, z, wavelength, tilt) for middle in middles])
+        # numpy lets other threads run while it computes.
+        with ThreadPoolExecutor() as pool:
+            light = np.stack(
+                [*pool.map(lambda middle: cast(y, x, middle, nodes, z, wavelength, tilt), middles)]
+            )
         # Power 1 through a pixel, which its sub-pixels share.
         return light / np.sqrt(np.prod(widths[2 - axes :] * parts))
 

@@ -28,6 +28,7 @@ from nets.config._config import resolve as resolve
 from nets.config._memory import check_memory as check_memory
 from nets.config._options import SEED as SEED
 from nets.config._options import SEEDS as SEEDS
+from nets.config._options import SIDE as SIDE
 from nets.config._options import UNITS as UNITS
 from nets.config._options import check_values as check_values
 from nets.config._options import flag as flag

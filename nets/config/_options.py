@@ -90,6 +90,7 @@ SEED = whole(0, 2**32 - 1)  # what a key of JAX holds without double precision
 SEEDS = Range(f"whole numbers from 0 to {2**32 - 1:,}", lambda values: all(map(SEED.contains, values)))
 UNITS = whole(1, 10_000)  # of a device, each of which is built
 SIZE = whole(1, 2**16)
+SIDE = whole(64, 2**13)  # pixels of a panel
 SIZES = Range(
     f"one or more whole numbers from 1 to {2**16:,}",
     lambda values: len(values) > 0 and all(1 <= value <= 2**16 for value in values),

@@ -11,7 +11,7 @@ A `FourierProcessor` reads as five lines:
 
     exposure = device.prepare(a)                      numbers -> drive, full scale and scale
     light    = slm(exposure.drive)                    converters and faults of the modulator
-    field    = transfer(light)                        Dense, Separable or FourierLens
+    field    = transfer(light)                        Dense, MaskedFFT or FourierLens
     frames   = camera(measurement.frames(field))      noise, converters: device.expose(exposure, key)
     result   = device.reconstruct(frames, exposure)   field and calibrated gains
 

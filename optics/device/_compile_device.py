@@ -13,10 +13,10 @@ def compile_device(device: DeviceLike, terms: CountLike | None = None) -> Abstra
 
     Arguments:
         device: with a `FourierLens` or several.
-        terms: of the sum of row ⊗ column products, needed under jit for more than 16 pixels a side.
+        terms: of the sum that stands for a lens, needed under jit for more than 16 pixels a side.
 
     Returns:
-        the device with `Dense` or `Separable` in the place of each lens.
+        the device with `Dense`, `MaskedFFT` or `Separable` in the place of each lens.
 
     Raises:
         ValueError: no device, or `terms` below 1.

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import check_function, check_shape
+from optics._check import check_flag, check_function, check_shape
 from optics._numerics import as_typed_key, reverse_about_centre, split_key
 from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
     EffectsLike,
     EncoderLike,
+    FlagLike,
     FunctionLike,
     MeasurementLike,
     ScalarLike,
@@ -25,6 +26,7 @@ from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
+    brightest_pixel,
     check_camera,
     check_encoder,
     check_measurement,
@@ -56,7 +58,7 @@ class Correlator(AbstractDevice):
     peak · ‖filter(drive)‖₂ · ‖slm(drive)‖₂: lenses are passive, so the signal never saturates.
 
     Arguments:
-        first: modulator -> filter, `Dense`, `Separable` or `FourierLens`.
+        first: modulator -> filter, `Dense`, `MaskedFFT` (compiled) or `FourierLens`.
         second: filter -> detector; by default `first` again.
         measurement: light -> frames -> field.
         slm, filter: effects on the two modulators, on amplitudes in units of the brightest pixel.
@@ -65,6 +67,9 @@ class Correlator(AbstractDevice):
             on the numbers before, between (in the filter, as output_gain · input_gain) and after; scalar or
             (rows, columns), dimensionless.
         headroom: full scale over the brightest possible field, at least 1.
+        metering: set full scale by the brightest pixel of the light as it is, which one exposure more finds,
+            in place of the bound; noise may then saturate that pixel. On panels the bound is far above any
+            field. The ledger does not count the exposure of the meter.
         encoder: numbers -> light.
         encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or
             `optics.encode.phase_only`, for which the kernel that x is convolved with has the phases of F w
@@ -89,6 +94,7 @@ class Correlator(AbstractDevice):
     headroom: Array
     encoder: Encoder
     encode_filter: Callable = eqx.field(static=True)
+    metering: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -103,6 +109,7 @@ class Correlator(AbstractDevice):
         headroom: ScalarLike = 1.05,
         encoder: EncoderLike = None,
         encode_filter: FunctionLike = complex_amplitude,
+        metering: FlagLike = False,
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
@@ -126,6 +133,8 @@ class Correlator(AbstractDevice):
         self.headroom = as_headroom(headroom)
         self.encoder = encoder
         self.encode_filter = encode_filter
+        check_flag("metering", metering)
+        self.metering = bool(metering)
 
     def __check_init__(self):
         if self.first.shape != self.second.shape:
@@ -182,8 +191,12 @@ class Correlator(AbstractDevice):
             light = modulate(self.encoder, self.slm, self.first, drive, slm_key)
             return light, apply(self.filter, passing, filter_key)[..., None, :, :]
 
-        light, transmission = (jax.lax.stop_gradient(jnp.abs(a)) for a in modulate_both(None, None))
-        full_scale = full_scale_of(self.second.peak * _norm(transmission) * _norm(light), self.headroom)
+        light, transmission = map(jax.lax.stop_gradient, modulate_both(None, None))
+        if self.metering:
+            bound = brightest_pixel(self.second(self.first(light) * transmission))
+        else:
+            bound = self.second.peak * _norm(jnp.abs(transmission)) * _norm(jnp.abs(light))
+        full_scale = full_scale_of(bound, self.headroom)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
 
         def propagate(slm_key, filter_key):

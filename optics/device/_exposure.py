@@ -164,6 +164,11 @@ def full_scale_of(bound: Float[Array, "*any"], headroom: Float[Array, ""]) -> Fl
     return jnp.where(full_scale > 0, full_scale, 1)
 
 
+def brightest_pixel(field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+    """The amplitude of the brightest pixel of each plane, without gradient."""
+    return jnp.max(jnp.abs(jax.lax.stop_gradient(field)), axis=(-2, -1), keepdims=True)
+
+
 def detects_real(real: bool, measurement: AbstractMeasurement, encoder: Encoder, output_gain: Array) -> bool:
     """Whether the real part of a field is all that is detected: it is known to be real, and every part
     behind the light keeps it so.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_leaf, check_positive_number, check_shape
+from optics._check import as_leaf, check_flag, check_positive_number, check_shape
 from optics._chunks import map_in_cache
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
@@ -17,6 +17,7 @@ from optics._typing import (
     ArrayLike,
     EffectsLike,
     EncoderLike,
+    FlagLike,
     MeasurementLike,
     ScalarLike,
     TransferLike,
@@ -27,6 +28,7 @@ from optics.device._exposure import (
     Exposure,
     as_gain,
     as_headroom,
+    brightest_pixel,
     check_camera,
     check_encoder,
     check_measurement,
@@ -60,7 +62,7 @@ class FourierProcessor(AbstractDevice):
     counts.)
 
     Arguments:
-        transfer: `Dense`, `Separable` (compiled) or `FourierLens` (full wave optics): light -> light, pixels
+        transfer: `Dense`, `MaskedFFT` (compiled) or `FourierLens` (full wave optics): light -> light, pixels
             around the axis.
         measurement: `Coherent()`, `PhaseShifting(4)`, …: light -> frames -> field.
         slm: effects on the modulator, on amplitudes in units of the brightest pixel.
@@ -75,6 +77,9 @@ class FourierProcessor(AbstractDevice):
         full_scale: the field that full scale stands for at every exposure, in units of a modulator pixel's
             amplitude, scalar: a laser of one power and a receiver of one gain. None sets the light anew for
             each exposure; how much it then needs is `relative_light`.
+        metering: set full scale by the brightest pixel of the light as it is, which one exposure more finds,
+            in place of the bound; noise may then saturate that pixel. On panels the bound is far above any
+            field. The ledger does not count the exposure of the meter.
         background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures
             it with all numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
 
@@ -101,6 +106,7 @@ class FourierProcessor(AbstractDevice):
     headroom: Array
     encoder: Encoder
     full_scale: Array | None
+    metering: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -115,6 +121,7 @@ class FourierProcessor(AbstractDevice):
         encoder: EncoderLike = None,
         background: ArrayLike = 0.0,
         full_scale: ScalarLike | None = None,
+        metering: FlagLike = False,
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
@@ -140,6 +147,13 @@ class FourierProcessor(AbstractDevice):
         if full_scale is not None:
             check_positive_number("full_scale", full_scale)
         self.full_scale = None if full_scale is None else as_leaf(full_scale)
+        check_flag("metering", metering)
+        if metering and full_scale is not None:
+            raise ValueError(
+                f"`metering` must be False with a `full_scale` of {full_scale}: it sets full scale anew for "
+                "each exposure; leave one of them out."
+            )
+        self.metering = bool(metering)
 
     def __check_init__(self):
         if isinstance(self.input_gain, Dense) and self.input_gain.shape != self.shape:
@@ -203,8 +217,12 @@ class FourierProcessor(AbstractDevice):
         )
 
     def _bound(self, drive: Inexact[Array, "*lead slm_rows slm_cols"]) -> Float[Array, "*lead 1 1"]:
-        """How bright the field of a drive can be at any pixel, by the triangle inequality."""
+        """How bright the field of a drive can be at any pixel, by the triangle inequality; or, with a meter,
+        how bright it is.
+        """
         light = jax.lax.stop_gradient(modulate(self.encoder, self.slm, self.transfer, drive, None))
+        if self.metering:
+            return brightest_pixel(self.transfer(light))
         flat = light.reshape(*light.shape[:-2], 1, -1)
         return self.peak * jnp.sum(jnp.abs(flat), axis=-1, keepdims=True)
 

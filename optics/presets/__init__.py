@@ -4,12 +4,15 @@
 | --- | --- |
 | `ideal` | the exact transform, noiseless, of any shape |
 | `engine11` | 11×11 complex emitters, a lens, coherent receivers |
-| `slm-4f`, `slm-fast` | phase panel and camera, 16×16 numbers in double phase |
-| `dmd-4f` | micromirrors and camera, 16×16 numbers in bit planes |
+| `slm-4f`, `slm-fast` | phase panel and camera, 16×16 numbers in double phase, or up to the whole panel |
+| `dmd-4f` | micromirrors and camera, 16×16 numbers in bit planes, or up to the whole panel |
 | `jtc` | joint transform correlator on a chip, lines of 21 numbers |
 
     device = optics.presets.load("engine11", photons=1000)
     print(optics.presets.describe("engine11"))
+
+A number takes a square of panel pixels. `optics.presets.load("slm-fast", pixels=512, group=1)` is the whole
+panel of 1,024×1,024; its lens takes minutes to compile.
 
 A preset is one data file beside this one. At its head stand `about`, `kind` (the builder) and `hardware`
 (what `optics.accounting` takes for its cost), then one entry for each number: `value`, `unit`, `source`,

@@ -15,7 +15,7 @@ from optics.effects import Noise
 from optics.twin._check_recording import check_orientation, check_recording
 from optics.twin._lack_of_fit import LackOfFit, compare_noise, compare_repeats, group_repeats, seek_patterns
 from optics.twin._least_squares import fit_means, fit_noise, mean_slopes, predict, variance_slopes
-from optics.twin._likelihood import Likelihood, separable_terms
+from optics.twin._likelihood import Likelihood, compiled_terms
 from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
 from optics.twin._result import Fit, standard_errors
@@ -95,7 +95,7 @@ def fit_twin(
             _as_double(recording),
             parameters,
             _responsive_pixels(recording),
-            separable_terms(device.transfer) if fits_lens else None,
+            compiled_terms(device.transfer) if fits_lens else None,
         )
         predicted = predict(likelihood, parameters.vector(start))
         check_orientation(recording, predicted.mean, predicted.variance)

@@ -11,13 +11,16 @@ from jaxtyping import Array, Bool, Float, Inexact, PyTree
 
 from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
-from optics.transfer import FourierLens, Separable, compile_transfer
+from optics.transfer import FourierLens, MaskedFFT, Separable, compile_transfer
 from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
 
 # A pixel whose expected value lies this many standard deviations from an end of the scale is never cut off
 # there.
 CLEARANCE_DEVIATIONS = 4.0
+
+# Of a panel whose lens is fitted: as many masks hold the slopes of its aberrations.
+FEWEST_MASKS = 16
 
 
 class FrameStatistics(NamedTuple):
@@ -114,12 +117,14 @@ class Likelihood(eqx.Module):
         return eqx.tree_at(lambda d: d.transfer, device, transfer)
 
 
-def separable_terms(transfer: Callable) -> int | None:
-    """How many row ⊗ column products a lens is compiled to; None if it is compiled to a matrix."""
+def compiled_terms(transfer: Callable) -> int | None:
+    """How many terms a lens is compiled to; None if it is compiled to a matrix."""
     if not isinstance(transfer, FourierLens):
         return None
     compiled = compile_transfer(transfer)
-    return jax.tree.leaves(compiled)[0].shape[0] if isinstance(compiled, Separable) else None
+    if isinstance(compiled, MaskedFFT):
+        return max(FEWEST_MASKS, compiled.masks_in.shape[0])
+    return compiled.rows.shape[0] if isinstance(compiled, Separable) else None
 
 
 def call_with_jacobian(function: Callable, constants: PyTree, numbers: Float[Array, " n"]) -> PyTree:
