@@ -113,6 +113,75 @@ CLAIMS = [
             ".1f", what="noisy device", operation="convolution, 1,024 tokens × 24 kernels of 11×11"
         ),
     ),
+    *(
+        Claim(
+            f"| {side}×{side} | {{}} | {{}} | {{}} | {{}} |",
+            "panels",
+            [
+                (key, scientific(1), {"operation": "sampling", "side": side, "orders": orders})
+                for orders in (1, 3)
+                for key in ("raw", "after_gains")
+            ],
+        )
+        for side in (64, 128, 256)
+    ),
+    *(
+        Claim(
+            f"| {side:,}×{side:,} | {{}} | {{}} | {{}} s | {{}}, {{}}, {{}} s |",
+            "panels",
+            [
+                (key, form, {"operation": "masks", "side": side, "lens": lens})
+                for lens in ("coma, spherical, defocus", "ideal")
+                for key, form in (("terms", fixed("d")), ("error", scientific(1)), ("seconds", fixed(".0f")))
+            ],
+        )
+        for side in (64, 256, 512, 1024)
+    ),
+    *(
+        Claim(
+            text,
+            "panels",
+            [
+                (key, fixed(spec), {"operation": "speed", "side": side, "kind": kind, "what": what})
+                for side in (256, 512, 1024)
+            ],
+        )
+        for text, kind, what, key, spec in (
+            ("| compiled | {} ms | {} ms | {} ms |", "compiled", "forward", "milliseconds", ".3g"),
+            ("| over a bare FFT of that size | {} | {} | {} |", "compiled", "forward", "ratio", ".1f"),
+            (
+                "| the same with the gradient to the light | {} | {} | {} |",
+                "compiled",
+                "gradient",
+                "ratio",
+                ".1f",
+            ),
+            ("| wave optics | {} ms | {} ms | {} ms |", "wave", "forward", "milliseconds", ",.0f"),
+        )
+    ),
+    Claim(
+        "whole plane, they are wrong by {}; with",
+        "panels",
+        [("error", scientific(1), {"condition": "full scale by a bound"})],
+    ),
+    Claim(
+        "predicts {} and {}. Simulated, such a convolution takes {} µs, on `engine11` {} µs",
+        "panels",
+        [
+            ("predicted", scientific(1), {"condition": "full scale by a bound"}),
+            ("predicted", scientific(1), {"condition": "full scale by a meter"}),
+            ("microseconds", fixed(".0f"), {"condition": "full scale by a bound"}),
+            ("microseconds", fixed(".0f"), {"condition": "engine11, one by one"}),
+        ],
+    ),
+    Claim(
+        "departs from its target by {} on 64×64 and {} on 1,024×1,024",
+        "panels",
+        [
+            ("error", scientific(1), {"operation": "retrieval", "side": side, "what": "phase hologram"})
+            for side in (64, 1024)
+        ],
+    ),
     Claim(
         "holds {} times the temporary memory of the exact FFT, and {} times with `ideal_gradient`",
         "memory",

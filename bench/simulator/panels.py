@@ -276,7 +276,7 @@ def measure_retrieval(side: int, options: Panels) -> Rows:
         start = {"key": key} if found is None else {"start": jnp.angle(found.object)}
         return retrieve.gerchberg_saxton(beam, target, steps // parts, **start)
 
-    run("phase hologram", hologram, lambda found: metrics.relative_error(*_scaled(found.field, target)))
+    run("phase hologram", hologram, lambda found: metrics.relative_error(*_fit_to(found.field, target)))
     thing = target * (1 + 0.5 * np.cos(20 * np.pi * y))
     amplitude = np.abs(np.asarray(retrieve.centred_dft(jnp.asarray(thing))))
     support = (np.abs(x) < 0.22) & (np.abs(y) < 0.22)
@@ -289,7 +289,7 @@ def measure_retrieval(side: int, options: Panels) -> Rows:
     return rows
 
 
-def _scaled(field: jax.Array, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit_to(field: jax.Array, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The amplitude within the target, at the scale that comes closest, and the target."""
     amplitude = np.abs(np.asarray(field))[target > 0]
     wanted = target[target > 0]
