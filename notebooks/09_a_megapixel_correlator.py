@@ -47,7 +47,7 @@ FAST = bool(os.environ.get("LENSFORMER_FAST"))  # a corner of the panel, a short
 # `FourierLens` follows that order by default above 16 pixels a side, on a plane of little more than twice the panel.
 
 # %%
-N = 64 if FAST else 1024
+N = 48 if FAST else 1024
 lens = optics.FourierLens(
     N,
     pitch=17e-6,
@@ -55,7 +55,7 @@ lens = optics.FourierLens(
     fill=0.97,
     detector_fill=0.97,
     pupil_radius=2 * N * 17e-6,
-    aberrations=[0, 0, 0, 0, 0, 0, 0, 0.02],
+    aberrations=[] if FAST else [0, 0, 0, 0, 0, 0, 0, 0.02],
 )
 print(f"f = {float(lens.focal_length):.3f} m, {lens.plane:,} samples a side, {lens.oversampling} a pixel")
 
@@ -162,3 +162,7 @@ figure
 # %% [markdown]
 # With the bound the error grows as the root of the number of planes: packing is free in exposures and not in light. With a
 # meter it hardly grows. `optics.ledger` counts exposures, joules and conversions of both devices.
+
+# %%
+print(f"{count:,} convolutions of 11×11 in one exposure of {N:,}×{N:,} pixels.")
+print(f"Their error by noise is {errors[-1]:.1e} when a meter sets full scale.")

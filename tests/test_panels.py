@@ -132,7 +132,7 @@ def test_the_residual_tells_what_few_terms_leave_out():
     assert error > 0.01 and np.isclose(short.residual, error, rtol=0.2)
     # A pupil that cuts the light has more terms than are tried.
     with pytest.warns(UserWarning, match=r"`lens` leaves a residual of .* its pupil cuts the light"):
-        compile_transfer(_lens(24, 0.7))
+        compile_transfer(_lens(17, 0.7))
 
 
 @pytest.mark.usefixtures("x64")

@@ -110,8 +110,8 @@ def _check_matched(lens: FourierLens) -> None:
         )
 
 
-@partial(jax.jit, static_argnames=("column_at", "row_at"))
-def _look_at(lens: FourierLens, column_at: tuple[int, ...], row_at: tuple[int, ...]) -> tuple[Array, Array]:
+@jax.jit
+def _look_at(lens: FourierLens, column_at: Array, row_at: Array) -> tuple[Array, Array]:
     """The columns and rows of W at these pixels of light and of the detector."""
     in_shape = light_shape(lens.shape, lens.subpixels)
     panel, light = as_panel(lens), illumination(lens)
@@ -135,8 +135,8 @@ def _look_at(lens: FourierLens, column_at: tuple[int, ...], row_at: tuple[int, .
     transposed, exact_transposed = (
         (lambda field, f=f: jax.linear_transpose(f, of_light)(field)[0]) for f in (forward, exact)
     )
-    columns = jax.lax.map(respond(forward, exact, in_shape), jnp.asarray(column_at))
-    rows = jax.lax.map(respond(transposed, exact_transposed, lens.shape), jnp.asarray(row_at))
+    columns = jax.lax.map(respond(forward, exact, in_shape), column_at)
+    rows = jax.lax.map(respond(transposed, exact_transposed, lens.shape), row_at)
     return columns, rows
 
 
@@ -144,7 +144,7 @@ def _look(lens: FourierLens, start: int, count: int) -> Cross:
     column_at = _spread_pixels(light_shape(lens.shape, lens.subpixels), start, count, 0.1)
     rows_start, rows_end = (round(ROWS_PER_COLUMN * n) for n in (start, start + count))
     row_at = _spread_pixels(lens.shape, rows_start, rows_end - rows_start, 0.37)
-    columns, rows = _look_at(lens, tuple(column_at.tolist()), tuple(row_at.tolist()))
+    columns, rows = _look_at(lens, jnp.asarray(column_at), jnp.asarray(row_at))
     return Cross(columns, rows, column_at, row_at)
 
 
