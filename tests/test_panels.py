@@ -91,7 +91,7 @@ def test_large_and_rectangular_panels_follow_the_zero_order_by_default():
 @pytest.mark.parametrize(
     ("pixels", "changes"),
     [
-        ((20, 36), dict(tilt=(1e-3, -2e-3), waist=5e-4, aberrations=ABERRATIONS)),
+        ((20, 36), dict(tilt=(1e-3, -2e-3), waist=5e-4)),
         (18, dict(subpixels=2, fill=1.0)),
         (40, dict(aberrations=ABERRATIONS, defocus=3e-5)),
     ],
