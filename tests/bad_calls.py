@@ -355,13 +355,6 @@ def _optics_calls() -> list[Call]:
                 subpixels=(1, COUNT),
                 oversampling=(8, COUNT - NONE),
                 plane=(192, COUNT - NONE),
-            ),
-            _line(
-                "optics.FourierLens",
-                optics.FourierLens,
-                pixels=(3, SIZE + COUNT),
-                pitch=(127e-6, positive(NUMBER)),
-                wavelength=(1.55e-6, positive(NUMBER)),
                 orders=(1, COUNT - NONE),
             ),
             _line(

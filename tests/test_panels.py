@@ -256,7 +256,10 @@ def test_presets_take_the_shape_of_a_part_of_their_panel(key):
             lambda: optics.FourierProcessor(optics.dft(4), full_scale=1.0, metering=True),
             "`metering` must be False with a `full_scale`",
         ),
-        (lambda: MaskedFFT(jnp.ones((4, 4)), jnp.ones((1, 4, 4))), "`masks_in` must be masks of shape"),
+        (
+            lambda: MaskedFFT(jnp.ones((4, 4)), jnp.ones((1, 4, 4))),
+            "`masks_in` must have the shape .terms, rows, columns.,",
+        ),
         (
             lambda: MaskedFFT(jnp.ones((2, 4, 4)), jnp.ones((1, 4, 4))),
             "the same number of terms, got 2 and 1",

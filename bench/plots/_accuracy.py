@@ -48,7 +48,9 @@ def accuracy(rows: list[dict[str, Any]], title: str = "") -> Figure:
 
 
 def _draw_accuracies(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
-    edge = _edge([100 * row["accuracy"] for row in rows])
+    known = [(name, row[key]) for key, name in BASELINES.items() for row in rows if row.get(key) is not None]
+    # The axis reaches to the lowest line in any case.
+    edge = min([_edge([100 * row["accuracy"] for row in rows]), *(100 * value for _, value in known)])
     for place, row in enumerate(rows):
         percent = 100 * row["accuracy"]
         limits = [None if row[side] is None else 100 * row[side] for side in ("low", "high")]
@@ -63,7 +65,6 @@ def _draw_accuracies(axes: Axes, data: str, rows: list[dict[str, Any]]) -> None:
             bbox=BOX,
         )
     names = []
-    known = [(name, row[key]) for key, name in BASELINES.items() for row in rows if row.get(key) is not None]
     for (name, value), style in zip(dict.fromkeys(known), cycle(("dotted", "dashed", "dashdot"))):
         axes.axvline(100 * value, color="0.3", linestyle=style)
         names.append(f"{style}: {name} {value:.2%}")

@@ -92,9 +92,8 @@ def compile_transfer(
         check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
     if terms is not None:
         check_whole("terms", terms, 1, max(lens.pixels) ** 2)
-    half = _pupil_half_width(lens)
     if lens.orders is None and (min(lens.pixels) == 1 or max(lens.pixels) <= LARGEST_DENSE):
-        return Dense(_overlaps(lens, half), lens.shape, lens.subpixels)
+        return Dense(_overlaps(lens, _pupil_half_width(lens)), lens.shape, lens.subpixels)
     if terms is None and not is_concrete(
         lens.pitch + lens.wavelength + lens.focal_length + jnp.sum(lens.aberrations)
     ):
@@ -103,7 +102,9 @@ def compile_transfer(
         )
     if lens.orders is not None:
         return compile_masked(lens, terms, MASKED_TOLERANCE if tolerance is None else float(tolerance))
-    return decompose(lens, half, terms, SEPARABLE_TOLERANCE if tolerance is None else float(tolerance))
+    return decompose(
+        lens, _pupil_half_width(lens), terms, SEPARABLE_TOLERANCE if tolerance is None else float(tolerance)
+    )
 
 
 def _pupil_half_width(lens: FourierLens) -> int:

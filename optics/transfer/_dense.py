@@ -5,7 +5,6 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex, Inexact
 
 from optics._check import as_array, as_shape, check_whole
@@ -81,17 +80,3 @@ class Dense(AbstractTransfer):
             out_im = None if real else dot(flat, im)
         out = out_re if out_im is None else jax.lax.complex(out_re, out_im)
         return out.reshape(*light.shape[:-2], *self.shape)
-
-
-def exact_matrix(shape: tuple[int, int]) -> np.ndarray:
-    """The unitary discrete Fourier transform as a full matrix, origin at pixel n//2.
-
-    matrix[m, n] = 1/√(rows·columns) exp(−2πi (m_y n_y / rows + m_x n_x / columns))
-    """
-    return np.kron(*map(_dft_line, shape))
-
-
-def _dft_line(n: int) -> np.ndarray:
-    # The product is reduced modulo n as integers: the angle is then exact however long the line.
-    k = np.arange(n) - n // 2
-    return np.exp(-2j * np.pi * (np.outer(k, k) % n) / n) / np.sqrt(n)

@@ -89,18 +89,16 @@ class FourierLens(AbstractTransfer):
         subpixels: pixels of light per pixel and axis, where effects act below the pixel; divides
             `oversampling`.
         orders: diffraction orders whose light is followed, along each axis: 1 is the zero order, with 3 √N
-            pixels more on either side of the detector; None all that the samples hold. By
-            default 1 for more than 16 pixels a side and for panels that are not square, unless
-            `oversampling` is given.
+            pixels more on either side of the detector; None all that the samples hold. By default 1 for more
+            than 16 pixels a side and for panels that are not square, unless `oversampling` is given.
         oversampling: samples per pixel; by default 8, or as many as `orders` take, which are 2 for the zero
-            order. Edges of pixels and pupil lie anywhere between samples, and the error
-            falls exponentially: with the default pupil and a fill of 0.5 the map is within 1e-3 of the
-            Rayleigh–Sommerfeld integral at 6, 1e-4 at 8 and 1e-6 at 16.
+            order. Edges of pixels and pupil lie anywhere between samples, and the error falls exponentially:
+            with the default pupil and a fill of 0.5 the map is within 1e-3 of the Rayleigh–Sommerfeld
+            integral at 6, 1e-4 at 8 and 1e-6 at 16.
         plane: samples a side of the computed plane; by default that of the light of `orders`, about 4 N for
-            the zero order; of all orders N · oversampling², at which transfer function
-            and lens are both critically sampled when the pitches match, or λ (f + defocus) / dx², which it
-            needs, where that is more; rounded up to a length whose FFT is fast. A `defocus` that is set later
-            does not change it.
+            the zero order; of all orders N · oversampling², at which transfer function and lens are both
+            critically sampled when the pitches match, or λ (f + defocus) / dx², which it needs, where that is
+            more; rounded up to a length whose FFT is fast. A `defocus` that is set later does not change it.
 
     Raises:
         ValueError: a length that is not positive, a fill outside (0, 1], a number that is not finite, a pupil
@@ -261,8 +259,8 @@ class FourierLens(AbstractTransfer):
         line = self.pitch * area / self.subpixels
         axes = sum(n > 1 for n in self.pixels)
         # The pixels of the detector are larger along the shorter side.
-        stretch = max(self.pixels) / min(self.pixels) if axes == 2 else 1
-        return math.sqrt(stretch) * line**axes
+        ratios = [detector_ratio(self.pixels, axis) for axis in (0, 1)] if axes == 2 else [1.0]
+        return math.sqrt(math.prod(ratios)) * line**axes
 
     def __call__(
         self, light: Inexact[Array, "*lead rows cols"], real: bool = False

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_array, as_leaf, check_number, check_positive_number, check_whole
+from optics._check import as_leaf, check_number, check_positive_number, check_whole
 from optics._typing import ArrayLike, CountLike, ScalarLike
-from optics.transfer._transfer import AbstractTransfer, light_shape
+from optics.transfer._transfer import AbstractTransfer, as_factors, check_terms, light_shape
 
 
 class MaskedFFT(AbstractTransfer):
@@ -54,15 +54,12 @@ class MaskedFFT(AbstractTransfer):
         residual: ScalarLike = 0.0,
         subpixels: CountLike = 1,
     ):
-        self.masks_in, self.masks_out = _as_masks("masks_in", masks_in), _as_masks("masks_out", masks_out)
+        self.masks_in = as_factors("masks_in", masks_in, "terms, rows, columns", jnp.float32)
+        self.masks_out = as_factors("masks_out", masks_out, "terms, rows, columns", jnp.float32)
+        check_terms(("masks_in", "masks_out"), self.masks_in, self.masks_out)
         check_number("residual", residual, 0.0)
         check_whole("subpixels", subpixels, 1)
         self.residual, self.subpixels = as_leaf(residual), int(subpixels)
-        terms, terms_out = self.masks_in.shape[0], self.masks_out.shape[0]
-        if terms != terms_out:
-            raise ValueError(
-                f"`masks_in` and `masks_out` must have the same number of terms, got {terms} and {terms_out}."
-            )
         expected = light_shape(self.shape, self.subpixels)
         if self.masks_in.shape[1:] != expected:
             have, want = ("×".join(map(str, pair)) for pair in (self.masks_in.shape[1:], expected))
@@ -86,24 +83,23 @@ class MaskedFFT(AbstractTransfer):
     ) -> Inexact[Array, "*lead rows_out cols_out"]:
         """The field at the detector: arguments and result as those of `AbstractTransfer`."""
 
-        def term(masks):
-            mask_in, mask_out = masks
+        def term(pair):
+            mask_in, mask_out = pair
             field = mask_out * fourier_transform(light * mask_in, self.shape)
             return field.real if real else field
 
+        masks = self.masks_in, self.masks_out
+        first = self.masks_in[0], self.masks_out[0]
         if self.masks_in.shape[0] == 1:
-            return term((self.masks_in[0], self.masks_out[0]))
+            return term(first)
 
         # One term at a time, forward and backward: a panel's field is large.
         @jax.checkpoint
-        def add_term(total, masks):
-            return total + term(masks), None
+        def add_term(total, pair):
+            return total + term(pair), None
 
-        start = jnp.zeros((*light.shape[:-2], *self.shape), jax.eval_shape(term, self._first_masks()).dtype)
-        return jax.lax.scan(add_term, start, (self.masks_in, self.masks_out))[0]
-
-    def _first_masks(self) -> tuple[Array, Array]:
-        return self.masks_in[0], self.masks_out[0]
+        field = jax.eval_shape(term, first)
+        return jax.lax.scan(add_term, jnp.zeros(field.shape, field.dtype), masks)[0]
 
 
 def fourier_transform(
@@ -128,10 +124,3 @@ def _origin_phases(n: int, m: int) -> tuple[Complex[Array, " n"], Complex[Array,
     turns = np.arange(n) * (m // 2) % n, (np.arange(m) - m // 2) * (n // 2) % n
     before, after = (jnp.asarray(np.exp(2j * np.pi * t / n), jnp.result_type(complex)) for t in turns)
     return before, after
-
-
-def _as_masks(name: str, value: ArrayLike) -> Inexact[Array, "terms rows cols"]:
-    array = as_array(name, value)
-    if array.ndim != 3:
-        raise ValueError(f"`{name}` must be masks of shape (terms, rows, columns), got shape {array.shape}.")
-    return array.astype(jnp.result_type(array, jnp.float32))

@@ -11,7 +11,8 @@ from optics._typing import CountLike, ScalarLike
 from optics._warn import warn_caller
 from optics.transfer._orders import band_edge, guard_pixels, round_plane
 
-# Fields of the computed plane that a propagation holds at once; measured, see `python -m bench speed`.
+# Fields of the computed plane that a propagation and its gradient hold at once, rounded up; measured, see
+# `python -m bench panels`.
 FIELDS_AT_ONCE = 6
 # A side of the grid on which the slope of an aberration is looked for.
 SLOPE_SAMPLES = 65

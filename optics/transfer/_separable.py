@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_array, as_leaf, check_number, check_positive_number, check_whole
+from optics._check import as_leaf, check_number, check_positive_number, check_whole
 from optics._typing import ArrayLike, CountLike, ScalarLike
-from optics.transfer._transfer import AbstractTransfer
+from optics.transfer._transfer import AbstractTransfer, as_factors, check_terms
 
 
 class Separable(AbstractTransfer):
@@ -45,18 +45,16 @@ class Separable(AbstractTransfer):
         residual: ScalarLike = 0.0,
         subpixels: CountLike = 1,
     ):
-        rows, cols = _as_matrices("rows", rows), _as_matrices("cols", cols)
+        rows = as_factors("rows", rows, "terms, pixels, pixels", jnp.complex64)
+        cols = as_factors("cols", cols, "terms, pixels, pixels", jnp.complex64)
+        check_terms(("rows", "cols"), rows, cols)
         check_positive_number("peak", peak)
         check_number("residual", residual, 0.0)
         check_whole("subpixels", subpixels, 1)
         self.rows, self.cols = rows, cols
         self.peak, self.residual, self.subpixels = as_leaf(peak), as_leaf(residual), int(subpixels)
-        row_terms, rows_out, rows_in = rows.shape
-        col_terms, cols_in, cols_out = cols.shape
-        if row_terms != col_terms:
-            raise ValueError(
-                f"`rows` and `cols` must have the same number of terms, got {row_terms} and {col_terms}."
-            )
+        _, rows_out, rows_in = rows.shape
+        _, cols_in, cols_out = cols.shape
         light_rows, light_cols = rows_out * self.subpixels, cols_out * self.subpixels
         if (rows_in, cols_in) != (light_rows, light_cols):
             raise ValueError(
@@ -82,12 +80,3 @@ class Separable(AbstractTransfer):
         if real:
             return dot(rows.real, across.real) - dot(rows.imag, across.imag)
         return dot(rows, across)
-
-
-def _as_matrices(name: str, value: ArrayLike) -> Complex[Array, "terms out in"]:
-    array = as_array(name, value)
-    if array.ndim != 3:
-        raise ValueError(
-            f"`{name}` must be matrices of shape (terms, pixels, pixels), got shape {array.shape}."
-        )
-    return array.astype(jnp.result_type(array, jnp.complex64))

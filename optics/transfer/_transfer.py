@@ -3,7 +3,12 @@
 from abc import abstractmethod
 
 import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
+
+from optics._check import as_array
+from optics._typing import ArrayLike
 
 
 class AbstractTransfer(eqx.Module):
@@ -35,6 +40,25 @@ class AbstractTransfer(eqx.Module):
         Returns:
             field, shape (..., rows, columns), in the unit of `light`; real if `real`, else complex.
         """
+
+
+def as_factors(name: str, value: ArrayLike, axes: str, least: DTypeLike) -> Inexact[Array, "terms rows cols"]:
+    """The factors on one side of a sum of terms, as an array of at least the type `least`; `axes` names their
+    shape in a refusal.
+    """
+    array = as_array(name, value)
+    if array.ndim != 3:
+        raise ValueError(f"`{name}` must have the shape ({axes}), got {array.shape}.")
+    return array.astype(jnp.result_type(array, least))
+
+
+def check_terms(names: tuple[str, str], first: Array, second: Array) -> None:
+    """Refuse sides of a sum that have different numbers of terms."""
+    if first.shape[0] != second.shape[0]:
+        raise ValueError(
+            f"`{names[0]}` and `{names[1]}` must have the same number of terms, got {first.shape[0]} and "
+            f"{second.shape[0]}."
+        )
 
 
 def light_shape(shape: tuple[int, int], subpixels: int) -> tuple[int, int]:
