@@ -2,6 +2,7 @@
 
     y = optics.convolve(x, w, device, key)      circular convolution of the last two axes
     u = optics.transform(a, device, key)        one optical Fourier transform, unitary
+    c = optics.matmul(a, b, device, key)        product of matrices of any size
 
 A device is an argument of every call: None computes exactly, `optics.presets.load(name)` is a named device,
 and you can build one from the parts below. `key` draws its noise; None computes without noise. The numbers
@@ -95,7 +96,9 @@ from optics.detect import OffAxis as OffAxis
 from optics.detect import Offset as Offset
 from optics.detect import PhaseShifting as PhaseShifting
 from optics.device import AbstractDevice as AbstractDevice
+from optics.device import CirculantMultiplier as CirculantMultiplier
 from optics.device import Correlator as Correlator
+from optics.device import Devices as Devices
 from optics.device import Exposure as Exposure
 from optics.device import External as External
 from optics.device import FourierProcessor as FourierProcessor
@@ -105,6 +108,8 @@ from optics.expectation import expected as expected
 from optics.gradients import ideal_gradient as ideal_gradient
 from optics.gradients import optical_gradient as optical_gradient
 from optics.mapping import conv_general_dilated as conv_general_dilated
+from optics.mapping import dot_general as dot_general
+from optics.products import matmul as matmul
 from optics.transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens

@@ -12,6 +12,7 @@ from optics._check import check_function, describe
 from optics._numerics import reverse_index, zero_where_dark
 from optics._typing import ArrayLike, DeviceLike, FunctionLike, GradientLike, KeyLike
 from optics.convolution import convolve, transform
+from optics.products import matmul
 
 
 def ideal_gradient(f: FunctionLike) -> Callable:
@@ -74,10 +75,12 @@ def ideal_gradient(f: FunctionLike) -> Callable:
 
 
 def optical_gradient(f: FunctionLike) -> Callable:
-    """Run `f` and its derivative on the device: both directions of a convolution are convolutions.
+    """Run `f` and its derivative on the device: both directions of a convolution are convolutions, and those
+    of a product of matrices are such products.
 
         convolve:   x̄ = ȳ ⊛ w(−·),   w̄ = ȳ ⊛ x(−·)
         transform:  ā = F ȳ, also for its real part alone
+        matmul:     ā = ȳ bᵀ,   b̄ = aᵀ ȳ
 
     Here ȳ is the derivative with respect to the value, a(−·) is a with its index reversed (a correlation is
     the convolution with it) and F is the device's transform, which is its own transpose. These are JAX's
@@ -90,7 +93,7 @@ def optical_gradient(f: FunctionLike) -> Callable:
     from the same key. The device and the key get no derivative.
 
     Arguments:
-        f: `convolve` or `transform`, or either in a wrapper with `__wrapped__`, such as `jax.jit`. Functions
+        f: `convolve`, `transform` or `matmul`, or one of them in a wrapper with `__wrapped__`, such as `jax.jit`. Functions
             that call them take the rule as an argument, as `conv_general_dilated(device, key,
             optical_gradient)` does.
 
@@ -98,7 +101,7 @@ def optical_gradient(f: FunctionLike) -> Callable:
         function of the same signature.
 
     Raises:
-        ValueError: `f` is neither.
+        ValueError: `f` is none of them.
 
     Example:
         >>> import jax, jax.numpy as jnp, optics
@@ -109,11 +112,11 @@ def optical_gradient(f: FunctionLike) -> Callable:
     Source: T. W. Hughes et al., Optica 5, 864 (2018); T. Zhou et al., Photonics Res. 8, 940 (2020).
     """
     check_function("f", f, "`optics.convolve` or `optics.transform`")
-    kinds = {inspect.unwrap(convolve): convolve, inspect.unwrap(transform): transform}
-    kind = kinds.get(inspect.unwrap(f))
+    kind = {inspect.unwrap(kind): kind for kind in (convolve, transform, matmul)}.get(inspect.unwrap(f))
     if kind is None:
         raise ValueError(
-            f"`f` must be `optics.convolve` or `optics.transform`, whose transposes are optical; got {f!r}."
+            "`f` must be `optics.convolve`, `optics.transform` or `optics.matmul`, whose transposes are optical; "
+            f"got {f!r}."
         )
     signature = inspect.signature(kind)
 
@@ -134,6 +137,9 @@ def optical_gradient(f: FunctionLike) -> Callable:
         keys = [None if key is None else jax.random.fold_in(key, _BACKWARD + i) for i in range(2)]
         if kind is transform:
             slopes = [zero_where_dark(f(slope, device=device, key=keys[0]), slope)]
+        elif kind is matmul:
+            a, b = (jnp.swapaxes(a, -1, -2) for a in arrays)
+            slopes = [f(slope, b, device=device, key=keys[0]), f(a, slope, device=device, key=keys[1])]
         else:
             # The derivative of each factor needs the other one.
             factors = [reverse_index(a) for a in arrays[::-1]]
@@ -141,7 +147,8 @@ def optical_gradient(f: FunctionLike) -> Callable:
                 zero_where_dark(f(slope, a, device=device, key=k), slope, a)
                 for a, k in zip(factors, keys, strict=True)
             ]
-        return tuple(_undo_broadcast(s, a) for s, a in zip(slopes, arrays, strict=True)), None, None
+        undo = _undo_lead if kind is matmul else _undo_broadcast
+        return tuple(undo(s, a) for s, a in zip(slopes, arrays, strict=True)), None, None
 
     @functools.wraps(f)
     def wrapper(*args, **kwargs):
@@ -158,7 +165,7 @@ def gradient_rule(gradient: GradientLike) -> Callable:
         gradient: "simulator" (or None) for no rule, "ideal", "optical", or a wrapper.
 
     Returns:
-        function that wraps `convolve` or `transform`.
+        function that wraps `convolve`, `transform` or `matmul`.
 
     Raises:
         ValueError: another name, or an object that cannot be called.
@@ -202,3 +209,11 @@ def _undo_broadcast(slope: Array, a: Array) -> Array:
     the devices of a mesh that `a` is shared by.
     """
     return jax.vjp(lambda a: a + 0 * slope, a)[1](slope)[0]
+
+
+def _undo_lead(slope: Array, a: Array) -> Array:
+    """The derivative with respect to matrices `a`, from that with respect to their broadcast along the leading
+    axes alone.
+    """
+    like = jnp.broadcast_to(a, (*slope.shape[:-2], *a.shape[-2:]))
+    return _undo_broadcast(slope.reshape(like.shape), a)

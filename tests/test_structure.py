@@ -18,7 +18,7 @@ ORDER = [
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},
     {"optics.encode"},
     {"optics.device", "optics.records"},
-    {"optics.convolution", "optics.gradients", "optics.twin"},
+    {"optics.convolution", "optics.products", "optics.gradients", "optics.twin"},
     {"optics._half_spectra"},
     {"optics.calibration", "optics.mapping"},
     {"optics.presets"},

@@ -5,6 +5,8 @@
 | `FourierProcessor` | transforms and convolutions | one transform at a time, products in electronics |
 | `Correlator` | convolutions | two lenses and a filter with the kernel's spectrum between them |
 | `JointTransform` | convolutions | both arrays side by side, a camera between two transforms |
+| `CirculantMultiplier` | products of matrices | convolutions on any of these |
+| `Devices` | all that its two devices do | one that convolves, one that multiplies matrices |
 | `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
 
 A `FourierProcessor` reads as five lines:
@@ -18,10 +20,12 @@ A `FourierProcessor` reads as five lines:
 A new device is one file here, a subclass of `AbstractDevice`, and one line in `tests/parts.py`.
 """
 
+from optics.device._circulant import CirculantMultiplier as CirculantMultiplier
 from optics.device._compile_device import compile_device as compile_device
 from optics.device._correlator import Correlator as Correlator
 from optics.device._device import AbstractDevice as AbstractDevice
 from optics.device._device import Stage as Stage
+from optics.device._devices import Devices as Devices
 from optics.device._exposure import Exposure as Exposure
 from optics.device._exposure import modulate as modulate
 from optics.device._external import External as External

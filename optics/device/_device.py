@@ -36,10 +36,20 @@ class AbstractDevice(eqx.Module):
     in one compilation.
 
     Attributes:
-        shape: pixels (rows, columns) of the planes that it takes.
+        shape: pixels (rows, columns) of the planes that it takes, or of the modulator that holds a matrix.
     """
 
     shape: eqx.AbstractVar[tuple[int, int]]
+
+    @property
+    def product_shape(self) -> tuple[int | None, int, int]:
+        """Rows, inner size and columns (m, k, n) of the largest product of matrices in one call of `matmul`;
+        m is None where every row is an exposure of its own.
+
+        Raises:
+            ValueError: the device has no product of matrices.
+        """
+        self._refuse("product of matrices")
 
     def convolve(
         self,
@@ -79,6 +89,26 @@ class AbstractDevice(eqx.Module):
         """
         self._refuse("transform")
 
+    def matmul(
+        self,
+        a: Inexact[Array, "*alead m k"],
+        b: Inexact[Array, "*blead k n"],
+        key: Array | None = None,
+    ) -> Inexact[Array, "*lead m n"]:
+        """Product of matrices of at most `product_shape`; `optics.matmul` takes them of any size.
+
+        Arguments:
+            a, b: shapes (..., m, k) and (..., k, n), leading axes broadcast, real or complex, any units.
+            key: of the device's noise, consumed; None gives the value without noise.
+
+        Returns:
+            a @ b, in the product of the units; real when both are.
+
+        Raises:
+            ValueError: the device has no product of matrices, or larger ones than fit.
+        """
+        self._refuse("product of matrices")
+
     def supports(self, operation: Callable) -> bool:
         """Whether the device computes an operation, such as `AbstractDevice.transform`."""
         return vars(AbstractDevice)[operation.__name__] is not getattr(type(self), operation.__name__)
@@ -107,10 +137,17 @@ class AbstractDevice(eqx.Module):
             for name, method in (
                 ("transform", AbstractDevice.transform),
                 ("convolution", AbstractDevice.convolve),
+                ("product of matrices", AbstractDevice.matmul),
             )
             if self.supports(method)
         ]
         only = f", only a {' and a '.join(able)}" if able else ""
-        raise ValueError(
-            f"`device` {type(self).__name__} has no {operation} of its own{only}; use a `FourierProcessor`."
-        )
+        remedy = "use a `FourierProcessor`"
+        if operation == "product of matrices":
+            convolves = self.supports(AbstractDevice.convolve)
+            remedy = (
+                "`optics.CirculantMultiplier(device)` makes one of convolutions"
+                if convolves
+                else "use a `MatrixMatrixMultiplier`"
+            )
+        raise ValueError(f"`device` {type(self).__name__} has no {operation} of its own{only}; {remedy}.")

@@ -15,6 +15,7 @@ it. The last column counts the convolutions of one input with one kernel, on a d
 | a plane of R × C whose sign changes at each wrap | `convolve_negacyclic` | 1, of complex numbers |
 | a plane of R × C with more bits than the modulator | `convolve_sliced` | slices² |
 | arguments of `jax.lax.conv_general_dilated` | `conv_general_dilated` | as in tiles, by pair of channels |
+| arguments of `jax.lax.dot_general` | `dot_general` | none: products of matrices, in tiles (`optics.matmul`) |
 
 A kernel with more taps than fit is split into blocks, and every tile meets every block.
 
@@ -36,6 +37,7 @@ from optics.mapping._bit_slices import plan_sliced as plan_sliced
 from optics.mapping._conv_general import conv_general_dilated as conv_general_dilated
 from optics.mapping._coprime import convolve_coprime as convolve_coprime
 from optics.mapping._coprime import plan_coprime as plan_coprime
+from optics.mapping._dot_general import dot_general as dot_general
 from optics.mapping._negacyclic import convolve_negacyclic as convolve_negacyclic
 from optics.mapping._packing import Packing as Packing
 from optics.mapping._packing import convolve_packed as convolve_packed
