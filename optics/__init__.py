@@ -103,6 +103,8 @@ from optics.device import Exposure as Exposure
 from optics.device import External as External
 from optics.device import FourierProcessor as FourierProcessor
 from optics.device import JointTransform as JointTransform
+from optics.device import MatrixMatrixMultiplier as MatrixMatrixMultiplier
+from optics.device import VectorMatrixMultiplier as VectorMatrixMultiplier
 from optics.device import compile_device as compile_device
 from optics.expectation import expected as expected
 from optics.gradients import ideal_gradient as ideal_gradient
@@ -111,10 +113,12 @@ from optics.mapping import conv_general_dilated as conv_general_dilated
 from optics.mapping import dot_general as dot_general
 from optics.products import matmul as matmul
 from optics.transfer import AbstractTransfer as AbstractTransfer
+from optics.transfer import CrossedLenses as CrossedLenses
 from optics.transfer import Dense as Dense
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import MaskedFFT as MaskedFFT
 from optics.transfer import Separable as Separable
+from optics.transfer import compile_crossed as compile_crossed
 from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft
 from optics.twin import Recording as Recording

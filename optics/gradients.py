@@ -93,9 +93,9 @@ def optical_gradient(f: FunctionLike) -> Callable:
     from the same key. The device and the key get no derivative.
 
     Arguments:
-        f: `convolve`, `transform` or `matmul`, or one of them in a wrapper with `__wrapped__`, such as `jax.jit`. Functions
-            that call them take the rule as an argument, as `conv_general_dilated(device, key,
-            optical_gradient)` does.
+        f: `convolve`, `transform` or `matmul`, or one of them in a wrapper with `__wrapped__`, such as
+            `jax.jit`. Functions that call them take the rule as an argument, as `conv_general_dilated(device,
+            key, optical_gradient)` does.
 
     Returns:
         function of the same signature.
@@ -115,8 +115,8 @@ def optical_gradient(f: FunctionLike) -> Callable:
     kind = {inspect.unwrap(kind): kind for kind in (convolve, transform, matmul)}.get(inspect.unwrap(f))
     if kind is None:
         raise ValueError(
-            "`f` must be `optics.convolve`, `optics.transform` or `optics.matmul`, whose transposes are optical; "
-            f"got {f!r}."
+            "`f` must be `optics.convolve`, `optics.transform` or `optics.matmul`, whose transposes are "
+            f"optical; got {f!r}."
         )
     signature = inspect.signature(kind)
 
@@ -212,8 +212,8 @@ def _undo_broadcast(slope: Array, a: Array) -> Array:
 
 
 def _undo_lead(slope: Array, a: Array) -> Array:
-    """The derivative with respect to matrices `a`, from that with respect to their broadcast along the leading
-    axes alone.
+    """The derivative with respect to matrices `a`, from that with respect to their broadcast along the
+    leading axes alone.
     """
     like = jnp.broadcast_to(a, (*slope.shape[:-2], *a.shape[-2:]))
     return _undo_broadcast(slope.reshape(like.shape), a)

@@ -123,4 +123,3 @@ def _multiply_tiles(a: Array, b: Array, device: AbstractDevice, key: KeyLike) ->
 def _pad(a: Array, rows: int, cols: int) -> Array:
     below = [(0, 0)] * (a.ndim - 2)
     return jnp.pad(a, [*below, (0, rows - a.shape[-2]), (0, cols - a.shape[-1])])
-

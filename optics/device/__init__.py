@@ -5,6 +5,8 @@
 | `FourierProcessor` | transforms and convolutions | one transform at a time, products in electronics |
 | `Correlator` | convolutions | two lenses and a filter with the kernel's spectrum between them |
 | `JointTransform` | convolutions | both arrays side by side, a camera between two transforms |
+| `VectorMatrixMultiplier` | products of matrices | a line of sources, a modulator, a lens that adds |
+| `MatrixMatrixMultiplier` | products of matrices | two modulators and cylindrical lenses, one exposure |
 | `CirculantMultiplier` | products of matrices | convolutions on any of these |
 | `Devices` | all that its two devices do | one that convolves, one that multiplies matrices |
 | `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
@@ -31,3 +33,6 @@ from optics.device._exposure import modulate as modulate
 from optics.device._external import External as External
 from optics.device._fourier_processor import FourierProcessor as FourierProcessor
 from optics.device._joint_transform import JointTransform as JointTransform
+from optics.device._matrix_matrix import MatrixMatrixMultiplier as MatrixMatrixMultiplier
+from optics.device._products import ProductExposure as ProductExposure
+from optics.device._vector_matrix import VectorMatrixMultiplier as VectorMatrixMultiplier

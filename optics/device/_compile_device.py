@@ -5,18 +5,18 @@ import jax
 from optics._check import check_instance, check_whole
 from optics._typing import CountLike, DeviceLike
 from optics.device._device import AbstractDevice
-from optics.transfer import FourierLens, compile_transfer
+from optics.transfer import CrossedLenses, FourierLens, compile_crossed, compile_transfer
 
 
 def compile_device(device: DeviceLike, terms: CountLike | None = None) -> AbstractDevice:
     """Compile every lens of a device; what is compiled already stays.
 
     Arguments:
-        device: with a `FourierLens` or several.
+        device: with a `FourierLens` or several, or with `CrossedLenses`.
         terms: of the sum that stands for a lens, needed under jit for more than 16 pixels a side.
 
     Returns:
-        the device with `Dense`, `MaskedFFT` or `Separable` in the place of each lens.
+        the device with `Dense`, `MaskedFFT` or `Separable` in the place of each lens, or with `Bilinear`.
 
     Raises:
         ValueError: no device, or `terms` below 1.
@@ -32,9 +32,11 @@ def compile_device(device: DeviceLike, terms: CountLike | None = None) -> Abstra
     if terms is not None:
         check_whole("terms", terms, 1)
 
-    def is_lens(part):
-        return isinstance(part, FourierLens)
+    def compile_part(part):
+        if isinstance(part, CrossedLenses):
+            return compile_crossed(part)
+        return compile_transfer(part, terms) if isinstance(part, FourierLens) else part
 
     return jax.tree.map(
-        lambda part: compile_transfer(part, terms) if is_lens(part) else part, device, is_leaf=is_lens
+        compile_part, device, is_leaf=lambda part: isinstance(part, FourierLens | CrossedLenses)
     )

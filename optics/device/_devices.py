@@ -39,8 +39,8 @@ class Devices(AbstractDevice):
                 )
             if not device.supports(operation):
                 raise ValueError(
-                    f"`{name}` must be a device with a method `{operation.__name__}`, but {type(device).__name__} "
-                    "has none of its own."
+                    f"`{name}` must be a device with a method `{operation.__name__}`, but "
+                    f"{type(device).__name__} has none of its own."
                 )
         self.convolver, self.multiplier = convolve, matmul
 
@@ -98,7 +98,8 @@ class Devices(AbstractDevice):
             device, _, stage = name.partition("_")
             parts[device][stage] = chain
         return Devices(
-            self.convolver.with_stages(**parts["convolver"]), self.multiplier.with_stages(**parts["multiplier"])
+            self.convolver.with_stages(**parts["convolver"]),
+            self.multiplier.with_stages(**parts["multiplier"]),
         )
 
     def subtract_background(self) -> "Devices":

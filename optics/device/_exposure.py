@@ -213,6 +213,18 @@ def check_camera(name: str, chain: EffectsLike, measurement: AbstractMeasurement
     _check_effects(name, chain, signed, reason, Modulation, "it acts on light as it leaves a modulator")
 
 
+def check_power_modulator(name: str, chain: EffectsLike) -> None:
+    """Check that every effect has a meaning on a modulator of light that does not interfere."""
+    unfit = "it acts on fields or on frames, and this modulator sets powers"
+    _check_effects(name, chain, False, "powers are not signed", (Noise, Modulation), unfit)
+
+
+def check_photodiodes(name: str, chain: EffectsLike) -> None:
+    """Check that every effect has a meaning on the frames of photodiodes."""
+    unfit = "it acts on light as it leaves a modulator"
+    _check_effects(name, chain, False, "the frames of photodiodes are not signed", Modulation, unfit)
+
+
 def as_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> Array:
     """A gain as a leaf; refuse one that is not finite, or neither a scalar nor a map of the device's
     pixels.
@@ -232,7 +244,12 @@ def check_transfer(name: str, transfer: TransferLike) -> None:
 
 
 def _check_effects(
-    name: str, chain: Any, signed: bool, reason: str, unfit: type[Effect], unfit_reason: str
+    name: str,
+    chain: Any,
+    signed: bool,
+    reason: str,
+    unfit: type[Effect] | tuple[type[Effect], ...],
+    unfit_reason: str,
 ) -> None:
     """Check that a chain holds effects alone, for values of this sign, and none of a kind that is out of
     place.

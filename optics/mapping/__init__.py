@@ -15,7 +15,7 @@ it. The last column counts the convolutions of one input with one kernel, on a d
 | a plane of R × C whose sign changes at each wrap | `convolve_negacyclic` | 1, of complex numbers |
 | a plane of R × C with more bits than the modulator | `convolve_sliced` | slices² |
 | arguments of `jax.lax.conv_general_dilated` | `conv_general_dilated` | as in tiles, by pair of channels |
-| arguments of `jax.lax.dot_general` | `dot_general` | none: products of matrices, in tiles (`optics.matmul`) |
+| arguments of `jax.lax.dot_general` | `dot_general` | none: matrices, in tiles (`optics.matmul`) |
 
 A kernel with more taps than fit is split into blocks, and every tile meets every block.
 

@@ -16,11 +16,18 @@ a call with light that gives the field. A device takes any of them as its `trans
 `FourierLens` are leaves, and compilation is an ordinary differentiable function.
 """
 
+from optics.transfer._bilinear import AbstractBilinear as AbstractBilinear
+from optics.transfer._bilinear import Bilinear as Bilinear
+from optics.transfer._bilinear import ExactProduct as ExactProduct
+from optics.transfer._bilinear import rank_one_gains as rank_one_gains
 from optics.transfer._compile import compile_transfer as compile_transfer
+from optics.transfer._compile_crossed import compile_crossed as compile_crossed
+from optics.transfer._crossed_lenses import CrossedLenses as CrossedLenses
 from optics.transfer._dense import Dense as Dense
 from optics.transfer._dft import dft as dft
 from optics.transfer._fourier_lens import FourierLens as FourierLens
 from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
+from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable
 from optics.transfer._transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer._transfer import light_shape as light_shape

@@ -269,6 +269,11 @@ class FourierLens(AbstractTransfer):
         if self.orders is not None:
             out = propagate_panel(as_panel(self), light * illumination(self), self.pixels, strides(self))
             return out.real if real else out
+        if min(self.pixels) == 1:
+            field = propagate(self, emit_line(self, light * illumination(self)), self.focal_length)
+            field = propagate(self, field * transmission(self), self.focal_length + self.defocus)
+            out = reference_phase(self) * receive_line(self, field)
+            return out.real if real else out
         # "highest": a GPU would round the factors to ten bits.
         dot = partial(jnp.matmul, precision="highest")
         rows, cols = (emitter_modes(self, axis) for axis in (0, 1))
@@ -294,6 +299,38 @@ def emitter_modes(lens: FourierLens, axis: int) -> Array:
 def receiver_modes(lens: FourierLens, axis: int) -> Array:
     """Amplitude of every receiver's mode on a line along `axis`, shape (samples, pixels of the detector)."""
     return _at_pixels(lens, receiver_line(lens, axis), axis, 1)
+
+
+def emit_line(lens: FourierLens, light: Array) -> Array:
+    """The field on the plane of the modulator of a lens of one row or one column of pixels.
+
+    By a Fourier transform: the modes of a line of a thousand pixels do not fit in memory.
+    """
+    axis = int(lens.pixels[0] == 1)
+    samples = lens.plane
+    lines = jnp.moveaxis(light, axis - 2, -1)
+    places = samples // 2 + pixel_offsets(lens, axis, lens.subpixels)
+    impulses = jnp.zeros((*lines.shape[:-1], samples), lines.dtype).at[..., places].set(lines)
+    mode = jnp.fft.fft(jnp.fft.ifftshift(emitter_line(lens, axis)))
+    return jnp.moveaxis(jnp.fft.ifft(jnp.fft.fft(impulses) * mode), -1, axis - 2)
+
+
+def receive_line(lens: FourierLens, field: Array, reverse: bool = False, shift: ScalarLike = 0.0) -> Array:
+    """What the receivers of a lens of one row or one column of pixels see of a field on their plane.
+
+    Arguments:
+        lens: the lens.
+        field: on the plane.
+        reverse: the order of the receivers, as behind an image, which is upside down.
+        shift: of the field with respect to the receivers, m.
+    """
+    axis = int(lens.pixels[0] == 1)
+    samples = lens.plane
+    turns = jnp.fft.fftfreq(samples) * shift / (lens.pitch / lens.oversampling)
+    mode = jnp.fft.fft(jnp.fft.ifftshift(receiver_line(lens, axis))) * jnp.exp(-2j * jnp.pi * turns)
+    seen = jnp.fft.ifft(jnp.fft.fft(jnp.moveaxis(field, axis - 2, -1)) * mode)
+    offsets = pixel_offsets(lens, axis)
+    return jnp.moveaxis(seen[..., samples // 2 + (-offsets if reverse else offsets)], -1, axis - 2)
 
 
 def _at_pixels(lens: FourierLens, line: Array, axis: int, subpixels: int) -> Array:
