@@ -213,16 +213,19 @@ def check_camera(name: str, chain: EffectsLike, measurement: AbstractMeasurement
     _check_effects(name, chain, signed, reason, Modulation, "it acts on light as it leaves a modulator")
 
 
-def check_power_modulator(name: str, chain: EffectsLike) -> None:
+def check_power_modulator(name: str, chain: EffectsLike, signed: bool = False) -> None:
     """Check that every effect has a meaning on a modulator of light that does not interfere."""
+    reason = f"its powers are {'' if signed else 'not '}signed"
     unfit = "it acts on fields or on frames, and this modulator sets powers"
-    _check_effects(name, chain, False, "powers are not signed", (Noise, Modulation), unfit)
+    _check_effects(name, chain, signed, reason, (Noise, Modulation), unfit)
 
 
-def check_photodiodes(name: str, chain: EffectsLike) -> None:
-    """Check that every effect has a meaning on the frames of photodiodes."""
-    unfit = "it acts on light as it leaves a modulator"
-    _check_effects(name, chain, False, "the frames of photodiodes are not signed", Modulation, unfit)
+def check_photodiodes(name: str, chain: EffectsLike, signed: bool) -> None:
+    """Check that every effect has a meaning on the frames of photodiodes, or of pairs of them."""
+    reason = (
+        f"the frames of {'differential ' if signed else ''}photodiodes are {'' if signed else 'not '}signed"
+    )
+    _check_effects(name, chain, signed, reason, Modulation, "it acts on light as it leaves a modulator")
 
 
 def as_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> Array:

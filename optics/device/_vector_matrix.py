@@ -35,7 +35,7 @@ from optics.device._products import (
 from optics.effects import Effect, apply
 from optics.transfer import AbstractBilinear
 
-SIGNS = ("balanced", "offset")
+SIGNS = ("balanced", "offset", "differential")
 
 
 class VectorMatrixMultiplier(AbstractDevice):
@@ -46,12 +46,15 @@ class VectorMatrixMultiplier(AbstractDevice):
 
         "balanced":  y_j = (I⁺⁺ − I⁺⁻) − (I⁻⁺ − I⁻⁻),   I^st_j = Σ_l a^s_l |t_lj(b^t)|²
         "offset":    y_j = 4 I_j − k − Σ_l a_l − Σ_l b_lj,   I_j = Σ_l ½(1 + a_l) |t_lj(½(1 + b))|²
+        "differential":  y_j = Σ_l a_l [|t_lj(½(1 + b))|² − |t_lj(½(1 − b))|²]
 
     Here a^± and b^± are the positive and negative parts, in units of the largest number of the row or matrix,
     and t the transmission of the optics. Balanced detection has two modulator elements and a pair of
     photodiodes for each number of b, and an exposure for either sign of a; offset detection has one of each
-    and sees k sources at half their power where the product may be small. With a `measurement` the sources
-    are amplitudes and phases of one laser, and the receivers see the field Σ_l a_l t_lj(b).
+    and sees k sources at half their power where the product may be small. In differential rails an element
+    divides its light between two photodiodes whose currents are subtracted before the converter, and a source
+    with a sign exchanges them: one signed frame, whose light is the same for every b. With a `measurement`
+    the sources are amplitudes and phases of one laser, and the receivers see the field Σ_l a_l t_lj(b).
 
     The matrix is written once and held for all rows, with one draw of its modulator. Full scale is set for
     each exposure: `headroom` times the light of all its sources through open elements, and for coherent light
@@ -61,9 +64,9 @@ class VectorMatrixMultiplier(AbstractDevice):
         lenses: `CrossedLenses` of one row (full wave optics), `compile_crossed(lenses)`, or
             `ExactProduct(shape)`, shape (1, k, n).
         measurement: of coherent light, -> frames -> field; None for sources that do not interfere.
-        signs: "balanced" or "offset", of incoherent light.
-        sources, slm: effects on the sources and on the modulator, before its optics: on powers in units of
-            the brightest element, or, coherent, on amplitudes.
+        signs: "balanced", "offset" or "differential", of incoherent light.
+        sources, slm: effects on the sources and on the modulator: on powers in units of the brightest
+            element, which are signed for differential sources, or, coherent, on amplitudes.
         camera: effects on the frames.
         input_gain: on the numbers of a before they are written, real, scalar or (k,).
         output_gain: on the result, scalar or (1, n), real or complex; of coherent light its phase is set on
@@ -114,9 +117,10 @@ class VectorMatrixMultiplier(AbstractDevice):
             )
         check_choice("signs", signs, SIGNS)
         if measurement is None:
-            for name, chain in (("sources", sources), ("slm", slm)):
-                check_power_modulator(name, chain)
-            check_photodiodes("camera", camera)
+            is_differential = signs == "differential"
+            check_power_modulator("sources", sources, signed=is_differential)
+            check_power_modulator("slm", slm)
+            check_photodiodes("camera", camera, signed=is_differential)
         else:
             check_measurement(measurement)
             for name, chain in (("sources", sources), ("slm", slm)):
@@ -142,8 +146,8 @@ class VectorMatrixMultiplier(AbstractDevice):
         if self.measurement is not None:
             before, after = fit_gains(self.lenses)
         else:
-            # Where it works: single elements of balanced pairs, or all of them half open.
-            before, after = fit_power_gains(self.lenses, half_open=self.signs == "offset")
+            # Where they work: single elements of balanced pairs, or all of them half open.
+            before, after = fit_power_gains(self.lenses, half_open=self.signs != "balanced")
         return eqx.tree_at(lambda device: (device.input_gain, device.output_gain), self, (before, after))
 
     @as_one_program
@@ -168,14 +172,11 @@ class VectorMatrixMultiplier(AbstractDevice):
             bound = self.lenses.peak * bright * jnp.sqrt(jnp.sum(jnp.abs(light) ** 2, -1))
             drive_b = drive_b[..., None, :, :]
         else:
-            parts = _parts if self.signs == "balanced" else _offset
-            calibrated = rows * self.input_gain if self.signs == "balanced" else rows
-            drive_a, scale_a = parts(calibrated, -1, -2)
-            if self.signs == "offset":
-                drive_a = drive_a * self.input_gain
-            drive_b, scale_b = parts(b[..., None, :, :], (-2, -1), -3)
+            drive_a, scale_a = self._encode_sources(rows)
+            encode = {"balanced": _parts, "offset": _half_open, "differential": _rails}[self.signs]
+            drive_b, scale_b = encode(b[..., None, :, :], (-2, -1), -3)
             light = jax.lax.stop_gradient(apply(self.sources, drive_a, None))
-            bound = self.lenses.peak**2 * jnp.sum(light, -1)
+            bound = self.lenses.peak**2 * jnp.sum(jnp.abs(light), -1)
             scale_b = scale_b[..., 0, :, :]
         full_scale = full_scale_of(bound, self.headroom)[..., None, None]
         return ProductExposure((drive_a, drive_b), full_scale, scale_a[..., 0] * scale_b)
@@ -199,6 +200,8 @@ class VectorMatrixMultiplier(AbstractDevice):
         drive_a, drive_b = exposure.drive
         if self.measurement is None:
             powers = self.lenses.power(apply(self.slm, drive_b, slm_key))
+            if self.signs == "differential":
+                powers = powers[..., :1, :, :] - powers[..., 1:, :, :]
             light = apply(self.sources, drive_a, source_key)
             frames = _sum_light(light, powers)[..., None, :, :] / exposure.full_scale[..., None, :, :]
             return apply(self.camera, frames, camera_key)
@@ -245,6 +248,8 @@ class VectorMatrixMultiplier(AbstractDevice):
             result = field * gain * exposure.scale
             return result.real if real else result
         powers = frames[..., 0, :, :] * exposure.full_scale * gain
+        if self.signs == "differential":
+            return powers[..., 0, 0, :] * exposure.scale
         if self.signs == "balanced":
             # An exposure without light is not taken.
             lit = jnp.any(drive_a != 0, -1)[..., None, None]
@@ -274,7 +279,7 @@ class VectorMatrixMultiplier(AbstractDevice):
         if self.measurement is None and not real:
             raise ValueError(
                 "`a` and `b` must be real for light that does not interfere; give the device a "
-                "`measurement`, such as `optics.Coherent()`, or multiply real and imaginary parts on their own."
+                "`measurement`, such as `optics.Coherent()`, or multiply real and imaginary parts apart."
             )
         inner, cols = self.shape
         n = b.shape[-1]
@@ -290,6 +295,14 @@ class VectorMatrixMultiplier(AbstractDevice):
             Stage("slm", self.slm, is_modulator=True),
             Stage("camera", self.camera, is_modulator=False, single_exposure=single),
         )
+
+    def _encode_sources(self, rows: Float[Array, "*lead m 1 k"]) -> tuple[Array, Array]:
+        """Powers of the sources in every exposure, and the scale of each row."""
+        if self.signs == "offset":
+            drive, scale = _half_open(rows, -1, -2)
+            return drive * self.input_gain, scale
+        calibrated = rows * self.input_gain
+        return _parts(calibrated, -1, -2) if self.signs == "balanced" else _scaled(calibrated, -1)
 
     def _detects_real(self, real: bool) -> bool:
         return real and self.measurement is not None and self.measurement.supports_real
@@ -322,7 +335,13 @@ def _parts(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array
     return jnp.concatenate(parts, stack_axis), scale
 
 
-def _offset(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
+def _half_open(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
     """½ (1 + a), from 0 to 1, and the scale of a."""
     a, scale = _scaled(a, axes)
     return (1 + a) / 2, scale
+
+
+def _rails(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
+    """½ (1 + a) and ½ (1 − a) along `stack_axis`, and the scale of a."""
+    a, scale = _scaled(a, axes)
+    return jnp.concatenate(((1 + a) / 2, (1 - a) / 2), stack_axis), scale
