@@ -139,6 +139,40 @@ _DEVICES = [
     Part("joint transform 1×5", lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5))),
 ]
 
+
+def _crossed(shape, **options):
+    lenses = optics.CrossedLenses(shape, 8e-6, 532e-9, fill=0.9, detector_fill=0.5, **options)
+    with jax.ensure_compile_time_eval():
+        return optics.compile_crossed(lenses)
+
+
+_exact_line = optics.transfer.ExactProduct((1, 5, 4))
+# Devices that multiply matrices; the tolerance is that of a product without noise.
+_MULTIPLIERS = [
+    Part("circulant 5×7", lambda: optics.CirculantMultiplier(load("ideal", pixels=(5, 7)))),
+    Part("circulant correlator", lambda: optics.CirculantMultiplier(optics.Correlator(optics.dft((4, 3))))),
+    Part("balanced", lambda: optics.VectorMatrixMultiplier(_exact_line)),
+    Part("offset", lambda: optics.VectorMatrixMultiplier(_exact_line, signs="offset")),
+    Part("differential", lambda: optics.VectorMatrixMultiplier(_exact_line, signs="differential")),
+    Part("coherent", lambda: optics.VectorMatrixMultiplier(_exact_line, optics.Coherent())),
+    Part("one shot", lambda: optics.MatrixMatrixMultiplier(optics.transfer.ExactProduct((3, 4, 5)))),
+    Part(
+        "balanced, compiled",
+        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4))).calibrated(),
+        tolerance=0.05,
+    ),
+    Part(
+        "coherent, compiled",
+        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4)), optics.PhaseShifting(4)).calibrated(),
+        tolerance=0.05,
+    ),
+    Part(
+        "one shot, compiled",
+        lambda: optics.MatrixMatrixMultiplier(_crossed((3, 4, 3), width=12)).calibrated(),
+        tolerance=0.08,
+    ),
+]
+
 # Layers that mix the tokens of a text of 128.
 _MIXERS = [
     Part("linear", lambda rngs: nets.LinearSelfAttention(32, 4, rngs=rngs)),
@@ -164,6 +198,6 @@ def _by_name(parts):
 
 
 EFFECTS, MEASUREMENTS, ENCODERS, DEVICES = map(_by_name, (_EFFECTS, _MEASUREMENTS, _ENCODERS, _DEVICES))
-MIXERS = _by_name(_MIXERS)
+MIXERS, MULTIPLIERS = _by_name(_MIXERS), _by_name(_MULTIPLIERS)
 # On light as it leaves a modulator.
 MODULATIONS = {name: part for name, part in EFFECTS.items() if isinstance(part.make(), effects.Modulation)}
