@@ -113,8 +113,10 @@ from optics.mapping import conv_general_dilated as conv_general_dilated
 from optics.mapping import dot_general as dot_general
 from optics.products import matmul as matmul
 from optics.transfer import AbstractTransfer as AbstractTransfer
+from optics.transfer import Bilinear as Bilinear
 from optics.transfer import CrossedLenses as CrossedLenses
 from optics.transfer import Dense as Dense
+from optics.transfer import ExactProduct as ExactProduct
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import MaskedFFT as MaskedFFT
 from optics.transfer import Separable as Separable

@@ -9,8 +9,7 @@ from optics._chunks import map_in_chunks
 from optics._program import as_one_program
 from optics._typing import ArrayLike, DeviceLike, KeyLike
 from optics.convolution import check_device
-from optics.device import AbstractDevice
-from optics.device._products import check_matrices
+from optics.device import AbstractDevice, check_matrices
 
 
 def matmul(

@@ -194,6 +194,95 @@ def _line(path: str, function: Callable, /, **arguments: tuple[Any, Kind]) -> Ca
     return Call(path, function, good, {name: dict(kind) for name, (_, kind) in arguments.items()})
 
 
+def _product_lines(a_key: tuple, a_device: tuple, camera: dict, headroom: tuple) -> list[Call]:
+    """Products of matrices, and the devices and optics that make them."""
+    engine = optics.FourierProcessor(optics.dft(4))
+    multiplier = optics.CirculantMultiplier(engine)
+    line, square = optics.ExactProduct((1, 4, 4)), optics.ExactProduct((4, 4, 4))
+    lenses = optics.CrossedLenses((2, 2, 2), 8e-6, 532e-9, width=4)
+    matrices, device = (np.ones((4, 4)), PLANES), (multiplier, DEVICE - NONE)
+    gain = (
+        1.0,
+        VALUES - {"complex", "some nan", "empty"} + {"matrix": np.ones((3, 3)), "some nan": [math.nan]},
+    )
+    sizes = ANY + {
+        "number": 4,
+        "pair": (4, 4),
+        "zero": (0, 4, 4),
+        "fraction": (2.5, 4, 4),
+        "vast": (10**30, 2, 2),
+    }
+    number, share_of = (1.0, positive(NUMBER)), (0.9, share(NUMBER))
+    chains = dict(camera=camera["camera"])
+    return [
+        _line("optics.matmul", optics.matmul, a=matrices, b=matrices, device=device, key=a_key),
+        _line(
+            "optics.dot_general", optics.dot_general, device=device, key=a_key, gradient=("ideal", GRADIENT)
+        ),
+        _line(
+            "optics.dot_general()",
+            optics.dot_general(multiplier),
+            lhs=(np.ones((4, 4)), PLANES - {"strings", "vector", "number"}),
+            rhs=(np.ones((4, 4)), PLANES - {"strings", "vector", "number"}),
+            dimension_numbers=((((1,), (0,)), ((), ())), Kind()),
+        ),
+        _line("optics.CirculantMultiplier", optics.CirculantMultiplier, engine=(engine, DEVICE)),
+        _line("optics.Devices", optics.Devices, convolve=(engine, DEVICE), matmul=(multiplier, DEVICE)),
+        _line(
+            "optics.VectorMatrixMultiplier",
+            optics.VectorMatrixMultiplier,
+            lenses=(line, PART),
+            measurement=(optics.Coherent(), PART - NONE),
+            signs=("balanced", CHOICE),
+            sources=((), EFFECTS),
+            slm=((), EFFECTS),
+            **chains,
+            input_gain=gain,
+            output_gain=gain,
+            headroom=headroom,
+        ),
+        _line(
+            "optics.MatrixMatrixMultiplier",
+            optics.MatrixMatrixMultiplier,
+            lenses=(square, PART),
+            measurement=(optics.Coherent(), PART - NONE),
+            slm_a=((), EFFECTS),
+            slm_b=((), EFFECTS),
+            **chains,
+            input_gain=gain,
+            output_gain=gain,
+            headroom=headroom,
+        ),
+        _line("optics.ExactProduct", optics.ExactProduct, shape=((4, 4, 4), sizes)),
+        _line(
+            "optics.Bilinear",
+            optics.Bilinear,
+            coupling=(np.ones((1, 1, 4, 4)), PLANES - {"strings"} + {"plane": np.ones((4, 4))}),
+            spread=(np.ones((1, 4)), PLANES - {"strings"} + {"other": np.ones((2, 4))}),
+            image=(np.eye(4), PLANES - {"strings"} + {"other": np.eye(3)}),
+        ),
+        _line("optics.compile_crossed", optics.compile_crossed, lenses=(lenses, PART)),
+        _line(
+            "optics.CrossedLenses",
+            optics.CrossedLenses,
+            shape=((2, 2, 2), sizes),
+            pitch=(8e-6, positive(NUMBER)),
+            wavelength=(532e-9, positive(NUMBER)),
+            width=(4, COUNT - NONE),
+            cycles=((0.0, 1.0), PAIR - NONE - {"text inside", "none inside"}),
+            phase_bits=(4, COUNT - NONE),
+            row_pitch=(8e-6, positive(NUMBER) - NONE),
+            fill=share_of,
+            detector_fill=share_of,
+            pupil=number,
+            slit=(1.0, positive(NUMBER) - {"infinite"}),
+            aberrations=((0.0, 0.1), ANY + {"number": 1.0, "nan": (math.nan,), "matrix": np.ones((2, 2))}),
+            shift=(0.5, NUMBER),
+            oversampling=(8, COUNT),
+        ),
+    ]
+
+
 def _optics_calls() -> list[Call]:
     key, device, plane = jax.random.key(0), optics.FourierProcessor(optics.dft(4)), jnp.ones((4, 4))
     lens = optics.FourierLens(3, pitch=127e-6, wavelength=1.55e-6)
@@ -466,6 +555,7 @@ def _optics_calls() -> list[Call]:
                 compensation=("matrix", CHOICE),
             ),
             _line("optics.subtract_background", optics.subtract_background, device=any_device),
+            *_product_lines(a_key, a_device, camera, headroom),
             _line("optics.convolve", optics.convolve, x=field, w=(plane, PLANES), device=a_device, key=a_key),
             _line("optics.transform", optics.transform, a=field, device=a_device, key=a_key, real=flag),
             _line(
@@ -1123,7 +1213,11 @@ def _layer_calls() -> list[Call]:
     )
     image = ((8, 8), SIZE)
 
+    products = ("device", CHOICE)
+    multiplier = optics.CirculantMultiplier(device)
+    multiply = {"device": (multiplier, DEVICE - NONE), "key": (key, KEY - NONE)}
     linear = layers.LinearSelfAttention(9, 3, rngs=nnx.Rngs(0))
+    optical_linear = layers.LinearSelfAttention(9, 3, products="device", rngs=nnx.Rngs(0))
     conv = layers.ConvSelfAttention((3, 3), 2, rngs=nnx.Rngs(0))
     lambdas = layers.LambdaLayer(9, 3, 2, 3, rngs=nnx.Rngs(0))
     image_lambdas = layers.LambdaConv2d(9, 3, 2, 3, rngs=nnx.Rngs(0))
@@ -1146,9 +1240,12 @@ def _layer_calls() -> list[Call]:
             heads=heads,
             kind=("canonical", CHOICE),
             causal=flag,
+            products=products,
+            gradient=gradient,
             rngs=rngs,
         ),
         _line("nets.LinearSelfAttention()", linear, x=x, **unused, mask=mask),
+        _line("nets.LinearSelfAttention(products)()", optical_linear, x=x, **multiply, mask=mask),
         _line(
             "nets.ConvSelfAttention",
             nets.ConvSelfAttention,
@@ -1159,6 +1256,7 @@ def _layer_calls() -> list[Call]:
             convolve=(optics.convolve, FUNCTION),
             gradient=gradient,
             causal=flag,
+            products=products,
             rngs=rngs,
         ),
         _line("nets.ConvSelfAttention()", conv, x=x, **on, mask=mask),
@@ -1207,6 +1305,8 @@ def _layer_calls() -> list[Call]:
             features=width,
             hidden=(4, COUNT - NONE),
             dtype=dtype,
+            products=("electronic", CHOICE),
+            gradient=gradient,
             rngs=rngs,
         ),
         _line("nets.FeedForward()", layers.FeedForward(9, rngs=nnx.Rngs(0)), x=x, **unused),
@@ -1236,6 +1336,20 @@ def _layer_calls() -> list[Call]:
             layers.OpticalConv(9, 2, (3, 3), rngs=nnx.Rngs(0)),
             x=(pixels, PLANES),
             **on,
+        ),
+        _line(
+            "nets.OpticalDense",
+            nets.OpticalDense,
+            in_features=count,
+            out_features=count,
+            gradient=gradient,
+            rngs=rngs,
+        ),
+        _line(
+            "nets.OpticalDense()",
+            layers.OpticalDense(9, 2, rngs=nnx.Rngs(0)),
+            x=(pixels, PLANES),
+            **multiply,
         ),
         _line(
             "nets.ImageEmbedding",
@@ -1282,6 +1396,8 @@ def _layer_calls() -> list[Call]:
             norm=("pre", CHOICE),
             dtype=dtype,
             layer_scale=(0.1, positive(NUMBER) - NONE),
+            products=("electronic", CHOICE),
+            gradient=gradient,
             rngs=rngs,
         ),
         _line(
@@ -1328,6 +1444,7 @@ def _layer_calls() -> list[Call]:
             channels=(1, COUNT),
             dropout=rate,
             norm=("pre", CHOICE),
+            products=products,
             gradient=gradient,
             rngs=rngs,
         ),

@@ -158,17 +158,17 @@ _MULTIPLIERS = [
     Part("one shot", lambda: optics.MatrixMatrixMultiplier(optics.transfer.ExactProduct((3, 4, 5)))),
     Part(
         "balanced, compiled",
-        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4))).calibrated(),
+        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4))).with_fitted_gains(),
         tolerance=0.05,
     ),
     Part(
         "coherent, compiled",
-        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4)), optics.PhaseShifting(4)).calibrated(),
+        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4)), optics.PhaseShifting(4)).with_fitted_gains(),
         tolerance=0.05,
     ),
     Part(
         "one shot, compiled",
-        lambda: optics.MatrixMatrixMultiplier(_crossed((3, 4, 3), width=12)).calibrated(),
+        lambda: optics.MatrixMatrixMultiplier(_crossed((3, 4, 3), width=12)).with_fitted_gains(),
         tolerance=0.08,
     ),
 ]

@@ -48,6 +48,10 @@ ERRORS = {
     "jtc": (0.045, 0.16),  # 0.057 to 0.126, lines of 21 numbers
     "slm-4f": (0.3, 1.0),  # 0.40 to 0.82, most of it crosstalk
     "slm-fast": (0.3, 1.2),  # 0.42 to 1.02
+    # Of a product of matrices, at their ideal level: 0.037 to 0.045; 0.0090 to 0.0101; 0.059 to 0.080.
+    "crossbar": (0.02, 0.06),
+    "stanford": (0.004, 0.015),
+    "tensor-bench": (0.04, 0.12),
 }
 
 
@@ -55,9 +59,13 @@ ERRORS = {
 @pytest.mark.every(2)
 def test_load(name):
     device = presets.load(name, level="ideal")
-    x, w = (jax.random.normal(jax.random.key(i), device.shape) for i in range(2))
-    y = jax.jit(optics.convolve)(x, w, device, jax.random.key(2))
-    error = optics.metrics.relative_error(y, optics.convolve(x, w))
+    product, shapes = optics.convolve, (device.shape, device.shape)
+    if device.supports(optics.AbstractDevice.matmul):
+        _, k, n = device.product_shape
+        product, shapes = optics.matmul, ((20, k), (k, n))
+    x, w = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes))
+    y = jax.jit(product)(x, w, device, jax.random.key(2))
+    error = optics.metrics.relative_error(y, product(x, w))
     low, high = ERRORS[name]
     assert low < error < high
 
@@ -115,7 +123,8 @@ def test_overrides():
     [
         (
             lambda: presets.load("engine12"),
-            "`name` must be a preset, one of dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast; got 'engine12'",
+            "`name` must be a preset, one of crossbar, dmd-4f, engine11, ideal, jtc, slm-4f, slm-fast, "
+            "stanford, tensor-bench; got 'engine12'",
         ),
         (lambda: presets.describe("engine12"), "`name`"),
         (lambda: presets.load("../engine11"), "`name`"),

@@ -229,7 +229,7 @@ def test_compiled_is_the_wave(shape, width):
     assert relative(field, lenses(a, b)) < 1e-5
     # As parts of devices, too.
     device = optics.VectorMatrixMultiplier if m == 1 else optics.MatrixMatrixMultiplier
-    calibrated = device(lenses, optics.Coherent()).calibrated()
+    calibrated = device(lenses, optics.Coherent()).with_fitted_gains()
     compiled = optics.compile_device(calibrated)
     assert isinstance(compiled.lenses, Bilinear)
     np.testing.assert_allclose(
@@ -285,7 +285,7 @@ def test_whole_periods_are_the_condition():
         lenses = optics.CrossedLenses(
             (4, 4, 4), 8e-6, 532e-9, width=16, cycles=[spacing * (i - 2) for i in range(4)]
         )
-        device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).calibrated()
+        device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).with_fitted_gains()
         errors[spacing] = relative(optics.matmul(a, b, device), a @ b)
     assert errors[1.0] < 0.06 < 0.2 < errors[0.75]
 
@@ -295,7 +295,7 @@ def test_ramps_of_few_levels_and_a_shifted_modulator_cost_accuracy():
 
     def error(**options):
         lenses = optics.CrossedLenses((4, 4, 4), 8e-6, 532e-9, width=16, **options)
-        device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).calibrated()
+        device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).with_fitted_gains()
         return relative(optics.matmul(a, b, device), a @ b)
 
     assert error() < error(shift=1.0) < error(shift=4.0)

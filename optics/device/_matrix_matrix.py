@@ -53,7 +53,7 @@ class MatrixMatrixMultiplier(AbstractDevice):
         slm_a, slm_b: effects on the elements of the modulators, on amplitudes in units of the brightest.
         camera: effects on the frames.
         input_gain: on the elements of a along k before they are written, real, scalar or (k,).
-        output_gain: on the result, scalar or (m, n), real or complex; `calibrated()` sets both.
+        output_gain: on the result, scalar or (m, n), real or complex; `with_fitted_gains()` sets both.
         headroom: full scale over the brightest possible field, at least 1.
 
     Raises:
@@ -63,7 +63,7 @@ class MatrixMatrixMultiplier(AbstractDevice):
     Example:
         >>> import jax.numpy as jnp, optics
         >>> lenses = optics.CrossedLenses((3, 3, 3), pitch=20e-6, wavelength=532e-9, width=6)
-        >>> device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).calibrated()
+        >>> device = optics.MatrixMatrixMultiplier(optics.compile_crossed(lenses)).with_fitted_gains()
         >>> optics.matmul(jnp.eye(3), jnp.ones((3, 3)), device).round().tolist()[0]
         [1.0, 1.0, 1.0]
 
@@ -112,7 +112,7 @@ class MatrixMatrixMultiplier(AbstractDevice):
         """(m, k, n) of one exposure."""
         return self.lenses.shape
 
-    def calibrated(self) -> "MatrixMatrixMultiplier":
+    def with_fitted_gains(self) -> "MatrixMatrixMultiplier":
         """The device with the gains that bring its optics closest to the product, without noise."""
         gains = fit_gains(self.lenses)
         return eqx.tree_at(lambda device: (device.input_gain, device.output_gain), self, gains)

@@ -99,7 +99,7 @@ def as_gains(
 
 def fit_gains(lenses: AbstractBilinear) -> tuple[Float[Array, " k"], Inexact[Array, "m n"]]:
     """The gains before and after that bring the optics closest to the product of matrices."""
-    return rank_one_gains(_compiled(lenses).response())
+    return rank_one_gains(as_compiled(lenses).response())
 
 
 def fit_power_gains(
@@ -108,7 +108,7 @@ def fit_power_gains(
     """The same for powers of one row: of elements one by one, or of all of them half open, whose light
     interferes with that of their neighbours.
     """
-    compiled = _compiled(lenses)
+    compiled = as_compiled(lenses)
     if half_open:
         response = 2 * compiled.power(jnp.full(lenses.shape[1:], 0.5)).T[None]
     else:
@@ -116,5 +116,5 @@ def fit_power_gains(
     return rank_one_gains(response)
 
 
-def _compiled(lenses: AbstractBilinear) -> ExactProduct | Bilinear:
+def as_compiled(lenses: AbstractBilinear) -> ExactProduct | Bilinear:
     return compile_crossed(lenses) if isinstance(lenses, CrossedLenses) else lenses

@@ -70,7 +70,7 @@ class VectorMatrixMultiplier(AbstractDevice):
         camera: effects on the frames.
         input_gain: on the numbers of a before they are written, real, scalar or (k,).
         output_gain: on the result, scalar or (1, n), real or complex; of coherent light its phase is set on
-            the receivers' local oscillators. `calibrated()` sets both.
+            the receivers' local oscillators. `with_fitted_gains()` sets both.
         headroom: full scale over the brightest possible light, at least 1.
 
     Raises:
@@ -80,7 +80,7 @@ class VectorMatrixMultiplier(AbstractDevice):
     Example:
         >>> import jax.numpy as jnp, optics
         >>> lenses = optics.CrossedLenses((1, 4, 4), pitch=127e-6, wavelength=1.55e-6, fill=0.8)
-        >>> device = optics.VectorMatrixMultiplier(optics.compile_crossed(lenses)).calibrated()
+        >>> device = optics.VectorMatrixMultiplier(optics.compile_crossed(lenses)).with_fitted_gains()
         >>> optics.matmul(jnp.ones((2, 4)), -jnp.eye(4), device).round().tolist()[0]
         [-1.0, -1.0, -1.0, -1.0]
 
@@ -141,7 +141,7 @@ class VectorMatrixMultiplier(AbstractDevice):
         """(None, k, n): every row is an exposure of its own."""
         return (None, *self.shape)
 
-    def calibrated(self) -> "VectorMatrixMultiplier":
+    def with_fitted_gains(self) -> "VectorMatrixMultiplier":
         """The device with the gains that bring its optics closest to the product, without noise."""
         if self.measurement is not None:
             before, after = fit_gains(self.lenses)
@@ -302,7 +302,7 @@ class VectorMatrixMultiplier(AbstractDevice):
             drive, scale = _half_open(rows, -1, -2)
             return drive * self.input_gain, scale
         calibrated = rows * self.input_gain
-        return _parts(calibrated, -1, -2) if self.signs == "balanced" else _scaled(calibrated, -1)
+        return _parts(calibrated, -1, -2) if self.signs == "balanced" else _scale_to_largest(calibrated, -1)
 
     def _detects_real(self, real: bool) -> bool:
         return real and self.measurement is not None and self.measurement.supports_real
@@ -320,7 +320,7 @@ def _sum_light(
     return y.reshape(*y.shape[:-2], m, exposures, parts, n)
 
 
-def _scaled(a: Float[Array, "*any"], axes) -> tuple[Array, Array]:
+def _scale_to_largest(a: Float[Array, "*any"], axes) -> tuple[Array, Array]:
     """Numbers in units of the largest along the axes, and that scale; a setting without gradient."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(a), axes, keepdims=True))
     scale = jnp.where(largest > 0, largest, 1)
@@ -329,7 +329,7 @@ def _scaled(a: Float[Array, "*any"], axes) -> tuple[Array, Array]:
 
 def _parts(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
     """Positive and negative parts along `stack_axis`, which has one entry, and their scale."""
-    a, scale = _scaled(a, axes)
+    a, scale = _scale_to_largest(a, axes)
     # Half a slope at zero, so that both have it together.
     parts = (a + jnp.abs(a)) / 2, (jnp.abs(a) - a) / 2
     return jnp.concatenate(parts, stack_axis), scale
@@ -337,11 +337,11 @@ def _parts(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array
 
 def _half_open(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
     """½ (1 + a), from 0 to 1, and the scale of a."""
-    a, scale = _scaled(a, axes)
+    a, scale = _scale_to_largest(a, axes)
     return (1 + a) / 2, scale
 
 
 def _rails(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
     """½ (1 + a) and ½ (1 − a) along `stack_axis`, and the scale of a."""
-    a, scale = _scaled(a, axes)
+    a, scale = _scale_to_largest(a, axes)
     return jnp.concatenate(((1 + a) / 2, (1 - a) / 2), stack_axis), scale

@@ -324,7 +324,7 @@ def _multiplier(
         return make_device(ExactProduct(shape))
     device = make_device(compile_crossed(lenses))
     leaking = device.output_gain
-    calibrated = device.calibrated()
+    calibrated = device.with_fitted_gains()
     calibrated = eqx.tree_at(lambda d: d.output_gain, calibrated, calibrated.output_gain * leaking)
     return calibrated if level == "compiled" else eqx.tree_at(lambda d: d.lenses, calibrated, lenses)
 

@@ -103,6 +103,7 @@ class CrossedLenses(AbstractBilinear):
         check_positive_number("pupil", pupil)
         check_positive_or_infinite("slit", slit)
         check_number("shift", shift, unit="pixels")
+        check_whole("oversampling", oversampling, 2)
         if width is not None:
             check_whole("width", width, m)
         if phase_bits is not None:
