@@ -1,4 +1,4 @@
-"""Transformers and lambda networks whose convolutions a simulated optical device can compute (flax.nnx).
+"""Transformers and lambda networks in Flax, on simulated optical devices that convolve and multiply matrices.
 
 Every layer is called as `layer(x, device=None, key=None)`; without a device it is exact.
 
@@ -12,6 +12,7 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `FeedForward`         | two matrices with a nonlinearity between them                     |
 | `ConvFeedForward`     | the same with convolutions                                        |
 | `OpticalConv`         | `flax.nnx.Conv` on a device                                       |
+| `OpticalDense`        | `flax.nnx.Linear` on a device                                     |
 | `ImageEmbedding`      | images to vectors of their patches                                |
 | `TokenEmbedding`      | tokens to vectors                                                 |
 | `PatchEmbedding`      | vectors of patches to vectors of the width of the network         |
@@ -19,7 +20,7 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `Classifier`          | embedding, blocks, mean over tokens, class logits                 |
 | `ConvViT`             | vision transformer with convolutional attention                   |
 | `LambdaResNet`        | residual network of lambda layers for images                      |
-| `convert`             | any Flax network with its convolutions on a device                |
+| `convert`             | any Flax network with its convolutions and products on a device   |
 | `Config`              | the options of a training run                                     |
 | `fit`                 | train the network of a `Config` and write the folder of the run   |
 
@@ -42,6 +43,7 @@ _HOME = {
     "FeedForward": "nets.layers",
     "ConvFeedForward": "nets.layers",
     "OpticalConv": "nets.layers",
+    "OpticalDense": "nets.layers",
     "ImageEmbedding": "nets.layers",
     "TokenEmbedding": "nets.layers",
     "PatchEmbedding": "nets.layers",

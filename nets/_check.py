@@ -8,9 +8,19 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from optics._check import as_array, as_real, check_key, check_number, check_whole, describe, is_concrete
-from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, ScalarLike
+from optics._check import (
+    as_array,
+    as_real,
+    check_choice,
+    check_key,
+    check_number,
+    check_whole,
+    describe,
+    is_concrete,
+)
+from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, ScalarLike, TextLike
 from optics.convolution import check_device
+from optics.device import AbstractDevice
 
 # Layers of a network that follow each other.
 LARGEST_DEPTH = 4096
@@ -116,6 +126,33 @@ def check_call(device: DeviceLike, key: KeyLike) -> None:
     check_key("key", key)
     if device is not None:
         check_device(device)
+
+
+def check_products(products: TextLike) -> None:
+    """Refuse a place for products of matrices that is neither of the two."""
+    check_choice("products", products, ("electronic", "device"))
+
+
+def check_multiplier(device: DeviceLike, convolves: bool = False) -> None:
+    """Refuse, for a layer with `products` device, a device that cannot compute all of it.
+
+    Arguments:
+        device: multiplies matrices; None does not have to.
+        convolves: the layer has convolutions too.
+    """
+    if device is None:
+        return
+    can_convolve, can_multiply = map(device.supports, (AbstractDevice.convolve, AbstractDevice.matmul))
+    if can_multiply and (can_convolve or not convolves):
+        return
+    lacking = "convolution" if can_multiply else "product of matrices"
+    engine = "device" if can_convolve else "engine"
+    multiplier = "device" if can_multiply else f"optics.CirculantMultiplier({engine})"
+    remedy = f"optics.Devices(convolve={engine}, matmul={multiplier})" if convolves else multiplier
+    raise ValueError(
+        f"`device` {type(device).__name__} has no {lacking}, which a layer with `products` device needs; use "
+        f"`{remedy}`."
+    )
 
 
 def check_mask(mask: ArrayLike | None, x: Array) -> None:

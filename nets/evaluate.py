@@ -23,16 +23,19 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder that python -m nets.train wrote."""
     device: str | None = None
-    """Preset of the device that computes the convolutions, or "none" for the exact FFT; that of the run by
+    """Preset of the device that computes the convolutions, or "none" for an exact network; that of the run by
     default."""
+    multiplier: str | None = None
+    """Preset of the device that multiplies the matrices of the blocks, "convolutions" for those of the
+    device, or "none" for electronic products; that of the run by default."""
     split: Literal["test", "validation"] = "test"
     """Rows to test on: the test set, or the rows that were held out of training."""
     units: int | None = None
     """Test on this number of physical units of the device, drawn from --seed on, instead of the nominal
     device."""
     sweep: Annotated[str | None, tyro.conf.arg(metavar="NAME=V1,V2,…")] = None
-    """Test at these values of a parameter of the preset, such as photons=10,100,1000; compiled once for all
-    of them."""
+    """Test at these values of a parameter of the preset, such as photons=10,100,1000, or of the multiplier,
+    such as multiplier.read_noise=7,70; compiled once for all of them."""
     seed: int = 0
     """Seed of the noise of the device."""
     progress: Annotated[bool, tyro.conf.arg(help="Show a progress bar.")] = True
@@ -79,11 +82,13 @@ def print_table(options: Options) -> None:
         split=options.split,
         units=options.units,
         save=True,
+        multiplier=options.multiplier,
     )
-    print(f"{'device':<12} {field or '':>24} {'accuracy':>9} {'loss':>9}")
+    print(f"{'device':<24} {field or '':>24} {'accuracy':>9} {'loss':>9}")
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:g}"
-        print(f"{row['device']:<12} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
+        names = [row["device"]] + [row["multiplier"]] * (row["multiplier"] is not None)
+        print(f"{' and '.join(names):<24} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ class Options:
     device: str | None = None
     """Preset that the program computes, without noise, or "none"; that of the run by
     default."""
+    multiplier: str | None = None
+    """Preset that multiplies the matrices of the blocks, "convolutions" for those of the device, or "none"
+    for electronic products; that of the run by default."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         the exit status: 2 after an error, with one line on standard error.
     """
     options = tyro.cli(Options, args=arguments, prog="python -m nets.export")
-    return run_command(lambda: print(*nets.run.export(options.run, options.device), sep="\n"))
+    return run_command(
+        lambda: print(*nets.run.export(options.run, options.device, options.multiplier), sep="\n")
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,52 @@
-"""Helpers of the tests of runs: reviews to train on, and the comparison of two run folders."""
+"""Helpers of the tests of runs and networks: reviews to train on, the comparison of two run folders, and a
+device that compiles at once.
+"""
 
 import json
 from pathlib import Path
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+import optics
 from nets.run import Checkpoints, RunFolder
 
 WORDS = {"pos": "wonderful", "neg": "boring"}
+
+
+class Multiplier(optics.AbstractDevice):
+    """Multiplies 5 × 8 by 8 × 6 numbers exactly, and adds noise of one size: tiles and keys, no physics."""
+
+    noise: float | jax.Array = 0.0
+    shape: tuple[int, int] = eqx.field(default=(8, 6), static=True)
+
+    @property
+    def product_shape(self):
+        return 5, 8, 6
+
+    def matmul(self, a, b, key=None):
+        y = jnp.matmul(a, b)
+        assert y.shape[-2] <= 5 and a.shape[-1] <= 8 and y.shape[-1] <= 6
+        return y if key is None else y + self.noise * jax.random.normal(key, y.shape)
+
+    def stages(self):
+        return ()
+
+
+class Convolver(optics.AbstractDevice):
+    """Convolves planes of one shape exactly, and adds noise of one size."""
+
+    noise: float | jax.Array = 0.0
+    shape: tuple[int, int] = eqx.field(default=(3, 3), static=True)
+
+    def convolve(self, x, w, key=None):
+        y = optics.convolve(x, jnp.fft.ifftshift(w, (-2, -1)))
+        return y if key is None else y + self.noise * jax.random.normal(key, y.shape)
+
+    def stages(self):
+        return ()
 
 
 def write_reviews(folder: Path, count: int = 40) -> Path:

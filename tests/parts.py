@@ -163,7 +163,9 @@ _MULTIPLIERS = [
     ),
     Part(
         "coherent, compiled",
-        lambda: optics.VectorMatrixMultiplier(_crossed((1, 5, 4)), optics.PhaseShifting(4)).with_fitted_gains(),
+        lambda: optics.VectorMatrixMultiplier(
+            _crossed((1, 5, 4)), optics.PhaseShifting(4)
+        ).with_fitted_gains(),
         tolerance=0.05,
     ),
     Part(

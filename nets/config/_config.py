@@ -29,6 +29,9 @@ CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
 TRANSFORMERS = ("linear", *CONVOLUTIONAL, "lambda", "fourier")  # made of blocks
 WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda")
+WITH_PRODUCTS = ("linear", *CONVOLUTIONAL)  # of queries and keys, of weights and values
+# Names of the parameters of a multiplier begin so among those of a device.
+OF_MULTIPLIER = "multiplier."
 # The data sets, and the options that suit each: small enough for two cores. Images are cut into patches,
 # texts into tokens.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -83,14 +86,22 @@ class Config:
     device: str | None = None
     """Preset of the device that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d
     and none for the others by default."""
+    products: Annotated[Literal["electronic", "device"], Only("model", WITH_PRODUCTS)] = "electronic"
+    """Where blocks multiply matrices (projections, queries with keys, weights with values, the linear
+    feed-forward): in electronics, or on a device, the --multiplier. The embedding and the classes stay
+    electronic."""
+    multiplier: Annotated[str | None, Only("products", ("device",))] = None
+    """Preset of the device that multiplies matrices, or "convolutions": on --device, a matrix as a kernel;
+    stanford by default."""
     overrides: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE …")] = ()
-    """Values for parameters of the device preset, such as photons=1000."""
+    """Values for parameters of the device preset, such as photons=1000, and of the multiplier preset, such as
+    multiplier.read_noise=20."""
     unit: Annotated[int | None, SEED] = None
     """Simulate one physical copy of the device, drawn within its tolerances with this seed; by default the
     nominal device."""
     gradient: Literal["simulator", "ideal", "optical"] = "simulator"
-    """How convolutions are differentiated: through the simulated device, as if the device were exact, or with
-    the device computing the backward pass too."""
+    """How what a device computes is differentiated: through the simulated device, as if the device were
+    exact, or with the device computing the backward pass too."""
     freeze_mixers: Annotated[bool, Only("model", WITH_MIXER_WEIGHTS)] = False
     """Keep the initial weights of the layers that mix tokens, and train the rest."""
     attention: Annotated[Literal["wide", "canonical", "narrow"], Only("model", ("linear",))] = "wide"
@@ -252,10 +263,11 @@ def resolve(config: Config) -> Config:
     check_conditions(config, defaults)
     defaults = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     config = replace(config, **defaults)
-    out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{config.device}")
+    out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{device_name(config)}")
     config = replace(config, shape=tuple(config.shape), out=Path(out))
     for check in (
         _check_model,
+        _check_products,
         _check_device,
         _check_shape,
         _check_accumulate,
@@ -269,7 +281,20 @@ def resolve(config: Config) -> Config:
 def default_values(config: Config) -> dict[str, Any]:
     """The defaults that depend on the data set and the model, by option."""
     common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
+    common |= {"multiplier": "stanford"} if config.products == "device" else {}
     return common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
+
+
+def device_name(config: Config) -> str:
+    """What computes a run, in a word: the device, or the multiplier, or both."""
+    if config.products == "electronic":
+        return config.device
+    return config.multiplier if config.device == "none" else f"{config.device}-{config.multiplier}"
+
+
+def has_convolutions(config: Config) -> bool:
+    """Whether the network of a run has anything that a device convolves or transforms."""
+    return config.model not in ("linear", "mean") or config.feedforward_maps is not None
 
 
 def as_json(config: Config) -> dict[str, Any]:
@@ -362,19 +387,45 @@ def _check_model(config: Config) -> None:
         )
 
 
+def _check_products(config: Config) -> None:
+    if config.products == "electronic":
+        return
+    if config.spectral:
+        raise ValueError(
+            "`spectral` attention multiplies spectra, which no multiplier takes; leave --spectral or "
+            "--products out."
+        )
+    if config.multiplier == "convolutions" and config.device == "none":
+        raise ValueError(
+            "`multiplier` convolutions needs a `device`; set --device to a preset, or --multiplier to a "
+            "preset that multiplies matrices, such as stanford."
+        )
+
+
 def _check_device(config: Config) -> None:
-    if config.model in ("linear", "mean") and config.device != "none" and config.feedforward_maps is None:
+    multiplies = config.products == "device" and config.multiplier == "convolutions"
+    if config.device != "none" and not has_convolutions(config) and not multiplies:
         raise ValueError(
             f"`model` {config.model} has no convolutions; leave --device out, set --model to conv1d or conv2d"
             + (", or give --feedforward-maps." if config.model == "linear" else ".")
         )
-    for name in ("overrides", "unit"):
-        if getattr(config, name) not in ((), None) and config.device == "none":
+    numbers = parse_numbers("overrides", config.overrides, "--set photons=1000")
+    of_device = [name for name in numbers if not name.startswith(OF_MULTIPLIER)]
+    has_multiplier = config.products == "device" and not multiplies
+    for name, has_effect in (
+        ("overrides", not of_device),
+        ("unit", config.unit is None or has_multiplier),
+    ):
+        if config.device == "none" and not has_effect:
             raise ValueError(
                 f"`{name}` has no effect with `device` none; leave {flag(name)} out, or set --device to a "
                 "preset."
             )
-    parse_numbers("overrides", config.overrides, "--set photons=1000")
+    if len(of_device) < len(numbers) and not has_multiplier:
+        raise ValueError(
+            f"`overrides` has numbers of a multiplier, {OF_MULTIPLIER}…, but the run has no preset that "
+            "multiplies; leave them out, or set --multiplier to one, with --products device."
+        )
 
 
 def _check_shape(config: Config) -> None:
@@ -399,6 +450,11 @@ def _check_precision(config: Config) -> None:
         raise ValueError(
             "`precision` mixed has no effect with text and `feedforward_maps`; leave --precision or "
             "--feedforward-maps out."
+        )
+    if config.precision == "mixed" and config.products == "device" and config.data in TEXT:
+        raise ValueError(
+            "`precision` mixed has no effect with text and `products` device, which the converters of the "
+            "device round; leave --precision or --products out."
         )
 
 

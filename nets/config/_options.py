@@ -91,6 +91,7 @@ SEEDS = Range(f"whole numbers from 0 to {2**32 - 1:,}", lambda values: all(map(S
 UNITS = whole(1, 10_000)  # of a device, each of which is built
 SIZE = whole(1, 2**16)
 SIDE = whole(64, 2**13)  # pixels of a panel
+NETWORKS = whole(1, 100)  # that differ in their seed
 SIZES = Range(
     f"one or more whole numbers from 1 to {2**16:,}",
     lambda values: len(values) > 0 and all(1 <= value <= 2**16 for value in values),

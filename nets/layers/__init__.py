@@ -1,4 +1,4 @@
-"""Layers whose convolutions a device can compute, called as `layer(x, device=None, key=None)`.
+"""Layers whose convolutions and products of matrices a device can compute: `layer(x, device=None, key=None)`.
 
 The device is an argument of the call and never part of a layer: None computes exactly, and a key draws the
 device's noise. `gradient` chooses how a device is differentiated. Layers that mix tokens also take a `mask`,
@@ -9,8 +9,9 @@ True where there is a token, and have an attribute `features`: `nets.models.Bloc
                      FourierMixing
     each token       FeedForward, ConvFeedForward
     embed            TokenEmbedding with BigramEmbedding, PatchEmbedding, ImageEmbedding
-    any Flax model   OpticalConv is `flax.nnx.Conv` on a device; convert(model) computes all in a network on
-    it training         Dropout, TokenDropout, freeze; naive_bayes_ratios for bigrams
+    any Flax model   OpticalConv and OpticalDense are `flax.nnx.Conv` and `Linear` on a device; convert(model)
+                     computes all in a network on it
+    training         Dropout, TokenDropout, freeze; naive_bayes_ratios for bigrams
 
 A new layer goes in a file of its own here, with its name added below; `nets/run/_build.py` makes a layer that
 mixes tokens a choice of `--model`.
@@ -19,6 +20,7 @@ mixes tokens a choice of `--model`.
 from nets.layers._bigrams import BigramEmbedding as BigramEmbedding
 from nets.layers._bigrams import hash_bigrams as hash_bigrams
 from nets.layers._bigrams import naive_bayes_ratios as naive_bayes_ratios
+from nets.layers._convert import convert as convert
 from nets.layers._dropout import Dropout as Dropout
 from nets.layers._dropout import TokenDropout as TokenDropout
 from nets.layers._embedding import ImageEmbedding as ImageEmbedding
@@ -31,7 +33,7 @@ from nets.layers._feed_forward import FeedForward as FeedForward
 from nets.layers._fourier_mixing import FourierMixing as FourierMixing
 from nets.layers._freeze import freeze as freeze
 from nets.layers._optical_conv import OpticalConv as OpticalConv
-from nets.layers._optical_conv import convert as convert
+from nets.layers._optical_dense import OpticalDense as OpticalDense
 from nets.layers.attention import ConvSelfAttention as ConvSelfAttention
 from nets.layers.attention import LinearSelfAttention as LinearSelfAttention
 from nets.layers.lambdas import LambdaConv2d as LambdaConv2d

@@ -10,8 +10,16 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 import optics
-from nets._check import as_tokens, check_call, check_rngs, check_sizes
+from nets._check import (
+    as_tokens,
+    check_call,
+    check_multiplier,
+    check_products,
+    check_rngs,
+    check_sizes,
+)
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from nets.layers._optical_dense import OpticalDense
 from optics._check import check_dtype, check_memory
 from optics._numerics import split_key
 from optics._typing import (
@@ -23,6 +31,7 @@ from optics._typing import (
     KeyLike,
     PartLike,
     ShapeLike,
+    TextLike,
 )
 from optics.gradients import gradient_rule
 
@@ -56,11 +65,15 @@ class FeedForward(nnx.Module):
     Arguments:
         features: k.
         hidden: width between the layers; by default 4 k.
-        dtype: of the factors of the products, such as `jnp.bfloat16`; None rounds nothing.
+        dtype: of the factors of electronic products, such as `jnp.bfloat16`; None rounds nothing.
+        products: "electronic", or "device": on the device of the call.
+        gradient: of products on a device: "simulator" (also None), "ideal", "optical", or a wrapper such as
+            `optics.ideal_gradient`.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: `features` or `hidden` below 1, a `dtype` that is none, or no `rngs`.
+        ValueError: `features` or `hidden` below 1, a `dtype` that is none or meets `products` "device",
+            unknown `products` or `gradient`, or no `rngs`.
     """
 
     def __init__(
@@ -69,28 +82,51 @@ class FeedForward(nnx.Module):
         hidden: CountLike | None = None,
         dtype: DTypeLike | None = None,
         *,
+        products: TextLike = "electronic",
+        gradient: GradientLike = None,
         rngs: PartLike,
     ):
         check_sizes(features=features)
         hidden = 4 * features if hidden is None else hidden
         check_sizes(hidden=hidden)
         check_memory("hidden", hidden, 2 * features * hidden, "the weights")
+        check_products(products)
+        gradient_rule(gradient)
         check_rngs(rngs)
-        self.features = features
-        self.widen = nnx.Linear(features, hidden, dot_general=rounding_dot_general(dtype), rngs=rngs)
-        self.narrow = nnx.Linear(hidden, features, dot_general=rounding_dot_general(dtype), rngs=rngs)
+        self.features, self.products = features, products
+        sizes = (features, hidden), (hidden, features)
+        if products == "device":
+            if dtype is not None:
+                raise ValueError(
+                    f"`dtype` rounds the factors of electronic products, got {dtype} with `products` device, "
+                    "whose converters round them; leave one out."
+                )
+            self.widen, self.narrow = (OpticalDense(*size, gradient=gradient, rngs=rngs) for size in sizes)
+            return
+        product = rounding_dot_general(dtype)
+        self.widen, self.narrow = (nnx.Linear(*size, dot_general=product, rngs=rngs) for size in sizes)
 
     def __call__(
         self, x: ArrayLike, device: DeviceLike = None, key: KeyLike = None
     ) -> Float[Array, "batch tokens features"]:
-        """Transform each token; `device` and `key` are unused.
+        """Transform each token.
+
+        Arguments:
+            x: shape (batch, tokens, features).
+            device: multiplies matrices if `products` is "device", else unused; None is exact.
+            key: of the device's noise, consumed; None computes without noise.
 
         Raises:
-            ValueError: vectors of another width, complex ones, or no device or key.
+            ValueError: vectors of another width, complex ones, no device or one that has no product of
+                matrices, or a bad key.
         """
         x = as_tokens(x, self.features)
         check_call(device, key)
-        return self.narrow(jax.nn.relu(self.widen(x)))
+        if self.products == "electronic":
+            return self.narrow(jax.nn.relu(self.widen(x)))
+        check_multiplier(device)
+        widen_key, narrow_key = split_key(key, 2)
+        return self.narrow(jax.nn.relu(self.widen(x, device, widen_key)), device, narrow_key)
 
 
 class ConvFeedForward(nnx.Module):

@@ -1,15 +1,13 @@
-"""Flax's convolutions on a device: as a layer, and in a network that already exists."""
+"""Flax's convolution on a device."""
 
-import itertools
 import math
-from collections.abc import Callable, Collection
 from typing import Any
 
-import jax
 from flax import nnx
 from jaxtyping import Array, Inexact
 
 from nets._check import check_call, check_rngs, check_sizes
+from nets.layers._hooks import with_hooks
 from optics._check import as_array, as_counts, check_memory, describe
 from optics._typing import (
     ArrayLike,
@@ -119,68 +117,9 @@ class OpticalConv(nnx.Conv):
         check_call(device, key)
         if device is None:
             return super().__call__(x, out_sharding)
-        optical = _with_convolution(self, conv_general_dilated(device, key, self.gradient), [()])
+        hook = conv_general_dilated(device, key, self.gradient)
+        optical = with_hooks(self, {(): {"conv_general_dilated": hook}})
         return nnx.Conv.__call__(optical, x, out_sharding)
-
-
-def convert(model: PartLike, gradient: GradientLike = None, exclude: PartLike = ()) -> "Converted":
-    """The same network with every `flax.nnx.Conv` in it computed by a device.
-
-    The result is called as `converted(x, device, key)`. It shares its weights with `model`, which does not
-    change: training either trains both. A convolution is named by its place in the network, as in
-    "blocks.0.conv".
-
-    Arguments:
-        model: any module that holds `flax.nnx.Conv` of one or two spatial axes.
-        gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
-        exclude: convolutions that stay exact: their names, names of modules that hold them, or a function
-            (name, module) -> bool.
-
-    Returns:
-        `Converted`.
-
-    Raises:
-        ValueError: `model` is not a module, or has no convolution outside `exclude`; `exclude` names a part
-            without convolutions; an unknown `gradient`; a convolution over three axes or a transposed one,
-            unless excluded (`flax.nnx.ConvTranspose` does not accept another convolution).
-
-    Example:
-        >>> import jax, nets, optics
-        >>> from flax import nnx
-        >>> network = nnx.Sequential(nnx.Conv(1, 2, (3, 3), rngs=nnx.Rngs(0)), jax.nn.relu)
-        >>> print(nets.convert(network)(jax.numpy.ones((1, 4, 4, 1)), optics.presets.load("ideal")).shape)
-        (1, 4, 4, 2)
-    """
-    if not isinstance(model, nnx.Module):
-        raise ValueError(f"`model` must be a flax.nnx.Module, got {describe(model)}.")
-    gradient_rule(gradient)
-    # The graph is walked in the order of names; a module that is used twice is in it once.
-    convolutions = {
-        path: module
-        for path, module in nnx.iter_graph(model, graph=True)
-        if isinstance(module, nnx.Conv | nnx.ConvTranspose)
-    }
-    optical = _without(convolutions, exclude)
-    for path, module in optical.items():
-        remedy = f'; leave it exact with `exclude=["{_name(path)}"]`.'
-        if isinstance(module, nnx.ConvTranspose):
-            raise ValueError(
-                f"`model` has a transposed convolution, {_name(path)}, which flax cannot give to a device"
-                f"{remedy}"
-            )
-        if len(module.kernel_size) > 2:
-            raise ValueError(
-                f"`model` has a convolution over {len(module.kernel_size)} axes, {_name(path)}; "
-                f"a device has two{remedy}"
-            )
-    if not optical:
-        reason = (
-            f"all of {_names(convolutions)} are excluded"
-            if convolutions
-            else f"{type(model).__name__} has none"
-        )
-        raise ValueError(f"`model` must have a flax.nnx.Conv to be made optical; {reason}.")
-    return Converted(model, tuple(optical), gradient)
 
 
 def _as_axes(name: str, value: ShapeLike) -> tuple[int, ...]:
@@ -200,86 +139,3 @@ def check_padding(padding: TextLike | ShapeLike) -> None:
         raise ValueError(
             f"`padding` must be {', '.join(PADDINGS)}, numbers or pairs of them, got {describe(padding)}."
         )
-
-
-class Converted(nnx.Module):
-    """A network whose convolutions a device computes; made by `convert`.
-
-    Attributes:
-        model: the network, which holds all weights.
-        paths: of the convolutions in it.
-        gradient: the rule.
-    """
-
-    def __init__(self, model: nnx.Module, paths: tuple, gradient: GradientLike):
-        self.model, self.paths, self.gradient = model, paths, gradient
-
-    def __call__(self, x: Any, device: DeviceLike = None, key: KeyLike = None, **others: Any) -> Any:
-        """Run the network with its convolutions on the device.
-
-        Each convolution draws its own noise, numbered in the order of calls. A loop that compiles its body
-        once (`jax.lax.scan`) draws the same noise in every turn. Variables change as they do in the network
-        (statistics of normalization, counts of keys).
-
-        Arguments:
-            x: the network's first argument.
-            device: computes the convolutions; None is the network itself, to the bit.
-            key: of the device's noise, consumed; None computes without noise.
-            others: the network's other arguments, by name.
-
-        Raises:
-            ValueError: not a device, or a bad key.
-        """
-        check_call(device, key)
-        if device is None:
-            return self.model(x, **others)
-        calls = itertools.count()
-
-        def convolution(*args, **kwargs):
-            call_key = None if key is None else jax.random.fold_in(key, next(calls))
-            return conv_general_dilated(device, call_key, self.gradient)(*args, **kwargs)
-
-        return _with_convolution(self.model, convolution, self.paths)(x, **others)
-
-
-def _with_convolution(model: nnx.Module, convolution: Callable, paths: Collection[tuple]) -> nnx.Module:
-    """A copy of `model` with the same variables, whose modules at `paths` call `convolution`.
-
-    It is made for each call: device and key, which may be traced, must not stay in a module that outlives the
-    trace.
-    """
-    copy = nnx.unflatten(*nnx.flatten(model, graph=True))
-    for path, module in nnx.iter_graph(copy, graph=True):
-        if path in paths:
-            module.conv_general_dilated = convolution
-    return copy
-
-
-def _without(convolutions: dict[tuple, nnx.Module], exclude: PartLike) -> dict[tuple, nnx.Module]:
-    """The convolutions that `exclude` leaves."""
-    if callable(exclude):
-        return {path: module for path, module in convolutions.items() if not exclude(_name(path), module)}
-    is_collection = isinstance(exclude, Collection) and not isinstance(exclude, str | bytes | dict)
-    if not is_collection or not all(isinstance(name, str) for name in exclude):
-        raise ValueError(
-            f"`exclude` must be names or a function (name, module) -> bool, got {describe(exclude)}."
-        )
-    rest = dict(convolutions)
-    for name in exclude:
-        excluded = [path for path in convolutions if f"{_name(path)}.".startswith(f"{name}.")]
-        if not excluded:
-            raise ValueError(
-                f"`exclude` has {name!r}, where `model` has no convolution; it has "
-                f"{_names(convolutions) or 'none'}."
-            )
-        for path in excluded:
-            rest.pop(path, None)
-    return rest
-
-
-def _name(path: tuple) -> str:
-    return ".".join(map(str, path))
-
-
-def _names(convolutions: dict[tuple, nnx.Module]) -> str:
-    return ", ".join(map(_name, convolutions))

@@ -25,6 +25,8 @@ class ConvViT(Classifier):
         channels: numbers of a pixel.
         dropout: rate, in [0, 1).
         norm: "pre" or "post", as in `Block`.
+        products: "electronic", or "device": the matrix products of attention and of the linear feed-forward
+            on the device of the call, which convolves and multiplies matrices, as `optics.Devices` does.
         gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`.
         rngs: for the initial weights.
 
@@ -57,6 +59,7 @@ class ConvViT(Classifier):
         dropout: ScalarLike = 0.0,
         norm: TextLike = "pre",
         *,
+        products: TextLike = "electronic",
         gradient: GradientLike = None,
         rngs: PartLike,
     ):
@@ -67,10 +70,11 @@ class ConvViT(Classifier):
         as_pixels("patch", patch)
 
         def block():
-            attention = ConvSelfAttention(shape, heads, kernel, spectral, gradient=gradient, rngs=rngs)
-            feed_forward = (
-                None if maps is None else ConvFeedForward(shape, maps, kernel, gradient=gradient, rngs=rngs)
-            )
+            shared = {"gradient": gradient, "rngs": rngs}
+            attention = ConvSelfAttention(shape, heads, kernel, spectral, products=products, **shared)
+            if maps is None:
+                return Block(attention, dropout=dropout, norm=norm, products=products, **shared)
+            feed_forward = ConvFeedForward(shape, maps, kernel, **shared)
             return Block(attention, dropout=dropout, norm=norm, feed_forward=feed_forward, rngs=rngs)
 
         blocks = [block() for _ in range(depth)]

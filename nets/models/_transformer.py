@@ -12,6 +12,7 @@ from nets._check import (
     check_call,
     check_mask,
     check_module,
+    check_products,
     check_rate,
     check_rngs,
     check_width,
@@ -25,11 +26,13 @@ from optics._typing import (
     DeviceLike,
     DTypeLike,
     FlagLike,
+    GradientLike,
     KeyLike,
     PartLike,
     ScalarLike,
     TextLike,
 )
+from optics.gradients import gradient_rule
 
 
 class Block(nnx.Module):
@@ -49,13 +52,15 @@ class Block(nnx.Module):
         feed_forward: a layer called as feed_forward(x, device, key), such as `ConvFeedForward`; by default
             `FeedForward`.
         dtype: of the factors of the products of the linear feed-forward, as in `FeedForward`.
+        products, gradient: of the linear feed-forward, as in `FeedForward`; `attention` has its own.
         layer_scale: initial value of s1 and s2, above 0. A small one keeps a block near the identity at the
             beginning of training.
         rngs: for the initial weights.
 
     Raises:
-        ValueError: `dropout` outside [0, 1), `hidden` below 1 or together with a `feed_forward`, an unknown
-            `norm`, a `feed_forward` of another width, a `layer_scale` not above 0 or in a post-norm block.
+        ValueError: `dropout` outside [0, 1), `hidden` below 1, unknown `products` or `gradient`, one of the
+            three together with a `feed_forward`, an unknown `norm`, a `feed_forward` of another width, a
+            `layer_scale` not above 0 or in a post-norm block.
 
     Source: P. Bloem, "Transformers from scratch" (2019), post-norm and ε = 1e-5; R. Xiong et al., ICML
     (2020), pre-norm; H. Touvron et al., Going deeper with image transformers, ICCV (2021), equation 4:
@@ -80,6 +85,8 @@ class Block(nnx.Module):
         dtype: DTypeLike | None = None,
         layer_scale: ScalarLike | None = None,
         *,
+        products: TextLike = "electronic",
+        gradient: GradientLike = None,
         rngs: PartLike,
     ):
         check_choice("norm", norm, ("post", "pre"))
@@ -95,9 +102,17 @@ class Block(nnx.Module):
         features = check_width("attention", attention, "`nets.ConvSelfAttention((11, 11), rngs=rngs)`")
         if dtype is not None:
             check_dtype("dtype", dtype)
+        check_products(products)
+        gradient_rule(gradient)
         if feed_forward is not None and hidden is not None:
             raise ValueError(
                 f"`hidden` is the width of the linear feed-forward, got {hidden} together with a "
+                "`feed_forward`; leave one out."
+            )
+        if feed_forward is not None and (products != "electronic" or gradient is not None):
+            name, value = ("gradient", gradient) if products == "electronic" else ("products", products)
+            raise ValueError(
+                f"`{name}` is that of the linear feed-forward, got {describe(value)} together with a "
                 "`feed_forward`; leave one out."
             )
         if feed_forward is not None:
@@ -110,7 +125,9 @@ class Block(nnx.Module):
         self.norm1 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.norm2 = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         if feed_forward is None:
-            feed_forward = FeedForward(features, hidden, dtype, rngs=rngs)
+            feed_forward = FeedForward(
+                features, hidden, dtype, products=products, gradient=gradient, rngs=rngs
+            )
         self.feed_forward = feed_forward
         self.dropout = Dropout(dropout)
         self.scale1, self.scale2 = (
@@ -128,7 +145,8 @@ class Block(nnx.Module):
 
         Arguments:
             x: shape (batch, tokens, features).
-            device: computes the convolutions; None computes exactly.
+            device: computes what its layers give to a device, convolutions and products of matrices; None
+                computes exactly.
             key: of dropout and of the device's noise, consumed; None computes without noise and needs
                 `model.eval()`.
             mask: True where there is a token.
@@ -154,6 +172,9 @@ class Classifier(nnx.Module):
 
     Pre-norm blocks end with a sum that is not normalised; one more layer norm follows them, unless
     `final_norm` is False. Without it, tokens of long vectors count for more in the mean.
+
+    The blocks run on the device of a call. The embedding and the classes stay electronic, also where the
+    layers of the blocks have `products` "device".
 
     Arguments:
         embedding: maps the input to (vectors, mask).
@@ -227,7 +248,8 @@ class Classifier(nnx.Module):
 
         Arguments:
             x: input of the embedding: token numbers (batch, tokens), or patches (batch, tokens, inputs).
-            device: computes the convolutions; None computes exactly.
+            device: computes what the blocks give to a device, convolutions and products of matrices; None
+                computes exactly.
             key: of dropout and of the device's noise, consumed; None computes without noise and needs
                 `model.eval()`.
 

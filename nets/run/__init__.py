@@ -17,12 +17,14 @@ A run is a folder:
 | `tokenizer.json`  | of a run on text                                                           |
 
 `RunFolder(path)` reads these files one by one. For a training loop of your own there are `build_model`,
-`build_device`, `compile_steps` and `loss_sums`; `load_weights` gives a network the weights of a run, and
-`named_arrays` and `with_arrays` take the arrays of a state out and put them back.
+`build_device`, `compile_steps` and `loss_sums`; `choose_device` is the same run on other devices,
+`load_weights` gives a network the weights of a run, and `named_arrays` and `with_arrays` take the arrays of a
+state out and put them back.
 """
 
 from nets.run._build import build_device as build_device
 from nets.run._build import build_model as build_model
+from nets.run._build import choose_device as choose_device
 from nets.run._build import count_parameters as count_parameters
 from nets.run._checkpoint import Checkpoints as Checkpoints
 from nets.run._checkpoint import RunState as RunState

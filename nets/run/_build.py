@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 import optics
-from nets.config import LAMBDA, Config, parse_numbers
+from nets.config import LAMBDA, OF_MULTIPLIER, Config, has_convolutions, parse_numbers, resolve
 from nets.data import Dataset
 from nets.layers import (
     ConvFeedForward,
@@ -27,30 +28,91 @@ from optics._typing import DeviceLike
 
 
 def build_device(config: Config, **overrides: Any) -> DeviceLike:
-    """The device that computes the convolutions of a run; None for the exact FFT.
+    """The device that computes the convolutions of a run, its products of matrices, or both; None is exact.
 
     Arguments:
-        config: a resolved configuration: the preset, its overrides and unit, and the embedding that it has to
-            fit.
-        overrides: more parameters of the preset.
+        config: a resolved configuration: the presets, their overrides and unit, and the embedding that the
+            one that convolves has to fit.
+        overrides: more parameters of the presets; names of those of the multiplier begin with "multiplier.".
 
     Raises:
-        ValueError: unknown preset, parameter or value, or a device of another size than the embedding.
+        ValueError: unknown preset, parameter or value, a device of another size than the embedding, or a
+            multiplier that has no product of matrices.
     """
+    overrides = parse_numbers("overrides", config.overrides, "--set photons=1000") | overrides
+    of_multiplier = {
+        name.removeprefix(OF_MULTIPLIER): overrides.pop(name)
+        for name in list(overrides)
+        if name.startswith(OF_MULTIPLIER) and config.products == "device"
+    }
+    engine = _build_engine(config, overrides)
+    if config.products == "electronic":
+        return engine
+    multiplier = _build_multiplier(config, of_multiplier, engine)
+    if not has_convolutions(config):
+        return multiplier
+    if engine is None:
+        # Exact, and a device: the layers ask for one that convolves and multiplies.
+        engine = optics.presets.load("ideal", pixels=_plane(config))
+    return optics.Devices(convolve=engine, matmul=multiplier)
+
+
+def choose_device(config: Config, device: str | None = None, multiplier: str | None = None) -> Config:
+    """The same run on other devices.
+
+    Arguments:
+        config: a resolved configuration.
+        device: preset that convolves, or "none", which makes the whole network exact unless `multiplier` is
+            given too; None is that of the run.
+        multiplier: preset that multiplies matrices, "convolutions", or "none" for electronic products; None
+            is that of the run.
+
+    Returns:
+        a resolved configuration. Overrides and unit of the run go with its own devices alone.
+
+    Raises:
+        ValueError: options that do not fit together, by name.
+    """
+    before = config
+    if (device == "none" and multiplier is None) or multiplier == "none":
+        engine = config.device if has_convolutions(config) else "none"
+        config = replace(config, device=engine, products="electronic", multiplier=None)
+    elif multiplier is not None:
+        config = replace(config, products="device", multiplier=multiplier)
+    if device is not None:
+        config = replace(config, device=device)
+    same_device, same_multiplier = config.device == before.device, config.multiplier == before.multiplier
+    overrides = tuple(
+        text
+        for text in config.overrides
+        if (same_multiplier if text.startswith(OF_MULTIPLIER) else same_device)
+    )
+    has_unit = same_device and not (config.device == "none" and config.products == "electronic")
+    config = replace(config, overrides=overrides, unit=config.unit if has_unit else None)
+    return resolve(config) if config.products == "device" else config
+
+
+def _build_engine(config: Config, overrides: dict[str, Any]) -> DeviceLike:
+    """The device that convolves."""
     if config.device == "none":
+        if overrides:
+            raise ValueError(
+                f"`overrides` has {next(iter(overrides))}, of a `device` that is none; parameters of the "
+                f"multiplier begin with {OF_MULTIPLIER}"
+            )
         return None
     if config.device not in optics.presets.names():
         raise ValueError(
             f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got "
             f"{config.device!r}."
         )
-    overrides = parse_numbers("overrides", config.overrides, "--set photons=1000") | overrides
     if config.unit is not None:
         overrides["unit"] = jax.random.key(config.unit)
-    if config.model in LAMBDA and config.feedforward_maps is None:
-        # Their convolutions run over positions, in tiles of any size.
+    multiplies_alone = config.multiplier == "convolutions" and not has_convolutions(config)
+    if multiplies_alone or (config.model in LAMBDA and config.feedforward_maps is None):
+        # Products, and convolutions over positions, run in tiles of any size.
         return optics.presets.load(config.device, **overrides)
-    plane = (1,) * (2 - len(config.shape)) + config.shape
+    plane = _plane(config)
     # Hardware has a fixed size, the ideal device any.
     overrides |= {"pixels": plane} if config.device == "ideal" else {}
     device = optics.presets.load(config.device, **overrides)
@@ -64,6 +126,32 @@ def build_device(config: Config, **overrides: Any) -> DeviceLike:
             + "set --device to ideal or none."
         )
     return device
+
+
+def _build_multiplier(config: Config, overrides: dict[str, Any], engine: DeviceLike) -> DeviceLike:
+    """The device that multiplies matrices."""
+    if config.multiplier == "convolutions":
+        return optics.CirculantMultiplier(engine)
+    if config.multiplier not in optics.presets.names():
+        raise ValueError(
+            "`multiplier` must be convolutions, or a preset that multiplies matrices, one of "
+            f"{', '.join(optics.presets.names())}; got {config.multiplier!r}."
+        )
+    if config.unit is not None:
+        # Other patterns than those of the device that convolves.
+        overrides["unit"] = jax.random.fold_in(jax.random.key(config.unit), 1)
+    multiplier = optics.presets.load(config.multiplier, **overrides)
+    if not multiplier.supports(optics.AbstractDevice.matmul):
+        raise ValueError(
+            f"`multiplier` {config.multiplier} has no product of matrices; set --multiplier to a preset that "
+            f"has, or --device to {config.multiplier} and --multiplier to convolutions."
+        )
+    return multiplier
+
+
+def _plane(config: Config) -> tuple[int, int]:
+    """The embedding as a plane."""
+    return (1,) * (2 - len(config.shape)) + config.shape
 
 
 def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
@@ -132,6 +220,10 @@ def _block(config: Config, tokens: int, dtype: Any, rngs: nnx.Rngs) -> Block:
         feed_forward = ConvFeedForward(
             config.shape, config.feedforward_maps, config.kernel, gradient=config.gradient, rngs=rngs
         )
+    optical = {}
+    if feed_forward is None and config.products == "device":
+        # The converters of the device round, not the factors.
+        optical, dtype = {"products": "device", "gradient": config.gradient}, None
     return Block(
         mixer,
         feed_forward=feed_forward,
@@ -139,6 +231,7 @@ def _block(config: Config, tokens: int, dtype: Any, rngs: nnx.Rngs) -> Block:
         norm=config.norm,
         dtype=dtype,
         layer_scale=config.layer_scale,
+        **optical,
         rngs=rngs,
     )
 
@@ -155,12 +248,25 @@ def _token_embedding(
 
 
 def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
-    return LinearSelfAttention(config.shape[0], config.heads, config.attention, rngs=rngs)
+    return LinearSelfAttention(
+        config.shape[0],
+        config.heads,
+        config.attention,
+        products=config.products,
+        gradient=config.gradient,
+        rngs=rngs,
+    )
 
 
 def _convolutional(config: Config, tokens: int, rngs: nnx.Rngs) -> ConvSelfAttention:
     return ConvSelfAttention(
-        config.shape, config.heads, config.kernel, config.spectral, gradient=config.gradient, rngs=rngs
+        config.shape,
+        config.heads,
+        config.kernel,
+        config.spectral,
+        products=config.products,
+        gradient=config.gradient,
+        rngs=rngs,
     )
 
 

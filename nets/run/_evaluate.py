@@ -9,7 +9,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from nets.config import UNITS, Config, check_values, resolve
-from nets.run._build import build_device
+from nets.run._build import build_device, choose_device
 from nets.run._environment import provenance, usual_promotion
 from nets.run._folder import RunFolder, write
 from nets.run._trained import load
@@ -26,13 +26,15 @@ def evaluate(
     split: str = "test",
     units: int | None = None,
     save: bool = False,
+    multiplier: str | None = None,
 ) -> list[dict[str, Any]]:
     """Test the network of a run on a device, at every value of one of its parameters, or on many units of it.
 
     Arguments:
         run: folder of the run.
-        device: preset, or "none"; None is that of the run.
-        field: a parameter of the preset, as `optics.presets.describe` lists them; None changes nothing.
+        device: preset, or "none" for an exact network; None is that of the run.
+        field: a parameter of the preset, as `optics.presets.describe` lists them, or of the multiplier, as
+            "multiplier.read_noise"; None changes nothing.
         values: of the parameter, in its unit. A value that changes the structure of the device (pixels, bits)
             compiles again.
         seed: of the noise of the device, which is the same for every value.
@@ -41,25 +43,28 @@ def evaluate(
         units: test on this number of physical units, seed, seed + 1, …; at the first of `values` if there are
             any.
         save: also write the rows to evaluate.json of the run.
+        multiplier: preset that multiplies the matrices of the blocks, also of a network whose products were
+            electronic in training; "convolutions" of the device, or "none" for electronic ones; None is that
+            of the run.
 
     Returns:
-        a row for each value or unit: device, field, value, unit, split, accuracy, loss, and `predicted`, the
-        class of each row of the split, in order.
+        a row for each value or unit: device, multiplier, field, value, unit, split, accuracy, loss, and
+        `predicted`, the class of each row of the split, in order.
 
     Raises:
         ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown
             device or parameter, or a value outside its range.
     """
     check_values(Config, {"seed": seed})
-    config = resolve(RunFolder(Path(run)).config())
-    name = device or config.device
-    devices = _devices(config, name, field, values, seed, units)  # refused before the data are read
-    network = load(run)
+    config = choose_device(resolve(RunFolder(Path(run)).config()), device, multiplier)
+    devices = _devices(config, field, values, seed, units)  # refused before the data are read
+    network = load(run, config.products)
     batches, rows = len(network.plan(split)), []
     with tqdm(total=len(devices) * batches, desc="evaluating", unit=" batches", disable=not progress) as bar:
         for value, unit, built in devices:
             metrics, predicted = network.evaluate(built, seed, split, bar.update)
-            case = {"device": name, "field": field, "value": value, "unit": unit, "split": split}
+            case = {"device": config.device, "multiplier": config.multiplier, "field": field}
+            case |= {"value": value, "unit": unit, "split": split}
             rows.append(case | metrics | {"predicted": predicted.tolist()})
     if save:
         record = {"rows": rows, "labels": network.split(split).labels.tolist(), "seed": seed, **provenance()}
@@ -68,20 +73,19 @@ def evaluate(
 
 
 def _devices(
-    config: Config, name: str, field: str | None, values: Sequence[float], seed: int, units: int | None
+    config: Config, field: str | None, values: Sequence[float], seed: int, units: int | None
 ) -> list[tuple[float | None, int | None, Any]]:
     """(value, unit, device) of each row. Devices that differ in a number share one compilation."""
-    if name != config.device:
-        config = replace(config, device=name, overrides=(), unit=None)
-    if field is not None and name == "none":
+    is_exact = config.device == "none" and config.products == "electronic"
+    if field is not None and is_exact:
         raise ValueError(f"`sweep` {field} needs a device; set --device to a preset.")
     if field is not None and not values:
         raise ValueError(f"`sweep` {field} needs values; write --sweep {field}=1,2,3.")
     if units is not None:
-        if name == "none" or not isinstance(units, int) or not UNITS.contains(units):
+        if is_exact or not isinstance(units, int) or not UNITS.contains(units):
             raise ValueError(
                 f"`units` must be {UNITS.words}, of a device; got {units!r} of "
-                f"{name}. Set --device to a preset and --units to 32, for example."
+                f"{config.device}. Set --device to a preset and --units to 32, for example."
             )
         check_values(Config, {"unit": seed + units - 1})
         overrides = {} if field is None else {field: values[0]}

@@ -1,19 +1,18 @@
 """Write a trained network for use without this package."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 
 from nets.config import resolve
-from nets.run._build import build_device
+from nets.run._build import build_device, choose_device
 from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder, write
 from nets.run._trained import load
 
 
 @usual_promotion()
-def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
+def export(run: Path | str, device: str | None = None, multiplier: str | None = None) -> tuple[Path, Path]:
     """Write the weights and the compiled program of a trained network.
 
     `jax.export.deserialize(path.read_bytes()).call(rows)` runs the program, on a CPU or a CUDA device,
@@ -22,6 +21,8 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
     Arguments:
         run: folder of the run.
         device: preset that the program computes without noise, or "none"; None is that of the run.
+        multiplier: preset that multiplies the matrices of the blocks, "convolutions", or "none"; None is that
+            of the run.
 
     Returns:
         the paths of model.safetensors and model.stablehlo.
@@ -38,12 +39,12 @@ def export(run: Path | str, device: str | None = None) -> tuple[Path, Path]:
             f'{error.name} is not installed; install lensformer with the extra "export".'
         ) from None
     folder = RunFolder(Path(run))
-    config = resolve(folder.config())
+    config = choose_device(resolve(folder.config()), device, multiplier)
     target = folder.path / "export"
     if target.is_symlink():
         raise ValueError(f"{target} must be a folder of the run, not a link; remove it.")
-    built = build_device(replace(config, device=device or config.device))
-    network = load(run)
+    built = build_device(config)
+    network = load(run, config.products)
     example = network.dataset.test.rows[:1]
     (batch,) = jax.export.symbolic_shape("batch")
     rows = jax.ShapeDtypeStruct((batch, *example.shape[1:]), example.dtype)

@@ -21,6 +21,7 @@ from nets.config import (
     as_config,
     as_json,
     current_names,
+    device_name,
     shorten,
 )
 from nets.data import Dataset
@@ -306,7 +307,7 @@ class RunWriter:
         self.folder, self.enabled, self.lines = Path(config.out), enabled, []
         self.checksum = lines_checksum([])  # of the lines
         self.tensorboard, self.step = None, 0
-        self.title = f"{config.data}, {config.model}, device {config.device}"
+        self.title = f"{config.data}, {config.model}, device {device_name(config)}"
         if not enabled:
             return
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """A trained network with its data, read from the folder of its run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class TrainedNetwork:
         """Accuracy and loss on a device, and the predicted class of each row.
 
         Arguments:
-            device: computes the convolutions; None is the exact FFT.
+            device: computes what the network gives to a device; None is exact.
             seed: of the noise of the device.
             split: "test" or "validation".
             after_batch: called after each batch.
@@ -82,23 +83,28 @@ class TrainedNetwork:
 
 
 @usual_promotion()
-def load(folder: Path | str) -> TrainedNetwork:
+def load(folder: Path | str, products: str | None = None) -> TrainedNetwork:
     """Read the network of the best epoch of a run, and its data.
 
     Arguments:
         folder: of the run.
+        products: "electronic" or "device", where the network multiplies matrices; None is as in training.
 
     Returns:
         `config`, `dataset` and `model` of the run; `evaluate` tests the model on a device.
 
     Raises:
-        ValueError: no run or no checkpoint in the folder, or the data are missing or have changed.
+        ValueError: no run or no checkpoint in the folder, the data are missing or have changed, or
+            `products` that its layers refuse.
     """
     run = RunFolder(Path(folder))
     config = run.config()
     dataset = data.load(config, run.tokenizer())
     run.check_data(dataset)
     check_sizes(config, dataset)
+    if products not in (None, config.products):
+        multiplier = config.multiplier if products == "device" else None
+        config = replace(config, products=products, multiplier=multiplier)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     load_weights(model, run.path)
     model.eval()

@@ -6,4 +6,5 @@ heads. Both have a method `attention_map`, with the arguments of a call.
 """
 
 from nets.layers.attention._convolutional import ConvSelfAttention as ConvSelfAttention
+from nets.layers.attention._dot_product import dot_product_attention_of as dot_product_attention_of
 from nets.layers.attention._linear import LinearSelfAttention as LinearSelfAttention

@@ -3,11 +3,20 @@
 import math
 
 import jax.numpy as jnp
+from einops import rearrange
 from flax import nnx
 from jaxtyping import Array, Float
 
 import optics
-from nets._check import as_tokens, check_call, check_mask, check_rngs, check_sizes
+from nets._check import (
+    as_tokens,
+    check_call,
+    check_mask,
+    check_multiplier,
+    check_products,
+    check_rngs,
+    check_sizes,
+)
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
 from nets.layers.attention._spectral import mix_values, spectral_weights
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
@@ -24,6 +33,7 @@ from optics._typing import (
     KeyLike,
     PartLike,
     ShapeLike,
+    TextLike,
 )
 from optics.gradients import gradient_rule
 
@@ -38,6 +48,9 @@ class ConvSelfAttention(nnx.Module):
     kernels. `spectral` computes the same function from one forward and one inverse transform for a token;
     products with spectra are then electronic. Fewer transforms bring less noise.
 
+    The products q kᵀ and softmax(…) v are matrix products. With `products` "device" a device computes them
+    too, and sums the heads; it convolves and multiplies matrices, as `optics.Devices` does.
+
     Arguments:
         shape: of the embedding as a plane, (k,) or (k1, k2) with k = k1 k2.
         heads: h.
@@ -47,13 +60,14 @@ class ConvSelfAttention(nnx.Module):
         convolve: a function (x, w, device, key), such as `optics.convolve` or a gradient rule around it;
             unused if `spectral`.
         gradient: "simulator" (also None), "ideal", "optical", or a wrapper such as `optics.ideal_gradient`,
-            around `convolve`, or around `optics.transform` if `spectral`.
+            around `convolve` and `optics.matmul`, or around `optics.transform` if `spectral`.
         causal: a token sees no later one.
+        products: "electronic", or "device": on the device of the call.
         rngs: for the initial kernels, uniform in ±1/√(taps).
 
     Raises:
         ValueError: `shape` is not one or two whole numbers, `heads` is below 1, the kernel is larger than the
-            plane, or `gradient` is unknown.
+            plane, `products` or `gradient` is unknown, or `products` is "device" and attention `spectral`.
 
     Source: F. Michel, E. Cottle and J. Wilson, "Optical computing and transformer networks" (2021).
 
@@ -75,6 +89,7 @@ class ConvSelfAttention(nnx.Module):
         convolve: FunctionLike = optics.convolve,
         gradient: GradientLike = None,
         causal: FlagLike = False,
+        products: TextLike = "electronic",
         rngs: PartLike,
     ):
         self.plane, self.taps = as_plane_and_taps(shape, kernel)
@@ -83,10 +98,17 @@ class ConvSelfAttention(nnx.Module):
         check_flag("spectral", spectral)
         check_flag("causal", causal)
         check_function("convolve", convolve, "`optics.convolve`")
+        check_products(products)
+        if products == "device" and spectral:
+            raise ValueError(
+                "`products` must be electronic in `spectral` attention, whose products are those of spectra, "
+                "which are never written to a modulator; leave `products` out, or `spectral`."
+            )
         check_rngs(rngs)
         rule = gradient_rule(gradient)
         self.heads, self.spectral, self.causal = heads, spectral, causal
         self.convolve, self.transform = rule(convolve), rule(optics.transform)
+        self.products, self.matmul = products, rule(optics.matmul)
         self.features = math.prod(self.plane)
         self.kernels = nnx.Param(uniform_kernels(3 * heads, self.taps, rngs))
 
@@ -101,28 +123,37 @@ class ConvSelfAttention(nnx.Module):
 
         Arguments:
             x: shape (batch, tokens, features).
-            device: computes the convolutions, or the transforms if `spectral`; None is the exact FFT.
+            device: computes the convolutions, or the transforms if `spectral`, and multiplies matrices if
+                `products` is "device"; None is exact.
             key: of the device's noise, consumed; None computes without noise.
             mask: True where there is a token; padding is not attended to.
 
         Raises:
             ValueError: vectors of another width, complex ones, a `mask` of another shape, a device of another
-                shape, or one that only convolves if `spectral`, or a bad key.
+                shape, one that only convolves if `spectral` or `products` is "device", or a bad key.
         """
         x = as_tokens(x, self.features)
-        check_call(device, key)
+        self._check_call(device, key)
         check_mask(mask, x)
         if not self.spectral:
-            q, k, v = self._projections(x, device, key)
+            multiplier, convolve_key, attend_key = self._split_call(device, key)
+            q, k, v = self._projections(x, device, convolve_key)
 
-            def attend(queries, rows):
-                return jnp.einsum("bhts,bshk->btk", self._direct_weights(queries, k, mask, rows), v)
+            def attend(queries, rows, key):
+                weights_key, values_key = split_key(key, 2)
+                weights = self._direct_weights(queries, k, mask, rows, multiplier, weights_key)
+                if multiplier is None:
+                    return jnp.einsum("bhts,bshk->btk", weights, v)
+                # Heads beside each other along the inner axis: the device sums them.
+                weights = rearrange(weights, "batch heads t s -> batch t (heads s)")
+                values = rearrange(v, "batch s heads k -> batch (heads s) k")
+                return self.matmul(weights, values, multiplier, values_key)
 
-            return attend_in_blocks(attend, q, self.heads, x.shape[1])
+            return attend_in_blocks(attend, q, self.heads, x.shape[1], attend_key)
         forward_key, back_key = split_key(key, 2)
         spectra, products, values = self._spectra(x, device, forward_key)
 
-        def attend(queries, rows):
+        def attend(queries, rows, _):
             weights = self._spectral_weights(queries, spectra, products, mask, rows)
             return mix_values(weights, spectra, values)
 
@@ -138,14 +169,34 @@ class ConvSelfAttention(nnx.Module):
     ) -> Float[Array, "batch heads tokens tokens"]:
         """How much each token (third axis) takes of each (fourth) in this call; rows sum to 1."""
         x = as_tokens(x, self.features)
-        check_call(device, key)
+        self._check_call(device, key)
         check_mask(mask, x)
-        rows = jnp.arange(x.shape[1])
         if not self.spectral:
-            q, k, _ = self._projections(x, device, key)
-            return self._direct_weights(q, k, mask, rows)
+            multiplier, convolve_key, attend_key = self._split_call(device, key)
+            q, k, _ = self._projections(x, device, convolve_key)
+
+            def attend(queries, rows, key):
+                weights_key = split_key(key, 2)[0]
+                weights = self._direct_weights(queries, k, mask, rows, multiplier, weights_key)
+                return jnp.swapaxes(weights, 1, 2)
+
+            # In the blocks of a call, whose noise it draws.
+            weights = attend_in_blocks(attend, q, self.heads, x.shape[1], attend_key)
+            return jnp.swapaxes(weights, 1, 2)
+        rows = jnp.arange(x.shape[1])
         spectra, products, _ = self._spectra(x, device, split_key(key, 2)[0])
         return jnp.swapaxes(self._spectral_weights(spectra, spectra, products, mask, rows), 1, 2)
+
+    def _check_call(self, device, key):
+        check_call(device, key)
+        if self.products == "device":
+            check_multiplier(device, convolves=True)
+
+    def _split_call(self, device, key):
+        """The device that multiplies, or None, and the keys of the convolutions and of the products."""
+        if self.products == "electronic" or device is None:
+            return None, key, None
+        return device, *split_key(key, 2)
 
     def _projections(self, x, device, key):
         """Queries, keys and values, each (batch, tokens, heads, features)."""
@@ -154,9 +205,11 @@ class ConvSelfAttention(nnx.Module):
         projections = self.convolve(planes, kernels, device, key)
         return jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
 
-    def _direct_weights(self, q, k, mask, rows):
+    def _direct_weights(self, q, k, mask, rows, multiplier, key):
         """Attention map (batch, heads, tokens, tokens)."""
-        return attention_weights(q, k, visible_tokens(mask, rows if self.causal else None, k.shape[1]))
+        visible = visible_tokens(mask, rows if self.causal else None, k.shape[1])
+        multiply = None if multiplier is None else lambda a, b: self.matmul(a, b, multiplier, key)
+        return attention_weights(q, k, visible, multiply=multiply)
 
     def _spectra(self, x, device, key):
         """Half-spectra of the tokens, of the products of query and key kernels, and of the value kernels."""

@@ -18,26 +18,29 @@ SMALLEST_BLOCK = 64
 
 
 def attend_in_blocks(
-    attend: Callable, queries: Inexact[Array, "batch tokens *rest"], heads: int, others: int
+    attend: Callable,
+    queries: Inexact[Array, "batch tokens *rest"],
+    heads: int,
+    others: int,
+    key: Array | None = None,
 ) -> Inexact[Array, "batch tokens *result"]:
     """`attend` of all tokens, in blocks of as many as memory is meant to hold.
 
     Arguments:
-        attend: (queries, rows) -> result, where rows are the numbers of these tokens in the text; each row of
-            the result depends on the query of its row alone.
+        attend: (queries, rows, key) -> result, where rows are the numbers of these tokens in the text; each
+            row of the result depends on the query of its row alone.
         queries: of all tokens.
         heads, others: each token has this many weights of this many others.
+        key: of a device's noise, of which each block draws its own; None computes without.
     """
 
     def attend_block(block, key):
         rows, block_queries = block
-        return jnp.moveaxis(attend(jnp.moveaxis(block_queries, 0, 1), rows), 1, 0)
+        return jnp.moveaxis(attend(jnp.moveaxis(block_queries, 0, 1), rows, key), 1, 0)
 
     elements = min(queries.shape[0] * heads * others, MAX_ELEMENTS // SMALLEST_BLOCK)
     rows = jnp.arange(queries.shape[1])
-    return jnp.moveaxis(
-        map_in_chunks(attend_block, (rows, jnp.moveaxis(queries, 1, 0)), None, elements), 0, 1
-    )
+    return jnp.moveaxis(map_in_chunks(attend_block, (rows, jnp.moveaxis(queries, 1, 0)), key, elements), 0, 1)
 
 
 def visible_tokens(
@@ -62,9 +65,17 @@ def attention_weights(
     k: Float[Array, "batch others heads features"],
     visible: Bool[Array, "..."] | None,
     width: int | None = None,
+    multiply: Callable | None = None,
 ) -> Float[Array, "batch heads tokens others"]:
-    """softmax of q kᵀ / √width over the visible tokens; `width` is that of q by default."""
-    logits = jnp.einsum("bthk,bshk->bhts", q, k) / math.sqrt(width or q.shape[-1])
+    """softmax of q kᵀ / √width over the visible tokens; `width` is that of q by default.
+
+    `multiply`, (a, b) -> a @ b, computes the product; None is the exact one.
+    """
+    if multiply is None:
+        products = jnp.einsum("bthk,bshk->bhts", q, k)
+    else:
+        products = multiply(jnp.transpose(q, (0, 2, 1, 3)), jnp.transpose(k, (0, 2, 3, 1)))
+    logits = products / math.sqrt(width or q.shape[-1])
     return masked_softmax(logits, None if visible is None else visible[:, None])
 
 
