@@ -164,6 +164,8 @@ def test_drawn_without_complaint():
         plots.show(parts.DEVICES["correlator 3×4"].make()),
         plots.show(one_dimensional),
         plots.layout(optics.Correlator(parts._lens)),
+        plots.layout(optics.CrossedLenses((2, 3, 2), 8e-6, 532e-9, width=4)),
+        plots.show(parts.MULTIPLIERS["balanced"].make()),
         plots.error_budget(rows, "budget"),
         plots.attention_map(np.full((2, 3, 3), 1 / 3), ["a", "b", "c"]),
         plots.attention_map(np.eye(4)),

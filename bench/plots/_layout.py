@@ -18,8 +18,8 @@ def layout(part: Any, title: str = "") -> Figure:
     direction meet in one point.
 
     Arguments:
-        part: `FourierLens`, or a device whose transfer is one, such as `optics.presets.load(name,
-            level="wave")`.
+        part: `FourierLens`, `CrossedLenses` (along the rows), or a device whose optics is one of them, such
+            as `optics.presets.load(name, level="wave")`.
         title: of the figure.
 
     Returns:
@@ -39,6 +39,11 @@ def lenses_of(part: Any) -> list[optics.FourierLens]:
     match part:
         case optics.External():
             return lenses_of(part.twin)
+        case optics.VectorMatrixMultiplier() | optics.MatrixMatrixMultiplier():
+            return lenses_of(part.lenses)
+        case optics.CrossedLenses():
+            # Along the rows: an image by two lenses, and a Fourier transform by the third.
+            return [part.first_image.lens, part.first_image.lens, part.focus]
         case optics.Correlator():
             transfers = [part.first, part.second]
         case optics.FourierProcessor() | optics.JointTransform():
@@ -73,7 +78,8 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
         for height in (low, (low + high) / 2, high):
             z, y = trace_ray(chain, height, angle + float(first.tilt[_across(first)]))
             axes.plot(np.array(z) * along, np.array(y) * across, color=colour, linewidth=1.1)
-    names = ["modulator", *["filter"] * (len(chain) - 1), "detector"]
+    names = _plane_names(part, len(chain) - 1)
+    pixels = f"{first.pixels[0]}×{first.pixels[1]} × {quantity(pitch, 'm')}"
     for z, name in zip(planes, names, strict=True):
         axes.plot(
             [z * along] * 2,
@@ -84,7 +90,7 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
             gid=name,
         )
         axes.annotate(
-            f"{name}\n{first.pixels[0]}×{first.pixels[1]} × {quantity(pitch, 'm')}",
+            "slit" if name == "slit" else f"{name}\n{pixels}",
             (z * along, high * across),
             (0, 6),
             textcoords="offset points",
@@ -116,6 +122,15 @@ def draw_layout(figure: Any, part: Any, title: str = "") -> None:
     wavelength = quantity(float(first.wavelength), "m")
     default = f"λ = {wavelength}, each axis to its own scale; {sample_spacing(first)}"
     figure.suptitle(title or default, fontsize=11)
+
+
+def _plane_names(part: Any, between: int) -> list[str]:
+    """What stands in the planes of the pixels, of which some are between the first and the last."""
+    match part:
+        case optics.VectorMatrixMultiplier() | optics.MatrixMatrixMultiplier() | optics.CrossedLenses():
+            return ["modulator a", "slit", "modulator b", "detector"]
+        case _:
+            return ["modulator", *["filter"] * between, "detector"]
 
 
 def trace_ray(

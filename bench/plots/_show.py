@@ -18,6 +18,7 @@ from bench.plots._field import field
 from bench.plots._frames import frames
 from bench.plots._layout import draw_layout, layout, lenses_of
 from bench.plots._measurement import measurement
+from bench.plots._product import draw_product, product
 from bench.plots._recorded import draw_recorded
 from bench.plots._transfer_matrix import transfer_matrix
 from optics.effects import Effect
@@ -33,6 +34,8 @@ def show(part: Any, **options: Any) -> Figure:
         Dense, MaskedFFT, Separable                  amplitude, phase and deviation from the exact transform
         FourierProcessor, Correlator, JointTransform, External
                                                      an image on its way through, in one draw of the noise
+        a device that multiplies matrices            two matrices, their product and its error
+        CrossedLenses                                their layout along the rows, to scale
         an effect, or a tuple of effects             the change of values and of a pattern
         an encoder                                   the drive of the modulator, exposure by exposure
         a measurement                                its frames, and the field computed from them
@@ -67,9 +70,12 @@ def show(part: Any, **options: Any) -> Figure:
     )
 
 
-show.register(optics.FourierLens, layout)
+show.register(optics.FourierLens | optics.CrossedLenses, layout)
 show.register(optics.Dense | optics.MaskedFFT | optics.Separable, transfer_matrix)
 show.register(optics.AbstractDevice, device)
+show.register(
+    optics.VectorMatrixMultiplier | optics.MatrixMatrixMultiplier | optics.CirculantMultiplier, product
+)
 show.register(optics.AbstractMeasurement, measurement)
 show.register(Effect, effect)
 show.register(Encoder, encoder)
@@ -128,9 +134,11 @@ def preset(name: str, key: Any = None, title: str = "") -> Figure:
     compiled = optics.presets.load(name)
     described = optics.presets.load(name, level="wave")
     if not lenses_of(described):
-        return device(compiled, key, title or name)
+        return show(compiled, key=key, title=title or name)
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(4, 6))
     draw_layout(above, described)
-    draw_device(below, compiled, key, title or f"{name}: one draw of the noise")
+    multiplies = compiled.supports(optics.AbstractDevice.matmul)
+    draw = draw_product if multiplies else draw_device
+    draw(below, compiled, key, title or f"{name}: one draw of the noise")
     return figure
