@@ -17,7 +17,7 @@ from bench.training.runs import run_folders
 from nets.run import RunFolder
 
 # Options that distinguish training runs, and facts of every record.
-MAIN_OPTIONS = ("data", "model", "device", "gradient", "epochs", "batch_size", "learning_rate")
+MAIN_OPTIONS = ("data", "model", "device", "multiplier", "gradient", "epochs", "batch_size", "learning_rate")
 FACTS = ("seed", "commit", "machine", "accelerator", "python", "versions")
 
 

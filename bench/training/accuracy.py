@@ -119,7 +119,8 @@ def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
         "data": settings["data"],
         "name": variant[0].name,
         "network": settings["model"],
-        **{name: settings.get(name) for name in ("device", "gradient", "epochs")},
+        "device": name_device(settings),
+        **{name: settings.get(name) for name in ("gradient", "epochs")},
         "seeds": [run.seed for run in variant],
         "test_rows": size,
         "accuracy": float(np.mean(accuracies)),
@@ -128,6 +129,14 @@ def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
         "over": over,
         **means,
     }
+
+
+def name_device(settings: dict[str, Any]) -> str:
+    """What computes a network: the device of its convolutions, of its products of matrices, or both."""
+    names = [settings.get("device", "none")]
+    if settings.get("products", "electronic") == "device":
+        names.append(settings["multiplier"])
+    return "-".join(name for name in names if name != "none") or "none"
 
 
 def count_test_rows(variants: list[Variant], variant: Variant) -> int | None:
@@ -145,7 +154,7 @@ def choose_reference(variant: Variant, variants: list[Variant], name: str) -> Va
     rows, else the exact twin.
     """
     named = [other for other in variants if other[0].name == name]
-    exact = [other for other in variants if other[0].settings.get("device", "none") == "none"]
+    exact = [other for other in variants if name_device(other[0].settings) == "none"]
     rows = variant[0].settings.get("max_examples")
     linear = [
         other
