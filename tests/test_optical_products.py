@@ -72,7 +72,7 @@ def masks(name):
         ("canonical", "ideal", False),
     ],
 )
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 def test_an_exact_device_changes_nothing(name, rule, causal, key):
     options = {"gradient": rule} | ({"causal": True} if causal else {})
     x, mask = jax.random.normal(key, (3, 7, 9)), masks(name)
@@ -107,7 +107,7 @@ def test_the_convolutions_of_a_device_multiply(key):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 def test_each_product_draws_its_own_noise(name, key):
     x, call = jax.random.normal(key, (3, 7, 9)), slopes_of(name, **ON_DEVICE)
     keys = jax.random.split(key, 2)
