@@ -35,7 +35,7 @@ class Options:
     device."""
     sweep: Annotated[str | None, tyro.conf.arg(metavar="NAME=V1,V2,…")] = None
     """Test at these values of a parameter of the preset, such as photons=10,100,1000, or of the multiplier,
-    such as multiplier.read_noise=7,70; compiled once for all of them."""
+    such as multiplier.photons=1e2,1e4; compiled once for all of them."""
     seed: int = 0
     """Seed of the noise of the device."""
     progress: Annotated[bool, tyro.conf.arg(help="Show a progress bar.")] = True

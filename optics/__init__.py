@@ -16,8 +16,8 @@ of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sw
 | `optics.effects` | noise, converters, crosstalk, drift; `effects.camera` from a data sheet |
 | `optics.detect` | light to frames to a complex field: `Coherent`, `PhaseShifting`, `OffAxis` |
 | `optics.retrieve` | phase retrieval from intensities |
-| `optics.device` | `FourierProcessor`, `Correlator`, `JointTransform`, `External` |
-| `optics.mapping` | arrays of any size on a device; `conv_general_dilated` |
+| `optics.device` | `FourierProcessor`, `Correlator`, `JointTransform`, `External`; multipliers of matrices |
+| `optics.mapping` | arrays of any size on a device; `conv_general_dilated`, `dot_general` |
 | `optics.presets` | named devices, every number with its source |
 | `optics.twin`, `optics.records` | a model fitted to recorded frames; files of frames and tables |
 | `optics.aging` | devices that drift between calibrations |

@@ -383,8 +383,8 @@ def test_a_run_is_tested_on_another_multiplier(finished, monkeypatch):
 
 def test_options_of_products_are_recorded_and_have_defaults():
     config = resolve(Config(model="linear", products="device"))
-    assert config.multiplier == "stanford" and config.out.name == "digits-linear-stanford"
-    assert resolve(Config(products="device")).out.name == "digits-conv2d-engine11-stanford"
+    assert config.multiplier == "crossbar" and config.out.name == "digits-linear-crossbar"
+    assert resolve(Config(products="device")).out.name == "digits-conv2d-engine11-crossbar"
     assert as_config(as_json(config)) == config
     old = {name: value for name, value in as_json(resolve(Config())).items() if "pli" not in name}
     assert as_config(old | {"products": "electronic"}).multiplier is None

@@ -92,10 +92,10 @@ class Config:
     electronic."""
     multiplier: Annotated[str | None, Only("products", ("device",))] = None
     """Preset of the device that multiplies matrices, or "convolutions": on --device, a matrix as a kernel;
-    stanford by default."""
+    crossbar by default."""
     overrides: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE …")] = ()
     """Values for parameters of the device preset, such as photons=1000, and of the multiplier preset, such as
-    multiplier.read_noise=20."""
+    multiplier.photons=1e4."""
     unit: Annotated[int | None, SEED] = None
     """Simulate one physical copy of the device, drawn within its tolerances with this seed; by default the
     nominal device."""
@@ -281,7 +281,7 @@ def resolve(config: Config) -> Config:
 def default_values(config: Config) -> dict[str, Any]:
     """The defaults that depend on the data set and the model, by option."""
     common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
-    common |= {"multiplier": "stanford"} if config.products == "device" else {}
+    common |= {"multiplier": "crossbar"} if config.products == "device" else {}
     return common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
 
 

@@ -34,7 +34,7 @@ def evaluate(
         run: folder of the run.
         device: preset, or "none" for an exact network; None is that of the run.
         field: a parameter of the preset, as `optics.presets.describe` lists them, or of the multiplier, as
-            "multiplier.read_noise"; None changes nothing.
+            "multiplier.photons"; None changes nothing.
         values: of the parameter, in its unit. A value that changes the structure of the device (pixels, bits)
             compiles again.
         seed: of the noise of the device, which is the same for every value.

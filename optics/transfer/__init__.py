@@ -11,6 +11,9 @@ call applies:
 | above 16, all orders | `Separable`, a short sum of row ⊗ column products | 2 N³ products a term |
 | any, without errors | `dft(shape)`: up to 512 in all `Dense`, else `MaskedFFT` | N⁴ products, or an FFT |
 
+`CrossedLenses` describes cylindrical lenses between two modulators and a detector, which multiply the
+matrices on them; `compile_crossed` makes `Bilinear` of it, and `ExactProduct` is without errors.
+
 The sums tell their truncation `residual`. All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and
 a call with light that gives the field. A device takes any of them as its `transfer`. Numbers of a
 `FourierLens` are leaves, and compilation is an ordinary differentiable function.
