@@ -226,6 +226,13 @@ def _product_lines(a_key: tuple, a_device: tuple, camera: dict, headroom: tuple)
             rhs=(np.ones((4, 4)), PLANES - {"strings", "vector", "number"}),
             dimension_numbers=((((1,), (0,)), ((), ())), Kind()),
         ),
+        _line(
+            "optics.mapping.SlicedMultiplier",
+            mapping.SlicedMultiplier,
+            multiplier=(multiplier, DEVICE),
+            bits=(8, COUNT),
+            slices=(2, COUNT),
+        ),
         _line("optics.CirculantMultiplier", optics.CirculantMultiplier, engine=(engine, DEVICE)),
         _line("optics.Devices", optics.Devices, convolve=(engine, DEVICE), matmul=(multiplier, DEVICE)),
         _line(

@@ -155,6 +155,12 @@ _MULTIPLIERS = [
     Part("offset", lambda: optics.VectorMatrixMultiplier(_exact_line, signs="offset")),
     Part("differential", lambda: optics.VectorMatrixMultiplier(_exact_line, signs="differential")),
     Part("coherent", lambda: optics.VectorMatrixMultiplier(_exact_line, optics.Coherent())),
+    Part(
+        "sliced",
+        lambda: optics.mapping.SlicedMultiplier(
+            optics.VectorMatrixMultiplier(_exact_line, optics.Coherent()), bits=9, slices=4
+        ),
+    ),
     Part("one shot", lambda: optics.MatrixMatrixMultiplier(optics.transfer.ExactProduct((3, 4, 5)))),
     Part(
         "balanced, compiled",

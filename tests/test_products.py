@@ -372,6 +372,31 @@ def test_exposures_are_counted():
     assert costs.joules > 0
 
 
+@pytest.mark.parametrize("kind", ["coherent", "differential", "one shot"])
+def test_slices_have_more_bits_than_the_modulators(kind):
+    signed = (effects.Quantize(4, signed=True),)
+    if kind == "one shot":
+        device = optics.MatrixMatrixMultiplier(ExactProduct((3, 5, 4)), slm_a=signed, slm_b=signed)
+    elif kind == "coherent":
+        device = optics.VectorMatrixMultiplier(
+            ExactProduct((1, 5, 4)), optics.Coherent(), sources=signed, slm=signed
+        )
+    else:
+        # The rails have ½ (1 ± b), which are levels of a fine converter alone.
+        device = optics.VectorMatrixMultiplier(
+            ExactProduct((1, 5, 4)), signs="differential", sources=signed, slm=(effects.Quantize(12),)
+        )
+    a, b = draw(15, (2, 6, 10), (10, 7))
+    errors = [
+        relative(optics.matmul(a, b, optics.mapping.SlicedMultiplier(device, 4, slices)), a @ b)
+        for slices in (1, 2, 3)
+    ]
+    floor = 2e-3 if kind == "differential" else 0.0
+    assert errors[0] > 0.02 and errors[1] < errors[0] / 8 + floor and errors[2] < errors[1] / 6 + floor
+    slope = jax.grad(lambda a: optics.matmul(a, b, optics.mapping.SlicedMultiplier(device, 4, 2)).sum())
+    assert relative(slope(jnp.asarray(a)), np.broadcast_to(b.sum(1), a.shape)) < 0.2
+
+
 # Refusals
 
 PLANE = np.ones((4, 4))
@@ -417,6 +442,9 @@ LINE = ExactProduct((1, 4, 4))
         (lambda: optics.matmul(1j * PLANE, PLANE, make("balanced")), "`a` and `b` must be real"),
         (lambda: optics.CirculantMultiplier(make("balanced")), "`engine` must convolve"),
         (lambda: optics.CirculantMultiplier("engine11"), "`engine`"),
+        (lambda: optics.mapping.SlicedMultiplier(ENGINE, 8), "`multiplier` must multiply matrices"),
+        (lambda: optics.mapping.SlicedMultiplier(make("balanced"), 1), "`bits`"),
+        (lambda: optics.mapping.SlicedMultiplier(make("balanced"), 8, 0), "`slices`"),
         (lambda: optics.Devices(ENGINE, ENGINE), "`matmul` must be a device with a method `matmul`"),
         (
             lambda: optics.Devices(make("balanced"), make("balanced")),

@@ -17,6 +17,9 @@ it. The last column counts the convolutions of one input with one kernel, on a d
 | arguments of `jax.lax.conv_general_dilated` | `conv_general_dilated` | as in tiles, by pair of channels |
 | arguments of `jax.lax.dot_general` | `dot_general` | none: matrices, in tiles (`optics.matmul`) |
 
+Products of matrices of any size are `optics.matmul`; `SlicedMultiplier` gives them more bits than the
+modulators have.
+
 A kernel with more taps than fit is split into blocks, and every tile meets every block.
 
 A correlator takes an exposure for each convolution. A Fourier engine transforms each input and each kernel
@@ -51,6 +54,7 @@ from optics.mapping._plan import Plan as Plan
 from optics.mapping._sequences import Folding as Folding
 from optics.mapping._sequences import convolve_1d as convolve_1d
 from optics.mapping._sequences import plan_1d as plan_1d
+from optics.mapping._sliced_products import SlicedMultiplier as SlicedMultiplier
 from optics.mapping._tiles import Tiling as Tiling
 from optics.mapping._tiles import convolve_tiled as convolve_tiled
 from optics.mapping._tiles import plan_tiles as plan_tiles
