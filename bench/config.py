@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from nets.config import DEFAULT_CACHE, SEED, SEEDS, SIDE, UNITS, show_paragraphs
+from nets.config import DEFAULT_CACHE, NETWORKS, SEED, SEEDS, SIDE, UNITS, show_paragraphs
 
 # Simple methods whose test accuracies stand beside those of the networks: key of a run's last line, and name.
 BASELINES = {
@@ -75,6 +75,19 @@ class Panels:
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Products:
+    """Products of matrices through light: the one-shot geometry, noise, photons, time, exposures, joules."""
+
+    quick: bool = False
+    """Smaller matrices, fewer devices and repetitions: about half a minute on two idle cores."""
+    seed: Annotated[int, SEED] = 0
+    """Seed of the random matrices and of the noise."""
+    out: Path = Path("runs/bench")
+    """Folder of the JSON and the plot."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Memory(Options):
     """Memory of training steps and convolutions: as XLA plans it, and as a process holds it."""
 
@@ -93,6 +106,25 @@ class Ledger(Options):
     """Set a cost, in SI units, such as static_power=10; may be repeated. Names: exposure_time, engines,
     dac_energy, modulator_energy, adc_energy, receiver_energy, memory_energy, laser_power, oscillator_power,
     wall_plug, static_power."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
+class Photons:
+    """Accuracy of a dense network on a vector-matrix multiplier, against the photons of a multiplication."""
+
+    data: Literal["digits", "fashion-mnist"] = "digits"
+    """Images to classify, enlarged to 28×28 pixels."""
+    data_path: Path | None = None
+    """Path of the data, as for python -m nets.train."""
+    seeds: Annotated[int, NETWORKS] = 3
+    """Networks of each light level."""
+    quick: bool = False
+    """Two light levels and a few epochs: less than half a minute."""
+    seed: Annotated[int, SEED] = 0
+    """First seed."""
+    out: Path = Path("runs/bench")
+    """Folder of the JSON and the plot."""
 
 
 @show_paragraphs

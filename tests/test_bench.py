@@ -15,7 +15,7 @@ import bench
 import optics
 from bench import output
 from bench.__main__ import main
-from bench.simulator import fidelity, memory, panels, peers, roofline
+from bench.simulator import fidelity, memory, panels, peers, products, roofline
 from bench.simulator import four_f_chain as chain
 from bench.simulator.sweeps import sweep_error
 from tests.helpers import relative
@@ -292,6 +292,44 @@ def test_panels(tmp_path):
     assert bare["planes"] == (64 // 21) ** 2 and bare["error"] <= 5e-3 and engine["microseconds"] > 0
     assert all(0.8 <= row["error"] / row["predicted"] <= 1.25 for row in noisy)
     assert [row["side"] for row in of["retrieval"]] == [32, 32, 64, 64]
+
+
+@pytest.mark.slow
+def test_products(tmp_path):
+    rows = run_quickly("products", tmp_path)
+    readings = {row["reading"]: row for row in rows if row["operation"] == "geometry"}
+    assert readings["ramps alone"]["of_spread"] < 1e-13
+    assert readings["a constant"]["of_spread"] == pytest.approx(1)
+    assert readings["ramps alone, no whole cycles"]["of_spread"] > 0.3
+    # The second exposure calibrates the elements along k, and noise adds to what the optics leave.
+    two, one = (
+        readings[f"optics, {gains} exposure{s}"] for gains, s in (("gains of two", "s"), ("gain of one", ""))
+    )
+    assert two["of_spread"] < one["of_spread"] < 0.5
+    assert two["of_spread"] < readings["bench with a reference"]["of_spread"] < 0.5
+    assert readings["bench, intensity alone"]["of_spread"] < 0.5
+    for device in ("tensor-bench", "crossbar"):
+        errors = [row["error"] for row in output.select(rows, operation="sweep", device=device)]
+        assert errors == sorted(errors, reverse=True)
+    shot = output.select(rows, operation="photons")
+    assert all(row["error"] == pytest.approx(row["limit"], rel=0.1) for row in shot)
+    expected = [row for row in rows if "expected" in row]
+    assert len(expected) == 4
+    assert all(row["exponent"] == pytest.approx(row["expected"], abs=0.05) for row in expected)
+    assert [row["what"] for row in rows if row["operation"] == "speed"] == ["forward", "gradient"]
+    counted = {(row["device"], row["size"]): row for row in rows if row["operation"] == "ledger"}
+    # A row is an exposure; two rails of each cell are written once.
+    crossbar = counted["crossbar of that size", 64]
+    assert (crossbar["exposures"], crossbar["dac"], crossbar["adc"]) == (64, 64**2 + 2 * 64**2, 64**2)
+    # Two tiles along each axis, four phase steps each.
+    assert counted["tensor-bench 50×50", 64]["exposures"] == 4 * 2**3
+
+
+def test_ramps_of_whole_cycles_multiply_exactly():
+    a, b = np.random.default_rng(0).random((2, 5, 5))
+    for spacing, is_exact in ((1.0, True), (0.8, False)):
+        y = products.picture_product(a, b, products.make_cycles(5, spacing), 10)
+        assert (relative(y, a @ b) < 1e-13) == is_exact
 
 
 @pytest.mark.slow

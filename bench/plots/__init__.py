@@ -31,6 +31,9 @@ from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
 from bench.plots._panels import panels as panels
+from bench.plots._photons import photons as photons
+from bench.plots._product import product as product
+from bench.plots._products import products as products
 from bench.plots._recorded import draw_recorded as draw_recorded
 from bench.plots._roofline import roofline as roofline
 from bench.plots._scale import BLUE as BLUE

@@ -10,6 +10,7 @@ from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
 from bench.plots._panels import panels
+from bench.plots._products import products
 from bench.plots._roofline import roofline
 from bench.plots._speed import speed
 from bench.plots._studies import studies
@@ -21,6 +22,7 @@ FIGURES = {
     "ledger": ledger,
     "memory": memory,
     "panels": panels,
+    "products": products,
     "roofline": roofline,
     "speed": speed,
     "studies": studies,

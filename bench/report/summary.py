@@ -50,6 +50,18 @@ def _panels(rows: Rows) -> str:
     )
 
 
+def _products(rows: Rows) -> str:
+    row = max(
+        select(rows, operation="geometry", reading="bench with a reference"), key=lambda row: row["size"]
+    )
+    timed = next(iter(select(rows, operation="speed", what="forward")))
+    return (
+        f"One exposure that multiplies matrices of {row['size']}×{row['size']} is off by "
+        f"{row['of_spread']:.0%} of the spread of their product. On {timed['device']} a noisy product of "
+        f"{timed['shape']} takes {timed['ratio']:.1f} times as long as the exact one."
+    )
+
+
 def _memory(rows: Rows) -> str:
     row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
     return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
@@ -93,6 +105,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "speed": _speed,
     "roofline": _roofline,
     "panels": _panels,
+    "products": _products,
     "memory": _memory,
     "ledger": _ledger,
     "tuning": _tuning,
