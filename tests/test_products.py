@@ -290,6 +290,25 @@ def test_whole_periods_are_the_condition():
     assert errors[1.0] < 0.06 < 0.2 < errors[0.75]
 
 
+def test_units_of_a_one_shot_bench_are_a_vmap():
+    shifts = jax.jit(jax.vmap(lambda key: load_bench(key).lenses.coupling))(
+        jax.random.split(jax.random.key(0), 2)
+    )
+    assert relative(shifts[0], shifts[1]) > 1e-3
+
+
+def load_bench(unit):
+    return optics.presets.load("tensor-bench", unit=unit, size=2)
+
+
+def test_a_camera_alone_sees_products_that_are_not_negative():
+    lenses = optics.compile_crossed(optics.CrossedLenses((3, 3, 3), 8e-6, 532e-9, width=6))
+    modulus = optics.Intensity(lambda amplitude: amplitude)
+    device = optics.MatrixMatrixMultiplier(lenses, modulus).with_fitted_gains()
+    a, b = np.random.default_rng(16).uniform(size=(2, 3, 3))
+    assert relative(device.matmul(jnp.asarray(a), jnp.asarray(b)), a @ b) < 0.1
+
+
 def test_ramps_of_few_levels_and_a_shifted_modulator_cost_accuracy():
     a, b = draw(10, (4, 4), (4, 4))
 
@@ -367,7 +386,8 @@ def test_exposures_are_counted():
     assert exposures["coherent"] == 7 and exposures["one shot"] == 3 * 2 * 1
     assert counts["balanced"].dac == 14 * 5 + 2 * 5 * 4 and counts["balanced"].adc == 14 * 2 * 4
     # The matrix is written once for all rows.
-    assert counts["coherent"].dac == 7 * 5 + 5 * 4 and counts["coherent"].adc == 7 * 4
+    for name in ("coherent", "differential"):
+        assert counts[name].dac == 7 * 5 + 5 * 4 and counts[name].adc == 7 * 4
     costs = optics.accounting.price(counts["coherent"], "integrated")
     assert costs.joules > 0
 
@@ -382,17 +402,15 @@ def test_slices_have_more_bits_than_the_modulators(kind):
             ExactProduct((1, 5, 4)), optics.Coherent(), sources=signed, slm=signed
         )
     else:
-        # The rails have ½ (1 ± b), which are levels of a fine converter alone.
         device = optics.VectorMatrixMultiplier(
-            ExactProduct((1, 5, 4)), signs="differential", sources=signed, slm=(effects.Quantize(12),)
+            ExactProduct((1, 5, 4)), signs="differential", sources=signed, slm=signed
         )
     a, b = draw(15, (2, 6, 10), (10, 7))
     errors = [
         relative(optics.matmul(a, b, optics.mapping.SlicedMultiplier(device, 4, slices)), a @ b)
         for slices in (1, 2, 3)
     ]
-    floor = 2e-3 if kind == "differential" else 0.0
-    assert errors[0] > 0.02 and errors[1] < errors[0] / 8 + floor and errors[2] < errors[1] / 6 + floor
+    assert errors[0] > 0.02 and errors[1] < errors[0] / 8 and errors[2] < errors[1] / 6
     slope = jax.grad(lambda a: optics.matmul(a, b, optics.mapping.SlicedMultiplier(device, 4, 2)).sum())
     assert relative(slope(jnp.asarray(a)), np.broadcast_to(b.sum(1), a.shape)) < 0.2
 

@@ -155,12 +155,13 @@ class MatrixMatrixMultiplier(AbstractDevice):
 
         def propagate(a_key, b_key):
             field = self.lenses(apply(self.slm_a, drive_a, a_key), apply(self.slm_b, drive_b, b_key))
-            return field + 0j, draw_laser_power(self.slm_a, drive_a, a_key)
+            power = draw_laser_power(self.slm_a, drive_a, a_key)
+            return field[..., None, :, :] + 0j, None if power is None else power[..., None, :, :]
 
-        shape = self.lenses.shape[0], self.lenses.shape[2]
-        keys = (a_key, b_key)
-        frames = form_frames(self.measurement, propagate, exposure.full_scale, keys, shape, real=False)
-        return apply(self.camera, frames, camera_key)
+        # One exposure, which has an axis of its own while its frames are formed.
+        shape, full_scale = self.lenses.shape[::2], exposure.full_scale[..., None, :, :]
+        frames = form_frames(self.measurement, propagate, full_scale, (a_key, b_key), shape, real=False)
+        return apply(self.camera, frames[..., 0, :, :, :], camera_key)
 
     @as_one_program
     def reconstruct(
@@ -177,7 +178,9 @@ class MatrixMatrixMultiplier(AbstractDevice):
             shape (..., m, n), in the product of the units of both matrices.
         """
         field = self.measurement.field(frames) * exposure.full_scale
-        result = field * self.output_gain * exposure.scale
+        # A measurement that sees no phase gives the modulus of the product.
+        gain = self.output_gain if jnp.iscomplexobj(field) else jnp.abs(self.output_gain)
+        result = field * gain * exposure.scale
         return result.real if real else result
 
     @as_one_program

@@ -66,7 +66,7 @@ class VectorMatrixMultiplier(AbstractDevice):
         measurement: of coherent light, -> frames -> field; None for sources that do not interfere.
         signs: "balanced", "offset" or "differential", of incoherent light.
         sources, slm: effects on the sources and on the modulator: on powers in units of the brightest
-            element, which are signed for differential sources, or, coherent, on amplitudes.
+            element; on signed numbers for differential rails; or, coherent, on amplitudes.
         camera: effects on the frames.
         input_gain: on the numbers of a before they are written, real, scalar or (k,).
         output_gain: on the result, scalar or (1, n), real or complex; of coherent light its phase is set on
@@ -118,8 +118,8 @@ class VectorMatrixMultiplier(AbstractDevice):
         check_choice("signs", signs, SIGNS)
         if measurement is None:
             is_differential = signs == "differential"
-            check_power_modulator("sources", sources, signed=is_differential)
-            check_power_modulator("slm", slm)
+            for name, chain in (("sources", sources), ("slm", slm)):
+                check_power_modulator(name, chain, signed=is_differential)
             check_photodiodes("camera", camera, signed=is_differential)
         else:
             check_measurement(measurement)
@@ -173,8 +173,7 @@ class VectorMatrixMultiplier(AbstractDevice):
             drive_b = drive_b[..., None, :, :]
         else:
             drive_a, scale_a = self._encode_sources(rows)
-            encode = {"balanced": _parts, "offset": _half_open, "differential": _rails}[self.signs]
-            drive_b, scale_b = encode(b[..., None, :, :], (-2, -1), -3)
+            drive_b, scale_b = self._encode_matrix(b[..., None, :, :])
             light = jax.lax.stop_gradient(apply(self.sources, drive_a, None))
             bound = self.lenses.peak**2 * jnp.sum(jnp.abs(light), -1)
             scale_b = scale_b[..., 0, :, :]
@@ -199,9 +198,11 @@ class VectorMatrixMultiplier(AbstractDevice):
         source_key, slm_key, camera_key = split_key(key, 3)
         drive_a, drive_b = exposure.drive
         if self.measurement is None:
-            powers = self.lenses.power(apply(self.slm, drive_b, slm_key))
+            passing = apply(self.slm, drive_b, slm_key)
             if self.signs == "differential":
-                powers = powers[..., :1, :, :] - powers[..., 1:, :, :]
+                powers = self.lenses.power((1 + passing) / 2) - self.lenses.power((1 - passing) / 2)
+            else:
+                powers = self.lenses.power(passing)
             light = apply(self.sources, drive_a, source_key)
             frames = _sum_light(light, powers)[..., None, :, :] / exposure.full_scale[..., None, :, :]
             return apply(self.camera, frames, camera_key)
@@ -304,6 +305,13 @@ class VectorMatrixMultiplier(AbstractDevice):
         calibrated = rows * self.input_gain
         return _parts(calibrated, -1, -2) if self.signs == "balanced" else _scale_to_largest(calibrated, -1)
 
+    def _encode_matrix(self, b: Float[Array, "*lead 1 k n"]) -> tuple[Array, Array]:
+        """What is written to the modulator, (..., parts, k, n), and the scale of each matrix."""
+        axes = (-2, -1)
+        if self.signs == "differential":
+            return _scale_to_largest(b, axes)
+        return (_parts if self.signs == "balanced" else _half_open)(b, axes, -3)
+
     def _detects_real(self, real: bool) -> bool:
         return real and self.measurement is not None and self.measurement.supports_real
 
@@ -339,9 +347,3 @@ def _half_open(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, A
     """½ (1 + a), from 0 to 1, and the scale of a."""
     a, scale = _scale_to_largest(a, axes)
     return (1 + a) / 2, scale
-
-
-def _rails(a: Float[Array, "*any"], axes, stack_axis: int) -> tuple[Array, Array]:
-    """½ (1 + a) and ½ (1 − a) along `stack_axis`, and the scale of a."""
-    a, scale = _scale_to_largest(a, axes)
-    return jnp.concatenate(((1 + a) / 2, (1 - a) / 2), stack_axis), scale

@@ -1,5 +1,7 @@
 """From described cylindrical optics between two modulators to a compiled product."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -45,22 +47,36 @@ def compile_crossed(lenses: PartLike) -> Bilinear:
 
 def line_matrix(line: FourierLens | Relay) -> Array:
     """The map of a line of optics, shape (pixels out, pixels in), by unit pixels."""
-    axis = int(line.shape[0] == 1)
-    size = line.shape[axis]
+    return respond(line, jnp.eye(max(line.shape))).T
+
+
+def respond(line: FourierLens | Relay, lights: Array) -> Array:
+    """What a line of optics makes of each of many lights, shape (count, pixels)."""
+    # A line along `axis` has one pixel along the other.
+    other = 2 - int(line.shape[0] == 1)
+    return _in_chunks(lambda lights: jnp.squeeze(line(jnp.expand_dims(lights, other)), other), line, lights)
+
+
+def respond_transposed(line: FourierLens | Relay, lights: Array) -> Array:
+    """The same of the transpose of its map."""
+    other = 2 - int(line.shape[0] == 1)
+
+    def pull(lights):
+        light = jnp.expand_dims(lights, other)
+        return jnp.squeeze(jax.linear_transpose(line, light)(light)[0], other)
+
+    return _in_chunks(pull, line, lights)
+
+
+def _in_chunks(f: Callable, line: FourierLens | Relay, lights: Array) -> Array:
     plane = (line if isinstance(line, FourierLens) else line.lens).plane
-
-    def respond(lights):
-        # Each light is a line along `axis`, which has one pixel along the other.
-        other = 1 - axis
-        return jnp.squeeze(line(jnp.expand_dims(lights, 1 + other)), 1 + other)
-
-    at_once = max(1, SAMPLES_AT_ONCE // plane)
-    units = jnp.eye(size, dtype=jnp.result_type(complex))
-    if size <= at_once:
-        return respond(units).T
-    chunks = -(-size // at_once)
-    units = jnp.pad(units, [(0, chunks * at_once - size), (0, 0)]).reshape(chunks, at_once, size)
-    return jax.lax.map(jax.checkpoint(respond), units).reshape(-1, size)[:size].T
+    lights = lights.astype(jnp.result_type(lights, jnp.complex64))
+    count, at_once = len(lights), max(1, SAMPLES_AT_ONCE // plane)
+    if count <= at_once:
+        return f(lights)
+    chunks = -(-count // at_once)
+    lights = jnp.pad(lights, [(0, chunks * at_once - count), (0, 0)]).reshape(chunks, at_once, -1)
+    return jax.lax.map(jax.checkpoint(f), lights).reshape(chunks * at_once, -1)[:count]
 
 
 @as_one_program
@@ -69,9 +85,13 @@ def _compile(lenses: CrossedLenses) -> tuple[Array, Array, Array]:
     sources, rows = middle_rows(lenses, m), middle_rows(lenses, n)
     spread = line_matrix(lenses.spread)[rows][:, sources].T
     image = line_matrix(lenses.second_image)[rows][:, rows]
-    across = line_matrix(lenses.shifted_image()).reshape(k, lenses.width, k, lenses.width)
-    # (p, pixel, i, l): element l of row i on the pixels of element p of the second modulator.
-    ramped = jnp.einsum("pqlw,iw->pqil", across, as_ramps(lenses), precision="highest")
-    focus = line_matrix(lenses.focus)[detector_columns(lenses)].reshape(m, k, lenses.width)
-    coupling = jnp.einsum("opq,pqil->oipl", focus, ramped, precision="highest")
+    # Element l of row i on the pixels of each element p of the second modulator, one after another.
+    elements = jnp.eye(k)[None, :, :, None] * as_ramps(lenses)[:, None]
+    seen = respond(lenses.shifted_image(), elements.reshape(m * k, -1))
+    seen = seen.reshape(m, k, k, lenses.width)
+    # Light of the pixels of element p at the detector column of row o: propagation is linear, and its
+    # transpose needs those columns alone.
+    at_columns = jnp.eye(k * lenses.width)[detector_columns(lenses)]
+    focus = respond_transposed(lenses.focus, at_columns).reshape(m, k, lenses.width)
+    coupling = jnp.einsum("opq,ilpq->oipl", focus, seen, precision="highest")
     return coupling, spread, image

@@ -10,11 +10,12 @@ from jaxtyping import Array, Complex, Inexact
 from optics._check import (
     as_counts,
     as_leaf,
-    as_vector,
+    as_numpy,
     check_number,
     check_positive_number,
     check_positive_or_infinite,
     check_whole,
+    describe,
 )
 from optics._typing import ArrayLike, CountLike, ScalarLike, ShapeLike
 from optics.transfer._bilinear import AbstractBilinear
@@ -144,8 +145,7 @@ class CrossedLenses(AbstractBilinear):
         `AbstractBilinear`.
         """
         m, _, n = self.shape
-        ramps = as_ramps(self)
-        light = a[..., None] * ramps[:, None, :]
+        light = a[..., None] * as_ramps(self)
         light = self._on_rows(light.reshape(*light.shape[:-2], -1), m)
         at_second = self.apply(self.shifted_image(), self.apply(self.spread, light))
         passing = jnp.repeat(jnp.swapaxes(b, -1, -2), self.width, axis=-1)
@@ -183,10 +183,11 @@ def detector_columns(lenses: CrossedLenses) -> np.ndarray:
     return cols // 2 + np.round(np.array(lenses.cycles) * k).astype(int)
 
 
-def as_ramps(lenses: CrossedLenses) -> Complex[Array, "m width"]:
-    """The phase factors of an element of each row, shape (m, width)."""
-    pixel = np.arange(lenses.width) - (lenses.width - 1) / 2
-    turns = np.outer(lenses.cycles, pixel / lenses.width)
+def as_ramps(lenses: CrossedLenses) -> Complex[Array, "m k width"]:
+    """The phase factors of the pixels of each row, element by element, shape (m, k, width)."""
+    m, k, _ = lenses.shape
+    pixel = np.arange(k * lenses.width).reshape(k, -1) - (k * lenses.width - 1) / 2
+    turns = np.multiply.outer(np.reshape(lenses.cycles, m), pixel / lenses.width)
     if lenses.phase_bits is not None:
         levels = 2**lenses.phase_bits
         turns = np.round(turns * levels) / levels
@@ -199,7 +200,9 @@ def _as_cycles(cycles: ArrayLike | None, m: int, k: int, width: int) -> tuple[fl
     """
     if cycles is None:
         return tuple(float(i - m // 2) for i in range(m))
-    periods = np.asarray(as_vector("cycles", cycles, "periods", m), float)
+    periods = as_numpy("cycles", cycles)
+    if periods.shape != (m,) or not np.all(np.isfinite(periods)) or np.iscomplexobj(periods):
+        raise ValueError(f"`cycles` must be {m} finite numbers, one for each row, got {describe(cycles)}.")
     places = periods * k
     if np.any(np.abs(places - np.round(places)) > 1e-4):
         raise ValueError(

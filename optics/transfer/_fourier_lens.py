@@ -310,7 +310,8 @@ def emit_line(lens: FourierLens, light: Array) -> Array:
     samples = lens.plane
     lines = jnp.moveaxis(light, axis - 2, -1)
     places = samples // 2 + pixel_offsets(lens, axis, lens.subpixels)
-    impulses = jnp.zeros((*lines.shape[:-1], samples), lines.dtype).at[..., places].set(lines)
+    dark = jnp.zeros((*lines.shape[:-1], samples), lines.dtype)
+    impulses = dark.at[..., places].set(lines, unique_indices=True)
     mode = jnp.fft.fft(jnp.fft.ifftshift(emitter_line(lens, axis)))
     return jnp.moveaxis(jnp.fft.ifft(jnp.fft.fft(impulses) * mode), -1, axis - 2)
 
