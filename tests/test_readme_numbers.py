@@ -159,6 +159,33 @@ CLAIMS = [
             ("| wave optics | {} ms | {} ms | {} ms |", "wave", "forward", "milliseconds", ",.0f"),
         )
     ),
+    *(
+        Claim(
+            f"| {text} | {{}} | {{}} | {{}} | {{}} | {{}} |",
+            "products",
+            [
+                ("of_spread", fixed(spec), {"operation": "geometry", "reading": reading, "size": size})
+                for size in (10, 20, 30, 40, 50)
+            ],
+        )
+        for text, reading, spec in (
+            ("ramps alone, 0.8 of whole cycles", "ramps alone, no whole cycles", ".2f"),
+            ("propagated optics, 0.8 of whole cycles", "optics, no whole cycles", ".2f"),
+            ("propagated optics, divided by an exposure of ones", "optics, gain of one exposure", ".3f"),
+            ("propagated optics, gains of two exposures", "optics, gains of two exposures", ".3f"),
+            ("`tensor-bench`, four phase steps, one draw", "bench with a reference", ".2f"),
+            ("`tensor-bench`, intensity alone, as published", "bench, intensity alone", ".2f"),
+        )
+    ),
+    Claim(
+        "`crossbar` {} and {}, coherent light in waveguides {} and {}, `stanford` {} and {}.",
+        "products",
+        [
+            ("ratio", fixed(spec), {"operation": "speed", "device": device, "what": what})
+            for device, spec in (("crossbar", ".1f"), ("coherent, in waveguides", ".1f"), ("stanford", ".0f"))
+            for what in ("forward", "gradient")
+        ],
+    ),
     Claim(
         "whole plane, they are wrong by {}; with",
         "panels",
