@@ -191,7 +191,7 @@ def test_effective_bits():
     [
         (
             ["fidelity", "--device", "engine12"],
-            "`device` must be a preset, one of dmd-4f, engine11, ideal, jtc, ",
+            "`device` must be a preset, one of crossbar, dmd-4f, engine11, ",
         ),
         (["ledger", "--hardware", "steam"], "`name` must be a kind of hardware, one of integrated"),
         (["ledger", "--set", "static_power"], "`set` must be of the form name=number"),
@@ -318,9 +318,9 @@ def test_products(tmp_path):
     assert all(row["exponent"] == pytest.approx(row["expected"], abs=0.05) for row in expected)
     assert [row["what"] for row in rows if row["operation"] == "speed"] == ["forward", "gradient"]
     counted = {(row["device"], row["size"]): row for row in rows if row["operation"] == "ledger"}
-    # A row is an exposure; two rails of each cell are written once.
+    # A row is an exposure; each cell is written once.
     crossbar = counted["crossbar of that size", 64]
-    assert (crossbar["exposures"], crossbar["dac"], crossbar["adc"]) == (64, 64**2 + 2 * 64**2, 64**2)
+    assert (crossbar["exposures"], crossbar["dac"], crossbar["adc"]) == (64, 64**2 + 64**2, 64**2)
     # Two tiles along each axis, four phase steps each.
     assert counted["tensor-bench 50×50", 64]["exposures"] == 4 * 2**3
 
@@ -330,6 +330,17 @@ def test_ramps_of_whole_cycles_multiply_exactly():
     for spacing, is_exact in ((1.0, True), (0.8, False)):
         y = products.picture_product(a, b, products.make_cycles(5, spacing), 10)
         assert (relative(y, a @ b) < 1e-13) == is_exact
+
+
+@pytest.mark.slow
+def test_photons(tmp_path):
+    rows = run_quickly("photons", tmp_path)
+    for training in ("exact", "through noise"):
+        dim, bright = (row for row in output.select(rows, training=training, seed=None) if "photons" in row)
+        assert dim["photons"] < 1 < bright["photons"] and dim["accuracy"] < bright["accuracy"]
+        # Shot noise: the error falls as the root of the light, here about fifteen times more.
+        ratio = dim["relative_error"] / bright["relative_error"]
+        assert ratio == pytest.approx((bright["photons"] / dim["photons"]) ** 0.5, rel=0.2)
 
 
 @pytest.mark.slow

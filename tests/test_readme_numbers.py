@@ -186,6 +186,21 @@ CLAIMS = [
             for what in ("forward", "gradient")
         ],
     ),
+    *(
+        Claim(
+            f"| {text} | " + " | ".join(["{} %"] * 8) + " |",
+            "photons",
+            [
+                (
+                    "accuracy",
+                    lambda share: f"{100 * share:.1f}",
+                    {"training": training, "photons": photons, "seed": None},
+                )
+                for photons in (0.03, 0.1, 0.3, 0.66, 1.0, 3.0, 10.0, 100.0)
+            ],
+        )
+        for text, training in (("trained exactly", "exact"), ("trained through the noise", "through noise"))
+    ),
     Claim(
         "whole plane, they are wrong by {}; with",
         "panels",

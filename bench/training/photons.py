@@ -30,6 +30,7 @@ LEVELS = (0.03, 0.1, 0.3, 0.66, 1.0, 3.0, 10.0, 30.0, 100.0)
 BATCH, LEARNING_RATE, DISTORTION = 64, 2e-3, 0.12
 EPOCHS, DRAWS = 60, 8
 COLUMNS = {"training": "", "photons": ".3g", "accuracy": ".2%", "spread": ".2%", "relative_error": ".3f"}
+COLUMNS |= {"exact": ".2%", "knee": ".3g"}
 
 Layers = list[dict[str, jax.Array]]
 
