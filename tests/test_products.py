@@ -113,7 +113,7 @@ def multiply_both_ways(product, numbers, lhs, rhs, slope):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 def test_three_rules_of_gradient_agree(name):
     a, b = map(jnp.asarray, draw(2, (2, 3, 5), (5, 4)))
     device = make(name)
@@ -146,7 +146,7 @@ def test_linear_layers_of_flax_take_it():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 def test_dark_rows_are_not_exposed(name):
     device, key = with_noise(make(name)), jax.random.key(0)
     a, b = map(jnp.asarray, draw(4, (3, 5), (5, 4)))
@@ -164,7 +164,7 @@ def with_noise(device):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 def test_noise_needs_a_key_and_jit_changes_nothing(name):
     device = with_noise(make(name))
     a, b = map(jnp.asarray, draw(5, (4, 5), (5, 4)))

@@ -62,6 +62,16 @@ def _products(rows: Rows) -> str:
     )
 
 
+def _photons(rows: Rows) -> str:
+    summary = [row for row in select(rows, training="through noise", seed=None) if "photons" in row]
+    row = max((row for row in summary if row["photons"] < 1), key=lambda row: row["photons"])
+    exact = next(row["exact"] for row in rows if "exact" in row)
+    return (
+        f"With {row['photons']:g} detected photons a multiplication a network reads {row['accuracy']:.1%}, "
+        f"with exact products {exact:.1%}."
+    )
+
+
 def _memory(rows: Rows) -> str:
     row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
     return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
@@ -106,6 +116,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "roofline": _roofline,
     "panels": _panels,
     "products": _products,
+    "photons": _photons,
     "memory": _memory,
     "ledger": _ledger,
     "tuning": _tuning,
