@@ -9,7 +9,7 @@ from optics._chunks import map_in_chunks
 from optics._program import as_one_program
 from optics._typing import ArrayLike, DeviceLike, KeyLike
 from optics.convolution import check_device
-from optics.device import AbstractDevice, check_matrices
+from optics.device import AbstractDevice, check_matrices, pad_matrix
 
 
 def matmul(
@@ -97,8 +97,10 @@ def _multiply_tiles(a: Array, b: Array, device: AbstractDevice, key: KeyLike) ->
     ]
     down, inner, across = counts
     tile_rows, tile_inner, tile_cols = (-(-size // count) for size, count in zip(sizes, counts, strict=True))
-    a = _pad(a, down * tile_rows, inner * tile_inner).reshape(-1, down, tile_rows, inner, tile_inner)
-    b = _pad(b, inner * tile_inner, across * tile_cols).reshape(-1, inner, tile_inner, across, tile_cols)
+    a = pad_matrix(a, down * tile_rows, inner * tile_inner).reshape(-1, down, tile_rows, inner, tile_inner)
+    b = pad_matrix(b, inner * tile_inner, across * tile_cols).reshape(
+        -1, inner, tile_inner, across, tile_cols
+    )
     a = rearrange(a, "pair down row inner l -> (pair down) 1 inner row l")
     b = rearrange(b, "pair inner l across col -> pair across inner l col")
     pairs = b.shape[0]
@@ -117,8 +119,3 @@ def _multiply_tiles(a: Array, b: Array, device: AbstractDevice, key: KeyLike) ->
     y = y.reshape(pairs, down, across, tile_rows, tile_cols)
     y = rearrange(y, "pair down across row col -> pair (down row) (across col)")
     return y[:, : sizes[0], : sizes[2]]
-
-
-def _pad(a: Array, rows: int, cols: int) -> Array:
-    below = [(0, 0)] * (a.ndim - 2)
-    return jnp.pad(a, [*below, (0, rows - a.shape[-2]), (0, cols - a.shape[-1])])

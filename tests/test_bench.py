@@ -15,7 +15,7 @@ import bench
 import optics
 from bench import output
 from bench.__main__ import main
-from bench.simulator import fidelity, memory, panels, peers, products, roofline
+from bench.simulator import fidelity, memory, one_shot, panels, peers, roofline
 from bench.simulator import four_f_chain as chain
 from bench.simulator.sweeps import sweep_error
 from tests.helpers import relative
@@ -328,7 +328,7 @@ def test_products(tmp_path):
 def test_ramps_of_whole_cycles_multiply_exactly():
     a, b = np.random.default_rng(0).random((2, 5, 5))
     for spacing, is_exact in ((1.0, True), (0.8, False)):
-        y = products.picture_product(a, b, products.make_cycles(5, spacing), 10)
+        y = one_shot.picture_product(a, b, one_shot.make_cycles(5, spacing), 10)
         assert (relative(y, a @ b) < 1e-13) == is_exact
 
 

@@ -36,4 +36,5 @@ from optics.device._joint_transform import JointTransform as JointTransform
 from optics.device._matrix_matrix import MatrixMatrixMultiplier as MatrixMatrixMultiplier
 from optics.device._products import ProductExposure as ProductExposure
 from optics.device._products import check_matrices as check_matrices
+from optics.device._products import pad_matrix as pad_matrix
 from optics.device._vector_matrix import VectorMatrixMultiplier as VectorMatrixMultiplier
