@@ -49,6 +49,13 @@ _EFFECTS = [
     Part("saturate", lambda: E.Saturate(0.8), lambda: E.Saturate(1e6)),
     Part("quantize", lambda: E.Quantize(6), lambda: E.Quantize(16)),
     Part("signed quantize", lambda: E.Quantize(6, signed=True), lambda: E.Quantize(16, signed=True)),
+    Part("noise of rounding", lambda: E.QuantizationNoise(5.5), lambda: E.QuantizationNoise(16), random=True),
+    Part(
+        "signed noise of rounding",
+        lambda: E.QuantizationNoise(5.5, signed=True),
+        lambda: E.QuantizationNoise(16, signed=True),
+        random=True,
+    ),
     Part("bias", lambda: E.Bias(0.02), lambda: E.Bias(0.0)),
     Part("stuck pixels", lambda: E.StuckPixels([[0.1]], 0.5), lambda: E.StuckPixels([[0.0]], 0.5)),
     Part("phase levels", lambda: E.PhaseQuantize(4), lambda: E.PhaseQuantize(16)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from optics._assumptions import Assumption
 from optics._check import as_shape, check_instance, describe
-from optics._typing import DeviceLike, PartLike, ShapeLike
+from optics._typing import DeviceLike, PartLike, ScalarLike, ShapeLike
 from optics.accounting._costs import hardware, hardware_names
 from optics.accounting._counts import Counts, count
 from optics.convolution import convolve
@@ -105,7 +105,7 @@ def ledger(
         if shape[-2:] != device.shape:
             raise ValueError(f"`{name}` must end with the {device.shape} pixels of `device`, got {shape}.")
         arrays.append(jnp.zeros(shape))
-    costs = None if costs is None else _as_costs(costs)
+    costs = None if costs is None else as_costs(costs)
     counts = count(lambda device, key: convolve(*arrays, device, key), device)
     if costs is None:
         # The last stage is the detector of the result.
@@ -144,28 +144,13 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
         ValueError: `counts` that are none, an unknown name, or a cost that is missing.
     """
     check_instance("counts", counts, Counts, "what `optics.accounting.count` returns")
-    costs = _as_costs(costs)
-    missing = [name for name in hardware() if not isinstance(costs.get(name), Assumption)]
-    if missing:
-        raise ValueError(
-            f"`costs` must have every figure of `optics.accounting.hardware()`; {', '.join(missing)} missing."
-        )
+    costs = as_costs(costs)
 
     def terms(
         pick: Callable[[Assumption], float], pick_efficiency: Callable[[Assumption], float]
     ) -> dict[str, float]:
         at = {name: pick(assumption) for name, assumption in costs.items()}
-        exposing = counts.exposures * at["exposure_time"]
-        light = exposing * at["laser_power"] + counts.adc * at["exposure_time"] * at["oscillator_power"]
-        return {
-            "DACs": counts.dac * at["dac_energy"],
-            "modulators": counts.dac * at["modulator_energy"],
-            "ADCs": counts.adc * at["adc_energy"],
-            "receivers": counts.adc * at["receiver_energy"],
-            "memory": (counts.dac + counts.adc) * at["memory_energy"],
-            "laser": light / pick_efficiency(costs["wall_plug"]),
-            "standing power": exposing * at["static_power"],
-        }
+        return joules_by_cause(counts, at | {"wall_plug": pick_efficiency(costs["wall_plug"])})
 
     # The most efficient laser is the cheapest.
     value = terms(lambda a: a.value, lambda a: a.value)
@@ -184,7 +169,22 @@ def price(counts: PartLike, costs: PartLike) -> Ledger:
     )
 
 
-def _as_costs(costs: PartLike) -> dict:
+def joules_by_cause(counts: Counts, at: dict[str, ScalarLike]) -> dict[str, ScalarLike]:
+    """The joules of `price`, by what takes them, at these values of the costs."""
+    exposing = counts.exposures * at["exposure_time"]
+    light = exposing * at["laser_power"] + counts.adc * at["exposure_time"] * at["oscillator_power"]
+    return {
+        "DACs": counts.dac * at["dac_energy"],
+        "modulators": counts.dac * at["modulator_energy"],
+        "ADCs": counts.adc * at["adc_energy"],
+        "receivers": counts.adc * at["receiver_energy"],
+        "memory": (counts.dac + counts.adc) * at["memory_energy"],
+        "laser": light / at["wall_plug"],
+        "standing power": exposing * at["static_power"],
+    }
+
+
+def as_costs(costs: PartLike) -> dict[str, Assumption]:
     """The costs of a kind of hardware by its name, or as they are; refuse anything else."""
     if isinstance(costs, str) and costs not in hardware_names():
         raise ValueError(
@@ -193,6 +193,11 @@ def _as_costs(costs: PartLike) -> dict:
         )
     costs = hardware(costs) if isinstance(costs, str) else costs
     check_instance("costs", costs, dict, "`optics.accounting.hardware(name)`, or the name")
+    missing = [name for name in hardware() if not isinstance(costs.get(name), Assumption)]
+    if missing:
+        raise ValueError(
+            f"`costs` must have every figure of `optics.accounting.hardware()`; {', '.join(missing)} missing."
+        )
     return costs
 
 

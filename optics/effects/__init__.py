@@ -7,7 +7,7 @@ or a population of units.
 
 | where | effects |
 | --- | --- |
-| converters | `Quantize`, `PhaseQuantize` |
+| converters | `Quantize`, `PhaseQuantize`; `QuantizationNoise` of bits that are not whole, `soften_bits` |
 | response of a modulator | `PhaseLUT`, `Crosstalk` (`SuperGaussian`, `Exponential`), `Gain`, `StuckPixels` |
 | light that is not modulated | `Extinction`, `DeadSpace`, `Bias` |
 | light that fluctuates | `Flicker`, `LaserNoise`, `Drift` |
@@ -42,6 +42,8 @@ from optics.effects._noise import Read as Read
 from optics.effects._noise import Shot as Shot
 from optics.effects._phase_lut import PhaseLUT as PhaseLUT
 from optics.effects._phase_quantize import PhaseQuantize as PhaseQuantize
+from optics.effects._quantization_noise import QuantizationNoise as QuantizationNoise
+from optics.effects._quantization_noise import soften_bits as soften_bits
 from optics.effects._quantize import Quantize as Quantize
 from optics.effects._response import Bias as Bias
 from optics.effects._response import Dark as Dark

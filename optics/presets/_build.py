@@ -385,7 +385,17 @@ def _on_panel(pixels: ShapeLike, group: int, slm: Table) -> tuple[int, int]:
 
 def _waveguide_lens(pixels: ShapeLike, lens: Table, unit: Array | None) -> FourierLens:
     """A lens between emitters and receivers of the same pitch and fill."""
-    return _lens(pixels, lens["pitch"], lens, unit, fill=lens["fill"], detector_fill=lens["fill"])
+    widest = max(pixels) if isinstance(pixels, tuple) else pixels
+    matched = widest * lens["pitch"] ** 2 / lens["wavelength"]
+    return _lens(
+        pixels,
+        lens["pitch"],
+        lens,
+        unit,
+        focal_length=lens.get("focal", 1.0) * matched,
+        fill=lens["fill"],
+        detector_fill=lens["fill"],
+    )
 
 
 def _lens(
