@@ -24,6 +24,7 @@ from nets.config._config import bucket_lengths as bucket_lengths
 from nets.config._config import current_names as current_names
 from nets.config._config import device_name as device_name
 from nets.config._config import has_convolutions as has_convolutions
+from nets.config._config import has_planes as has_planes
 from nets.config._config import nearest_multiple as nearest_multiple
 from nets.config._config import next_free_folder as next_free_folder
 from nets.config._config import parse_numbers as parse_numbers
@@ -38,3 +39,6 @@ from nets.config._options import check_values as check_values
 from nets.config._options import flag as flag
 from nets.config._options import shorten as shorten
 from nets.config._options import show_paragraphs as show_paragraphs
+from nets.config._preset_sizes import overrides_for as overrides_for
+from nets.config._preset_sizes import preset_plane as preset_plane
+from nets.config._preset_sizes import size_parameter as size_parameter

@@ -24,6 +24,7 @@ from nets.config._options import (
     show_paragraphs,
     whole,
 )
+from nets.config._preset_sizes import preset_plane
 
 CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
@@ -119,8 +120,9 @@ class Config:
     feedforward_maps: Annotated[int | None, SIZE, Only("model", TRANSFORMERS)] = None
     """Use a convolutional feed-forward with this number of feature maps; by default it is linear."""
     shape: Annotated[tuple[int, ...] | None, SIZES] = None
-    """Shape of the embedding: 11 11 for conv2d and 128 for the others by default. lambda-resnet: channels
-    after each halving of the image, 32 64 by default."""
+    """Shape of the embedding. By default it has the size of the device; without one 11 11 for conv2d and 128
+    for the others. Another shape asks the preset for that size. lambda-resnet: channels after each halving of
+    the image, 32 64 by default."""
     kernel: Annotated[tuple[int, ...] | None, SIZES, Only("model", CONVOLUTIONAL)] = None
     """Size of the convolution kernels; by default that of the embedding."""
     scope: Annotated[int | None, SIZE, Only("model", LAMBDA)] = None
@@ -282,7 +284,23 @@ def default_values(config: Config) -> dict[str, Any]:
     """The defaults that depend on the data set and the model, by option."""
     common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
     common |= {"multiplier": "crossbar"} if config.products == "device" else {}
-    return common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
+    values = common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
+    shape = _shape_of_device(config, config.device or values["device"])
+    return values if shape is None else values | {"shape": shape}
+
+
+def _shape_of_device(config: Config, device: str) -> tuple[int, ...] | None:
+    """The embedding that fills a device; None where the device leaves it free, or where none would fit."""
+    if not has_planes(config):
+        return None
+    overrides = parse_numbers("overrides", config.overrides, "--set photons=1000")
+    plane = preset_plane(device, overrides)
+    if plane is None:
+        return None
+    axes = SHAPE_AXES.get(config.model, (1,))
+    if 2 in axes:
+        return plane
+    return plane[1:] if plane[0] == 1 else None
 
 
 def device_name(config: Config) -> str:
@@ -295,6 +313,13 @@ def device_name(config: Config) -> str:
 def has_convolutions(config: Config) -> bool:
     """Whether the network of a run has anything that a device convolves or transforms."""
     return config.model not in ("linear", "mean") or config.feedforward_maps is not None
+
+
+def has_planes(config: Config) -> bool:
+    """Whether the network convolves or transforms planes of the size of its embedding; a lambda layer
+    convolves over positions, in tiles of any size.
+    """
+    return config.feedforward_maps is not None or config.model in (*CONVOLUTIONAL, "fourier")
 
 
 def as_json(config: Config) -> dict[str, Any]:

@@ -10,7 +10,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 import optics
-from nets.config import LAMBDA, OF_MULTIPLIER, Config, has_convolutions, parse_numbers, resolve
+from nets.config import (
+    OF_MULTIPLIER,
+    Config,
+    has_convolutions,
+    has_planes,
+    overrides_for,
+    parse_numbers,
+    preset_plane,
+    resolve,
+    size_parameter,
+)
 from nets.data import Dataset
 from nets.layers import (
     ConvFeedForward,
@@ -108,24 +118,67 @@ def _build_engine(config: Config, overrides: dict[str, Any]) -> DeviceLike:
         )
     if config.unit is not None:
         overrides["unit"] = jax.random.key(config.unit)
-    multiplies_alone = config.multiplier == "convolutions" and not has_convolutions(config)
-    if multiplies_alone or (config.model in LAMBDA and config.feedforward_maps is None):
-        # Products, and convolutions over positions, run in tiles of any size.
-        return optics.presets.load(config.device, **overrides)
-    plane = _plane(config)
-    # Hardware has a fixed size, the ideal device any.
-    overrides |= {"pixels": plane} if config.device == "ideal" else {}
-    device = optics.presets.load(config.device, **overrides)
-    if device.shape != plane:
-        rows, columns = device.shape
-        raise ValueError(
-            f"`device` {config.device} has {rows}×{columns} pixels but model {config.model} has an embedding "
-            "of "
-            f"{plane[0]}×{plane[1]}; "
-            + (f"set --shape to {rows} {columns}, or " * (config.model == "conv2d"))
-            + "set --device to ideal or none."
-        )
+    # Products, and convolutions over positions, run in tiles of any size.
+    load = _load_in_size if has_planes(config) else _load_as_it_is
+    device = load(config, overrides)
+    _check_operations(config, device)
     return device
+
+
+def _load_as_it_is(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
+    return optics.presets.load(config.device, **overrides)
+
+
+def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
+    """The preset in the size of the embedding: its own, or the one that a parameter of it sets."""
+    name = size_parameter(config.device)
+    plane, own = _plane(config), preset_plane(config.device, overrides)
+    is_no_size = own is None and name in overrides
+    if name is None or plane == own or is_no_size:
+        return _load_as_it_is(config, overrides)
+    refusal = (
+        f"`device` {config.device} cannot take the embedding of {plane[0]}×{plane[1]} that `model` "
+        f"{config.model} has"
+    )
+    remedy = _remedy(config, own)
+    if name in overrides:
+        raise ValueError(f"{refusal}: `overrides` set {name} to {overrides[name]}. {remedy}")
+    if name == "waveguides" and plane[0] != 1:
+        raise ValueError(f"{refusal}: it takes one row of numbers. {remedy}")
+    try:
+        return _load_as_it_is(config, overrides | overrides_for(config.device, plane))
+    except ValueError as error:
+        if not str(error).startswith(f"`{name}`"):
+            raise
+        raise ValueError(f"{refusal}: {error} {remedy}") from None
+
+
+def _remedy(config: Config, own: tuple[int, int] | None) -> str:
+    """What a user can do about an embedding that a device does not take, as a sentence."""
+    other = "or set --device to ideal or none."
+    if config.model in ("conv2d", "fourier") and own is not None:
+        return f"Leave --shape out, which makes it {own[0]}×{own[1]}, {other}"
+    if own is not None and own[0] == 1:
+        return f"Leave --shape out, which makes it {own[1]}, {other}"
+    return "Set --model to conv2d, or --device to jtc, ideal or none."
+
+
+def _check_operations(config: Config, device: optics.AbstractDevice) -> None:
+    """Refuse a device that cannot compute what the network gives to it."""
+    transforms = config.spectral or config.model == "fourier"
+    convolves = not transforms or config.feedforward_maps is not None
+    if convolves and not device.supports(optics.AbstractDevice.convolve):
+        raise ValueError(
+            f"`device` {config.device} has no convolution; set --device to one that has, such as engine11, or"
+            f" none, and for products of matrices --products to device and --multiplier to {config.device}."
+        )
+    if transforms and not device.supports(optics.AbstractDevice.transform):
+        remedy = "leave --spectral out" if config.spectral else "set --model to conv2d"
+        raise ValueError(
+            f"`device` {config.device} has no Fourier transform of its own, which "
+            f"{'spectral attention' if config.spectral else 'model fourier'} takes; {remedy}, or set "
+            "--device to one that has, such as engine11 or slm-4f."
+        )
 
 
 def _build_multiplier(config: Config, overrides: dict[str, Any], engine: DeviceLike) -> DeviceLike:
