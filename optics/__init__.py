@@ -94,6 +94,7 @@ from optics.detect import Coherent as Coherent
 from optics.detect import Intensity as Intensity
 from optics.detect import OffAxis as OffAxis
 from optics.detect import Offset as Offset
+from optics.detect import PhaseDiversity as PhaseDiversity
 from optics.detect import PhaseShifting as PhaseShifting
 from optics.device import AbstractDevice as AbstractDevice
 from optics.device import CirculantMultiplier as CirculantMultiplier

@@ -112,6 +112,7 @@ PLANES = ANY + {
 FINITE = {"nan": np.full((4, 4), np.nan), "infinite": np.full((4, 4), np.inf)}
 AMPLITUDES = PLANES + FINITE + {"complex": np.full((4, 4), 1j), "negative": -np.ones((4, 4))}
 LINES = PLANES - {"vector", "strings"}
+MASKS = PLANES + {"plane": np.ones((4, 4)), "nan": np.full((3, 4, 4), np.nan)}
 # Other things.
 KEY = ANY + {
     "zero": 0,
@@ -630,6 +631,18 @@ def _optics_calls() -> list[Call]:
             ),
             _line("optics.Offset", optics.Offset, offset=reference),
             _line(
+                "optics.PhaseDiversity",
+                optics.PhaseDiversity,
+                steps=(4, COUNT - NONE),
+                reference=reference,
+                iterations=(2, COUNT),
+            ),
+            _line(
+                "optics.PhaseDiversity(masks)",
+                optics.PhaseDiversity,
+                masks=(np.ones((3, 4, 4)), MASKS - NONE + {"dark": np.zeros((3, 4, 4))}),
+            ),
+            _line(
                 "optics.PhaseShifting",
                 optics.PhaseShifting,
                 steps=(4, COUNT - NONE),
@@ -994,6 +1007,17 @@ def _optics_calls() -> list[Call]:
                 **one,
                 rate=(1.0, positive(NUMBER) + {"above two": 2.5}),
                 momentum=(0.9, NUMBER + BELOW_ZERO + ABOVE_ONE),
+            ),
+            _line(
+                "optics.retrieve.coded_diffraction",
+                retrieve.coded_diffraction,
+                amplitudes=(
+                    np.ones((3, 4, 4)),
+                    PLANES + {"plane": np.ones((4, 4)), "negative": -np.ones((3, 4, 4))},
+                ),
+                masks=(np.ones((3, 4, 4)), MASKS + {"two": np.ones((2, 4, 4))}),
+                reference=(1.0, ANY + {"nan": math.nan, "infinite": math.inf, "vector": [1.0, 1.0]}),
+                iterations=iterations,
             ),
             _line("optics.retrieve.error_reduction", retrieve.error_reduction, **one),
             _line("optics.retrieve.gerchberg_saxton", retrieve.gerchberg_saxton, **two),

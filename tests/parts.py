@@ -99,6 +99,7 @@ _MEASUREMENTS = [
     Part("3 steps", lambda: optics.PhaseShifting(3)),
     Part("4 steps", lambda: optics.PhaseShifting(4)),
     Part("5 steps, weak reference", lambda: optics.PhaseShifting(5, reference=0.3)),
+    Part("defocus", lambda: optics.PhaseDiversity(6, iterations=60)),
 ]
 
 _ENCODERS = [

@@ -5,6 +5,7 @@
 | one amplitude and a support | `hio`, `raar` | they leave local minima; `raar` settles better in noise |
 | the same, near the object | `error_reduction`, `amplitude_flow` | the misfit falls, by the flow faster |
 | an amplitude in each of two planes | `gerchberg_saxton` | also designs phase holograms |
+| a complex field, with masks of one's own | `coded_diffraction` | a known reference to begin from |
 | an array of spots | `weighted_gerchberg_saxton` | makes all spots equally bright |
 
 Each returns `Retrieved(object, field, residual)`, for one amplitude or for a batch of them. A residual far
@@ -23,6 +24,7 @@ passes it to `search` with the `Problem`.
 from optics.retrieve._ambiguity import align as align
 from optics.retrieve._ambiguity import aligned_error as aligned_error
 from optics.retrieve._amplitude_flow import amplitude_flow as amplitude_flow
+from optics.retrieve._coded_diffraction import coded_diffraction as coded_diffraction
 from optics.retrieve._error_reduction import error_reduction as error_reduction
 from optics.retrieve._gerchberg_saxton import gerchberg_saxton as gerchberg_saxton
 from optics.retrieve._hio import hio as hio
