@@ -39,6 +39,12 @@ def safe_sign(a: Inexact[Array, "*any"]) -> Inexact[Array, "*any"]:
     return jnp.where(zero, 1, nonzero / jnp.abs(nonzero))
 
 
+def unit_ratio(positive: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """1, with the relative gradient of a value: value / its value; of 0 without a gradient."""
+    constant = jax.lax.stop_gradient(positive)
+    return jnp.where(constant > 0, positive / jnp.where(constant > 0, constant, 1), 1)
+
+
 def split_key(key: Array | None, count: int) -> Array | tuple[None, ...]:
     """`count` keys made of one, or `count` times None."""
     return (None,) * count if key is None else jax.random.split(key, count)

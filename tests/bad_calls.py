@@ -537,6 +537,7 @@ def _optics_calls() -> list[Call]:
                 input_gain=gain,
                 output_gain=gain,
                 headroom=headroom,
+                metering=flag,
             ),
             _line("optics.External", optics.External, forward=(abs, FUNCTION), twin=(device, DEVICE)),
             _line(
@@ -679,6 +680,14 @@ def _optics_calls() -> list[Call]:
                 exposures=(1, COUNT),
             ),
             _line("optics.encode.phase_only", encode.phase_only, spectrum=(plane + 0j, PLANES)),
+            _line(
+                "optics.encode.Predistorted",
+                encode.Predistorted,
+                encoder=(encode.SequentialPhase(), PART),
+                modulator=((effects.Gain(1.0),), EFFECTS),
+                steps=(1, COUNT),
+            ),
+            _line("optics.encode.SequentialPhase", encode.SequentialPhase, block=(8, COUNT)),
             _line("optics.encode.Superpixel", encode.Superpixel, size=(4, COUNT)),
         ]
 
@@ -799,6 +808,7 @@ def _optics_calls() -> list[Call]:
                 effects.LaserNoise,
                 rin=width,
                 pointing=(0.1, NUMBER + BELOW_ZERO - NONE),
+                monitor=(1e6, NUMBER + BELOW_ZERO),
             ),
             _line("optics.effects.BalancedShot", effects.BalancedShot, photons=(1e4, positive(VALUES))),
             _line("optics.effects.Read", effects.Read, sigma=level),
@@ -812,7 +822,12 @@ def _optics_calls() -> list[Call]:
                 stretch=(0.0, VALUES + {"negative": -1.5}),
                 gain=(1.0, positive(VALUES)),
             ),
-            _line("optics.effects.PhaseQuantize", effects.PhaseQuantize, bits=(8, COUNT)),
+            _line(
+                "optics.effects.PhaseQuantize",
+                effects.PhaseQuantize,
+                bits=(8, COUNT),
+                pixels=(4, positive(NUMBER)),
+            ),
             _line("optics.effects.Quantize", effects.Quantize, bits=(8, COUNT), signed=flag),
             _line(
                 "optics.effects.QuantizationNoise",

@@ -59,6 +59,7 @@ _EFFECTS = [
     Part("bias", lambda: E.Bias(0.02), lambda: E.Bias(0.0)),
     Part("stuck pixels", lambda: E.StuckPixels([[0.1]], 0.5), lambda: E.StuckPixels([[0.0]], 0.5)),
     Part("phase levels", lambda: E.PhaseQuantize(4), lambda: E.PhaseQuantize(16)),
+    Part("mixed levels", lambda: E.PhaseQuantize(3, pixels=4), lambda: E.PhaseQuantize(16, pixels=4)),
     Part("phase table", lambda: E.PhaseLUT([0.0, 2.8, 6.0]), lambda: E.PhaseLUT([0.0, 2 * math.pi])),
     Part("phase residue", lambda: E.PhaseLUT(a2=0.02, a3=0.01, stretch=0.02), lambda: E.PhaseLUT()),
     Part(
@@ -112,6 +113,8 @@ _ENCODERS = [
     Part("blazed", lambda: encode.Blazed(4)),
     Part("moved blazed", lambda: encode.Blazed(3, exposures=3)),
     Part("bit planes", lambda: encode.BitPlanes(12, parts=3)),
+    Part("phases in turn", lambda: encode.SequentialPhase(3)),
+    Part("predistorted", lambda: encode.Predistorted(encode.DoublePhase(), (E.Gain(1.0),))),
 ]
 
 _lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)

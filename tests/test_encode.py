@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics import encode
+import optics
+from optics import effects, encode
 from tests.helpers import relative
 from tests.parts import ENCODERS
 
@@ -82,7 +83,7 @@ def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
 
 
 def test_modulus_of_phase_only_drives(numbers):
-    for name in ("pairs", "checkerboard", "exchanged pairs", "blazed"):
+    for name in ("pairs", "checkerboard", "exchanged pairs", "blazed", "phases in turn", "predistorted"):
         np.testing.assert_allclose(np.abs(round_trip(ENCODERS[name].make(), numbers)[0]), 1, atol=1e-5)
 
 
@@ -111,6 +112,7 @@ def test_amplitudes_are_not_negative(numbers):
         ("exchanged pairs", 0, 0),
         ("blazed", 0.52, 0.25),
         ("moved blazed", 0, 0),
+        ("phases in turn", 0, 0),
     ],
 )
 def test_central_order_by_fft(name, whole, inner):
@@ -147,6 +149,82 @@ def test_the_difference_of_a_pair_shows_as_stated(numbers):
         np.pi * kappa / 2
     )
     assert relative(field, expected) <= 1e-5
+
+
+def test_phases_in_turn_jump_little(numbers):
+    real = np.asarray(ENCODERS["phases in turn"].make().encode(numbers.real)[0])[0]
+    # In a square of numbers that begin alike, real numbers keep within half a turn.
+    phases = np.mod(np.angle(real), 2 * np.pi)[:, :3, :3]
+    assert all(np.ptp(plane) <= np.pi + 1e-5 for plane in phases)
+    assert phases[0].max() <= np.pi + 1e-5 and phases[1].min() >= np.pi - 1e-5
+    # The light of either exposure alone is spread, as the squares are, and not gathered on the axis.
+    n, block = 64, 4
+    a = np.random.default_rng(0).normal(size=(n, n))
+    for spread, largest in ((block, 4 * block), (n, n)):
+        drive = np.asarray(encode.SequentialPhase(spread).encode(jnp.asarray(a))[0])
+        brightest = np.abs(np.fft.fft2(drive, norm="ortho")).max()
+        assert 0.5 * spread < brightest <= largest
+
+
+def test_predistorted_light_is_the_wanted_one(key):
+    """Through crosstalk, as an integral with eight times as many nodes has it."""
+    kernel = effects.SuperGaussian(25.0, 1.2)
+    known, finer = (effects.Crosstalk(kernel, nodes=nodes) for nodes in (4, 32))
+    re, im = jax.random.normal(key, (2, 16, 16))
+
+    def error(encoder, a):
+        drive, scale = encoder.encode(a)
+        light = encoder.combine(encoder.demodulate(finer(drive, None), a.shape))
+        return relative(scale * light, a)
+
+    in_turn = encode.SequentialPhase(16)
+    plain, one, two = (
+        [error(encoder, a) for a in (re, re + 1j * im)]
+        for encoder in (
+            in_turn,
+            encode.Predistorted(in_turn, (known,)),
+            encode.Predistorted(in_turn, (known,), steps=2),
+        )
+    )
+    # The same numbers on a checkerboard of two phases have far more crosstalk.
+    board = [error(encode.DoublePhase(exposures=2), a) for a in (re, re + 1j * im)]
+    assert all(b > 3 * p for b, p in zip(board, plain, strict=True))
+    assert one[0] < 0.2 * plain[0] and two[0] < 0.5 * one[0]
+    # Complex numbers cross the end of the range, where the light jumps.
+    assert one[1] < 0.7 * plain[1]
+
+
+def test_zeros_stay_dark_when_drives_allow_for_crosstalk():
+    crosstalk = effects.Crosstalk(effects.SuperGaussian(20.0))
+    encoder = encode.Predistorted(encode.SequentialPhase(2), (crosstalk,))
+    drive, _ = encoder.encode(jnp.zeros((2, 6, 6)))
+    plain, _ = encode.SequentialPhase(2).encode(jnp.zeros((2, 6, 6)))
+    np.testing.assert_allclose(drive, plain, atol=1e-6)
+    device = optics.FourierProcessor(optics.dft(6), slm=(crosstalk,), encoder=encoder).subtract_background()
+    # Light of crosstalk between the dark numbers of neighbouring squares is background.
+    assert (
+        np.abs(device.background).max() > 1e-3 and np.abs(device.transform(jnp.zeros((6, 6)))).max() <= 1e-6
+    )
+
+
+@pytest.mark.usefixtures("x64")
+def test_slope_of_predistorted_light_against_finite_differences():
+    crosstalk = effects.Crosstalk(effects.SuperGaussian(15.0), response=effects.PhaseLUT(a2=0.02))
+    crosstalk = jax.tree.map(lambda leaf: leaf.astype(float), crosstalk)
+    encoder = encode.Predistorted(encode.SequentialPhase(2), (crosstalk,))
+    a, da = jax.random.normal(jax.random.key(2), (2, 5, 5), float)
+
+    @jax.jit
+    def light(a):
+        drive, scale = encoder.encode_with_slope(a)
+        return scale * encoder.combine(crosstalk(drive, None))
+
+    _, slope = jax.jvp(light, (a,), (da,))
+    step = 1e-6
+    expected = (light(a + step * da) - light(a - step * da)) / (2 * step)
+    assert relative(slope, expected) <= 1e-6
+    # It is nearly the wanted one, that of the numbers.
+    assert relative(slope, da) <= 0.1
 
 
 @pytest.mark.parametrize("period", [3, 4, 8])
@@ -283,6 +361,10 @@ def test_double_precision_stays(x64):
         (lambda: encode.BitPlanes(0), "`bits`"),
         (lambda: encode.BitPlanes(8, 5), "`parts`"),
         (lambda: encode.bit_planes(jnp.ones((2, 2)), 17), "`bits`"),
+        (lambda: encode.SequentialPhase(0), "`block` must be a whole number of at least 1, got 0"),
+        (lambda: encode.Predistorted(None, (effects.Gain(1.0),)), "`encoder` must be .*Encoder"),
+        (lambda: encode.Predistorted(encode.SequentialPhase(), ()), "`modulator` .* at least one effect"),
+        (lambda: encode.Predistorted(encode.SequentialPhase(), (effects.Gain(1.0),), 0), "`steps`"),
         (
             lambda: encode.ComplexAmplitude().demodulate(jnp.ones((4, 6)), (4, 4)),
             "`light`",

@@ -30,6 +30,27 @@ def test_exactly_two_to_the_bits_phases(bits):
     assert abs(np.mean(apart)) ** 2 == pytest.approx(np.sinc(0.5**bits) ** 2, abs=2e-5)
 
 
+@pytest.mark.parametrize(("bits", "pixels"), [(2, 4), (8, 9)])
+def test_panel_pixels_of_a_square_share_two_levels(bits, pixels):
+    """Against the mean light of the panel pixels, each at its own level."""
+    levels = 2**bits
+    phi = np.linspace(0, 2 * np.pi, 997, endpoint=False)
+    result = np.asarray(act(effects.PhaseQuantize(bits, pixels), jnp.exp(1j * jnp.asarray(phi))[None], None))[
+        0
+    ]
+    drive = phi / (2 * np.pi) * levels
+    higher = np.round((drive - np.floor(drive)) * pixels)
+    level = np.floor(drive)[:, None] + (np.arange(pixels) < higher[:, None])
+    mean = np.mean(np.exp(2j * np.pi * level / levels), axis=1)
+    within = drive <= levels - 1
+    shorter = (2 * np.pi / levels) ** 2 / 8
+    np.testing.assert_allclose(result[within], mean[within], atol=1.01 * shorter + 1e-5)
+    # Beyond the highest level: it, or a whole turn.
+    ends = np.exp(2j * np.pi * np.array([-1, 0]) / levels)
+    assert np.abs(result[~within][:, None] - ends).min(axis=1).max() <= 1e-5
+    assert np.abs(np.angle(result * np.exp(-1j * phi))).max() <= np.pi / levels + 1e-5
+
+
 def test_level_zero_has_a_phase_of_exactly_zero():
     # Rounding must not send it to 2π, where crosstalk would see the largest step there is.
     value = jnp.exp(1j * jnp.linspace(-0.01, 0.01, 1001)).astype(jnp.complex64)[None, :]
@@ -301,6 +322,18 @@ def test_laser_noise_has_its_moments_and_is_common_to_the_plane(key):
     np.testing.assert_allclose(np.angle(result[:, 0, 2]), across - down, atol=1e-5)
 
 
+def test_a_monitor_leaves_its_own_noise(key):
+    n, photons, rin = 20_000, 1e4, 0.02
+    noise = effects.LaserNoise(rin, monitor=photons)
+    power = np.abs(np.asarray(act(noise, jnp.ones((n, 1, 1)), key), np.complex128)) ** 2
+    # The power of a laser, and the count of a monitor: the best estimate of the one from the other.
+    rng = np.random.default_rng(0)
+    laser = 1 + rin * rng.normal(size=n)
+    counted = rng.poisson(photons * laser) / photons
+    best = 1 + (counted - 1) * np.cov(laser, counted)[0, 1] / counted.var()
+    assert power.std() == pytest.approx((laser - best).std(), rel=0.03)
+
+
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     "effect",
@@ -467,6 +500,8 @@ KEY = jax.random.key(0)
         (lambda: effects.Flicker(0.1, proportional=True), "`proportional`"),
         (lambda: effects.LaserNoise(-0.1), "`rin`"),
         (lambda: effects.LaserNoise(0.1, pointing=-1.0), "`pointing`"),
+        (lambda: effects.LaserNoise(0.1, monitor=-1.0), "`monitor`"),
+        (lambda: effects.PhaseQuantize(8, pixels=0), "`pixels`"),
         (lambda: effects.draw_prnu(KEY, (2, 2), -0.1), "`sigma`"),
         (lambda: effects.draw_prnu(KEY, (2, 2), 0.1, row=-1.0), "`row`"),
         (lambda: effects.draw_dsnu(KEY, (2, 2), 0.1, column=-1.0), "`column`"),

@@ -206,6 +206,13 @@ def test_a_meter_sets_full_scale_by_the_light(key):
     assert of_correlator[1] < 0.2 * of_correlator[0]
     # Without noise nothing saturates.
     assert relative(correlators[1].convolve(x, w), correlators[0].convolve(x, w)) <= 1e-5
+    line = optics.dft((1, 123))
+    joint = [optics.JointTransform(line, (1, 21), camera=noise, metering=m) for m in (False, True)]
+    lines = x[:1, :21], w[:1, :21]
+    of_joint = errors(lambda device, key: device.convolve(*lines, key), joint)
+    # The light that is not read may saturate: full scale is that of the convolution.
+    assert of_joint[1] < 0.25 * of_joint[0]
+    assert relative(optics.convolve(*lines, joint[1]), optics.convolve(*lines)) <= 1e-5
 
 
 def test_gains_from_a_few_planes_of_random_phases(key):

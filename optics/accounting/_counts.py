@@ -76,11 +76,13 @@ class _Mark(Effect):
         is_modulator: it stands before a modulator; else behind a detector.
         phase_only: the modulator takes one number a pixel, also where the amplitude is complex.
         single_exposure: the detector takes all frames of a field in one exposure.
+        metering: one exposure more of each field sets full scale.
     """
 
     is_modulator: bool = eqx.field(static=True)
     phase_only: bool = eqx.field(static=True)
     single_exposure: bool = eqx.field(static=True)
+    metering: bool = eqx.field(static=True)
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if key is None:
@@ -93,11 +95,11 @@ class _Mark(Effect):
             )
         if self.is_modulator:
             numbers = 2 if jnp.iscomplexobj(value) and not self.phase_only else 1
-            return _mark_p.bind(value, dac_per_value=numbers, values_per_exposure=None)
-        frames = value.shape[-3] if self.single_exposure else 1
-        return _mark_p.bind(
-            value, dac_per_value=0, values_per_exposure=frames * value.shape[-2] * value.shape[-1]
-        )
+            return _mark_p.bind(value, dac_per_value=numbers, values_per_exposure=None, metered=0)
+        values = (value.shape[-3] if self.single_exposure else 1) * value.shape[-2] * value.shape[-1]
+        # The meter reads one frame of each field.
+        metered = value.size // value.shape[-3] if self.metering else 0
+        return _mark_p.bind(value, dac_per_value=0, values_per_exposure=values, metered=metered)
 
 
 # An identity: it passes tangents on without a mark, so that only the light of exposures is counted.
@@ -123,7 +125,7 @@ def _mark_stages(device: DeviceLike) -> AbstractDevice:
         )
 
     def add_mark(stage: Stage) -> tuple[Effect, ...]:
-        mark = _Mark(stage.is_modulator, stage.phase_only, stage.single_exposure)
+        mark = _Mark(stage.is_modulator, stage.phase_only, stage.single_exposure, stage.metering)
         return (mark, *stage.effects) if stage.is_modulator else (*stage.effects, mark)
 
     return device.with_stages(**{stage.name: add_mark(stage) for stage in device.stages()})
@@ -146,10 +148,11 @@ def _count_marks(program: core.Jaxpr) -> Counts:
     return total
 
 
-def _counts_of_mark(size: int, dac_per_value: int, values_per_exposure: int | None) -> Counts:
+def _counts_of_mark(size: int, dac_per_value: int, values_per_exposure: int | None, metered: int) -> Counts:
     if values_per_exposure is None:
         return Counts(0, size * dac_per_value, 0)
-    return Counts(size // values_per_exposure, 0, size)
+    values = size + metered
+    return Counts(values // values_per_exposure, 0, values)
 
 
 def _repetitions(name: str, parameters: dict[str, object]) -> int:

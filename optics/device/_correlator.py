@@ -41,7 +41,7 @@ from optics.device._exposure import (
     modulate,
 )
 from optics.effects import Effect, apply
-from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, phase_only
+from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, flat_spectrum, phase_only
 from optics.transfer import AbstractTransfer
 
 
@@ -69,11 +69,12 @@ class Correlator(AbstractDevice):
         headroom: full scale over the brightest possible field, at least 1.
         metering: set full scale by the brightest pixel of the light as it is, which one exposure more finds,
             in place of the bound; noise may then saturate that pixel. On panels the bound is far above any
-            field. The ledger does not count the exposure of the meter.
+            field. The ledger counts the exposure of the meter.
         encoder: numbers -> light.
         encode_filter: spectrum -> (drive, scale): `optics.encode.complex_amplitude`, or
             `optics.encode.phase_only`, for which the kernel that x is convolved with has the phases of F w
-            and amplitude 1.
+            and amplitude 1, or `optics.encode.flat_spectrum`, the same with the norm of w. A filter of phase
+            alone takes the phases of the gains between; the shading that the lenses leave there stays.
 
     Raises:
         ValueError: lenses of different shapes, `headroom` below 1, gains not finite or of another shape, a
@@ -185,7 +186,8 @@ class Correlator(AbstractDevice):
         drive, scale = encode(self.encoder, self.slm, self.first, x * self.input_gain)
         spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(w, (-2, -1)), norm="ortho"), (-2, -1))
         passing, filter_scale = self.encode_filter(spectrum)
-        passing, gain_scale = encode_amplitude(passing * (self.output_gain * self.input_gain), self.filter)
+        between, shading = self._gains_between()
+        passing, gain_scale = encode_amplitude(passing * between, self.filter)
 
         def modulate_both(slm_key, filter_key):
             light = modulate(self.encoder, self.slm, self.first, drive, slm_key)
@@ -211,17 +213,32 @@ class Correlator(AbstractDevice):
         result = reverse_about_centre(self.encoder.combine(self.measurement.field(frames) * full_scale))
         # The detector's gains belong to its own pixels, before the plane is reversed.
         output_gain = reverse_about_centre(jnp.broadcast_to(self.output_gain, self.shape))
-        result = result * (output_gain * scale * filter_scale * gain_scale)
+        result = result * (output_gain * scale * filter_scale * gain_scale * shading)
         result = math.sqrt(math.prod(self.shape)) * result
         return result.real if real else result
+
+    def _gains_between(self) -> tuple[Array, Array]:
+        """The gains on the filter, and the mean of those that a filter of phase alone cannot set."""
+        gains = self.output_gain * self.input_gain
+        if not self._has_phase_filter():
+            return gains, jnp.ones(())
+        size = jnp.abs(gains)
+        return gains / size, 1 / jnp.mean(1 / size)
+
+    def _has_phase_filter(self) -> bool:
+        return self.encode_filter in (phase_only, flat_spectrum)
 
     def stages(self) -> tuple[Stage, ...]:
         """The modulator, the filter and the camera."""
         return (
             Stage("slm", self.slm, is_modulator=True, phase_only=self.encoder.phase_only),
-            Stage("filter", self.filter, is_modulator=True, phase_only=self.encode_filter is phase_only),
+            Stage("filter", self.filter, is_modulator=True, phase_only=self._has_phase_filter()),
             Stage(
-                "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
+                "camera",
+                self.camera,
+                is_modulator=False,
+                single_exposure=self.measurement.single_exposure,
+                metering=self.metering,
             ),
         )
 

@@ -19,6 +19,7 @@ class Stage(NamedTuple):
         is_modulator: numbers are written to it; else a detector, from which they are read.
         phase_only: the modulator takes one number a pixel, also where its light is complex.
         single_exposure: the detector takes all frames of a field in one exposure.
+        metering: one exposure more of each field sets the full scale of the detector.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Stage(NamedTuple):
     is_modulator: bool
     phase_only: bool = False
     single_exposure: bool = False
+    metering: bool = False
 
 
 class AbstractDevice(eqx.Module):

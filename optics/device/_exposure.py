@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_finite_field, check_instance, check_number, describe
+from optics._numerics import unit_ratio
 from optics._typing import (
     ArrayLike,
     EffectsLike,
@@ -56,9 +57,7 @@ def encode(
     has_linear_light = transfer.subpixels == 1 or not encoder.phase_only
     if has_linear_light and all(effect.linear for effect in slm):
         return encoder.encode(a)
-    ratio = _unit_ratio(encoder.largest(a))
-    drive, scale = encoder.encode(a / ratio)
-    return drive, scale * ratio
+    return encoder.encode_with_slope(a)
 
 
 def encode_amplitude(
@@ -67,15 +66,9 @@ def encode_amplitude(
     """`encode.complex_amplitude`, with the gradient of the scale where the modulator is not linear."""
     if all(effect.linear for effect in modulator):
         return complex_amplitude(a)
-    ratio = _unit_ratio(ComplexAmplitude().largest(a))
+    ratio = unit_ratio(ComplexAmplitude().largest(a))
     drive, scale = complex_amplitude(a / ratio)
     return drive, scale * ratio
-
-
-def _unit_ratio(largest: Float[Array, "*lead 1 1"]) -> Float[Array, "*lead 1 1"]:
-    """1, with the relative gradient of a scale."""
-    constant = jax.lax.stop_gradient(largest)
-    return jnp.where(constant > 0, largest / jnp.where(constant > 0, constant, 1), 1)
 
 
 def form_frames(

@@ -79,7 +79,7 @@ class FourierProcessor(AbstractDevice):
             each exposure; how much it then needs is `relative_light`.
         metering: set full scale by the brightest pixel of the light as it is, which one exposure more finds,
             in place of the bound; noise may then saturate that pixel. On panels the bound is far above any
-            field. The ledger does not count the exposure of the meter.
+            field. The ledger counts the exposure of the meter.
         background: field of the light that nothing modulates (gaps, leaks), as `subtract_background` measures
             it with all numbers 0, scalar or (rows, columns), in units of a modulator pixel's amplitude.
 
@@ -333,7 +333,11 @@ class FourierProcessor(AbstractDevice):
         return (
             Stage("slm", self.slm, is_modulator=True, phase_only=self.encoder.phase_only),
             Stage(
-                "camera", self.camera, is_modulator=False, single_exposure=self.measurement.single_exposure
+                "camera",
+                self.camera,
+                is_modulator=False,
+                single_exposure=self.measurement.single_exposure,
+                metering=self.metering,
             ),
         )
 

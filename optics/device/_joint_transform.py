@@ -1,6 +1,7 @@
 """The joint transform correlator: both arrays side by side, and a camera between two transforms."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -8,15 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from optics._check import as_pixels, check_shape
+from optics._check import as_pixels, check_flag, check_shape
 from optics._numerics import reverse_about_centre, split_key
 from optics._program import as_one_program
-from optics._typing import ArrayLike, EffectsLike, MeasurementLike, ScalarLike, ShapeLike, TransferLike
+from optics._typing import (
+    ArrayLike,
+    EffectsLike,
+    FlagLike,
+    MeasurementLike,
+    ScalarLike,
+    ShapeLike,
+    TransferLike,
+)
 from optics.detect import AbstractMeasurement, Coherent, Intensity
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
+    brightest_pixel,
     check_camera,
     check_measurement,
     check_modulator,
@@ -60,6 +70,9 @@ class JointTransform(AbstractDevice):
                 and the field that are measured; scalar
             or of the transfer's shape.
         headroom: full scale over the brightest possible field, at least 1.
+        metering: set full scale of each of the two frames by the brightest pixel of the light that is read of
+            it, in place of the bound; noise may then saturate that pixel. The terms of x and w with
+            themselves are far brighter than the convolution; where nothing is read a receiver may saturate.
 
     Raises:
         ValueError: gains not finite or of another shape, a transfer too small for `shape`, `headroom` below
@@ -77,6 +90,7 @@ class JointTransform(AbstractDevice):
     input_gain: Array
     output_gain: Array
     headroom: Array
+    metering: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -89,6 +103,7 @@ class JointTransform(AbstractDevice):
         input_gain: ArrayLike = 1.0,
         output_gain: ArrayLike = 1.0,
         headroom: ScalarLike = 1.05,
+        metering: FlagLike = False,
     ):
         measurement = Coherent() if measurement is None else measurement
         detector = camera if detector is None else detector
@@ -114,6 +129,8 @@ class JointTransform(AbstractDevice):
         self.input_gain = as_gain("input_gain", input_gain, plane)
         self.output_gain = as_gain("output_gain", output_gain, plane)
         self.headroom = as_headroom(headroom)
+        check_flag("metering", metering)
+        self.metering = bool(metering)
 
     @as_one_program
     def convolve(
@@ -143,12 +160,13 @@ class JointTransform(AbstractDevice):
         """The modulator, the camera of the joint power spectrum, and the detector of the second transform."""
         return (
             Stage("slm", self.slm, is_modulator=True),
-            Stage("camera", self.camera, is_modulator=False),
+            Stage("camera", self.camera, is_modulator=False, metering=self.metering),
             Stage(
                 "detector",
                 self.detector,
                 is_modulator=False,
                 single_exposure=self.measurement.single_exposure,
+                metering=self.metering,
             ),
         )
 
@@ -161,7 +179,7 @@ class JointTransform(AbstractDevice):
         """The field of the second transform in units of full scale, and the field that full scale stands
         for.
         """
-        frames, full_scale = self._expose(a, self.measurement, self.detector, key, real)
+        frames, full_scale = self._expose(a, self.measurement, self.detector, key, real, self._read_lines)
         field = self.measurement.field(frames)[..., 0, :, :] * self.output_gain
         return (field.real if real else field), full_scale
 
@@ -172,13 +190,19 @@ class JointTransform(AbstractDevice):
         camera: tuple[Effect, ...],
         key: Array | None,
         real: bool,
+        read: Callable[[Array], Array] = lambda field: field,
     ) -> tuple[Array, Array]:
-        """The frames of one transform, and the field that their full scale stands for, in the unit of `a`."""
+        """The frames of one transform, and the field that their full scale stands for, in the unit of `a`;
+        `read` takes the pixels that matter.
+        """
         slm_key, camera_key = split_key(key, 2)
         encoder, field_is_real = ComplexAmplitude(), real and measurement.supports_real
         drive, scale = encode(encoder, self.slm, self.transfer, a * self.input_gain)
-        nominal = jax.lax.stop_gradient(jnp.abs(modulate(encoder, self.slm, self.transfer, drive, None)))
-        bound = self.transfer.peak * jnp.sum(nominal, axis=(-2, -1), keepdims=True)
+        steady = jax.lax.stop_gradient(modulate(encoder, self.slm, self.transfer, drive, None))
+        if self.metering:
+            bound = brightest_pixel(read(self.transfer(steady)))
+        else:
+            bound = self.transfer.peak * jnp.sum(jnp.abs(steady), axis=(-2, -1), keepdims=True)
         full_scale = full_scale_of(bound, self.headroom)
 
         def propagate(key):
@@ -203,21 +227,32 @@ class JointTransform(AbstractDevice):
             )
         return joint
 
+    def _read_rows(self) -> np.ndarray:
+        """Rows of the linear convolution, from its middle; those of the device where the plane wraps them."""
+        rows = self.shape[0]
+        return np.arange(rows) - rows // 2 if self.transfer.shape[0] == rows else np.arange(-rows + 1, rows)
+
+    def _read_columns(self) -> np.ndarray:
+        """Columns of the linear convolution, from its middle."""
+        return np.arange(-self.shape[1] + 1, self.shape[1])
+
+    def _read_lines(self, field: Array) -> Array:
+        """The linear convolution, on its side of the output."""
+        plane, shift = self.transfer.shape, 2 * self.shape[1] - 1
+        at_row = (plane[0] // 2 - self._read_rows()) % plane[0]
+        at_column = (plane[1] // 2 - self._read_columns() - shift) % plane[1]
+        return field[..., at_row, :][..., at_column]
+
     def _wrap_output(self, field: Array) -> Array:
         """Take the convolution from its side of the output and add up what a circular one adds up."""
-        (rows, cols), plane = self.shape, self.transfer.shape
-        wraps = plane[0] == rows
-        row = np.arange(rows) - rows // 2 if wraps else np.arange(-rows + 1, rows)
-        col = np.arange(-cols + 1, cols)
-        at_row, at_col = (plane[0] // 2 - row) % plane[0], (plane[1] // 2 - col - (2 * cols - 1)) % plane[1]
-        linear = field[..., at_row, :][..., at_col]
+        (rows, cols), linear = self.shape, self._read_lines(field)
         folded = (
             jnp.zeros((*field.shape[:-2], rows, linear.shape[-1]), field.dtype)
-            .at[..., (row + rows // 2) % rows, :]
+            .at[..., (self._read_rows() + rows // 2) % rows, :]
             .add(linear)
         )
         return (
             jnp.zeros((*field.shape[:-2], rows, cols), field.dtype)
-            .at[..., (col + cols // 2) % cols]
+            .at[..., (self._read_columns() + cols // 2) % cols]
             .add(folded)
         )

@@ -30,14 +30,21 @@ class LaserNoise(Modulation):
     that follow each other have draws of their own. Put it last in the chain of a modulator: the laser lights
     the leaks too. The reference does not wander.
 
+    Laboratories divide each frame by the power that a monitor had during it: a photodiode, or pixels of the
+    camera beside the array that the reference alone lights. With n photoelectrons it knows the power to
+    1/√n; weighed with the mean power, what is left of the noise is
+
+        rin / √(1 + n rin²)
+
     Arguments:
         rin: relative rms power noise from exposure to exposure, the root of the integral of the relative
             intensity noise over the band of the exposure; scalar.
         pointing: rms phase step from a pixel to the next, 2π · pitch · angle / λ, rad, scalar; None for a
             beam that does not wander.
+        monitor: n, photoelectrons of a monitor in an exposure, scalar; 0 without one.
 
     Raises:
-        ValueError: `rin` or `pointing` negative.
+        ValueError: `rin`, `pointing` or `monitor` negative.
 
     Source: R. Paschotta, Encyclopedia of Laser Physics and Technology (2008), relative intensity noise.
     """
@@ -45,13 +52,16 @@ class LaserNoise(Modulation):
     linear: ClassVar[bool] = True
     rin: Array = eqx.field(converter=as_leaf)
     pointing: Array | None
+    monitor: Array = eqx.field(converter=as_leaf)
 
-    def __init__(self, rin: ScalarLike, pointing: ScalarLike | None = None):
+    def __init__(self, rin: ScalarLike, pointing: ScalarLike | None = None, monitor: ScalarLike = 0.0):
         check_number("rin", rin, 0.0)
+        check_number("monitor", monitor, 0.0, unit="photoelectrons")
         if pointing is not None:
             check_number("pointing", pointing, 0.0, unit="rad")
         self.rin = rin
         self.pointing = None if pointing is None else as_leaf(pointing)
+        self.monitor = monitor
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if key is None:
@@ -68,6 +78,6 @@ class LaserNoise(Modulation):
     def laser_power(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Float[Array, "*shape"]:
         """P/P̄ of each exposure, as the light behind the effect has it with the same key."""
         power_key, _ = split_key(key, 2)
-        variance = jnp.log1p(self.rin**2)
+        variance = jnp.log1p(self.rin**2 / (1 + self.monitor * self.rin**2))
         normal = jax.random.normal(power_key, shape, dtype)
         return jnp.exp(standard_deviation(variance) * normal - variance / 2).astype(dtype)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from optics._numerics import safe_abs
+from optics._numerics import safe_abs, unit_ratio
 from optics._phases import TWO_PI, unit_phasor
 
 
@@ -47,6 +47,14 @@ class Encoder(eqx.Module):
         self, a: Inexact[Array, "*lead rows cols"]
     ) -> tuple[Inexact[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
         """Drives of at most 1 in modulus and their scale, in the unit of `a`."""
+
+    def encode_with_slope(
+        self, a: Inexact[Array, "*lead rows cols"]
+    ) -> tuple[Inexact[Array, "*lead exposures slm_rows slm_cols"], Float[Array, "*lead 1 1"]]:
+        """Drives and scale as `encode` gives them, with the gradient of the scale as well."""
+        ratio = unit_ratio(self.largest(a))
+        drive, scale = self.encode(a / ratio)
+        return drive, scale * ratio
 
     def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
         """What the scale is in proportion to, with its gradient: the largest amplitude of each plane."""

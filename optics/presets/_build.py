@@ -19,6 +19,7 @@ from optics.calibration import calibrate
 from optics.detect import AbstractMeasurement, Coherent, PhaseShifting
 from optics.device import (
     AbstractDevice,
+    Correlator,
     FourierProcessor,
     JointTransform,
     MatrixMatrixMultiplier,
@@ -74,29 +75,39 @@ def build_liquid_crystal(
 ) -> FourierProcessor:
     """Phase panel of liquid crystal on silicon in double phase, camera with a stepped reference.
 
-    A number is a square of 2·`group` panel pixels a side: a checkerboard of two phases, each on groups of
-    `group` by `group`, in two exposures.
+    A number is a square of `group` panel pixels a side, which show its two phases in two exposures. The bench
+    is used as laboratories use such parts: an exposure meter sets full scale, each frame is divided by the
+    power that the laser had, panel pixels of a square differ by a level to set phases between levels, and
+    drives allow for crosstalk and for the response of the pixels, which a calibration has found.
     """
-    shape = _on_panel(pixels, 2 * slm["group"], slm)
+    shape = _on_panel(pixels, slm["group"], slm)
     a2, a3 = (0.0, 0.0)
     if unit is not None:
         a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
-    panel = (
-        effects.PhaseQuantize(slm["bits"]),
-        effects.Crosstalk(
-            # The kernel is given in panel pixels; a driven square has `group` of them a side.
-            effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
-            response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
-        ),
-        effects.Flicker(slm["flicker"], common=True),
-        effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
-        effects.LaserNoise(slm["power_noise"]),
+    crosstalk = effects.Crosstalk(
+        # The kernel is given in panel pixels; a driven square has `group` of them a side.
+        effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
+        subpixels=2,
+        response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
+        keep_subpixels=True,
     )
-    pitch = 2 * slm["group"] * slm["panel_pitch"]
+    flicker = effects.Flicker(slm["flicker"], common=True)
+    panel = (
+        effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2),
+        crosstalk,
+        flicker,
+        effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
+        effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
+    )
+    pitch = slm["group"] * slm["panel_pitch"]
     make_lens = functools.partial(_lens, shape, pitch, lens, unit, subpixels=2)
     frames = _camera(camera, shape, pitch, unit)
-    measurement, encoder = PhaseShifting(camera["steps"]), encode.DoublePhase("checkerboard", exposures=2)
-    return _processor(level, make_lens, shape, measurement, panel, frames, encoder)
+    encoder = encode.Predistorted(encode.SequentialPhase(), (crosstalk,))
+    measurement = PhaseShifting(camera["steps"])
+    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
+    # Ripple dims the light of all pixels alike in its interference with the reference.
+    dimmed = flicker(jnp.ones((1, 1)), None)[0, 0].real
+    return device.with_gains(device.input_gain, device.output_gain / dimmed)
 
 
 def build_mirrors(
@@ -108,12 +119,12 @@ def build_mirrors(
     if unit is not None:
         stuck = effects.draw_stuck(jax.random.fold_in(unit, 1), shape, slm["stuck"])
         panel += (effects.StuckPixels(stuck),)
-    panel += (effects.LaserNoise(slm["power_noise"]),)
+    panel += (effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),)
     pitch = slm["group"] * slm["mirror_pitch"]
     make_lens = functools.partial(_lens, shape, pitch, lens, unit)
     frames = _camera(camera, shape, pitch, unit)
     measurement, encoder = PhaseShifting(camera["steps"]), encode.BitPlanes(slm["bits"], parts=4)
-    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder)
+    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
     # A mirror that is switched on takes its own leak away: it adds less than the light of a mirror.
     contrast = 1 - 1 / jnp.sqrt(slm["contrast"])
     return device.with_gains(device.input_gain, device.output_gain / contrast)
@@ -142,7 +153,13 @@ def build_joint_transform(
         gain = effects.Gain(effects.draw_prnu(of_gain, (1, waveguides), camera["gain_error"]))
         photodiodes, receivers = (gain, *photodiodes), (gain, *receivers)
     make_device = functools.partial(
-        JointTransform, shape=(1, columns), slm=modulators, camera=photodiodes, detector=receivers
+        JointTransform,
+        shape=(1, columns),
+        slm=modulators,
+        camera=photodiodes,
+        detector=receivers,
+        # The bound on the light is many times what these lines give.
+        metering=True,
     )
     if level == "ideal":
         return make_device(dft((1, waveguides)))
@@ -152,6 +169,63 @@ def build_joint_transform(
     gains = calibrate(FourierProcessor(transfer))
     return make_device(
         transfer if level == "compiled" else slab, input_gain=gains.input_gain, output_gain=gains.output_gain
+    )
+
+
+def build_correlator(
+    level: str,
+    unit: Array | None,
+    pixels: ShapeLike,
+    lens: Table,
+    slm: Table,
+    camera: Table,
+    phase_filter: bool = False,
+) -> Correlator:
+    """A folded 4f correlator: pairs of panels set complex numbers, or one panel the phases of the filter.
+
+    Panels are grouped as those of `build_liquid_crystal`; light passes one lens twice.
+    """
+    shape = _on_panel(pixels, slm["group"], slm)
+    pitch = slm["group"] * slm["panel_pitch"]
+
+    def make_panel(place: int, *addressing: Effect) -> tuple[Effect, ...]:
+        a2, a3 = (0.0, 0.0)
+        gain: tuple[Effect, ...] = ()
+        if unit is not None:
+            of_residue, of_gain = jax.random.split(jax.random.fold_in(unit, place))
+            a2, a3 = effects.draw_lut_error(of_residue, slm["residue"])
+            gain = (effects.Gain(effects.draw_prnu(of_gain, shape, slm["amplitude_error"])),)
+        kernel = effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"])
+        response = effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"])
+        return (*addressing, effects.Crosstalk(kernel, response=response), *gain)
+
+    complex_panel = effects.Quantize(slm["bits"], signed=True)
+    laser = effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"])
+    passing = make_panel(4, complex_panel)
+    if phase_filter:
+        passing = (
+            *make_panel(4, effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2)),
+            effects.Flicker(slm["flicker"], common=True),
+            effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
+        )
+    make_device = functools.partial(
+        Correlator,
+        measurement=PhaseShifting(camera["steps"]),
+        slm=(*make_panel(1, complex_panel), laser),
+        filter=passing,
+        camera=_camera(camera, shape, pitch, unit),
+        encode_filter=encode.flat_spectrum if phase_filter else encode.complex_amplitude,
+        metering=True,
+    )
+    if level == "ideal":
+        return make_device(dft(shape))
+    of_lens = _lens(shape, pitch, lens, unit, fill=_grouped_fill(slm), detector_fill=_grouped_fill(slm))
+    transfer = compile_transfer(of_lens)
+    gains = calibrate(FourierProcessor(transfer))
+    return make_device(
+        transfer if level == "compiled" else of_lens,
+        input_gain=gains.input_gain,
+        output_gain=gains.output_gain,
     )
 
 
@@ -281,6 +355,8 @@ BUILDERS: dict[str, Callable[..., AbstractDevice]] = {
     "liquid crystal": build_liquid_crystal,
     "mirrors": build_mirrors,
     "joint transform": build_joint_transform,
+    "correlator": build_correlator,
+    "phase correlator": functools.partial(build_correlator, phase_filter=True),
     "vector multiplier": build_vector_multiplier,
     "crossbar": build_crossbar,
     "tensor bench": build_tensor_bench,
@@ -295,13 +371,14 @@ def _processor(
     slm: tuple[Effect, ...],
     camera: tuple[Effect, ...],
     encoder: Encoder | None = None,
+    metering: bool = False,
 ) -> FourierProcessor:
     """The device at one level; where there is a lens, with the gains of its transfer.
 
     Gains are calibrated without converters and noise, as long averaging would give them.
     """
     if level == "ideal":
-        device = FourierProcessor(dft(pixels), measurement, slm, camera, encoder=encoder)
+        device = FourierProcessor(dft(pixels), measurement, slm, camera, encoder=encoder, metering=metering)
         return device if encoder is None else device.subtract_background()
     lens = make_lens()
     transfer = compile_transfer(lens)
@@ -309,7 +386,15 @@ def _processor(
     # One driven pixel is brightest where all of its sub-pixels are.
     peak = jnp.max(jnp.abs(transfer.matrix)) if isinstance(transfer, Dense) else transfer.peak
     device = FourierProcessor(
-        transfer, measurement, slm, camera, gains.input_gain, gains.output_gain, peak, encoder=encoder
+        transfer,
+        measurement,
+        slm,
+        camera,
+        gains.input_gain,
+        gains.output_gain,
+        peak,
+        encoder=encoder,
+        metering=metering,
     )
     device = device if encoder is None else device.subtract_background()
     return device if level == "compiled" else eqx.tree_at(lambda d: d.transfer, device, lens)
