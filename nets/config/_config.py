@@ -11,10 +11,12 @@ from nets.config._options import (
     COUNT_OR_ALL,
     FRACTION,
     POSITIVE,
+    POSITIVE_OR_MEASURED,
     SECONDS,
     SEED,
     SIZE,
     SIZES,
+    UNITS,
     Only,
     check_conditions,
     check_values,
@@ -100,6 +102,20 @@ class Config:
     unit: Annotated[int | None, SEED] = None
     """Simulate one physical copy of the device, drawn within its tolerances with this seed; by default the
     nominal device."""
+    units: Annotated[int | None, UNITS] = None
+    """Train on this number of physical units of the device, drawn with --seed: each step takes another one,
+    and validation and test take 8 others that were not trained on. By default one device."""
+    units_per_step: Annotated[int, whole(1, 1000), Only("units", example="64")] = 1
+    """Units of a step. With the objective mean they share the rows of the batch, at the cost of one unit;
+    with the others each computes the whole batch, at as many times the cost."""
+    objective: Annotated[Literal["mean", "quantile", "chance"], Only("units", example="64")] = "mean"
+    """What a step minimises of the losses of its units: their mean; the mean of the worst, beyond --level
+    (quantile); or the mean and a penalty while the loss exceeds --loss-bound with a probability of more than
+    1 - --level (chance)."""
+    level: Annotated[float | None, FRACTION, Only("objective", ("quantile", "chance"))] = None
+    """Share of the units that are not among the worst; 0.75 by default."""
+    loss_bound: Annotated[float | None, POSITIVE, Only("objective", ("chance",))] = None
+    """Loss that few units may exceed, in nats; 0.1 by default."""
     gradient: Literal["simulator", "ideal", "optical"] = "simulator"
     """How what a device computes is differentiated: through the simulated device, as if the device were
     exact, or with the device computing the backward pass too."""
@@ -113,8 +129,15 @@ class Config:
     kernel."""
     norm: Annotated[Literal["post", "pre"], Only("model", TRANSFORMERS)] = "post"
     """Where a block normalises: after each residual sum (post), or before each layer (pre)."""
-    layer_scale: Annotated[float | None, POSITIVE, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = None
-    """Initial LayerScale, a learned factor for each feature of a residual branch; none by default."""
+    layer_scale: Annotated[
+        float | Literal["measured"] | None,
+        POSITIVE_OR_MEASURED,
+        Only("model", TRANSFORMERS),
+        Only("norm", ("pre",)),
+    ] = None
+    """Initial LayerScale, a learned factor for each feature of a residual branch; none by default. measured:
+    for each branch the gain that brings it closest to the exact one on the device, near 0 where noise hides
+    it."""
     final_norm: Annotated[bool, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = True
     """Normalise the output of the last block."""
     feedforward_maps: Annotated[int | None, SIZE, Only("model", TRANSFORMERS)] = None
@@ -271,6 +294,8 @@ def resolve(config: Config) -> Config:
         _check_model,
         _check_products,
         _check_device,
+        _check_layer_scale,
+        _check_units,
         _check_shape,
         _check_accumulate,
         _check_precision,
@@ -284,6 +309,8 @@ def default_values(config: Config) -> dict[str, Any]:
     """The defaults that depend on the data set and the model, by option."""
     common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
     common |= {"multiplier": "crossbar"} if config.products == "device" else {}
+    common |= {"level": 0.75} if config.objective != "mean" else {}
+    common |= {"loss_bound": 0.1} if config.objective == "chance" else {}
     values = common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
     shape = _shape_of_device(config, config.device or values["device"])
     return values if shape is None else values | {"shape": shape}
@@ -450,6 +477,46 @@ def _check_device(config: Config) -> None:
         raise ValueError(
             f"`overrides` has numbers of a multiplier, {OF_MULTIPLIER}…, but the run has no preset that "
             "multiplies; leave them out, or set --multiplier to one, with --products device."
+        )
+
+
+def _check_layer_scale(config: Config) -> None:
+    if config.layer_scale == "measured" and config.device == "none" and config.products == "electronic":
+        raise ValueError(
+            "`layer_scale` measured has no effect with `device` none; set --layer-scale to a number, or "
+            "--device to a preset."
+        )
+
+
+def _check_units(config: Config) -> None:
+    """Refuse units of a device that has none, and numbers of units that do not fit."""
+    if config.units is None:
+        return
+    if config.unit is not None:
+        raise ValueError(
+            f"`unit` {config.unit} is one unit and `units` {config.units} are many; leave --unit or --units "
+            "out."
+        )
+    if config.device in ("none", "ideal") and config.products == "electronic":
+        raise ValueError(
+            f"`units` {config.units} of `device` {config.device} are all alike; leave --units out, or set "
+            "--device to a preset with tolerances, such as engine11."
+        )
+    if config.units_per_step > config.units:
+        raise ValueError(
+            f"`units_per_step` must be at most the {config.units} of `units`, got {config.units_per_step}; "
+            "raise --units."
+        )
+    if config.objective != "mean" and config.units_per_step < 2:
+        raise ValueError(
+            f"`objective` {config.objective} compares units, and `units_per_step` is "
+            f"{config.units_per_step}; set --units-per-step to 4, for example."
+        )
+    parts = config.accumulate * (config.units_per_step if config.objective == "mean" else 1)
+    if config.batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {parts} parts of `units_per_step` and `accumulate`, got "
+            f"{config.batch_size}; use {nearest_multiple(config.batch_size, parts)}, for example."
         )
 
 

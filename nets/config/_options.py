@@ -84,6 +84,9 @@ def whole(low: int, high: int = 2**31 - 1) -> Range:
 
 
 POSITIVE = Range("finite and above zero", lambda value: 0 < value < math.inf)
+POSITIVE_OR_MEASURED = Range(
+    "finite and above zero, or measured", lambda value: value == "measured" or 0 < value < math.inf
+)
 SECONDS = Range("finite and at least 0 seconds", lambda value: 0 <= value < math.inf)
 FRACTION = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
 SEED = whole(0, 2**32 - 1)  # what a key of JAX holds without double precision

@@ -42,6 +42,10 @@ from nets.run._fit import fit as fit
 from nets.run._folder import RunFolder as RunFolder
 from nets.run._folder import write as write
 from nets.run._lines import read_lines as read_lines
+from nets.run._population import Objective as Objective
+from nets.run._population import build_population as build_population
+from nets.run._recalibrate import measure_layer_scales as measure_layer_scales
+from nets.run._recalibrate import recalibrate as recalibrate
 from nets.run._steps import compile_steps as compile_steps
 from nets.run._steps import loss_sums as loss_sums
 from nets.run._trained import TrainedNetwork as TrainedNetwork

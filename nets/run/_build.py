@@ -37,12 +37,13 @@ from nets.models import Block, Classifier, LambdaResNet
 from optics._typing import DeviceLike
 
 
-def build_device(config: Config, **overrides: Any) -> DeviceLike:
+def build_device(config: Config, key: jax.Array | None = None, **overrides: Any) -> DeviceLike:
     """The device that computes the convolutions of a run, its products of matrices, or both; None is exact.
 
     Arguments:
         config: a resolved configuration: the presets, their overrides and unit, and the embedding that the
             one that convolves has to fit.
+        key: of the physical unit to draw, which may be traced; None is that of `config.unit`.
         overrides: more parameters of the presets; names of those of the multiplier begin with "multiplier.".
 
     Raises:
@@ -55,6 +56,12 @@ def build_device(config: Config, **overrides: Any) -> DeviceLike:
         for name in list(overrides)
         if name.startswith(OF_MULTIPLIER) and config.products == "device"
     }
+    if key is None and config.unit is not None:
+        key = jax.random.key(config.unit)
+    if key is not None:
+        overrides |= {} if config.device == "none" else {"unit": key}
+        # Other patterns than those of the device that convolves.
+        of_multiplier["unit"] = jax.random.fold_in(key, 1)
     engine = _build_engine(config, overrides)
     if config.products == "electronic":
         return engine
@@ -99,6 +106,9 @@ def choose_device(config: Config, device: str | None = None, multiplier: str | N
     )
     has_unit = same_device and not (config.device == "none" and config.products == "electronic")
     config = replace(config, overrides=overrides, unit=config.unit if has_unit else None)
+    # Units and measured gains are those of training.
+    config = replace(config, units=None, units_per_step=1, objective="mean", level=None, loss_bound=None)
+    config = replace(config, layer_scale=1.0) if config.layer_scale == "measured" else config
     return resolve(config) if config.products == "device" else config
 
 
@@ -116,8 +126,6 @@ def _build_engine(config: Config, overrides: dict[str, Any]) -> DeviceLike:
             f"`device` must be none or a preset, one of {', '.join(optics.presets.names())}; got "
             f"{config.device!r}."
         )
-    if config.unit is not None:
-        overrides["unit"] = jax.random.key(config.unit)
     # Products, and convolutions over positions, run in tiles of any size.
     load = _load_in_size if has_planes(config) else _load_as_it_is
     device = load(config, overrides)
@@ -190,9 +198,6 @@ def _build_multiplier(config: Config, overrides: dict[str, Any], engine: DeviceL
             "`multiplier` must be convolutions, or a preset that multiplies matrices, one of "
             f"{', '.join(optics.presets.names())}; got {config.multiplier!r}."
         )
-    if config.unit is not None:
-        # Other patterns than those of the device that convolves.
-        overrides["unit"] = jax.random.fold_in(jax.random.key(config.unit), 1)
     multiplier = optics.presets.load(config.multiplier, **overrides)
     if not multiplier.supports(optics.AbstractDevice.matmul):
         raise ValueError(
@@ -283,7 +288,8 @@ def _block(config: Config, tokens: int, dtype: Any, rngs: nnx.Rngs) -> Block:
         dropout=config.dropout,
         norm=config.norm,
         dtype=dtype,
-        layer_scale=config.layer_scale,
+        # A measured one is set by `nets.run.measure_layer_scales`.
+        layer_scale=1.0 if config.layer_scale == "measured" else config.layer_scale,
         **optical,
         rngs=rngs,
     )

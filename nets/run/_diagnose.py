@@ -1,7 +1,7 @@
 """Find the first tensor of a step that is not finite."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,14 +10,22 @@ import numpy as np
 from flax import nnx
 
 from nets.run._checkpoint import path_name
+from nets.run._population import Objective, parts_of_units
 from nets.run._steps import loss_sums
+from nets.run._watch import watch_outputs
 from optics._typing import DeviceLike
 
 OPTIMIZER = "the update of the optimizer"  # to blame if the step itself is finite
 
 
 def diagnose_step(
-    model: nnx.Module, batch: tuple, device: DeviceLike, key: jax.Array, shards: int = 1, accumulate: int = 1
+    model: nnx.Module,
+    batch: tuple,
+    device: DeviceLike,
+    key: jax.Array,
+    shards: int = 1,
+    accumulate: int = 1,
+    over_units: Objective | None = None,
 ) -> str:
     """Name the first tensor of a training step that is not finite.
 
@@ -27,6 +35,7 @@ def diagnose_step(
         device: computes the convolutions.
         key: of the step.
         shards, accumulate: the batch is computed in these parts, as in the step, each with its own key.
+        over_units: as of `compile_steps`; each unit of a part is computed alone, with the key it had there.
     """
     parts = shards * accumulate
     pieces = [np.array_split(array, parts) for array in batch]
@@ -34,13 +43,14 @@ def diagnose_step(
         part_key = key if shards == 1 else jax.random.fold_in(key, i // accumulate)
         part_key = part_key if accumulate == 1 else jax.random.fold_in(part_key, i % accumulate)
         part = tuple(jnp.asarray(arrays[i]) for arrays in pieces)
+        for rows, unit, unit_key in parts_of_units(over_units, part, device, part_key):
 
-        def loss(model, part=part, part_key=part_key):
-            return loss_sums(model, part, device, part_key)[0][0] / batch[2].sum()
+            def loss(model, rows=rows, unit=unit, unit_key=unit_key):
+                return loss_sums(model, rows, unit, unit_key)[0][0] / batch[2].sum()
 
-        name = first_not_finite(model, loss)
-        if name != OPTIMIZER:
-            return name
+            name = first_not_finite(model, loss)
+            if name != OPTIMIZER:
+                return name
     return OPTIMIZER
 
 
@@ -58,10 +68,11 @@ def first_not_finite(model: nnx.Module, loss: Callable[[nnx.Module], jax.Array])
     for path, leaf in jax.tree_util.tree_leaves_with_path(nnx.state(model)):
         if not _is_finite(leaf):
             return f"parameter {path_name(path)}"
-    with _watch_outputs(model) as paths:
+    failed: list[str] = []
+    with watch_outputs(model, partial(_collect_not_finite, failed)):
         value = loss(model)
-    if paths:
-        return f"activation {paths[0]}"
+    if failed:
+        return f"activation {failed[0]}"
     if not _is_finite(value):
         return "the loss"
     for path, leaf in jax.tree_util.tree_leaves_with_path(nnx.grad(loss)(model)):
@@ -70,32 +81,11 @@ def first_not_finite(model: nnx.Module, loss: Callable[[nnx.Module], jax.Array])
     return OPTIMIZER
 
 
-@contextmanager
-def _watch_outputs(model: nnx.Module) -> Iterator[list[str]]:
-    """Collect the paths of the layers whose output is not finite, in the order in which they return."""
-    paths = {id(module): ".".join(map(str, path)) or "model" for path, module in nnx.iter_modules(model)}
-    failed: list[str] = []
-    kinds = {type(module) for _, module in nnx.iter_modules(model) if "__call__" in vars(type(module))}
-    before = {kind: kind.__call__ for kind in kinds}
-
-    def watch(call: Callable) -> Callable:
-        def watched_call(self, *args, **kwargs):
-            output = call(self, *args, **kwargs)
-            # Inside a scan or a vmap there are no numbers; the layer around it has them.
-            leaves = [leaf for leaf in jax.tree.leaves(output) if not isinstance(leaf, jax.core.Tracer)]
-            if id(self) in paths and not all(_is_finite(leaf) for leaf in leaves):
-                failed.append(paths[id(self)])
-            return output
-
-        return watched_call
-
-    try:
-        for kind, call in before.items():
-            kind.__call__ = watch(call)
-        yield failed
-    finally:
-        for kind, call in before.items():
-            kind.__call__ = call
+def _collect_not_finite(failed: list[str], path: str, output: Any) -> None:
+    # Inside a scan or a vmap there are no numbers; the layer around it has them.
+    leaves = [leaf for leaf in jax.tree.leaves(output) if not isinstance(leaf, jax.core.Tracer)]
+    if not all(_is_finite(leaf) for leaf in leaves):
+        failed.append(path)
 
 
 def _is_finite(leaf: Any) -> bool:

@@ -175,12 +175,13 @@ def make_layout(config: Config) -> Layout:
     ]
     if len(devices) == 1:
         return Layout(None)
-    if config.batch_size % (len(devices) * config.accumulate):
+    shares = config.units_per_step if config.objective == "mean" else 1
+    parts_in_all = len(devices) * config.accumulate * shares
+    if config.batch_size % parts_in_all:
         parts = f", in {config.accumulate} parts each (`accumulate`)" * (config.accumulate > 1)
+        parts += f", shared by {shares} units (`units_per_step`)" * (shares > 1)
         raise ValueError(
             f"`batch_size` must be a multiple of the {len(devices)} devices{parts}, got {config.batch_size}; "
-            "set "
-            f"--batch-size to {nearest_multiple(config.batch_size, len(devices) * config.accumulate)}, for "
-            "example."
+            f"set --batch-size to {nearest_multiple(config.batch_size, parts_in_all)}, for example."
         )
     return Layout(Mesh(np.array(devices), (AXIS,)))

@@ -25,9 +25,11 @@ from nets.run._environment import (
     usual_promotion,
 )
 from nets.run._folder import RunFolder, RunWriter, check_folders
+from nets.run._population import draw_units, first_unit, make_objective
+from nets.run._recalibrate import measure_layer_scales
 from nets.run._sizes import check_sizes
 from nets.run._steps import compile_steps
-from nets.run._trainer import Observer, Program, Record, Task, Trainer, mean_metrics
+from nets.run._trainer import Observer, Program, Record, Task, Trainer, evaluation_size, mean_metrics
 from optics._typing import DeviceLike
 
 
@@ -71,12 +73,12 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
 def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[str, Any]:
     layout = make_layout(config)
     summary_writer = import_summary_writer() if config.tensorboard else None
-    device = build_device(config)
+    device, held_out = _build_devices(config)
     started = time.perf_counter()
     dataset = data.load(config, folder.tokenizer())
     facts = folder.check_data(dataset)
     task = Task(config, dataset, layout)
-    program = _build(task, device)
+    program = _build(task, device, held_out)
     cores = usable_cores()
     facts |= {"parameters": count_parameters(program.model), "shards": layout.shards, "cores": cores}
     layout.barrier("before anything is written")
@@ -94,22 +96,35 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
         return _finish(trainer, facts["baseline"])
 
 
-def _build(task: Task, device: DeviceLike) -> Program:
+def _build_devices(config: Config) -> tuple[DeviceLike, DeviceLike]:
+    """What a run trains on, and what it is validated and tested on."""
+    if config.units is not None:
+        return draw_units(config)
+    device = build_device(config)
+    return device, device
+
+
+def _build(task: Task, device: DeviceLike, held_out: DeviceLike) -> Program:
     """The network with its first weights, and its compiled step and evaluation."""
     config, dataset = task.config, task.dataset
     check_sizes(config, dataset)
     model = build_model(config, dataset, nnx.Rngs(config.seed))
     if config.init_from is not None:
         _load_initial_weights(model, config, dataset)
+    if config.layer_scale == "measured":
+        rows = dataset.train.rows[: evaluation_size(config)]
+        measure_layer_scales(model, rows, first_unit(config, device), jax.random.key(config.seed))
     optimizer = nnx.Optimizer(model, _adam(config, len(dataset.train.labels)), wrt=nnx.Param)
-    step, evaluate = compile_steps(model, optimizer, task.layout.mesh, config.accumulate)
+    step, evaluate = compile_steps(
+        model, optimizer, task.layout.mesh, config.accumulate, make_objective(config)
+    )
     arrays = nnx.state((model, optimizer))
     # A key that differs from that of the first weights.
     key = jax.random.fold_in(jax.random.key(config.seed), 2**31)
     # Shapes that do not fit are refused here, before a folder is made.
-    batch = next(iter(data.batches(dataset.validation, config.batch_size)))
-    jax.eval_shape(evaluate, arrays, batch, device, key)
-    return Program(model, step, evaluate, arrays, device, key)
+    batch = next(iter(data.batches(dataset.validation, evaluation_size(config))))
+    jax.eval_shape(evaluate, arrays, batch, held_out, key)
+    return Program(model, step, evaluate, arrays, device, held_out, key)
 
 
 def _load_initial_weights(model: nnx.Module, config: Config, dataset: data.Dataset) -> None:
@@ -142,7 +157,9 @@ def _restore(task: Task, program: Program, checkpoints: Checkpoints) -> tuple[Pr
             saved = layout.broadcast_arrays(None if latest is None else latest[0][i], named_arrays(arrays[i]))
             arrays[i] = _with_saved_arrays(arrays[i], saved)
     arrays, key, device = (layout.replicate(tree) for tree in (arrays, program.key, program.device))
-    return replace(program, arrays=arrays, key=key, device=device), state
+    same = program.held_out is program.device
+    held_out = device if same else layout.replicate(program.held_out)
+    return replace(program, arrays=arrays, key=key, device=device, held_out=held_out), state
 
 
 def _with_saved_arrays(state: Any, saved: dict) -> Any:

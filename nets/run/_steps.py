@@ -10,13 +10,18 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from nets.run._population import HELD_OUT_PER_BATCH, Objective, choose_units, next_units, sums_of_units
 from optics._typing import DeviceLike
 
 AXIS = "data"  # of the mesh; batch norm averages over it
 
 
 def compile_steps(
-    model: nnx.Module, optimizer: nnx.Optimizer, mesh: Mesh | None = None, accumulate: int = 1
+    model: nnx.Module,
+    optimizer: nnx.Optimizer,
+    mesh: Mesh | None = None,
+    accumulate: int = 1,
+    over_units: Objective | None = None,
 ) -> tuple[Callable, Callable]:
     """The training step and the evaluation of a batch, as compiled functions of `nnx.state((model,
     optimizer))`.
@@ -26,6 +31,8 @@ def compile_steps(
         mesh: of the JAX devices that share a batch, with one axis "data"; None for a single one.
         accumulate: number of parts that a batch, or the share of a JAX device, is computed in. The gradient
             is that of the batch; noise, dropout and batch statistics are those of the parts.
+        over_units: what is minimised over several units; `device` is then a population, of which each part
+            of a batch meets other units. None takes one device.
 
     Returns:
         step: (state, batch, device, key, number) -> the next state, and an array of loss, correct rows and
@@ -45,8 +52,12 @@ def compile_steps(
 
         def gradient(model, part, key):
             def loss(model):
-                sums = loss_sums(model, part, device, key)[0]
-                return sums[0] / rows, sums
+                if over_units is None:
+                    sums = loss_sums(model, part, device, key)[0]
+                    return sums[0] / rows, sums
+                units = choose_units(device, key, over_units.count)
+                sums = sums_of_units(loss_sums, model, part, units, key, over_units.divide)[0]
+                return over_units.of_sums(sums) / rows, sums.sum(0) if over_units.divide else sums.mean(0)
 
             return nnx.grad(loss, has_aux=True)(model)
 
@@ -61,7 +72,13 @@ def compile_steps(
 
     def evaluate(state, batch, device, key, number=None):
         model, _ = nnx.merge(evaluation_graph, state)
-        sums, predicted = loss_sums(model, batch, device, _step_key(key, number, mesh))
+        key = _step_key(key, number, mesh)
+        if over_units is None or device is None:
+            sums, predicted = loss_sums(model, batch, device, key)
+        else:
+            units = next_units(device, number, HELD_OUT_PER_BATCH)
+            sums, predicted = sums_of_units(loss_sums, model, batch, units, key, divide=True)
+            sums = sums.sum(0)
         if mesh is None:
             return sums, predicted
         return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predicted, AXIS, tiled=True)

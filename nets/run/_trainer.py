@@ -19,6 +19,7 @@ from nets.run._diagnose import diagnose_step
 from nets.run._distribute import Layout
 from nets.run._environment import Trace, graceful_stop
 from nets.run._folder import RunWriter
+from nets.run._population import make_objective
 from optics._typing import DeviceLike
 
 # The most steps that are computed before their sums are read: the loop neither waits for each step nor runs
@@ -51,7 +52,8 @@ class Program:
         model: the structure of the network, in training mode.
         step, evaluate: as `compile_steps` makes them.
         arrays: state of (model, optimizer) to continue from.
-        device: computes the convolutions.
+        device: computes the convolutions; several units of it as one pytree in a run with `units`.
+        held_out: computes those of validation and test; other units in a run with `units`.
         key: of all random numbers of the steps.
     """
 
@@ -60,6 +62,7 @@ class Program:
     evaluate: Callable
     arrays: Any
     device: DeviceLike
+    held_out: DeviceLike
     key: jax.Array
 
 
@@ -157,7 +160,7 @@ class Trainer:
         size = evaluation_size(self.config)
         plan = data.plan_batches(split, size, lengths=self.lengths)
         quiet = not (self.config.progress and self.record.writer.enabled)
-        device = None if exact else self.program.device
+        device = None if exact else self.program.held_out
         results = []
         for i, indices in enumerate(
             tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)
@@ -310,6 +313,7 @@ class Trainer:
             jax.random.fold_in(key, bad_step),
             self.layout.shards,
             self.config.accumulate,
+            make_objective(self.config),
         )
         raise FloatingPointError(
             f"{name} stopped being finite at step {bad_step + 1}; lower `learning_rate` "
