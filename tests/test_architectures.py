@@ -152,3 +152,13 @@ def test_a_phase_only_filter_convolves_with_the_phases_of_the_kernel(key):
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call(optics.dft(3))
+
+
+def test_pixels_light_the_parts_that_a_lens_divides_them_into(key):
+    lens = optics.FourierLens(4, pitch=20e-6, wavelength=633e-9, oversampling=4, subpixels=2)
+    device = optics.FourierProcessor(optics.compile_transfer(lens))
+    a = jax.random.normal(key, (4, 4))
+    in_parts = device.transfer(jnp.kron(a, jnp.ones((2, 2))) + 0j)
+    assert relative(device.transform(a), in_parts) <= 1e-5
+    with pytest.raises(ValueError, match="`transfer` takes 8×8 pixels of light, but .* give 12×12"):
+        optics.FourierProcessor(device.transfer, encoder=optics.encode.Superpixel(3))

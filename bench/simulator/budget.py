@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from bench.output import Rows
 from optics import AbstractDevice
 from optics.effects import Effect
+from optics.encode import Predistorted
 from optics.metrics import best_factor, relative_error
 
 Place = tuple[str, int]  # name of a stage, number of an effect in it
@@ -21,7 +22,7 @@ class Switched(Effect):
     """An effect that can be switched off in a compiled program.
 
     Arguments:
-        effect: one that keeps the shape of its value.
+        effect: one that keeps the shape of its value, or divides its pixels.
         on: scalar, true or false.
     """
 
@@ -29,7 +30,11 @@ class Switched(Effect):
     on: Array
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
-        return jnp.where(self.on, self.effect(value, key), value)
+        changed = self.effect(value, key)
+        # An effect may give the sub-pixels of each pixel.
+        for axis in (-2, -1):
+            value = jnp.repeat(value, changed.shape[axis] // value.shape[axis], axis=axis)
+        return jnp.where(self.on, changed, value)
 
     def laser_power(
         self, key: Array, shape: tuple[int, ...], dtype: np.dtype
@@ -49,13 +54,29 @@ def switch_effects(device: AbstractDevice, on: Array) -> AbstractDevice:
     chains = {
         stage.name: [Switched(effect, next(flags)) for effect in stage.effects] for stage in device.stages()
     }
+    device = _switch_drives(device, chains)
     # The unmodulated background depends on the effects, so measure it again.
     return device.with_stages(**chains).subtract_background()
 
 
 def without_effects(device: AbstractDevice) -> AbstractDevice:
     """The device with its transfer alone."""
-    return device.with_stages(**{stage.name: () for stage in device.stages()}).subtract_background()
+    chains: dict[str, list[Switched]] = {stage.name: [] for stage in device.stages()}
+    return _switch_drives(device, chains).with_stages(**chains).subtract_background()
+
+
+def _switch_drives(device: AbstractDevice, chains: dict[str, list[Switched]]) -> AbstractDevice:
+    """The device whose drives allow for those effects alone that its modulator has."""
+    encoder = getattr(device, "encoder", None)
+    if not isinstance(encoder, Predistorted):
+        return device
+    switched = {type(effect.effect): effect.on for effect in chains["slm"]}
+    if not any(type(effect) in switched for effect in encoder.modulator):
+        return eqx.tree_at(lambda d: d.encoder, device, encoder.encoder)
+    known = tuple(
+        Switched(effect, switched.get(type(effect), jnp.asarray(False))) for effect in encoder.modulator
+    )
+    return eqx.tree_at(lambda d: d.encoder.modulator, device, known)
 
 
 def budget(call: Callable, device: AbstractDevice, exact: np.ndarray, shots: jax.Array) -> Rows:

@@ -133,13 +133,17 @@ def modulate(
     drive: Inexact[Array, "*lead exposures slm_rows slm_cols"],
     key: Array | None,
 ) -> Inexact[Array, "*lead exposures light_rows light_cols"]:
-    """Light behind the modulator, on the pixels that the transfer takes.
+    """Light behind the modulator, on the pixels that the transfer takes. Pixels larger than those light all
+    of their parts alike.
 
     Raises:
-        ValueError: light of another shape than the transfer takes.
+        ValueError: light of pixels that those of the transfer do not divide.
     """
     expected = light_shape(transfer.shape, transfer.subpixels)
     light = encoder.demodulate(apply(slm, drive, key), transfer.shape, keep_subpixels=transfer.subpixels > 1)
+    for axis, count in zip((-2, -1), expected, strict=True):
+        if light.shape[axis] < count and count % light.shape[axis] == 0:
+            light = jnp.repeat(light, count // light.shape[axis], axis=axis)
     if light.shape[-2:] != expected:
         have, want = ("×".join(map(str, pair)) for pair in (light.shape[-2:], expected))
         raise ValueError(

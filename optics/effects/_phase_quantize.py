@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Inexact
 
 from optics._check import as_leaf, check_number
-from optics._phases import TWO_PI, as_complex, safe_angle, unit_phasor
+from optics._phases import TWO_PI, as_complex, safe_angle, unit_phasor, wrap_phase
 from optics._typing import ScalarLike
 from optics.effects._effect import Modulation
 from optics.effects._quantize import check_bits, power_of_two
@@ -28,8 +28,8 @@ class PhaseQuantize(Modulation):
         φ -> 2π k / (2^bits · pixels),   k up to the highest level, (2^bits − 1) · pixels
 
     The mean is shorter than 1 by (2π / 2^bits)² / 8 at most, 8e-5 with 8 bits, which is left out. Between the
-    highest level and a whole turn no pixels are mixed, for the fringe between them would pass through all
-    phases: a phase there takes the nearer end.
+    highest level and a whole turn no pixels are mixed, and none there goes to 0, for the fringe between the
+    two ends passes through all phases: they take the highest level.
 
     Arguments:
         bits: scalar, a whole number from 1 to 16.
@@ -60,11 +60,10 @@ class PhaseQuantize(Modulation):
         )
         constant = jax.lax.stop_gradient(value)
         phi = safe_angle(constant)
-        # In [0, levels], where `levels` is a whole turn.
-        drive = jnp.mod(phi * (levels / TWO_PI), levels)
+        drive = wrap_phase(phi) * (levels / TWO_PI)
         mixed = jnp.round(drive * pixels) / pixels
         highest = levels - 1
-        end = jnp.where(drive < levels - 0.5, highest, levels)
+        end = jnp.where((pixels > 1) | (drive < levels - 0.5), highest, levels)
         level = jnp.mod(jnp.where(drive > highest, end, mixed), levels)
         rounded = level * (TWO_PI / levels)
         # The value is the level itself, so that level 0 has a phase of exactly 0; the slope alone is that of

@@ -16,7 +16,7 @@ from optics import effects, encode
 from optics._check import as_pixels
 from optics._typing import ScalarLike, ShapeLike
 from optics.calibration import calibrate
-from optics.detect import AbstractMeasurement, Coherent, PhaseShifting
+from optics.detect import AbstractMeasurement, Coherent, PhaseDiversity, PhaseShifting
 from optics.device import (
     AbstractDevice,
     Correlator,
@@ -81,16 +81,7 @@ def build_liquid_crystal(
     drives allow for crosstalk and for the response of the pixels, which a calibration has found.
     """
     shape = _on_panel(pixels, slm["group"], slm)
-    a2, a3 = (0.0, 0.0)
-    if unit is not None:
-        a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
-    crosstalk = effects.Crosstalk(
-        # The kernel is given in panel pixels; a driven square has `group` of them a side.
-        effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
-        subpixels=2,
-        response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
-        keep_subpixels=True,
-    )
+    crosstalk = _crosstalk(slm, unit)
     flicker = effects.Flicker(slm["flicker"], common=True)
     panel = (
         effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2),
@@ -108,6 +99,44 @@ def build_liquid_crystal(
     # Ripple dims the light of all pixels alike in its interference with the reference.
     dimmed = flicker(jnp.ones((1, 1)), None)[0, 0].real
     return device.with_gains(device.input_gain, device.output_gain / dimmed)
+
+
+def build_intensity(
+    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
+) -> FourierProcessor:
+    """Phase panel, and a camera without a reference beam: frames of known defocus, and a phase retrieval.
+
+    The numbers are those of `build_liquid_crystal`. As large a part of the panel beside them shows a fixed
+    pattern. What turns the light of the whole panel, its ripple, no intensity shows. The panel sends the same
+    light in every exposure, so that full scale is one number. |z|² is that of a point, so that the pixels of
+    the camera that are read are few of those that cover a number.
+    """
+    # The fixed pattern takes the other half.
+    shape = _on_panel(pixels, slm["group"], slm | {"panel_columns": slm["panel_columns"] // 2})
+    crosstalk = _crosstalk(slm, unit)
+    panel = (
+        effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2),
+        crosstalk,
+        effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
+        effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
+    )
+    pitch, window = slm["group"] * slm["panel_pitch"], camera["window"] * camera["camera_pitch"]
+    make_lens = functools.partial(
+        _lens, shape, pitch, lens, unit, subpixels=2, detector_fill=jnp.minimum(window / pitch, 1)
+    )
+    frames = _camera(camera, shape, window, unit)
+    encoder = encode.Predistorted(encode.SequentialPhase(), (crosstalk,))
+    measurement = PhaseDiversity(
+        camera["steps"], camera["reference"] / camera["margin"], iterations=camera["iterations"]
+    )
+    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder)
+    # How bright the camera is on the average where every panel pixel has a phase of its own.
+    transfer = compile_transfer(device.transfer) if level == "wave" else device.transfer
+    light = jnp.exp(2j * jnp.pi * jax.random.uniform(jax.random.key(0), shape))
+    parts = transfer.subpixels
+    field = transfer(jnp.repeat(jnp.repeat(light, parts, axis=0), parts, axis=1))
+    full_scale = camera["margin"] * jnp.sqrt(jnp.mean(field.real**2 + field.imag**2))
+    return eqx.tree_at(lambda d: d.full_scale, device, full_scale, is_leaf=lambda leaf: leaf is None)
 
 
 def build_mirrors(
@@ -353,6 +382,7 @@ BUILDERS: dict[str, Callable[..., AbstractDevice]] = {
     "ideal": build_ideal,
     "engine": build_engine,
     "liquid crystal": build_liquid_crystal,
+    "phase panel, intensity": build_intensity,
     "mirrors": build_mirrors,
     "joint transform": build_joint_transform,
     "correlator": build_correlator,
@@ -382,7 +412,7 @@ def _processor(
         return device if encoder is None else device.subtract_background()
     lens = make_lens()
     transfer = compile_transfer(lens)
-    gains = calibrate(FourierProcessor(_of_numbers(transfer)))
+    gains = calibrate(FourierProcessor(transfer))
     # One driven pixel is brightest where all of its sub-pixels are.
     peak = jnp.max(jnp.abs(transfer.matrix)) if isinstance(transfer, Dense) else transfer.peak
     device = FourierProcessor(
@@ -398,6 +428,20 @@ def _processor(
     )
     device = device if encoder is None else device.subtract_background()
     return device if level == "compiled" else eqx.tree_at(lambda d: d.transfer, device, lens)
+
+
+def _crosstalk(slm: Table, unit: Array | None) -> effects.Crosstalk:
+    """Crosstalk between the pixels of a phase panel, with the response of one unit."""
+    a2, a3 = (0.0, 0.0)
+    if unit is not None:
+        a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
+    return effects.Crosstalk(
+        # The kernel is given in panel pixels; a driven square has `group` of them a side.
+        effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
+        subpixels=2,
+        response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
+        keep_subpixels=True,
+    )
 
 
 def _multiplier(
@@ -419,39 +463,6 @@ def _multiplier(
 def _grouped_fill(slm: Table) -> ScalarLike:
     """Linear share of a square of panel pixels that is between the outer edges of the outer ones."""
     return 1 - (1 - slm["panel_fill"] ** 0.5) / slm["group"]
-
-
-class _Replicated(AbstractTransfer):
-    """A transfer whose pixels light all of their sub-pixels alike."""
-
-    transfer: AbstractTransfer
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.transfer.shape
-
-    @property
-    def subpixels(self) -> int:
-        return 1
-
-    @property
-    def peak(self) -> Array:
-        return self.transfer.subpixels**2 * self.transfer.peak
-
-    def __call__(self, light: Array, real: bool = False) -> Array:
-        parts = self.transfer.subpixels
-        return self.transfer(jnp.repeat(jnp.repeat(light, parts, axis=-2), parts, axis=-1), real=real)
-
-
-def _of_numbers(transfer: Dense | MaskedFFT) -> AbstractTransfer:
-    """The transfer from numbers that light all sub-pixels of their pixel alike."""
-    parts, (rows, cols) = transfer.subpixels, transfer.shape
-    if parts == 1:
-        return transfer
-    if not isinstance(transfer, Dense):
-        return _Replicated(transfer)
-    matrix = transfer.matrix.reshape(-1, rows, parts, cols, parts).sum((2, 4))
-    return Dense(matrix.reshape(matrix.shape[0], -1), transfer.shape)
 
 
 def _on_panel(pixels: ShapeLike, group: int, slm: Table) -> tuple[int, int]:
