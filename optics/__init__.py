@@ -97,6 +97,7 @@ from optics.detect import Offset as Offset
 from optics.detect import PhaseDiversity as PhaseDiversity
 from optics.detect import PhaseShifting as PhaseShifting
 from optics.device import AbstractDevice as AbstractDevice
+from optics.device import Averaged as Averaged
 from optics.device import CirculantMultiplier as CirculantMultiplier
 from optics.device import Correlator as Correlator
 from optics.device import Devices as Devices

@@ -234,6 +234,14 @@ def _product_lines(a_key: tuple, a_device: tuple, camera: dict, headroom: tuple)
             bits=(8, COUNT),
             slices=(2, COUNT),
         ),
+        _line(
+            "optics.Averaged",
+            optics.Averaged,
+            engine=(engine, DEVICE),
+            inputs=(2, COUNT),
+            kernels=(2, COUNT),
+            products=(2, COUNT),
+        ),
         _line("optics.CirculantMultiplier", optics.CirculantMultiplier, engine=(engine, DEVICE)),
         _line("optics.Devices", optics.Devices, convolve=(engine, DEVICE), matmul=(multiplier, DEVICE)),
         _line(

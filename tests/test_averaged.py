@@ -1,11 +1,16 @@
 """A Fourier engine that averages exposures: the statistics of its noise, and every exposure counted."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
+import nets
 import optics
+from nets.config import Config, resolve
 
 X, W = (jax.random.normal(jax.random.key(i), (4, 5)) for i in range(2))
 
@@ -65,3 +70,50 @@ def test_refuses_an_engine_without_a_transform():
 def test_refuses_counts(name):
     with pytest.raises(ValueError, match=f"^`{name}` must be a whole number of at least 1"):
         optics.Averaged(engine(), **{name: 0})
+
+
+def small_network():
+    config = resolve(
+        Config(data="digits", shape=(3, 3), device="none", heads=2, dropout=0.0, out=Path("unused"))
+    )
+    dataset = nets.data.load(config)
+    model = nets.run.build_model(config, dataset, nnx.Rngs(0))
+    model.eval()
+    return model, nets.data.make_batch(dataset.train, np.arange(16), 16)
+
+
+def noisy_engine():
+    return optics.FourierProcessor(optics.dft(3), camera=(optics.effects.BalancedShot(10.0),))
+
+
+def test_exposures_go_where_the_loss_gains_and_no_further_than_allowed():
+    model, batch = small_network()
+    chosen = nets.run.choose_exposures(model, batch, noisy_engine(), 4.0, jax.random.key(0))
+    # 16 images of 4 tokens, 2 heads of 3 projections: 64 inputs, 6 kernels, 384 products.
+    taken = 64 * chosen.inputs + 6 * chosen.kernels + 384 * chosen.products
+    assert 1 < taken / (64 + 6 + 384) <= 4
+    # Exposures of a kernel cost least.
+    assert chosen.kernels >= chosen.products
+
+
+def test_no_exposures_where_the_loss_gains_nothing():
+    model, batch = small_network()
+    quiet = optics.FourierProcessor(optics.dft(3))
+    chosen = nets.run.choose_exposures(model, batch, quiet, 8.0, jax.random.key(0))
+    assert (chosen.inputs, chosen.kernels, chosen.products) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(model=3), "`model` must be a"),
+        (dict(factor=0.5), "`factor` must be"),
+        (dict(key=None), "`key` must be a key"),
+        (dict(device=optics.Correlator(optics.dft(3))), "`engine` must have a transform"),
+    ],
+)
+def test_choosing_refuses(change, message):
+    model, batch = small_network()
+    arguments = dict(model=model, batch=batch, device=noisy_engine(), factor=2.0, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="^" + message):
+        nets.run.choose_exposures(**arguments | change)

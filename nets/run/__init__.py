@@ -38,6 +38,7 @@ from nets.run._environment import provenance as provenance
 from nets.run._environment import usual_promotion as usual_promotion
 from nets.run._evaluate import evaluate as evaluate
 from nets.run._export import export as export
+from nets.run._exposures import choose_exposures as choose_exposures
 from nets.run._fit import fit as fit
 from nets.run._folder import RunFolder as RunFolder
 from nets.run._folder import write as write

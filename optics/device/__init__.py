@@ -8,6 +8,7 @@
 | `VectorMatrixMultiplier` | products of matrices | a line of sources, a modulator, a lens that adds |
 | `MatrixMatrixMultiplier` | products of matrices | two modulators and cylindrical lenses, one exposure |
 | `CirculantMultiplier` | products of matrices | convolutions on any of these |
+| `Averaged` | transforms and convolutions | a Fourier engine that repeats exposures and averages them |
 | `Devices` | all that its two devices do | one that convolves, one that multiplies matrices |
 | `External` | transforms and convolutions | the owner's hardware, differentiated through a simulated twin |
 
@@ -22,6 +23,7 @@ A `FourierProcessor` reads as five lines:
 A new device is one file here, a subclass of `AbstractDevice`, and one line in `tests/parts.py`.
 """
 
+from optics.device._averaged import Averaged as Averaged
 from optics.device._circulant import CirculantMultiplier as CirculantMultiplier
 from optics.device._compile_device import compile_device as compile_device
 from optics.device._correlator import Correlator as Correlator

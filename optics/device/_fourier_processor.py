@@ -348,6 +348,8 @@ def convolve_by_transforms(
     w: Inexact[Array, "*wlead rows cols"],
     key: Array | None,
     map_rows: Callable = map_in_cache,
+    of_kernels: Callable | None = None,
+    of_products: Callable | None = None,
 ) -> Inexact[Array, "*lead rows cols"]:
     """A convolution from transforms: both forward, their product in electronics, and one back.
 
@@ -355,7 +357,9 @@ def convolve_by_transforms(
         transform: of a device, (a, key, real) -> spectrum.
         x, w, key: as of `AbstractDevice.convolve`.
         map_rows: how the products are transformed, with the arguments of `map_in_cache`.
+        of_kernels, of_products: transforms of kernels and of products; None is `transform`.
     """
+    of_kernels, of_products = of_kernels or transform, of_products or transform
     x_key, w_key, y_key = split_key(key, 3)
     real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
     pixels = x.shape[-2:]
@@ -364,10 +368,10 @@ def convolve_by_transforms(
     # The first axes, along which there is one kernel, are rows of products.
     split = next((i for i, count in enumerate(w_lead) if count > 1), len(lead))
     rows = fusion_barrier(transform(x, x_key)).reshape(-1, *x_lead[split:], *pixels)
-    kernels = fusion_barrier(transform(w, w_key)).reshape(*w_lead[split:], *pixels)
+    kernels = fusion_barrier(of_kernels(w, w_key)).reshape(*w_lead[split:], *pixels)
 
     def transform_products(rows, key):
-        y = transform(jnp.conj(rows * kernels), key, real=real)
+        y = of_products(jnp.conj(rows * kernels), key, real=real)
         # Unitary transforms: F(x * w) = √(pixels) F x · F w.
         return math.sqrt(math.prod(pixels)) * (y if real else jnp.conj(y))
 
