@@ -225,11 +225,35 @@ def _transform(device: FourierProcessor, numbers: Array, key: Array | None, draw
 def _gains(ratio: Array, shape: tuple[int, int], compensation: str) -> tuple[Array, Array]:
     """Gains before and after that undo the ratio of a map to the exact one as well as gains can."""
     rows, cols = shape
-    left, strength, right = jnp.linalg.svd(ratio)
-    after, before = left[:, 0] * strength[0], right[0]
+    after, before = _best_factors(ratio)
     # A phase common to all pixels belongs to one side: the one where it makes the middle pixel real.
     common = jnp.exp(1j * jnp.angle(before[rows * cols // 2]))
     return _invert((before / common).reshape(shape), (after * common).reshape(shape), compensation)
+
+
+@jax.custom_jvp
+def _best_factors(ratio: Array) -> tuple[Array, Array]:
+    """The product after ⊗ before that is closest to a matrix: its strongest singular vectors."""
+    left, strength, right = jnp.linalg.svd(ratio)
+    return left[:, 0] * strength[0], right[0]
+
+
+@_best_factors.defjvp
+def _best_factors_jvp(primals: tuple, tangents: tuple) -> tuple:
+    # That of all singular vectors divides by the gaps between all singular values, of which a symmetric lens
+    # has pairs that coincide. The strongest vectors need the gaps to the strongest value alone.
+    (ratio,), (change,) = primals, tangents
+    left, strength, right = jnp.linalg.svd(ratio)
+    u, v, first = left[:, 0], jnp.conj(right[0]), strength[0]
+    is_other = jnp.arange(strength.size) > 0
+    gaps = jnp.where(is_other, first**2 - strength**2, 1)
+    of_u, of_v = jnp.conj(left.T) @ (change @ v), right @ (jnp.conj(change.T) @ u)
+    turn_u = jnp.where(is_other, (first * of_u + strength * of_v) / gaps, 0)
+    turn_v = jnp.where(is_other, (first * of_v + strength * of_u) / gaps, 0)
+    # What both turn in common is free; the left one takes all that they turn against each other.
+    after = of_u[0] * u + first * (left @ turn_u)
+    before = jnp.conj(jnp.conj(right.T) @ turn_v)
+    return (u * first, right[0]), (after, before)
 
 
 def _invert(before: Array, after: Array, compensation: str) -> tuple[Array, Array]:
