@@ -21,6 +21,7 @@ COMMANDS = {
     "experiments": (config.Experiments, "bench.training.experiments"),
     "photons": (config.Photons, "bench.training.photons"),
     "studies": (config.Studies, "bench.training.studies"),
+    "design": (config.Design, "bench.training.design"),
     "accuracy": (config.Accuracy, "bench.training.accuracy"),
     "report": (config.Report, "bench.report.build"),
     "api": (config.Api, "bench.report.api"),

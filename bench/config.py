@@ -129,6 +129,30 @@ class Photons:
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Design(Options):
+    """Numbers of a device chosen by gradient: accuracy of a trained network against joules an image."""
+
+    free: tuple[str, ...] = (
+        "photons",
+        "oscillator_power",
+        "dac_bits",
+        "adc_bits",
+        "fill",
+        "pupil",
+        "focal",
+    )
+    """Numbers that the search may change, of photons, oscillator_power, dac_bits, adc_bits, fill, pupil,
+    focal, pitch."""
+    range: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A narrower range of a free number, in SI units, such as photons=100,1e4; may be repeated."""
+    network: Path | None = None
+    """Folder of a finished run on images; by default one on digits is trained through the device."""
+    units: Annotated[int, UNITS] = 32
+    """Number of physical units of the design that is chosen."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Accuracy:
     """Table of recorded training runs: accuracies with intervals, baselines, and tests between networks."""
 

@@ -4,9 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import optics
+from bench import plots
+from bench.output import select
+from bench.training import design_search
+from bench.training.design_search import RANGES, front, hypervolume, parse_ranges, round_both_ways
+from nets.config import Config
+from nets.data import load as load_data
 from optics import accounting, effects
+from tests.helpers_bench import refuse, run_quickly
 
 COUNTS = accounting.Counts(exposures=52, dac=12_110, adc=6_796)
 # Numbers of `accounting.energy`, away from the figures of the ledger.
@@ -122,3 +130,185 @@ def test_a_device_with_soft_bits_has_its_other_parts():
     plane = jax.random.normal(jax.random.key(0), (11, 11))
     without = optics.transform(plane, soft)
     np.testing.assert_allclose(without, optics.transform(plane), atol=0.02)
+
+
+def test_gradient_of_gains_where_singular_values_coincide():
+    # What a symmetric lens gives: pairs of equal singular values, here four that are equal to the last bit.
+    rng = np.random.default_rng(5)
+    with jax.enable_x64(True):
+        exact = optics.transfer.dft((1, 5))(jnp.eye(5)[:, None])[:, 0].T
+        basis = [np.linalg.qr(rng.normal(size=(5, 5)) + 1j * rng.normal(size=(5, 5)))[0] for _ in range(2)]
+        matrix = jnp.asarray(basis[0] * [5.0, 0.5, 0.5, 0.5, 0.5] @ basis[1]) * exact
+        change = jnp.asarray(rng.normal(size=(5, 5)) + 1j * rng.normal(size=(5, 5)))
+        weights = jnp.asarray(rng.normal(size=(2, 1, 5)))
+
+        def gains(step):
+            device = optics.FourierProcessor(optics.Dense(matrix + step * change, (1, 5)))
+            device = optics.calibrate(device, compensation="complex")
+            both = weights[0] * device.input_gain, weights[1] * device.output_gain
+            return jnp.real(jnp.sum(both[0] + 1j * both[1]))
+
+        for derivative in (jax.grad(gains)(0.0), jax.jvp(gains, (0.0,), (1.0,))[1]):
+            np.testing.assert_allclose(derivative, (gains(1e-6) - gains(-1e-6)) / 2e-6, rtol=1e-6)
+
+
+def test_shares_of_ranges():
+    for limits in RANGES.values():
+        for share in (0.0, 0.3, 1.0):
+            assert limits.share_of(limits.value_at(share)) == pytest.approx(share)
+        assert limits.share_of(limits.high * 2) == 1.0
+    assert RANGES["dac_bits"].value_at(0.5) == 5.0
+    assert RANGES["photons"].value_at(0.5) == pytest.approx(1e4)
+
+
+def test_a_front_and_the_area_below_it_by_hand():
+    designs = [
+        {"joules": joules, "accuracy": accuracy}
+        for joules, accuracy in ((1e-8, 0.9), (1e-9, 0.8), (2e-9, 0.7), (1e-7, 0.9), (1e-9, 0.5))
+    ]
+    assert front(designs) == [designs[1], designs[0]]
+    # A decade at 0.8, one at 0.9, above a floor of 0.5.
+    assert hypervolume(designs, 1e-7, 0.5) == pytest.approx(0.3 + 0.4)
+    assert hypervolume([], 1e-7, 0.5) == 0.0
+
+
+def test_bits_are_rounded_both_ways():
+    numbers = {"photons": 1234.5, "dac_bits": 3.4, "adc_bits": 5.0}
+    designs = round_both_ways(numbers, {name: RANGES[name] for name in numbers})
+    assert designs == [numbers | {"dac_bits": 3.0}, numbers | {"dac_bits": 4.0}]
+
+
+class Network:
+    """What a problem asks of a trained network: digits, and planes of the device that a key is needed for."""
+
+    def __init__(self, model):
+        self.model, self.dataset = model, load_data(Config(data="digits"))
+
+    def split(self, name):
+        rows = getattr(self.dataset, name)
+        return type(rows)(rows.rows[:24], rows.labels[:24])
+
+
+class Model(nnx.Module):
+    """Logits of ten kernels by one convolution, smooth in every number."""
+
+    def __init__(self):
+        self.kernels = nnx.Param(jax.random.normal(jax.random.key(0), (10, 11, 11)) / 11)
+
+    def __call__(self, rows, device, key):
+        planes = jnp.pad(rows, ((0, 0), (1, 2), (1, 2)))[:, None]
+        return nnx.logsumexp(optics.convolve(planes, self.kernels[...], device, key), (-2, -1))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    ranges = {name: RANGES[name] for name in ("photons", "oscillator_power", "dac_bits", "adc_bits")}
+    return design_search.Problem(Network(Model()), "engine11", ranges, 2, 0)
+
+
+def test_numbers_of_the_preset_are_its_own(problem):
+    assert problem.own == pytest.approx(
+        {
+            "photons": 62_400,
+            "oscillator_power": 0.5e-3,
+            "dac_bits": 8,
+            "adc_bits": 10,
+            "fill": 0.5,
+            "pupil": 2.5,
+            "focal": 1,
+            "pitch": 127e-6,
+        },
+        rel=1e-6,
+    )
+    overrides = problem.overrides(problem.own)
+    # The oscillator of 1 mW is a hundred times as bright as 10 µW of signal.
+    assert overrides["photons"] == pytest.approx(62_400 / 1.01, rel=1e-3)
+    assert overrides["read"] == pytest.approx(2.24e-3)
+    dim = problem.overrides(problem.own | {"photons": 624.0, "oscillator_power": 5e-6})
+    # A hundredth of both: a hundred times the noise of the amplifier, and the oscillator as strong as before.
+    assert dim["read"] == pytest.approx(0.224) and dim["photons"] == pytest.approx(624 / 1.01, rel=1e-3)
+
+
+def test_gradient_of_the_objective_against_finite_differences(problem):
+    shares = {"photons": 0.4, "oscillator_power": 0.5, "dac_bits": 0.3, "adc_bits": 0.45}
+    device = optics.presets.load("engine11", level="ideal")
+    rest = (0.05, problem.batches["validation"], problem.keys, device)
+    slope = problem.gradient(shares, *rest)[1]
+
+    def objective(share, name):
+        return float(problem.gradient(shares | {name: share}, *rest)[0][0])
+
+    differences = {
+        name: (objective(share + 0.01, name) - objective(share - 0.01, name)) / 0.02
+        for name, share in shares.items()
+    }
+    # Full scale and the scale of the drive are settings of the electronics, which have no gradient.
+    errors = [slope[name] - differences[name] for name in shares]
+    assert np.linalg.norm(errors) < 0.15 * np.linalg.norm(list(differences.values())), (slope, differences)
+
+
+def test_descent_lowers_the_objective_and_counts_what_it_spends(problem):
+    device = optics.presets.load("engine11", level="ideal")
+    shares = {name: limits.share_of(problem.own[name]) for name, limits in problem.ranges.items()}
+    rest = (0.1, problem.batches["validation"], problem.keys, device)
+    before = problem.evaluations
+    later = problem.descend(shares, 0.1, 6, device=device, fixed=["adc_bits"])
+    assert problem.evaluations == before + 18
+    assert problem.gradient(later, *rest)[0][0] < problem.gradient(shares, *rest)[0][0] - 0.05
+    assert later["adc_bits"] == shares["adc_bits"] and all(0 <= share <= 1 for share in later.values())
+
+
+@pytest.mark.parametrize(
+    ("free", "texts", "words"),
+    [
+        (("photons", "bogus"), (), "`free` must be different numbers of photons"),
+        (("photons", "photons"), (), "got 'photons'"),
+        ((), (), "`free` must name at least one number"),
+        (("photons",), ("fill=0.3,0.4",), "of no free number"),
+        (("fill",), ("fill=0.4,0.3",), "must rise within 0.2 to 1"),
+        (("fill",), ("fill=0.4,0.4",), "must rise within"),
+        (("fill",), ("fill=0.4,1.4",), "must rise within"),
+        (("fill",), ("fill=0.4",), "NAME=LOW,HIGH"),
+        (("fill",), ("fill=a,b",), "NAME=LOW,HIGH"),
+        (("fill",), ("fill=nan,0.5",), "must rise within"),
+    ],
+)
+def test_free_numbers_and_ranges_that_are_refused(free, texts, words):
+    with pytest.raises(ValueError, match=words):
+        parse_ranges(free, texts)
+
+
+def test_ranges_that_are_narrower():
+    ranges = parse_ranges(("fill", "adc_bits"), ("adc_bits=4,6",))
+    assert ranges == {"fill": RANGES["fill"], "adc_bits": design_search.Range(4.0, 6.0, True, True)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "bogus"], "`device` must be a preset"),
+        (["--device", "dmd-4f"], "no coherent receivers"),
+        (["--device", "ideal"], "no coherent receivers"),
+        (["--device", "jtc"], "no coherent receivers"),
+        (["--free", "bogus"], "`free` must be different numbers"),
+        (["--range", "pitch=20e-6,30e-6"], "of no free number"),
+        (["--network", "/nowhere"], "holds no finished run"),
+    ],
+)
+def test_refusals_of_the_command(arguments, words, tmp_path, capsys):
+    assert words in refuse(["design", "--quick", "--out", str(tmp_path), *arguments], capsys)
+
+
+@pytest.mark.slow
+def test_design(tmp_path):
+    rows = run_quickly("design", tmp_path)
+    own = next(iter(select(rows, row="own numbers")))
+    chosen = next(iter(select(rows, row="units", design="chosen")))
+    # Two steps are enough to leave out what the preset does not need.
+    assert chosen["joules"] < own["joules"] and len(chosen["accuracies"]) == chosen["units"] == 2
+    comparison = next(iter(select(rows, row="comparison")))
+    # Four gradients at each of two weights, two by two roundings and a last evaluation.
+    assert comparison["evaluations_of_grid"] == 16 == len(select(rows, row="grid"))
+    assert comparison["evaluations_of_gradient"] <= 3 * 5 + 2 * 5
+    figure = plots.draw_recorded(tmp_path / "design.json")
+    assert len(figure.axes[0].get_legend().get_texts()) == 5

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.plots._accuracy import accuracy
+from bench.plots._design import design
 from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
@@ -18,6 +19,7 @@ from bench.plots._tuning import tuning
 
 FIGURES = {
     "accuracy": accuracy,
+    "design": design,
     "fidelity": fidelity,
     "ledger": ledger,
     "memory": memory,
