@@ -20,6 +20,7 @@ COMMANDS = {
     "tuning": (config.Tuning, "bench.training.tuning"),
     "experiments": (config.Experiments, "bench.training.experiments"),
     "photons": (config.Photons, "bench.training.photons"),
+    "populations": (config.Populations, "bench.training.populations"),
     "studies": (config.Studies, "bench.training.studies"),
     "design": (config.Design, "bench.training.design"),
     "accuracy": (config.Accuracy, "bench.training.accuracy"),

@@ -153,6 +153,23 @@ class Design(Options):
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Populations:
+    """Accuracy over physical units at 3 photoelectrons and 2-bit converters, and of a device that drifts."""
+
+    units: Annotated[int, UNITS] = 100
+    """Units that every network is tested on, and none is trained on."""
+    seeds: Annotated[int, NETWORKS] = 2
+    """Networks of each training."""
+    quick: bool = False
+    """One epoch on a few images, and four units."""
+    seed: Annotated[int, SEED] = 0
+    """First seed."""
+    out: Path = Path("runs/bench")
+    """Folder of the JSON and the plot, and of the networks, in populations/."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Accuracy:
     """Table of recorded training runs: accuracies with intervals, baselines, and tests between networks."""
 

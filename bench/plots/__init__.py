@@ -33,6 +33,7 @@ from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
 from bench.plots._panels import panels as panels
 from bench.plots._photons import photons as photons
+from bench.plots._populations import populations as populations
 from bench.plots._product import product as product
 from bench.plots._products import products as products
 from bench.plots._recorded import draw_recorded as draw_recorded

@@ -11,6 +11,7 @@ from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
 from bench.plots._panels import panels
+from bench.plots._populations import populations
 from bench.plots._products import products
 from bench.plots._roofline import roofline
 from bench.plots._speed import speed
@@ -24,6 +25,7 @@ FIGURES = {
     "ledger": ledger,
     "memory": memory,
     "panels": panels,
+    "populations": populations,
     "products": products,
     "roofline": roofline,
     "speed": speed,

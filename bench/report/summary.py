@@ -83,6 +83,17 @@ def _design(rows: Rows) -> str:
     )
 
 
+def _populations(rows: Rows) -> str:
+    summary = select(rows, row="summary")
+    ordinary, robust = summary[0], max(summary, key=lambda row: row["fifth"])
+    step = next(iter(select(rows, row="step", training=robust["training"])))
+    return (
+        f"With 3 photoelectrons and 2-bit converters 95 % of {robust['units']} units read at least "
+        f"{robust['fifth']:.1%} of the digits after training with {robust['training']}, "
+        f"{ordinary['fifth']:.1%} after ordinary training, at {step['ratio']:.2f} times its step."
+    )
+
+
 def _memory(rows: Rows) -> str:
     row = next(row for row in select(rows, what="noisy device") if "ratio" in row)
     return f"Convolutions with their gradient take {row['ratio']:.1f} times the memory of the exact FFT."
@@ -129,6 +140,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "products": _products,
     "photons": _photons,
     "design": _design,
+    "populations": _populations,
     "memory": _memory,
     "ledger": _ledger,
     "tuning": _tuning,

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `experiments` | `python -m bench experiments` | train every variant of a plan over its seeds |
 | `tuning` | `python -m bench tuning` | choose one option of every variant by validation |
+| `populations` | `python -m bench populations` | accuracy over units, drift, averages |
 | `studies` | `python -m bench studies` | trained networks on a device, and their gradients |
 | `accuracy` | `python -m bench accuracy` | test accuracies with intervals, baselines and tests |
 
