@@ -687,6 +687,7 @@ def _optics_calls() -> list[Call]:
                 layout=("pair", CHOICE),
                 exposures=(1, COUNT),
             ),
+            _line("optics.encode.flat_spectrum", encode.flat_spectrum, spectrum=(plane + 0j, PLANES)),
             _line("optics.encode.phase_only", encode.phase_only, spectrum=(plane + 0j, PLANES)),
             _line(
                 "optics.encode.Predistorted",

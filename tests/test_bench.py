@@ -191,7 +191,7 @@ def test_effective_bits():
     [
         (
             ["fidelity", "--device", "engine12"],
-            "`device` must be a preset, one of crossbar, dmd-4f, engine11, ",
+            "`device` must be a preset, one of correlator, crossbar, dmd-4f, engine11, ",
         ),
         (["ledger", "--hardware", "steam"], "`name` must be a kind of hardware, one of integrated"),
         (["ledger", "--set", "static_power"], "`set` must be of the form name=number"),

@@ -11,7 +11,7 @@ from flax import nnx
 
 import optics
 from nets import data
-from nets.config import Config, overrides_for, preset_plane, resolve, size_parameter
+from nets.config import Config, default_plane, overrides_for, preset_plane, resolve, size_parameter
 from nets.run import build_device, build_model, choose_device, compile_steps
 
 CONVOLVES = optics.AbstractDevice.convolve
@@ -35,7 +35,8 @@ def test_sizes_are_those_of_the_devices(name):
 @pytest.mark.parametrize("name", WITH_PLANES)
 def test_an_embedding_has_the_size_of_its_device(name):
     config = resolve(Config(device=name))
-    assert config.shape == preset_plane(name, {})
+    own = preset_plane(name, {})
+    assert config.shape == default_plane(name, {}) == (own if own[0] > 1 else (1, 64))
     assert choose_device(resolve(Config(device="none", shape=config.shape)), name).shape == config.shape
 
 
@@ -54,9 +55,9 @@ def test_shapes_without_a_device_and_of_recorded_runs_are_as_they_were():
         (dict(overrides=("pixels=8",)), (8, 8)),
         (dict(device="ideal", overrides=("pixels=7",)), (7, 7)),
         (dict(device="jtc", overrides=("waveguides=33",)), (1, 6)),
-        (dict(device="jtc", model="conv1d"), (21,)),
+        (dict(device="jtc", model="conv1d"), (64,)),
         (dict(device="jtc", model="conv1d", shape=(8,)), (8,)),
-        (dict(device="jtc", model="linear", feedforward_maps=2), (21,)),
+        (dict(device="jtc", model="linear", feedforward_maps=2), (64,)),
         (dict(device="jtc", shape=(1, 8)), (1, 8)),
         (dict(device="engine11", model="fourier"), (11, 11)),
         (dict(device="engine11", shape=(5, 5)), (5, 5)),
@@ -75,9 +76,9 @@ def test_a_device_has_the_size_of_its_embedding(options, shape):
     [
         (dict(shape=(8, 16)), "`device` engine11 .* 8×16 .* Leave --shape out, which makes it 11×11"),
         (dict(shape=(20, 20)), "`device` engine11 .* at most 16 .* Leave --shape out, which makes it 11×11"),
-        (dict(device="jtc", shape=(1, 99)), "`device` jtc .* `waveguides` .* which makes it 1×21"),
-        (dict(device="jtc", shape=(8, 8)), "`device` jtc .* one row .* which makes it 1×21"),
-        (dict(device="jtc", model="conv1d", shape=(99,)), "`device` jtc .* which makes it 21, or"),
+        (dict(device="jtc", shape=(1, 99)), "`device` jtc .* `waveguides` .* which makes it 1×64"),
+        (dict(device="jtc", shape=(8, 8)), "`device` jtc .* one row .* which makes it 1×64"),
+        (dict(device="jtc", model="conv1d", shape=(99,)), "`device` jtc .* which makes it 64, or"),
         (dict(device="dmd-4f", shape=(500, 500)), "`device` dmd-4f .* use a smaller `group`"),
         (dict(overrides=("pixels=8",), shape=(9, 9)), "`overrides` set pixels to 8. Leave --shape out"),
         (dict(overrides=("pixels=8.5",)), "`pixels` must be a whole number"),

@@ -39,6 +39,7 @@ from nets.config._options import check_values as check_values
 from nets.config._options import flag as flag
 from nets.config._options import shorten as shorten
 from nets.config._options import show_paragraphs as show_paragraphs
+from nets.config._preset_sizes import default_plane as default_plane
 from nets.config._preset_sizes import overrides_for as overrides_for
 from nets.config._preset_sizes import preset_plane as preset_plane
 from nets.config._preset_sizes import size_parameter as size_parameter

@@ -26,7 +26,7 @@ from nets.config._options import (
     show_paragraphs,
     whole,
 )
-from nets.config._preset_sizes import preset_plane
+from nets.config._preset_sizes import default_plane
 
 CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
@@ -143,9 +143,9 @@ class Config:
     feedforward_maps: Annotated[int | None, SIZE, Only("model", TRANSFORMERS)] = None
     """Use a convolutional feed-forward with this number of feature maps; by default it is linear."""
     shape: Annotated[tuple[int, ...] | None, SIZES] = None
-    """Shape of the embedding. By default it has the size of the device; without one 11 11 for conv2d and 128
-    for the others. Another shape asks the preset for that size. lambda-resnet: channels after each halving of
-    the image, 32 64 by default."""
+    """Shape of the embedding. By default it has the size of the device, or 64 numbers for one of a shorter
+    line; without a device 11 11 for conv2d and 128 for the others. Another shape asks the preset for that
+    size. lambda-resnet: channels after each halving of the image, 32 64 by default."""
     kernel: Annotated[tuple[int, ...] | None, SIZES, Only("model", CONVOLUTIONAL)] = None
     """Size of the convolution kernels; by default that of the embedding."""
     scope: Annotated[int | None, SIZE, Only("model", LAMBDA)] = None
@@ -321,7 +321,7 @@ def _shape_of_device(config: Config, device: str) -> tuple[int, ...] | None:
     if not has_planes(config):
         return None
     overrides = parse_numbers("overrides", config.overrides, "--set photons=1000")
-    plane = preset_plane(device, overrides)
+    plane = default_plane(device, overrides)
     if plane is None:
         return None
     axes = SHAPE_AXES.get(config.model, (1,))

@@ -13,6 +13,9 @@ PLANES = {
     # Two lines of numbers with their distance, and as much again for the convolution to land on.
     "waveguides": lambda waveguides: (1, (waveguides + 3) // 6),
 }
+# A line of fewer numbers is too narrow an embedding: on digits an exact network reaches 94 % in validation
+# with 21 numbers, and 97 % with these.
+SHORTEST_LINE = 64
 # The number of waveguides that a line of numbers takes, the inverse.
 WAVEGUIDES_OF_A_LINE = 6, -3
 
@@ -39,6 +42,22 @@ def preset_plane(device: str, overrides: Mapping[str, Any]) -> tuple[int, int] |
     value = overrides.get(name, _read_preset(device)[name]["value"])
     # What is no size is refused by the preset itself.
     return PLANES[name](value) if isinstance(value, int) and value > 0 else None
+
+
+def default_plane(device: str, overrides: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The plane (rows, columns) of an embedding for a preset; None where the preset leaves it free.
+
+    It is that of the preset, but at least `SHORTEST_LINE` numbers where that is one row of a size that
+    `overrides` do not set.
+
+    Arguments:
+        device: name of the preset.
+        overrides: other values of its parameters, by name.
+    """
+    plane = preset_plane(device, overrides)
+    if plane is None or plane[0] > 1 or size_parameter(device) in overrides:
+        return plane
+    return 1, max(plane[1], SHORTEST_LINE)
 
 
 def overrides_for(device: str, plane: tuple[int, int]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import optics
 from nets.config import (
     OF_MULTIPLIER,
     Config,
+    default_plane,
     has_convolutions,
     has_planes,
     overrides_for,
@@ -148,7 +149,7 @@ def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractD
         f"`device` {config.device} cannot take the embedding of {plane[0]}×{plane[1]} that `model` "
         f"{config.model} has"
     )
-    remedy = _remedy(config, own)
+    remedy = _remedy(config, default_plane(config.device, overrides))
     if name in overrides:
         raise ValueError(f"{refusal}: `overrides` set {name} to {overrides[name]}. {remedy}")
     if name == "waveguides" and plane[0] != 1:
@@ -161,13 +162,13 @@ def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractD
         raise ValueError(f"{refusal}: {error} {remedy}") from None
 
 
-def _remedy(config: Config, own: tuple[int, int] | None) -> str:
+def _remedy(config: Config, fitting: tuple[int, int] | None) -> str:
     """What a user can do about an embedding that a device does not take, as a sentence."""
     other = "or set --device to ideal or none."
-    if config.model in ("conv2d", "fourier") and own is not None:
-        return f"Leave --shape out, which makes it {own[0]}×{own[1]}, {other}"
-    if own is not None and own[0] == 1:
-        return f"Leave --shape out, which makes it {own[1]}, {other}"
+    if config.model in ("conv2d", "fourier") and fitting is not None:
+        return f"Leave --shape out, which makes it {fitting[0]}×{fitting[1]}, {other}"
+    if fitting is not None and fitting[0] == 1:
+        return f"Leave --shape out, which makes it {fitting[1]}, {other}"
     return "Set --model to conv2d, or --device to jtc, ideal or none."
 
 

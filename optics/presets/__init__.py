@@ -6,6 +6,8 @@
 | `engine11` | 11×11 complex emitters, a lens, coherent receivers |
 | `slm-4f`, `slm-fast` | phase panel and camera, 16×16 numbers in double phase, or up to the whole panel |
 | `dmd-4f` | micromirrors and camera, 16×16 numbers in bit planes, or up to the whole panel |
+| `correlator` | 4f correlator: pairs of panels set complex numbers and a complex filter; camera |
+| `phase-correlator` | the same with a filter of phases alone: another function than the convolution |
 | `jtc` | joint transform correlator on a chip, lines of 21 numbers |
 
     device = optics.presets.load("engine11", photons=1000)

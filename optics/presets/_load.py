@@ -11,6 +11,9 @@ from optics.device import AbstractDevice
 from optics.presets._build import BUILDERS
 from optics.presets._file import Parameter, Preset, preset_names, read_preset
 
+# Kinds whose panels may be rectangles.
+PANELS = ("ideal", "liquid crystal", "phase panel, intensity", "mirrors", "correlator", "phase correlator")
+
 
 def names() -> list[str]:
     """The presets.
@@ -130,7 +133,7 @@ def _as_value(preset: Preset, key: str, value: ScalarLike | ShapeLike) -> Scalar
     check_range(key, value, parameter.low, parameter.high, parameter.unit)
     if np.ndim(value):
         # A preset is one device: a sweep is a vmap over one of its numbers. Panels may be rectangles.
-        if not (key == "pixels" and preset.kind in ("ideal", "liquid crystal", "mirrors")):
+        if not (key == "pixels" and preset.kind in PANELS):
             raise ValueError(f"`{key}` must be one number, got {value!r}.")
         return value
     # Bits of converters are leaves, which may be traced; other whole numbers are structure.
