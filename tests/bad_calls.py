@@ -1147,6 +1147,7 @@ def _optics_calls() -> list[Call]:
                 twin.inverse_table,
                 table=(effects.PhaseLUT([0.0, 3.0, 6.2]), PART),
                 levels=(16, COUNT),
+                beyond=("nearest", CHOICE),
             ),
             _line(
                 "optics.twin.standard_errors",

@@ -15,6 +15,7 @@ from bench import output, plots
 from bench.config import Fidelity
 from bench.output import Rows
 from bench.simulator.budget import budget, without_effects
+from bench.simulator.practice import measure_practice
 from bench.simulator.rayleigh_sommerfeld import map_entries
 from bench.simulator.sweeps import sweep_numbers
 from optics import AbstractDevice, metrics
@@ -76,6 +77,14 @@ def measure(options: Fidelity, device: AbstractDevice) -> Rows:
     sampling = [measure_sampling(lens)] if isinstance(lens, optics.FourierLens) else []
     sweeps = sweep_numbers(options.device, device, convolve_exactly, x[part], w[part], few[:4], options.quick)
     costs = budget(convolution.call, device, convolution.exact, few[:2])
+    if isinstance(getattr(device, "encoder", None), Predistorted):
+        costs += measure_practice(
+            options.device,
+            device,
+            lambda d, key: optics.convolve(x[part], w[part], d, key),
+            convolution.exact[part],
+            few[:2],
+        )
     common = {"device": options.device, "operation": "convolution"}
     return [
         *({"device": options.device, **row} for row in rows),

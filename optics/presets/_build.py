@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from optics import effects, encode
-from optics._check import as_pixels
+from optics._check import as_pixels, is_concrete
 from optics._typing import ScalarLike, ShapeLike
 from optics.calibration import calibrate
 from optics.detect import AbstractMeasurement, Coherent, PhaseDiversity, PhaseShifting
@@ -38,6 +38,7 @@ from optics.transfer import (
     compile_transfer,
     dft,
 )
+from optics.twin import inverse_table
 
 # The numbers of one table of a preset, by name.
 Table = dict[str, ScalarLike]
@@ -73,7 +74,7 @@ def build_engine(
 def build_liquid_crystal(
     level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
-    """Phase panel of liquid crystal on silicon in double phase, camera with a stepped reference.
+    """Phase panel of liquid crystal on silicon, camera with a stepped reference.
 
     A number is a square of `group` panel pixels a side, which show its two phases in two exposures. The bench
     is used as laboratories use such parts: an exposure meter sets full scale, each frame is divided by the
@@ -81,11 +82,10 @@ def build_liquid_crystal(
     drives allow for crosstalk and for the response of the pixels, which a calibration has found.
     """
     shape = _on_panel(pixels, slm["group"], slm)
-    crosstalk = _crosstalk(slm, unit)
+    driven, encoder = _phase_panel(slm, unit)
     flicker = effects.Flicker(slm["flicker"], common=True)
     panel = (
-        effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2),
-        crosstalk,
+        *driven,
         flicker,
         effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
         effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
@@ -93,7 +93,6 @@ def build_liquid_crystal(
     pitch = slm["group"] * slm["panel_pitch"]
     make_lens = functools.partial(_lens, shape, pitch, lens, unit, subpixels=2)
     frames = _camera(camera, shape, pitch, unit)
-    encoder = encode.Predistorted(encode.SequentialPhase(), (crosstalk,))
     measurement = PhaseShifting(camera["steps"])
     device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
     # Ripple dims the light of all pixels alike in its interference with the reference.
@@ -113,10 +112,9 @@ def build_intensity(
     """
     # The fixed pattern takes the other half.
     shape = _on_panel(pixels, slm["group"], slm | {"panel_columns": slm["panel_columns"] // 2})
-    crosstalk = _crosstalk(slm, unit)
+    driven, encoder = _phase_panel(slm, unit)
     panel = (
-        effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2),
-        crosstalk,
+        *driven,
         effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
         effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
     )
@@ -125,7 +123,6 @@ def build_intensity(
         _lens, shape, pitch, lens, unit, subpixels=2, detector_fill=jnp.minimum(window / pitch, 1)
     )
     frames = _camera(camera, shape, window, unit)
-    encoder = encode.Predistorted(encode.SequentialPhase(), (crosstalk,))
     measurement = PhaseDiversity(
         camera["steps"], camera["reference"] / camera["margin"], iterations=camera["iterations"]
     )
@@ -430,18 +427,25 @@ def _processor(
     return device if level == "compiled" else eqx.tree_at(lambda d: d.transfer, device, lens)
 
 
-def _crosstalk(slm: Table, unit: Array | None) -> effects.Crosstalk:
-    """Crosstalk between the pixels of a phase panel, with the response of one unit."""
+def _phase_panel(slm: Table, unit: Array | None) -> tuple[tuple[Effect, ...], Encoder]:
+    """What a phase panel does to its drive, and drives that allow for it as a calibration of it would."""
     a2, a3 = (0.0, 0.0)
     if unit is not None:
         a2, a3 = effects.draw_lut_error(jax.random.fold_in(unit, 1), slm["residue"])
-    return effects.Crosstalk(
+    table = effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"])
+    crosstalk = effects.Crosstalk(
         # The kernel is given in panel pixels; a driven square has `group` of them a side.
         effects.SuperGaussian(slm["crosstalk_width"] * slm["group"], slm["crosstalk_order"]),
         subpixels=2,
-        response=effects.PhaseLUT(a2=a2, a3=a3, stretch=slm["stretch"]),
+        response=table,
         keep_subpixels=True,
     )
+    # The table of the nominal panel is a straight line, which needs no inverse.
+    is_straight = unit is None and is_concrete(slm["stretch"]) and slm["stretch"] == 0
+    addressing = () if is_straight else (inverse_table(table, beyond="highest"),)
+    levels = effects.PhaseQuantize(slm["bits"], pixels=slm["group"] ** 2)
+    encoder = encode.Predistorted(encode.SequentialPhase(), (*addressing, crosstalk))
+    return (*addressing, levels, crosstalk), encoder
 
 
 def _multiplier(
