@@ -476,7 +476,7 @@ def test_the_inverse_table_drives_a_panel_right():
     np.testing.assert_allclose(
         np.angle(np.asarray(result)[[0, 155, -1]]) / TWO_PI % 1, [0.5, 0.8, 0.8], atol=2e-3
     )
-    with pytest.raises(ValueError, match="`beyond` must be .*nearest.*highest"):
+    with pytest.raises(ValueError, match=r"`beyond` must be .*nearest.*highest"):
         inverse_table(short, beyond="lowest")
     with pytest.raises(ValueError, match="`table` must rise somewhere"):
         inverse_table(effects.PhaseLUT([0.0, 0.0]))

@@ -1,4 +1,4 @@
-"""What laboratories do about crosstalk, converters and light, one measure after the other, and what it costs."""
+"""What laboratories do about crosstalk, converters and light, one measure after the other, and its cost."""
 
 from collections.abc import Callable, Iterator
 

@@ -4,7 +4,8 @@
 | --- | --- |
 | `ideal` | the exact transform, noiseless, of any shape |
 | `engine11` | 11×11 complex emitters, a lens, coherent receivers |
-| `slm-4f`, `slm-fast` | phase panel and camera, 16×16 numbers in double phase, or up to the whole panel |
+| `slm-4f`, `slm-fast` | phase panel and camera, 16×16 numbers as two phases each, or up to the whole panel |
+| `intensity-4f` | the parts of slm-4f without a reference beam: phases by retrieval |
 | `dmd-4f` | micromirrors and camera, 16×16 numbers in bit planes, or up to the whole panel |
 | `correlator` | 4f correlator: pairs of panels set complex numbers and a complex filter; camera |
 | `phase-correlator` | the same with a filter of phases alone: another function than the convolution |
@@ -13,7 +14,7 @@
     device = optics.presets.load("engine11", photons=1000)
     print(optics.presets.describe("engine11"))
 
-A number takes a square of panel pixels. `optics.presets.load("slm-fast", pixels=512, group=1)` is the whole
+A number takes a square of panel pixels. `optics.presets.load("slm-fast", pixels=512, group=2)` is the whole
 panel of 1,024×1,024; its lens takes minutes to compile.
 
 A preset is one data file beside this one. At its head stand `about`, `kind` (the builder) and `hardware`

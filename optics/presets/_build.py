@@ -28,12 +28,10 @@ from optics.device import (
 from optics.effects import Effect
 from optics.encode import Encoder
 from optics.transfer import (
-    AbstractTransfer,
     CrossedLenses,
     Dense,
     ExactProduct,
     FourierLens,
-    MaskedFFT,
     compile_crossed,
     compile_transfer,
     dft,

@@ -18,8 +18,8 @@ def inverse_table(table: EffectLike, levels: CountLike = 1024, beyond: TextLike 
 
         T(inverse(φ)) = T(0) + φ,   φ = 0 … 2π
 
-    It goes before the panel's table in the chain, and before a `PhaseQuantize` of its addressing. Maps of a panel (`gain`, `stretch`)
-    enter by their means.
+    It goes before the panel's table in the chain, and before a `PhaseQuantize` of its addressing. Maps of a
+    panel (`gain`, `stretch`) enter by their means.
 
     Arguments:
         table: of the panel, measured or fitted; where noise makes it fall, its running maximum is used.
