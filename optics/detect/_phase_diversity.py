@@ -24,16 +24,16 @@ class PhaseDiversity(AbstractMeasurement):
         z = F argmin_a Σ_k ‖ |F(m_k a) + r q| − (1 + r) √I_k ‖²
 
     The masks m_k are in the plane of the modulator, F⁻¹ z being its light: a phase panel adds them to the
-    phases of the numbers. By default frame k is defocused by k steps,
+    phases of the numbers. By default frame k is defocused by k + ½ steps,
 
-        m_k = exp(ik φ),   φ = π (y²/rows + x²/columns),   y and x from the middle of the array,
+        m_k = exp(i (k + ½) φ),   φ = π (y²/rows + x²/columns),   y and x from the middle of the array,
 
-    and there is one frame in focus. Beside the numbers a part of the modulator shows a fixed pattern, the
-    phase of a lens, whose light falls evenly on the camera: r q, q = exp(iφ). The retrieval
-    (`retrieve.coded_diffraction`) knows the masks, r and q, and nothing of the numbers. It begins from the
-    light of the fixed pattern, which also settles the phase of the whole: a turn of all light from the panel,
-    as its flicker makes, is not seen and does no harm. The gradient is that of the best fit, without the
-    iterations.
+    so that no frame shows the bright points of even planes. Beside the numbers a part of the modulator shows
+    a fixed pattern, the phase of a lens, whose light falls evenly on the camera: r q, q = exp(iφ). The
+    retrieval (`retrieve.coded_diffraction`) knows the masks, r and q, and nothing of the numbers. It begins
+    from the light of the fixed pattern, which also settles the phase of the whole: a turn of all light from
+    the panel, as its flicker makes, is not seen and does no harm. The gradient is that of the best fit,
+    without the iterations.
 
     r should be near the root mean square of the fields: far below, the search needs more steps or iterations;
     above, the pattern takes light. `residual` tells a search that has not found the field. |z|² does not
@@ -128,7 +128,7 @@ class PhaseDiversity(AbstractMeasurement):
 
     def _masks(self, shape: tuple[int, int]) -> Complex[Array, "steps rows cols"]:
         if self.masks is None:
-            return jnp.exp(1j * jnp.arange(self.steps)[:, None, None] * _lens_phase(shape))
+            return jnp.exp(1j * (jnp.arange(self.steps)[:, None, None] + 0.5) * _lens_phase(shape))
         if self.masks.shape[1:] != shape:
             raise ValueError(
                 f"`masks` must have the planes of the field, {shape}, got {self.masks.shape[1:]}."
