@@ -23,6 +23,7 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `convert`             | any Flax network with its convolutions and products on a device   |
 | `Config`              | the options of a training run                                     |
 | `fit`                 | train the network of a `Config` and write the folder of the run   |
+| `recalibrate`         | norms and gains that fit a device as it is now, without labels    |
 
 The rooms behind them: `nets.layers`, `nets.models`, `nets.data` (data sets and batches) and `nets.run` (runs
 and their folders). The commands: `python -m nets.train`, `nets.evaluate` and `nets.export`.
@@ -54,6 +55,7 @@ _HOME = {
     "convert": "nets.layers",
     "Config": "nets.config",
     "fit": "nets.run",
+    "recalibrate": "nets.run",
 }
 __all__ = list(_HOME)
 

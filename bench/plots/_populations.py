@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots._scale import BLUE, GREEN, ORANGE, PURPLE
@@ -12,14 +13,14 @@ def populations(rows: list[dict[str, Any]], title: str = "") -> Figure:
     """Draw what `python -m bench populations` measured.
 
     Arguments:
-        rows: the "accuracy" on each "unit", the "summary" of each training, and "drift".
+        rows: the "accuracy" on each "unit", the "summary" of each training, "drift" and "average".
         title: of the figure.
 
     Returns:
         the figure.
     """
-    figure = Figure(figsize=(10.4, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(13.6, 4.2), layout="constrained")
+    left, right, last = figure.subplots(1, 3, width_ratios=(1.3, 1, 0.9))
     names = [row["training"] for row in rows if row["row"] == "summary"]
     for place, (name, colour) in enumerate(zip(names, (ORANGE, PURPLE, BLUE, GREEN), strict=False)):
         values = [row["accuracy"] for row in rows if row["row"] == "unit" and row["training"] == name]
@@ -53,6 +54,20 @@ def populations(rows: list[dict[str, Any]], title: str = "") -> Figure:
     right.set_title("the preset's own light; phases wander, light fades")
     right.grid(alpha=0.3)
     right.legend(frameon=False)
+    _draw_averages(last, [row for row in rows if row["row"] == "average"])
     if title:
         figure.suptitle(title)
     return figure
+
+
+def _draw_averages(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    for place, row in enumerate(rows):
+        for side, (name, colour) in enumerate((("once", ORANGE), ("alike", PURPLE), ("chosen", BLUE))):
+            words = {"once": "one exposure", "alike": "averaged alike", "chosen": "averaged by sensitivity"}
+            label = None if place else words[name]
+            bar = axes.bar(place + 0.28 * (side - 1), 100 * row[name], 0.26, color=colour, label=label)
+            axes.bar_label(bar, [f"{100 * row[name]:.0f}"])
+    axes.set_xticks(range(len(rows)), [f"{row['photons']:g}" for row in rows])
+    axes.set(xlabel="photoelectrons of a full-scale field", ylabel="test accuracy (%)", ylim=(0, 135))
+    axes.set_title("trained at its own light, tested in less")
+    axes.legend(frameon=False, loc="upper left")
