@@ -1,11 +1,17 @@
 """The measurement of populations: its interval of a percentile, and a short run."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from bench import plots
 from bench.report.summary import headline
 from bench.training.populations import summarize
 from tests.helpers_bench import run_quickly
+
+RESULTS = Path(__file__).parents[1] / "bench/results"
 
 
 def test_the_interval_of_the_fifth_percentile_covers_it():
@@ -28,3 +34,17 @@ def test_a_short_run(tmp_path):
     average = next(row for row in rows if row["row"] == "average")
     assert average["exposures_once"] < average["exposures_chosen"] <= average["exposures_alike"]
     assert headline("populations", rows).startswith("With 3 photoelectrons")
+
+
+def test_the_figure_shows_what_was_recorded():
+    rows = json.loads((RESULTS / "populations.json").read_text())["rows"]
+    axes = plots.draw_recorded(RESULTS / "populations.json").axes
+    summary = [row for row in rows if row["row"] == "summary"]
+    for row, dots in zip(summary, axes[0].collections[::2], strict=True):
+        units = [
+            each["accuracy"] for each in rows if each["row"] == "unit" and each["training"] == row["training"]
+        ]
+        assert np.allclose(dots.get_offsets()[:, 1], 100 * np.array(units))
+        assert np.isclose(np.quantile(units, 0.05), row["fifth"])
+    after = [row["mean"] for row in rows if row["row"] == "drift" and row["state"] == "as it is"]
+    assert np.allclose(axes[1].lines[0].get_ydata(), 100 * np.array(after))

@@ -69,5 +69,6 @@ def _draw_averages(axes: Axes, rows: list[dict[str, Any]]) -> None:
             axes.bar_label(bar, [f"{100 * row[name]:.0f}"])
     axes.set_xticks(range(len(rows)), [f"{row['photons']:g}" for row in rows])
     axes.set(xlabel="photoelectrons of a full-scale field", ylabel="test accuracy (%)", ylim=(0, 135))
+    axes.set_yticks(range(0, 101, 20))
     axes.set_title("trained at its own light, tested in less")
     axes.legend(frameon=False, loc="upper left")
