@@ -19,6 +19,7 @@ from bench.simulator.practice import measure_practice
 from bench.simulator.rayleigh_sommerfeld import map_entries
 from bench.simulator.sweeps import sweep_numbers
 from optics import AbstractDevice, metrics
+from optics.encode import Predistorted
 
 
 class Operation(NamedTuple):
