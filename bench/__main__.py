@@ -23,6 +23,7 @@ COMMANDS = {
     "populations": (config.Populations, "bench.training.populations"),
     "studies": (config.Studies, "bench.training.studies"),
     "design": (config.Design, "bench.training.design"),
+    "devices": (config.Devices, "bench.training.devices"),
     "accuracy": (config.Accuracy, "bench.training.accuracy"),
     "report": (config.Report, "bench.report.build"),
     "api": (config.Api, "bench.report.api"),

@@ -185,6 +185,23 @@ class Accuracy:
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Devices:
+    """Which bench for which network: runs through every device of a plan beside their exact twins."""
+
+    plan: str = "devices-cpu"
+    """Plan in bench/configs with a run through each device and its exact twin."""
+    results: Path = Path("bench/results")
+    """Folder in which a folder of the plan's name holds its runs."""
+    quick: bool = False
+    """Fewer planes and repetitions."""
+    seed: Annotated[int, SEED] = 0
+    """Seed of the random planes and of the noise."""
+    out: Path = Path("runs/bench")
+    """Folder of the JSON and the plot."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Experiments:
     """Train every variant of a plan over its seeds; recorded runs are skipped, interrupted ones continued."""
 

@@ -23,6 +23,7 @@ from bench.plots._accuracy import accuracy as accuracy
 from bench.plots._attention import attention_map as attention_map
 from bench.plots._curves import training_curves as training_curves
 from bench.plots._design import design as design
+from bench.plots._devices import devices as devices
 from bench.plots._error_budget import error_budget as error_budget
 from bench.plots._fidelity import fidelity as fidelity
 from bench.plots._field import field as field

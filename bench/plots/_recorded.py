@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from bench.plots._accuracy import accuracy
 from bench.plots._design import design
+from bench.plots._devices import devices
 from bench.plots._fidelity import fidelity
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
@@ -21,6 +22,7 @@ from bench.plots._tuning import tuning
 FIGURES = {
     "accuracy": accuracy,
     "design": design,
+    "devices": devices,
     "fidelity": fidelity,
     "ledger": ledger,
     "memory": memory,

@@ -107,6 +107,15 @@ def _ledger(rows: Rows) -> str:
     )
 
 
+def _devices(rows: Rows) -> str:
+    close = [row for row in rows if row["difference_points"] >= -2]
+    least = min(close, key=lambda row: row["exposures"])
+    return (
+        f"{len(close)} of {len(rows)} benches read {rows[0]['data']} within 2 points of their exact twins; "
+        f"{least['device']} with the fewest exposures, {least['exposures']:,.0f} an image."
+    )
+
+
 def _tuning(rows: Rows) -> str:
     option = [*rows[0]][1]
     values = sorted({row[option] for row in rows if row["chosen"]})
@@ -143,6 +152,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "populations": _populations,
     "memory": _memory,
     "ledger": _ledger,
+    "devices": _devices,
     "tuning": _tuning,
     "studies": _studies,
     "accuracy": _accuracy,
