@@ -82,6 +82,12 @@ show.register(Encoder, encoder)
 
 
 @show.register
+def _(part: optics.Averaged, **options: Any) -> Figure:
+    # One exposure of many.
+    return show(part.engine, **options)
+
+
+@show.register
 def _(part: tuple, **options: Any) -> Figure:
     if part and all(isinstance(item, Effect) for item in part):
         return effect(part, **options)
