@@ -146,7 +146,6 @@ _DEVICES = [
     Part("engine11, exact transform", lambda: load("engine11", level="ideal"), tolerance=0.1),
     Part("wave 5×5", lambda: optics.FourierProcessor(_lens), tolerance=0.2),
     Part("camera 6×6", _with_camera, tolerance=0.2),
-    Part("averaged 3×4", lambda: optics.Averaged(optics.FourierProcessor(optics.dft((3, 4))), 2, 3, 2)),
     Part("correlator 3×4", lambda: optics.Correlator(optics.dft((3, 4)))),
     Part("joint transform 1×5", lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5))),
 ]

@@ -49,6 +49,16 @@ def test_without_noise_it_is_the_engine():
     assert np.allclose(optics.convolve(X, W, one, key), optics.convolve(X, W, engine(), key), rtol=1e-5)
 
 
+def test_compiled_is_eager_and_no_gradient_is_nan():
+    device, key = optics.Averaged(engine(), 2, 3, 2), jax.random.key(0)
+    assert np.allclose(
+        jax.jit(optics.convolve)(X, W, device, key), optics.convolve(X, W, device, key), atol=1e-4
+    )
+    for x in (X, 0 * X):
+        slopes = jax.grad(lambda x, w, device: optics.convolve(x, w, device, key).sum(), (0, 1))(x, W, device)
+        assert all(np.isfinite(slope).all() for slope in slopes)
+
+
 def test_every_exposure_is_counted():
     x = jnp.ones((7, 1, 4, 5))
     w = jnp.ones((3, 4, 5))
