@@ -38,7 +38,9 @@ class PhaseDiversity(AbstractMeasurement):
     r should be near the root mean square of the fields: far below, the search needs more steps or iterations;
     above, the pattern takes light. `residual` tells a search that has not found the field. |z|² does not
     cancel: the frames are those of the field at each pixel's centre, so that detector pixels must be small.
-    The masks are simulated as exact, and the pattern as part of the camera's light.
+    The masks are simulated as exact, and the pattern as part of the camera's light. At the same light in all
+    frames together four steps have 12 % less noise than `PhaseShifting` with a reference beam as weak; the
+    retrieval takes two transforms a step and an iteration to compute.
 
     Arguments:
         steps: frames, at least 3 for complex fields; by default 4, or the number of `masks`.

@@ -28,8 +28,8 @@ def coded_diffraction(
     begins: at x = 0, u_k = ρ, the first step is the linear reconstruction of a hologram. Each step is one of
     nonlinear conjugate gradients, with the step length that the curvature of the misfit gives: one transform
     forward and one back a mask. Three masks are the fewest that determine a complex object; four with a
-    reference as bright as the mean of F x find it (512 of 512 random objects of 16×16 to 1e-3 in 25
-    iterations, to 1e-5 in the median), a dimmer reference needs more masks or iterations. Each object of a
+    reference as bright as the mean of F x find it (512 of 512 random objects of 16×16 to 1e-4 in 25
+    iterations, to 4e-6 in the median), a dimmer reference needs more masks or iterations. Each object of a
     batch has steps of its own.
 
     The gradient is that of the minimum, by the implicit function theorem, with as many steps of conjugate
