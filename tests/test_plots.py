@@ -290,7 +290,7 @@ def test_prefixes():
         ),
         (lambda: plots.draw_recorded("pyproject.toml"), "`file` pyproject.toml must be a COMMAND.json"),
         (lambda: plots.show(optics.Coherent), "`part` must be a lens"),
-        (lambda: plots.show("engine12"), "`part` must be a preset, one of crossbar"),
+        (lambda: plots.show("engine12"), "`part` must be a preset, one of correlator"),
         (lambda: plots.field(np.ones((2, 3, 3)), 1e-6), r"`u` must be one plane .* got shape \(2, 3, 3\)"),
         (lambda: plots.field(np.ones((3, 3)), 0.0), "`dx` must be finite and above 0"),
         (lambda: plots.frames(np.ones(3)), r"`frames` must be real, of shape"),
