@@ -10,7 +10,7 @@ import optics
 from bench import plots
 from bench.output import select
 from bench.training import design_search
-from bench.training.design_search import RANGES, front, hypervolume, parse_ranges, round_both_ways
+from bench.training.design_search import RANGES, front, hypervolume, parse_ranges, round_each_way
 from nets.config import Config
 from nets.data import load as load_data
 from optics import accounting, effects
@@ -172,10 +172,12 @@ def test_a_front_and_the_area_below_it_by_hand():
     assert hypervolume([], 1e-7, 0.5) == 0.0
 
 
-def test_bits_are_rounded_both_ways():
-    numbers = {"photons": 1234.5, "dac_bits": 3.4, "adc_bits": 5.0}
-    designs = round_both_ways(numbers, {name: RANGES[name] for name in numbers})
-    assert designs == [numbers | {"dac_bits": 3.0}, numbers | {"dac_bits": 4.0}]
+def test_bits_are_rounded_each_way():
+    numbers = {"photons": 1234.5, "dac_bits": 2.4, "adc_bits": 5.0}
+    designs = round_each_way(numbers, {name: RANGES[name] for name in numbers})
+    # Not below the range; whole bits are their own floor and ceiling.
+    pairs = [(2.0, 4.0), (2.0, 5.0), (3.0, 4.0), (3.0, 5.0)]
+    assert designs == [numbers | {"dac_bits": dac, "adc_bits": adc} for dac, adc in pairs]
 
 
 class Network:
@@ -230,7 +232,7 @@ def test_numbers_of_the_preset_are_its_own(problem):
 
 
 def test_gradient_of_the_objective_against_finite_differences(problem):
-    shares = {"photons": 0.4, "oscillator_power": 0.5, "dac_bits": 0.3, "adc_bits": 0.45}
+    shares = {"photons": 0.6, "oscillator_power": 0.7, "dac_bits": 0.6, "adc_bits": 0.6}
     device = optics.presets.load("engine11", level="ideal")
     rest = (0.05, problem.batches["validation"], problem.keys, device)
     slope = problem.gradient(shares, *rest)[1]
@@ -238,13 +240,11 @@ def test_gradient_of_the_objective_against_finite_differences(problem):
     def objective(share, name):
         return float(problem.gradient(shares | {name: share}, *rest)[0][0])
 
-    differences = {
-        name: (objective(share + 0.01, name) - objective(share - 0.01, name)) / 0.02
-        for name, share in shares.items()
-    }
-    # Full scale and the scale of the drive are settings of the electronics, which have no gradient.
-    errors = [slope[name] - differences[name] for name in shares]
-    assert np.linalg.norm(errors) < 0.15 * np.linalg.norm(list(differences.values())), (slope, differences)
+    # In less light, where noise is as strong as the signal, settings of the electronics that follow it (full
+    # scale, scale of the drive) have a share, which no gradient flows through.
+    for name, share in shares.items():
+        difference = (objective(share + 0.01, name) - objective(share - 0.01, name)) / 0.02
+        assert slope[name] == pytest.approx(difference, rel=0.03), name
 
 
 def test_descent_lowers_the_objective_and_counts_what_it_spends(problem):
@@ -254,7 +254,7 @@ def test_descent_lowers_the_objective_and_counts_what_it_spends(problem):
     before = problem.evaluations
     later = problem.descend(shares, 0.1, 6, device=device, fixed=["adc_bits"])
     assert problem.evaluations == before + 18
-    assert problem.gradient(later, *rest)[0][0] < problem.gradient(shares, *rest)[0][0] - 0.05
+    assert problem.gradient(later, *rest)[0][0] < problem.gradient(shares, *rest)[0][0] - 0.02
     assert later["adc_bits"] == shares["adc_bits"] and all(0 <= share <= 1 for share in later.values())
 
 
@@ -307,8 +307,8 @@ def test_design(tmp_path):
     # Two steps are enough to leave out what the preset does not need.
     assert chosen["joules"] < own["joules"] and len(chosen["accuracies"]) == chosen["units"] == 2
     comparison = next(iter(select(rows, row="comparison")))
-    # Four gradients at each of two weights, two by two roundings and a last evaluation.
+    # Five gradients at two weights, three by three roundings and a last evaluation.
     assert comparison["evaluations_of_grid"] == 16 == len(select(rows, row="grid"))
-    assert comparison["evaluations_of_gradient"] <= 3 * 5 + 2 * 5
+    assert comparison["evaluations_of_gradient"] <= 3 * 5 + 2 * 10
     figure = plots.draw_recorded(tmp_path / "design.json")
     assert len(figure.axes[0].get_legend().get_texts()) == 5

@@ -60,10 +60,12 @@ def design(rows: list[dict[str, Any]], title: str = "") -> Figure:
     exact = next(row["test_accuracy"] for row in rows if row["row"] == "exact")
     axes.axhline(100 * exact, color="0.4", linestyle="--", linewidth=1, label="exact network")
     axes.set_xscale("log")
+    axes.set_ylim(LOWEST, 101)
     axes.set(xlabel=f"energy of an image ({unit})", ylabel="accuracy (%)", title=title)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     return figure
 
 
+LOWEST = 70.0  # %
 SHOWN = {"grid": ("s", ORANGE), "gradient": ("o", BLUE)}

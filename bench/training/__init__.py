@@ -6,6 +6,7 @@
 | `tuning` | `python -m bench tuning` | choose one option of every variant by validation |
 | `populations` | `python -m bench populations` | accuracy over units, drift, averages |
 | `studies` | `python -m bench studies` | trained networks on a device, and their gradients |
+| `design` | `python -m bench design` | numbers of a device by gradient, against a grid |
 | `accuracy` | `python -m bench accuracy` | test accuracies with intervals, baselines and tests |
 
 A variant is the configuration of a run without its seed. `plans` reads the files of `bench/configs`, `runs`

@@ -34,7 +34,7 @@ from nets.config import Config
 from nets.run import TrainedNetwork
 
 # Weights of the joules: loss for a factor e of energy.
-WEIGHTS = (0.005, 0.02, 0.06, 0.2, 0.6)
+WEIGHTS = (0.005, 0.06, 0.6, 3.0)
 GRID = {
     "fill": (0.5, 0.7, 1.0),
     "photons": (3e2, 1e3, 3e3, 1e4, 3e4, 1e5),

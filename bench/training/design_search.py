@@ -23,7 +23,8 @@ from optics import AbstractDevice, accounting, effects
 GRADIENT_EVALUATIONS = 3
 ELECTRON = 1.602176634e-19  # C
 RESPONSIVITY = 1.0  # A/W, of the receivers of engine11
-RATE = 0.06  # of Adam, as a share of each range
+# Of Adam, as a share of each range; the second once bits are fixed.
+RATE, LAST_RATE = 0.06, 0.02
 
 Design = dict[str, float]
 
@@ -34,7 +35,7 @@ class Steps(NamedTuple):
     """
 
     first: tuple[int, int] = (8, 14)
-    later: tuple[int, int] = (3, 8)
+    later: tuple[int, int] = (3, 10)
     last: int = 3
 
 
@@ -247,6 +248,7 @@ class Problem:
         report: Callable = lambda: None,
         device: AbstractDevice | None = None,
         fixed: Sequence[str] = (),
+        rate: float = RATE,
     ) -> Design:
         """Adam on loss + weight · ln(joules), rounding as noise, within the ranges.
 
@@ -257,6 +259,7 @@ class Problem:
             report: called after each of them.
             device: with the optics of the design, whose numbers stay then; their gradient is what takes time.
             fixed: free numbers that stay.
+            rate: of Adam, as a share of each range.
 
         Returns:
             the shares after the last step.
@@ -267,7 +270,7 @@ class Problem:
         shares, moves = (
             jax.tree.map(lambda value: jnp.asarray(value, float), part) for part in (shares, moves)
         )
-        optimizer = optax.adam(optax.cosine_decay_schedule(RATE, max(steps, 1), alpha=0.1))
+        optimizer = optax.adam(optax.cosine_decay_schedule(rate, max(steps, 1), alpha=0.1))
         state = optimizer.init(shares)
         for _ in range(steps):
             batch = self.batches["validation"]
@@ -328,8 +331,9 @@ def search(
     """Designs for weights of the joules, and those tried on the way: bits relaxed, fixed, the rest again.
 
     Each weight starts where the one before it ended. All numbers descend, then those of the converters on.
-    Bits are rounded down and up, all combinations are evaluated with true converters, and the other numbers
-    of the converters descend once more at the best of them.
+    Bits are rounded up, down, and down once more, as noise does more harm than rounding where bits are few;
+    all combinations are evaluated with true converters, and the other numbers of the converters descend once
+    more at the best of them.
 
     Arguments:
         problem: its `own` numbers are the start.
@@ -349,11 +353,11 @@ def search(
         device = problem.load(round_bits(as_floats(problem.numbers_at(shares))))
         shares = problem.descend(shares, weight, of_converters, report, device)
         numbers = as_floats(problem.numbers_at(shares))
-        rounded = [problem.evaluate(corner, device) for corner in round_both_ways(numbers, problem.ranges)]
+        rounded = [problem.evaluate(near, device) for near in round_each_way(numbers, problem.ranges)]
         best = min(rounded, key=lambda design: design["loss"] + weight * np.log(design["joules"]))
         designs += [design | {"weight": weight, "stage": "rounded"} for design in rounded]
         on_levels = shares | {name: problem.ranges[name].share_of(best[name]) for name in bits}
-        on_levels = problem.descend(on_levels, weight, steps.last, report, device, bits)
+        on_levels = problem.descend(on_levels, weight, steps.last, report, device, bits, LAST_RATE)
         last = problem.evaluate(round_bits(as_floats(problem.numbers_at(on_levels))), device)
         designs.append(last | {"weight": weight, "stage": "final"})
     return designs
@@ -369,13 +373,14 @@ def round_bits(numbers: Design) -> Design:
     return {name: float(round(value)) if RANGES[name].whole else value for name, value in numbers.items()}
 
 
-def round_both_ways(numbers: Design, ranges: dict[str, Range]) -> list[Design]:
-    """The designs with every whole number of the ranges rounded down and up."""
+def round_each_way(numbers: Design, ranges: dict[str, Range]) -> list[Design]:
+    """The designs with every whole number of the ranges rounded up, down, and down once more."""
     designs = [dict(numbers)]
     for name, limits in ranges.items():
         if limits.whole:
-            both = {float(np.floor(numbers[name])), float(np.ceil(numbers[name]))}
-            designs = [design | {name: value} for design in designs for value in sorted(both)]
+            down = np.floor(numbers[name])
+            values = sorted({float(max(v, limits.low)) for v in (down - 1, down, np.ceil(numbers[name]))})
+            designs = [design | {name: value} for design in designs for value in values]
     return designs
 
 
