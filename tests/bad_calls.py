@@ -1042,6 +1042,7 @@ def _optics_calls() -> list[Call]:
                 masks=(np.ones((3, 4, 4)), MASKS + {"two": np.ones((2, 4, 4))}),
                 reference=(1.0, ANY + {"nan": math.nan, "infinite": math.inf, "vector": [1.0, 1.0]}),
                 iterations=iterations,
+                floor=(0.1, positive(NUMBER)),
             ),
             _line("optics.retrieve.error_reduction", retrieve.error_reduction, **one),
             _line("optics.retrieve.gerchberg_saxton", retrieve.gerchberg_saxton, **two),

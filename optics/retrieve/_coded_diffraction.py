@@ -8,39 +8,55 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
-from optics._check import as_array, check_finite_field, check_range, check_whole
-from optics._numerics import safe_abs, safe_divide, safe_sign, safe_sqrt
-from optics._typing import ArrayLike, CountLike
+from optics._check import (
+    as_array,
+    as_leaf,
+    check_finite_field,
+    check_positive_number,
+    check_range,
+    check_whole,
+)
+from optics._numerics import safe_abs, safe_divide, safe_sqrt
+from optics._typing import ArrayLike, CountLike, ScalarLike
 from optics.retrieve._retrieved import Retrieved
 from optics.retrieve._transform import to_centre, to_corner
 
 FRAME_AXES = (-3, -2, -1)
+# Curvature, relative to the largest, below which the gradient does not follow a direction.
+FLAT = 1e-2
 
 
 def coded_diffraction(
-    amplitudes: ArrayLike, masks: ArrayLike, reference: ArrayLike, iterations: CountLike = 30
+    amplitudes: ArrayLike,
+    masks: ArrayLike,
+    reference: ArrayLike,
+    iterations: CountLike = 30,
+    floor: ScalarLike = 0.5,
 ) -> Retrieved:
     """Find an object from the amplitudes behind several known masks, each beside the same known reference.
 
-        A_k = |u_k|,   u_k = F(m_k x) + ρ,   x = argmin ½ Σ_k ‖ |u_k| − A_k ‖²
+        A_k = |u_k|,   u_k = F(m_k x) + ρ
+        x = argmin ½ Σ_k ‖ √(|u_k|² + ε) − √(A_k² + ε) ‖²,   ε = floor² · mean |ρ|²
 
-    Nothing else about the object is known. The reference makes its phase known, and is where the search
-    begins: at x = 0, u_k = ρ, the first step is the linear reconstruction of a hologram. Each step is one of
-    nonlinear conjugate gradients, with the step length that the curvature of the misfit gives: one transform
-    forward and one back a mask. Three masks are the fewest that determine a complex object; four with a
-    reference as bright as the mean of F x find it (512 of 512 random objects of 16×16 to 1e-4 in 25
-    iterations, to 4e-6 in the median), a dimmer reference needs more masks or iterations. Each object of a
-    batch has steps of its own.
+    The misfit is that of amplitudes, whose noise is even where photons make it, and below the floor that of
+    intensities: a dark sample has no phase, and its amplitude has no slope. Nothing else about the object is
+    known. The reference makes its phase known, and is where the search begins: at x = 0, u_k = ρ, the first
+    step is the linear reconstruction of a hologram. Each step is one of nonlinear conjugate gradients, with
+    the step length that the curvature of the misfit gives: one transform forward and one back a mask. Three
+    masks are the fewest that determine a complex object; four with a reference as bright as the mean of F x
+    find it (512 of 512 random objects of 16×16 to 1e-4 in 25 iterations, to 4e-6 in the median), a dimmer
+    reference needs more masks or iterations. Each object of a batch has steps of its own.
 
     The gradient is that of the minimum, by the implicit function theorem, with as many steps of conjugate
     gradients as there are iterations, and none is kept in memory. It is the gradient of the result as far as
-    that has converged. It reaches amplitudes, masks and reference; an amplitude that is zero has one.
+    that has converged. It reaches amplitudes, masks and reference; an amplitude that is zero has none.
 
     Arguments:
         amplitudes: A_k, shape (..., frames, rows, columns), any unit.
         masks: m_k, on the object, real or complex, dimensionless, shape (frames, rows, columns).
         reference: ρ, in the plane of the amplitudes, scalar or shape (rows, columns), in their unit.
         iterations: at least 1.
+        floor: amplitude, relative to the reference, below which samples count less, scalar.
 
     Returns:
         `Retrieved(object, field, residual)` with field = F object, `centred_dft`, and the residual
@@ -48,7 +64,8 @@ def coded_diffraction(
 
     Raises:
         ValueError: amplitudes that are complex, negative or lack the axis of frames, masks or a reference of
-            another shape or not finite, or `iterations` not whole.
+            another shape or not finite, `iterations` not whole or a `floor` that is
+            not positive.
 
     Source: E. J. Candès, X. Li and M. Soltanolkotabi, Appl. Comput. Harmon. Anal. 39, 277 (2015), for masks;
         J. Nocedal and S. J. Wright, Numerical Optimization (2006), section 5.2, for the steps; D. A.
@@ -83,21 +100,24 @@ def coded_diffraction(
             f"{reference.shape}."
         )
     check_whole("iterations", iterations, 1)
-    return _retrieve(amplitudes, masks, reference, int(iterations))
+    check_positive_number("floor", floor)
+    return _retrieve(amplitudes, masks, reference, int(iterations), as_leaf(floor))
 
 
 class _Frames(NamedTuple):
     """What is measured and known, the origin of every plane at sample 0.
 
     Attributes:
-        amplitudes: A, shape (..., frames, rows, columns).
+        levels: √(A² + ε), shape (..., frames, rows, columns).
         masks: m, complex, shape (frames, rows, columns).
         reference: ρ, complex, scalar or (rows, columns).
+        softening: ε, scalar.
     """
 
-    amplitudes: Float[Array, "*lead frames rows cols"]
+    levels: Float[Array, "*lead frames rows cols"]
     masks: Complex[Array, "frames rows cols"]
     reference: Complex[Array, "..."]
+    softening: Float[Array, ""]
 
     def images(self, x: Inexact[Array, "*lead rows cols"]) -> Complex[Array, "*lead frames rows cols"]:
         """F(m x)."""
@@ -107,20 +127,31 @@ class _Frames(NamedTuple):
         """The adjoint of `images`."""
         return jnp.sum(jnp.conj(self.masks) * jnp.fft.ifft2(u, norm="ortho"), axis=-3)
 
+    def soft(self, u: Complex[Array, "*lead frames rows cols"]) -> Float[Array, "*lead frames rows cols"]:
+        """√(|u|² + ε)."""
+        return jnp.sqrt(u.real**2 + u.imag**2 + self.softening)
+
     def slope(self, x: Complex[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:
         """The Wirtinger gradient of the misfit."""
         u = self.images(x) + self.reference
-        return self.backward(u - self.amplitudes * safe_sign(u))
+        return self.backward(u * (1 - self.levels / self.soft(u)))
 
 
 @eqx.filter_jit
-def _retrieve(amplitudes, masks, reference, iterations):
+def _retrieve(amplitudes, masks, reference, iterations, floor):
     dtype = jnp.result_type(amplitudes, masks, reference, jnp.complex64)
-    reference = to_corner(reference) if reference.ndim else reference
-    frames = _Frames(to_corner(amplitudes), to_corner(masks).astype(dtype), reference.astype(dtype))
+    reference = (to_corner(reference) if reference.ndim else reference).astype(dtype)
+    amplitudes = to_corner(amplitudes)
+    # Also without a reference nothing is divided by zero.
+    smallest = jnp.finfo(amplitudes.dtype).tiny
+    softening = (floor**2 * jnp.mean(reference.real**2 + reference.imag**2) + smallest).astype(
+        amplitudes.dtype
+    )
+    levels = jnp.sqrt(amplitudes**2 + softening)
+    frames = _Frames(levels, to_corner(masks).astype(dtype), reference, softening)
     x = _minimum(iterations, frames)
-    misfit = safe_abs(frames.images(x) + frames.reference) - frames.amplitudes
-    residual = safe_divide(_norm(misfit), _norm(frames.amplitudes))
+    misfit = safe_abs(frames.images(x) + frames.reference) - amplitudes
+    residual = safe_divide(_norm(misfit), _norm(amplitudes))
     return Retrieved(to_centre(x), to_centre(jnp.fft.fft2(x, norm="ortho")), residual)
 
 
@@ -144,19 +175,20 @@ def _minimum(iterations: int, frames: _Frames) -> Complex[Array, "*lead rows col
 
     def step(_, state):
         x, u, before, direction = state
-        sign = safe_sign(u)
-        down = frames.backward(frames.amplitudes * sign - u)
+        soft = frames.soft(u)
+        excess = frames.levels / soft
+        down = frames.backward(u * (excess - 1))
         turn = _ratio(_dot(down, down - before), _dot(before, before))
         direction = down + jnp.maximum(turn, 0) * direction
         image = frames.images(direction)
-        # The misfit bends fully along a phasor, and across it as far as its amplitude is too large.
-        along = jnp.conj(sign) * image
-        across = jnp.maximum(1 - _ratio(frames.amplitudes, jnp.abs(u)), 0)
-        bend = jnp.sum(along.real**2 + across * along.imag**2, axis=FRAME_AXES)[..., None, None]
-        length = _ratio(_dot(down, direction), bend)
+        # The misfit bends along the phasor of a sample, and across it as far as its amplitude is too large.
+        along = (u.real * image.real + u.imag * image.imag) / soft
+        power = image.real**2 + image.imag**2
+        bends = excess * along**2 + jnp.maximum(1 - excess, 0) * power
+        length = _ratio(_dot(down, direction), jnp.sum(bends, axis=FRAME_AXES)[..., None, None])
         return x + length * direction, u + length[..., None] * image, down, direction
 
-    shape = frames.amplitudes.shape
+    shape = frames.levels.shape
     zero = jnp.zeros((*shape[:-3], *shape[-2:]), frames.masks.dtype)
     u = jnp.broadcast_to(frames.reference, shape)
     return jax.lax.fori_loop(0, iterations, step, (zero, u, zero, zero))[0]
@@ -168,6 +200,7 @@ def _tangent(iterations, primals, tangents):
     x = _minimum(iterations, frames)
     moved = jax.jvp(lambda frames: frames.slope(x), (frames,), (moves,))[1]
     curvature = jax.linearize(frames.slope, x)[1]
+    largest = jnp.max(jnp.sum(jnp.abs(frames.masks) ** 2, axis=0))
 
     # The curvature is linear in the real and the imaginary part, each of its own.
     def of_parts(f):
@@ -178,17 +211,24 @@ def _tangent(iterations, primals, tangents):
         return parts
 
     def solve(_, b):
-        return of_parts(lambda b: _conjugate_gradients(curvature, b, iterations))(b)
+        return of_parts(lambda b: _conjugate_gradients(curvature, b, iterations, largest))(b)
 
     move = jax.lax.custom_linear_solve(of_parts(curvature), (-moved.real, -moved.imag), solve, symmetric=True)
     return x, jax.lax.complex(*move)
 
 
-def _conjugate_gradients(curvature, b, steps):
+def _conjugate_gradients(curvature, b, steps, largest):
     """The solution of a symmetric real-linear system on complex planes, example by example.
 
-    An example is left as it is when nothing is left of its right side but rounding, and where the misfit does
-    not bend upwards: there its search had not arrived at a minimum.
+    An example is left as it is when nothing is left of its right side but rounding, and at a direction in
+    which the misfit hardly bends or bends downwards: there its search has not arrived at a minimum, and a
+    solution would be as large as the bend is small.
+
+    Arguments:
+        curvature: the system.
+        b: right side, shape (..., rows, columns).
+        steps: at most.
+        largest: eigenvalue that the curvature of a misfit of zero can have.
     """
     rounding = (10 * jnp.finfo(b.dtype).eps) ** 2 * _dot(b, b)
 
@@ -196,10 +236,11 @@ def _conjugate_gradients(curvature, b, steps):
         x, left, direction = state
         image = curvature(direction)
         size, bend = _dot(left, left), _dot(direction, image)
-        length = _ratio(size, bend)
+        bends = bend > FLAT * largest * _dot(direction, direction)
+        length = jnp.where(bends, _ratio(size, bend), 0)
         x, left = x + length * direction, left - length * image
         size_left = _dot(left, left)
-        goes_on = (bend > 0) & (size_left > rounding)
+        goes_on = bends & (size_left > rounding)
         return x, left, jnp.where(goes_on, left + _ratio(size_left, size) * direction, 0)
 
     return jax.lax.fori_loop(0, steps, step, (jnp.zeros_like(b), b, b))[0]
