@@ -17,15 +17,15 @@ def fidelity(rows: list[dict[str, Any]], title: str = "") -> Figure:
     """Draw what `python -m bench fidelity` measured.
 
     Arguments:
-        rows: errors by condition; those with "sweep" are of the error budget, of the sampling of the lens,
-            which is not drawn, or of one number of the device.
+        rows: errors by condition; those with "sweep" are of the error budget, of one number of the device, or
+            of what laboratories do and of the sampling of the lens, which are not drawn.
         title: of the figure.
 
     Returns:
         the figure: conditions as bars, the error budget, and a panel for each kind of number.
     """
     conditions = [row for row in rows if "sweep" not in row]
-    sweeps = [row for row in rows if row.get("sweep") not in (None, "budget", "sampling")]
+    sweeps = [row for row in rows if row.get("sweep") not in (None, "budget", "practice", "sampling")]
     panels = _group_sweeps(sweeps)
     columns = max(3, -(-(len(panels) + 2) // 2))
     figure = Figure(figsize=(4.6 * columns, 8), layout="constrained")

@@ -179,13 +179,15 @@ def as_double(values: jax.Array) -> np.ndarray:
 
 
 def tabulate(rows: Rows) -> str:
-    """Errors by condition, and the error budget."""
+    """Errors by condition, the error budget, and what laboratories do about a panel."""
     conditions = [row for row in rows if "sweep" not in row]
     columns = {"operation": "", "condition": "", "relative_rms_error": ".3e", "effective_bits": ".2f"}
     columns |= {"bias": ".1e", "gain_error": ".1e", "systematic": ".2e", "random": ".2e"}
     of_effects = {"condition": "", "relative_rms_error": ".3e", "without": ".3e", "explained": ".3e"}
     of_lens = {"operation": "", "condition": "", "value": ".0f", "unit": "", "relative_rms_error": ".1e"}
     tables = [(conditions, columns), (output.select(rows, sweep="budget"), of_effects)]
+    if practice := output.select(rows, sweep="practice"):
+        tables.append((practice, {"condition": "", "relative_rms_error": ".3e", "exposures": ",.0f"}))
     if sampling := output.select(rows, sweep="sampling"):
         tables.append((sampling, of_lens))
     return "\n".join(output.table(*table) for table in tables)
