@@ -39,7 +39,7 @@ class PhaseDiversity(AbstractMeasurement):
     above, the pattern takes light. `residual` tells a search that has not found the field. |z|² does not
     cancel: the frames are those of the field at each pixel's centre, so that detector pixels must be small.
     The masks are simulated as exact, and the pattern as part of the camera's light. At the same light in all
-    frames together four steps have 12 % less noise than `PhaseShifting` with a reference beam as weak; the
+    frames together four steps have a tenth less noise than `PhaseShifting` with a reference beam as weak; the
     retrieval takes two transforms a step and an iteration to compute.
 
     Arguments:
