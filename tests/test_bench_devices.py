@@ -61,11 +61,15 @@ def test_a_device_stands_beside_its_twin(recorded, tmp_path, capsys):
     assert row["joules_low"] <= row["joules"] <= row["joules_high"]
     assert headline("devices", [row]).startswith(f"{int(points >= -2)} of 1 benches") or points < -2
     figure = draw_recorded(tmp_path / "devices.json")
-    assert [axes.get_xscale() for axes in figure.axes] == ["log"] * 3
+    first, exposures, joules = figure.axes
+    assert exposures.get_xscale() == joules.get_xscale() == "log"
     assert all("(" in axes.get_xlabel() for axes in figure.axes)
-    drawn = [text.get_text() for text in figure.axes[0].texts]
-    (x,), (y,) = figure.axes[0].containers[0].lines[0].get_data()
-    assert drawn == ["engine11"] and (float(x), float(y)) == (row["exposures"], row["difference_points"])
+    assert [text.get_text() for text in exposures.texts] == ["engine11"]
+    points = [
+        line.get_xydata()[0].astype(float).tolist() for line in exposures.lines if line.get_marker() == "o"
+    ]
+    assert points == [[row["exposures"], row["difference_points"]]]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["engine11, 3×3"]
 
 
 def test_runs_without_a_twin_are_refused(tmp_path):

@@ -110,3 +110,12 @@ def test_units_differ_on_both_modulators(name):
         assert residues[0] != residues[1] and np.all(gains[0] != gains[1])
     assert first.slm[1].response.a2 != first.filter[1].response.a2
     assert {stage.name: stage.phase_only for stage in first.stages()}["filter"] == (name != "correlator")
+
+
+def test_the_meter_counts_once_for_each_convolution():
+    device = optics.presets.load("correlator", pixels=3, level="ideal")
+    for count in (1, 5):
+        x = jnp.ones((count, 3, 3))
+        counts = optics.accounting.count(lambda device, key: optics.convolve(x, x[0], device, key), device)
+        # Four steps of the reference and the meter.
+        assert counts.exposures == 5 * count and counts.adc == 5 * 9 * count

@@ -107,7 +107,11 @@ _mark_p = core.Primitive("optics_mark")
 _mark_p.def_impl(lambda a, **_: a)
 _mark_p.def_abstract_eval(lambda a, **_: a)
 ad.primitive_jvps[_mark_p] = lambda primals, tangents, **how: (_mark_p.bind(*primals, **how), tangents[0])
-batching.primitive_batchers[_mark_p] = lambda args, dims, **how: (_mark_p.bind(*args, **how), dims[0])
+batching.primitive_batchers[_mark_p] = lambda args, dims, metered, **how: (
+    # A meter reads a frame of each row of a batch.
+    _mark_p.bind(*args, metered=metered * args[0].shape[dims[0]], **how),
+    dims[0],
+)
 mlir.register_lowering(_mark_p, lambda ctx, a, **_: [a])
 
 
