@@ -85,7 +85,7 @@ def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     [
         (
             ["--plan", "imdb-huge"],
-            "`plan` must be one of imdb-cpu, imdb-depth, imdb-full, ",
+            "`plan` must be one of devices-cpu, imdb-cpu, imdb-depth, imdb-full, ",
         ),
         (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, conv1d-128, "),
         (["--plan", "colour.toml"], "variant a has colour"),

@@ -42,9 +42,9 @@ class SequentialPhase(Encoder):
     Example:
         >>> import jax.numpy as jnp, optics
         >>> drive, scale = optics.encode.SequentialPhase().encode(jnp.array([[0.5, -0.5], [1.0, 0.0]]))
-        >>> print(jnp.round(jnp.angle(drive)[:, 0] / jnp.pi, 2))
-        [[ 0.33  0.67]
-         [-0.33 -0.67]]
+        >>> print(jnp.round(180 * jnp.angle(drive)[:, 0] / jnp.pi))
+        [[  60.  120.]
+         [ -60. -120.]]
     """
 
     phase_only: ClassVar[bool] = True

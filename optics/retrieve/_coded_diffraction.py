@@ -77,8 +77,8 @@ def coded_diffraction(
         >>> x, masks = jnp.array([[1.0, 0.5j]]), jnp.array([[[1.0, 1.0]], [[1.0, 1j]], [[1j, 1.0]]])
         >>> field = optics.retrieve.centred_dft(masks * x)
         >>> retrieved = optics.retrieve.coded_diffraction(jnp.abs(field + 1), masks, 1.0)
-        >>> print(jnp.round(retrieved.object, 3))
-        [[1.+0.j  0.+0.5j]]
+        >>> print(bool(jnp.abs(retrieved.object - jnp.array([[1, 0.5j]])).max() < 1e-3))
+        True
     """
     amplitudes, masks = as_array("amplitudes", amplitudes), as_array("masks", masks)
     if amplitudes.ndim < 3 or jnp.iscomplexobj(amplitudes):
