@@ -1,7 +1,9 @@
 """Every preset trains: sizes that follow the device, refusals that name what works, gradients."""
 
+import gzip
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -9,6 +11,7 @@ import optax
 import pytest
 from flax import nnx
 
+import nets
 import optics
 from nets import data
 from nets.config import Config, default_plane, overrides_for, preset_plane, resolve, size_parameter
@@ -136,3 +139,19 @@ def test_two_steps_through_a_device_move_every_kernel(name):
     after = np.asarray(state[0]["blocks"][0]["attention"]["kernels"][...])
     # Adam moves each weight by about its rate, unless its gradient is zero.
     assert np.all(np.isfinite(after)) and np.mean(np.abs(after - before) > 1e-4) > 0.95
+
+
+@pytest.mark.parametrize("name", ["jtc", "correlator", "phase-correlator"])
+@pytest.mark.every(3)
+def test_clothes_pass_through_devices_of_their_own_size(name, tmp_path):
+    """The path of Fashion-MNIST with made images: training, test, and the exact network beside."""
+    rng = np.random.default_rng(0)
+    for stem, count in (("train", 30), ("t10k", 8)):
+        images, labels = rng.integers(0, 256, (count, 4, 4), np.uint8), np.arange(count, dtype=np.uint8) % 10
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            content = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+            (tmp_path / f"{stem}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
+    options = SHORT.get(name, dict(shape=(4, 4)))
+    config = Config(data="fashion-mnist", data_path=tmp_path, device=name, heads=1, patch=2, **options)
+    result = nets.fit(replace(config, epochs=1, batch_size=16, progress=False, out=tmp_path / "run"))
+    assert {"test_accuracy", "exact_test_accuracy"} <= result.keys() and np.isfinite(result["test_loss"])
