@@ -242,6 +242,9 @@ def test_numbers_and_units_are_those_of_the_device():
         bool(jnp.all(a == b)) for a, b in zip(jax.tree.leaves(device), jax.tree.leaves(same), strict=True)
     )
     assert parse_numbers("assume", ["a=1e-3", "b=2"], "a=1") == {"a": 1e-3, "b": 2}
+    # A whole number that a compiled program takes no more is refused there as "too large".
+    large = parse_numbers("overrides", ["photons=1e12"], "a=1")["photons"]
+    assert isinstance(large, float) and jax.jit(lambda: jnp.asarray(large) + 1)() > 9e11
 
 
 @pytest.mark.slow

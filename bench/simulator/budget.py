@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Inexact
 from tqdm.auto import tqdm
 
 from bench.output import Rows
-from optics import AbstractDevice
+from optics import AbstractDevice, Correlator, FourierProcessor
 from optics.effects import Effect
 from optics.encode import Predistorted
 from optics.metrics import best_factor, relative_error
@@ -67,9 +67,9 @@ def without_effects(device: AbstractDevice) -> AbstractDevice:
 
 def _switch_drives(device: AbstractDevice, chains: dict[str, list[Switched]]) -> AbstractDevice:
     """The device whose drives allow for those effects alone that its modulator has."""
-    encoder = getattr(device, "encoder", None)
-    if not isinstance(encoder, Predistorted):
+    if not isinstance(device, FourierProcessor | Correlator) or not isinstance(device.encoder, Predistorted):
         return device
+    encoder = device.encoder
     switched = {type(effect.effect): effect.on for effect in chains["slm"]}
     if not any(type(effect) in switched for effect in encoder.modulator):
         return eqx.tree_at(lambda d: d.encoder, device, encoder.encoder)

@@ -78,7 +78,7 @@ def measure(options: Fidelity, device: AbstractDevice) -> Rows:
     sampling = [measure_sampling(lens)] if isinstance(lens, optics.FourierLens) else []
     sweeps = sweep_numbers(options.device, device, convolve_exactly, x[part], w[part], few[:4], options.quick)
     costs = budget(convolution.call, device, convolution.exact, few[:2])
-    if isinstance(getattr(device, "encoder", None), Predistorted):
+    if isinstance(device, optics.FourierProcessor) and isinstance(device.encoder, Predistorted):
         costs += measure_practice(
             options.device,
             device,

@@ -37,11 +37,7 @@ def measure_practice(
     variants["a drawn unit, gains of amplitude"] = unit
     for compensation in ("complex", "matrix"):
         gains = optics.calibrate(FourierProcessor(unit.transfer), compensation=compensation)
-        # What the preset allows for besides the lens: the ripple of the panel.
-        ripple = device.output_gain / optics.calibrate(FourierProcessor(device.transfer)).output_gain
-        variants[f"a drawn unit, {compensation} gains"] = unit.with_gains(
-            gains.input_gain, gains.output_gain * jnp.mean(ripple)
-        )
+        variants[f"a drawn unit, {compensation} gains"] = unit.with_gains(gains.input_gain, gains.output_gain)
     rows = []
     for name, variant in tqdm(variants.items(), desc="practice", unit=" benches", leave=False):
         program = eqx.filter_jit(call)
@@ -56,8 +52,8 @@ def _variants(device: FourierProcessor) -> Iterator[tuple[str, FourierProcessor]
     """Each measure added to those before it."""
     whole = next(effect for effect in device.slm if isinstance(effect, Crosstalk))
     # A checkerboard of two phases has squares of half the side.
-    half = eqx.tree_at(lambda e: e.kernel.width, whole, whole.kernel.width / 2)
-    half = Crosstalk(half.kernel, response=half.response)
+    narrower = eqx.tree_at(lambda kernel: kernel.width, whole.kernel, whole.kernel.width / 2)
+    half = Crosstalk(narrower, response=whole.response)
     levels = next(effect for effect in device.slm if isinstance(effect, PhaseQuantize))
     plain = PhaseQuantize(levels.bits)
     monitored = next(effect for effect in device.slm if isinstance(effect, LaserNoise))

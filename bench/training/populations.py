@@ -194,7 +194,7 @@ def test(config: Config, units: AbstractDevice, count: int) -> dict[str, Any]:
 
 def without_light(network: TrainedNetwork) -> float:
     """Test accuracy with kernels of 0, which the attention then adds nothing with."""
-    model = nnx.merge(*nnx.split(network.model), copy=True)
+    model = nnx.clone(network.model)
     for block in model.blocks:
         block.attention.kernels[...] = jnp.zeros_like(block.attention.kernels[...])
     return TrainedNetwork(network.config, network.dataset, model).evaluate(None, seed=0)[0]["accuracy"]

@@ -25,10 +25,7 @@ from nets.config._config import current_names as current_names
 from nets.config._config import device_name as device_name
 from nets.config._config import has_convolutions as has_convolutions
 from nets.config._config import has_planes as has_planes
-from nets.config._config import nearest_multiple as nearest_multiple
-from nets.config._config import next_free_folder as next_free_folder
 from nets.config._config import parse_numbers as parse_numbers
-from nets.config._config import resolve as resolve
 from nets.config._memory import check_memory as check_memory
 from nets.config._options import NETWORKS as NETWORKS
 from nets.config._options import SEED as SEED
@@ -43,3 +40,6 @@ from nets.config._preset_sizes import default_plane as default_plane
 from nets.config._preset_sizes import overrides_for as overrides_for
 from nets.config._preset_sizes import preset_plane as preset_plane
 from nets.config._preset_sizes import size_parameter as size_parameter
+from nets.config._resolve import nearest_multiple as nearest_multiple
+from nets.config._resolve import next_free_folder as next_free_folder
+from nets.config._resolve import resolve as resolve

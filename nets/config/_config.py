@@ -1,7 +1,7 @@
 """What a training run is, as one frozen value."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,15 +18,12 @@ from nets.config._options import (
     SIZES,
     UNITS,
     Only,
-    check_conditions,
     check_values,
-    flag,
     hint_constraints,
     shorten,
     show_paragraphs,
     whole,
 )
-from nets.config._preset_sizes import default_plane
 
 CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
@@ -234,12 +231,6 @@ class Config:
 
 OPTIONS = tuple(field.name for field in fields(Config))
 DEFAULT_CACHE = Path("~/.cache/lensformer").expanduser()  # of the command lines
-MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "conv2d": {"shape": (11, 11), "device": "engine11"},
-    "lambda": {"boundary": "circular"},
-    "lambda-resnet": {"shape": (32, 64), "boundary": "zero", "scope": 5, "patch": None, "dropout": 0.0},
-}
-SHAPE_AXES = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}  # (1,) for the others
 # Options that may change when a run is continued: they say where its files are and how it is watched or
 # computed.
 FREE_ON_RESUME = (
@@ -274,60 +265,6 @@ OLD_NAMES = {
     "examples": "max_examples",
     "start": "init_from",
 }
-
-
-def resolve(config: Config) -> Config:
-    """Check a run and fill in the default of every option that is None.
-
-    Raises:
-        ValueError: an option of another type, outside its range, or without effect beside the others; the
-            message names it.
-    """
-    check_values(Config, vars(config))
-    defaults = default_values(config)
-    check_conditions(config, defaults)
-    defaults = {name: value for name, value in defaults.items() if getattr(config, name) is None}
-    config = replace(config, **defaults)
-    out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{device_name(config)}")
-    config = replace(config, shape=tuple(config.shape), out=Path(out))
-    for check in (
-        _check_model,
-        _check_products,
-        _check_device,
-        _check_layer_scale,
-        _check_units,
-        _check_shape,
-        _check_accumulate,
-        _check_precision,
-        _check_buckets,
-    ):
-        check(config)
-    return config
-
-
-def default_values(config: Config) -> dict[str, Any]:
-    """The defaults that depend on the data set and the model, by option."""
-    common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
-    common |= {"multiplier": "crossbar"} if config.products == "device" else {}
-    common |= {"level": 0.75} if config.objective != "mean" else {}
-    common |= {"loss_bound": 0.1} if config.objective == "chance" else {}
-    values = common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
-    shape = _shape_of_device(config, config.device or values["device"])
-    return values if shape is None else values | {"shape": shape}
-
-
-def _shape_of_device(config: Config, device: str) -> tuple[int, ...] | None:
-    """The embedding that fills a device; None where the device leaves it free, or where none would fit."""
-    if not has_planes(config):
-        return None
-    overrides = parse_numbers("overrides", config.overrides, "--set photons=1000")
-    plane = default_plane(device, overrides)
-    if plane is None:
-        return None
-    axes = SHAPE_AXES.get(config.model, (1,))
-    if 2 in axes:
-        return plane
-    return plane[1:] if plane[0] == 1 else None
 
 
 def device_name(config: Config) -> str:
@@ -397,14 +334,9 @@ def parse_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, 
             ) from None
         if name in numbers:
             raise ValueError(f"`{option}` must set a number once, got {name} twice.")
-        # Above 2^53 a float no longer tells one whole number from the next.
-        numbers[name] = int(number) if number.is_integer() and abs(number) <= 2**53 else number
+        # A compiled program takes whole numbers of 32 bits; larger ones stay as they were read.
+        numbers[name] = int(number) if number.is_integer() and abs(number) < 2**31 else number
     return numbers
-
-
-def nearest_multiple(number: int, factor: int) -> int:
-    """The largest multiple of the factor up to the number, and at least the factor."""
-    return max(1, number // factor) * factor
 
 
 SHORTEST_BUCKET = 8  # tokens
@@ -421,153 +353,3 @@ def bucket_lengths(config: Config) -> tuple[int, ...] | None:
     shortest = max(SHORTEST_BUCKET, (config.scope or config.max_tokens) if circular else 1)
     steps = (n for power in range(config.max_tokens.bit_length()) for n in (2 * 2**power, 3 * 2**power))
     return (*(n for n in steps if shortest <= n < config.max_tokens), config.max_tokens)
-
-
-def next_free_folder(folder: Path) -> Path:
-    """The folder, numbered if it exists."""
-    candidate, number = folder, 1
-    while candidate.exists():
-        number += 1
-        candidate = folder.with_name(f"{folder.name}-{number}")
-    return candidate
-
-
-def _check_model(config: Config) -> None:
-    if config.model == "lambda-resnet" and config.data in TEXT:
-        raise ValueError(
-            "`model` lambda-resnet reads images; set --data to digits or fashion-mnist, or --model to lambda."
-        )
-
-
-def _check_products(config: Config) -> None:
-    if config.products == "electronic":
-        return
-    if config.spectral:
-        raise ValueError(
-            "`spectral` attention multiplies spectra, which no multiplier takes; leave --spectral or "
-            "--products out."
-        )
-    if config.multiplier == "convolutions" and config.device == "none":
-        raise ValueError(
-            "`multiplier` convolutions needs a `device`; set --device to a preset, or --multiplier to a "
-            "preset that multiplies matrices, such as stanford."
-        )
-
-
-def _check_device(config: Config) -> None:
-    multiplies = config.products == "device" and config.multiplier == "convolutions"
-    if config.device != "none" and not has_convolutions(config) and not multiplies:
-        raise ValueError(
-            f"`model` {config.model} has no convolutions; leave --device out, set --model to conv1d or conv2d"
-            + (", or give --feedforward-maps." if config.model == "linear" else ".")
-        )
-    numbers = parse_numbers("overrides", config.overrides, "--set photons=1000")
-    of_device = [name for name in numbers if not name.startswith(OF_MULTIPLIER)]
-    has_multiplier = config.products == "device" and not multiplies
-    for name, has_effect in (
-        ("overrides", not of_device),
-        ("unit", config.unit is None or has_multiplier),
-    ):
-        if config.device == "none" and not has_effect:
-            raise ValueError(
-                f"`{name}` has no effect with `device` none; leave {flag(name)} out, or set --device to a "
-                "preset."
-            )
-    if len(of_device) < len(numbers) and not has_multiplier:
-        raise ValueError(
-            f"`overrides` has numbers of a multiplier, {OF_MULTIPLIER}…, but the run has no preset that "
-            "multiplies; leave them out, or set --multiplier to one, with --products device."
-        )
-
-
-def _check_layer_scale(config: Config) -> None:
-    if config.layer_scale == "measured" and config.device == "none" and config.products == "electronic":
-        raise ValueError(
-            "`layer_scale` measured has no effect with `device` none; set --layer-scale to a number, or "
-            "--device to a preset."
-        )
-
-
-def _check_units(config: Config) -> None:
-    """Refuse units of a device that has none, and numbers of units that do not fit."""
-    if config.units is None:
-        return
-    if config.unit is not None:
-        raise ValueError(
-            f"`unit` {config.unit} is one unit and `units` {config.units} are many; leave --unit or --units "
-            "out."
-        )
-    if config.device in ("none", "ideal") and config.products == "electronic":
-        raise ValueError(
-            f"`units` {config.units} of `device` {config.device} are all alike; leave --units out, or set "
-            "--device to a preset with tolerances, such as engine11."
-        )
-    if config.units_per_step > config.units:
-        raise ValueError(
-            f"`units_per_step` must be at most the {config.units} of `units`, got {config.units_per_step}; "
-            "raise --units."
-        )
-    if config.objective != "mean" and config.units_per_step < 2:
-        raise ValueError(
-            f"`objective` {config.objective} compares units, and `units_per_step` is "
-            f"{config.units_per_step}; set --units-per-step to 4, for example."
-        )
-    parts = config.accumulate * (config.units_per_step if config.objective == "mean" else 1)
-    if config.batch_size % parts:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {parts} parts of `units_per_step` and `accumulate`, got "
-            f"{config.batch_size}; use {nearest_multiple(config.batch_size, parts)}, for example."
-        )
-
-
-def _check_shape(config: Config) -> None:
-    axes = SHAPE_AXES.get(config.model, (1,))
-    if len(config.shape) not in axes:
-        raise ValueError(
-            f"`shape` must have {' or '.join(map(str, axes))} number(s) for model {config.model}, got "
-            f"{config.shape}."
-        )
-
-
-def _check_accumulate(config: Config) -> None:
-    if config.batch_size % config.accumulate:
-        raise ValueError(
-            f"`batch_size` must be a multiple of the {config.accumulate} parts of `accumulate`, got "
-            f"{config.batch_size}; use {nearest_multiple(config.batch_size, config.accumulate)}, for example."
-        )
-
-
-def _check_precision(config: Config) -> None:
-    if config.precision == "mixed" and config.feedforward_maps is not None and config.data in TEXT:
-        raise ValueError(
-            "`precision` mixed has no effect with text and `feedforward_maps`; leave --precision or "
-            "--feedforward-maps out."
-        )
-    if config.precision == "mixed" and config.products == "device" and config.data in TEXT:
-        raise ValueError(
-            "`precision` mixed has no effect with text and `products` device, which the converters of the "
-            "device round; leave --precision or --products out."
-        )
-
-
-def _check_buckets(config: Config) -> None:
-    """Refuse buckets where the length of a row is part of the result, or where there is only one."""
-    if config.buckets and config.model == "fourier":
-        raise ValueError(
-            "`buckets` would change the result of model fourier, whose transform includes the padding; leave "
-            "--buckets out, or choose another --model."
-        )
-    if not config.buckets or len(bucket_lengths(config)) > 1:
-        return
-    if config.model == "lambda" and config.boundary == "circular":
-        raise ValueError(
-            f"`buckets` needs rows shorter than the {config.max_tokens} of `max_tokens`, and a circular "
-            "lambda "
-            f"layer needs at least its `scope` of {config.scope or config.max_tokens}; lower --scope, or set "
-            "--boundary to zero."
-        )
-    raise ValueError(
-        f"`buckets` begins at {SHORTEST_BUCKET} tokens, and `max_tokens` is {config.max_tokens}; leave "
-        "--buckets "
-        "out, or raise --max-tokens."
-    )

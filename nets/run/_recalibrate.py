@@ -52,7 +52,7 @@ def recalibrate(model: PartLike, rows: ArrayLike, device: DeviceLike, key: KeyLi
     """
     check_module("model", model, "`nets.run.load(folder).model`")
     check_given_key("key", key)
-    model = _copy(model)
+    model = nnx.clone(model)
     model.eval()
     return _fit(model, rows, device, key, _norms(model) | _layer_scales(model))
 
@@ -155,6 +155,3 @@ def _layer_scales(model: nnx.Module) -> dict[str, tuple[nnx.Param, nnx.Param | N
         for branch, scale in BRANCHES.items()
     }
 
-
-def _copy(model: nnx.Module) -> nnx.Module:
-    return nnx.merge(*nnx.split(model), copy=True)
