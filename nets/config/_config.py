@@ -14,6 +14,7 @@ from nets.config._options import (
     POSITIVE_OR_MEASURED,
     SECONDS,
     SEED,
+    SHARE,
     SIZE,
     SIZES,
     UNITS,
@@ -27,8 +28,8 @@ from nets.config._options import (
 
 CONVOLUTIONAL = ("conv1d", "conv2d")
 LAMBDA = ("lambda", "lambda-resnet")
-TRANSFORMERS = ("linear", *CONVOLUTIONAL, "lambda", "fourier")  # made of blocks
-WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda")
+TRANSFORMERS = ("linear", *CONVOLUTIONAL, "lambda", "long-conv", "fourier")  # made of blocks
+WITH_MIXER_WEIGHTS = ("linear", *CONVOLUTIONAL, "lambda", "long-conv")
 WITH_PRODUCTS = ("linear", *CONVOLUTIONAL)  # of queries and keys, of weights and values
 # Names of the parameters of a multiplier begin so among those of a device.
 OF_MULTIPLIER = "multiplier."
@@ -49,13 +50,17 @@ DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "listops": {"max_tokens": 128, "epochs": 1, "batch_size": 64, "learning_rate": 1e-3, "dropout": 0.1},
     "pixels": {"max_tokens": 64, "epochs": 30, "batch_size": 32, "learning_rate": 3e-3, "dropout": 0.1},
     "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
+    "reviews": {"max_tokens": 128, "epochs": 1, "batch_size": 16, "learning_rate": 2e-3, "dropout": 0.0},
+    "text": {"max_tokens": 128, "epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.0},
 }
 DATA = tuple(DATA_DEFAULTS)
 IMAGES = tuple(name for name, options in DATA_DEFAULTS.items() if "patch" in options)
 TEXT = tuple(
     name for name, options in DATA_DEFAULTS.items() if "max_tokens" in options
 )  # of tokens, at least
-REVIEWS = ("imdb", "imdb-bytes")
+REVIEWS = ("imdb", "imdb-bytes")  # with a label
+CORPORA = ("reviews", "text")  # text without labels
+LANGUAGE = ("language", "masked")  # tasks of predicting tokens
 
 
 @hint_constraints
@@ -74,15 +79,21 @@ class Config:
     data: Literal[DATA] = "digits"
     """digits: 8×8 images of digits that come with scikit-learn. imdb: film reviews, positive or negative;
     imdb-bytes: the same, byte by byte. fashion-mnist: 28×28 images of clothes. listops: nested operations
-    on digits. pixels: images of digits, pixel by pixel."""
-    data_path: Annotated[Path | None, Only("data", (*REVIEWS, "fashion-mnist", "pixels"))] = None
-    """imdb, imdb-bytes: aclImdb_v1.tar.gz or the folder it unpacks to; by default Hugging Face is asked
-    (extra "hub"). fashion-mnist: the folder of its four files; by default that of the Debian package. pixels:
-    the same folder, for 784 pixels of clothes instead of 64 of digits."""
-    model: Literal["linear", "conv1d", "conv2d", "lambda", "fourier", "mean", "lambda-resnet"] = "conv2d"
+    on digits. pixels: images of digits, pixel by pixel. reviews: the text of all film reviews, for language
+    models; text: that of any files."""
+    data_path: Annotated[Path | None, Only("data", (*REVIEWS, "fashion-mnist", "pixels", *CORPORA))] = None
+    """imdb, imdb-bytes, reviews: aclImdb_v1.tar.gz or the folder it unpacks to; by default Hugging Face is
+    asked (extra "hub"). text: a text file, or a folder of such; by default the language reference that Python
+    carries for help(). fashion-mnist: the folder of its four files; by default that of the Debian package.
+    pixels: the same folder, for 784 pixels of clothes instead of 64 of digits."""
+    task: Literal["classification", *LANGUAGE] | None = None
+    """What is learned: the class of a row; the next token after each (language); or tokens that were replaced
+    by a mask (masked). language for reviews and text by default, and classification for the others."""
+    model: Literal[*TRANSFORMERS, "mean", "lambda-resnet"] = "conv2d"
     """How tokens are mixed: attention with linear projections (linear) or circular convolutions in one or two
-    dimensions (conv1d, conv2d), lambda layers, a Fourier transform, or not at all (mean: their average is
-    classified). lambda-resnet: a residual network of lambda layers for images."""
+    dimensions (conv1d, conv2d), lambda layers, long convolutions over the text (long-conv), a Fourier
+    transform, or not at all (mean: their average is classified, or, in a language model, added by each
+    block). lambda-resnet: a residual network of lambda layers for images."""
     device: str | None = None
     """Preset of the device that computes the convolutions, or "none" for the exact FFT; engine11 for conv2d
     and none for the others by default."""
@@ -124,8 +135,9 @@ class Config:
     spectral: Annotated[bool, Only("model", CONVOLUTIONAL)] = False
     """Compute attention in the Fourier domain: two optical transforms a token instead of one convolution a
     kernel."""
-    norm: Annotated[Literal["post", "pre"], Only("model", TRANSFORMERS)] = "post"
-    """Where a block normalises: after each residual sum (post), or before each layer (pre)."""
+    norm: Annotated[Literal["post", "pre"] | None, Only("model", TRANSFORMERS)] = None
+    """Where a block normalises: after each residual sum (post), or before each layer (pre); pre for tasks
+    language and masked by default, and post for classification."""
     layer_scale: Annotated[
         float | Literal["measured"] | None,
         POSITIVE_OR_MEASURED,
@@ -135,7 +147,9 @@ class Config:
     """Initial LayerScale, a learned factor for each feature of a residual branch; none by default. measured:
     for each branch the gain that brings it closest to the exact one on the device, near 0 where noise hides
     it."""
-    final_norm: Annotated[bool, Only("model", TRANSFORMERS), Only("norm", ("pre",))] = True
+    final_norm: Annotated[
+        bool, Only("task", ("classification",)), Only("model", TRANSFORMERS), Only("norm", ("pre",))
+    ] = True
     """Normalise the output of the last block."""
     feedforward_maps: Annotated[int | None, SIZE, Only("model", TRANSFORMERS)] = None
     """Use a convolutional feed-forward with this number of feature maps; by default it is linear."""
@@ -145,15 +159,20 @@ class Config:
     size. lambda-resnet: channels after each halving of the image, 32 64 by default."""
     kernel: Annotated[tuple[int, ...] | None, SIZES, Only("model", CONVOLUTIONAL)] = None
     """Size of the convolution kernels; by default that of the embedding."""
-    scope: Annotated[int | None, SIZE, Only("model", LAMBDA)] = None
-    """Relative positions that a lambda layer reaches; by default all tokens of a row, or 5 in each direction
-    for lambda-resnet."""
+    scope: Annotated[int | None, SIZE, Only("model", (*LAMBDA, "long-conv"))] = None
+    """Relative positions that a lambda layer or a long convolution reaches; by default all tokens of a row,
+    or 5 in each direction for lambda-resnet."""
     key_depth: Annotated[int, SIZE, Only("model", LAMBDA)] = 16
     """Features of a key in lambda layers."""
-    boundary: Annotated[Literal["circular", "zero"] | None, Only("model", LAMBDA)] = None
-    """Padding of lambda layers: circular for lambda and zero for lambda-resnet by default."""
-    normalization: Annotated[Literal["batch", "layer"], Only("model", ("lambda",))] = "batch"
-    """Normalisation of queries and values in lambda layers."""
+    boundary: Annotated[
+        Literal["circular", "zero", "causal"] | None, Only("model", (*LAMBDA, "long-conv"))
+    ] = None
+    """How lambda layers and long convolutions treat the ends of a row: it closes to a circle (circular), is
+    followed by nothing (zero), or no token sees a later one (causal). circular for lambda and zero for the
+    others by default, and causal for task language."""
+    normalization: Annotated[Literal["batch", "layer"] | None, Only("model", ("lambda",))] = None
+    """Normalisation of queries and values in lambda layers; layer for causal ones by default, and batch for
+    others."""
     depth: Annotated[int, whole(1, 1000)] = 1
     """Number of blocks."""
     heads: Annotated[int, SIZE] = 8
@@ -165,13 +184,16 @@ class Config:
     side; 0.12 for digits by default, and not for others."""
     max_tokens: Annotated[int | None, SIZE, Only("data", TEXT)] = None
     """Longest row, in tokens; the middle of a longer review is left out."""
-    vocabulary: Annotated[int, whole(1, 2**20)] = 20_000
-    """Size of the byte-pair encoding that is trained on the training reviews."""
+    vocabulary: Annotated[int | None, whole(1, 2**20)] = None
+    """Size of the byte-pair encoding that is trained on the training text: 2048 for reviews and text by
+    default, and 20000 for imdb. With --init-from it is the encoding of that run."""
     bigrams: Annotated[int | None, whole(1), Only("data", TEXT)] = None
     """Size of a hashed embedding of neighbouring token pairs, added to that of the tokens; off by default."""
     bigram_width: Annotated[int, SIZE, Only("data", TEXT), Only("bigrams", example="1000003")] = 16
     """Features of a bigram before it is projected to the width of the embedding."""
-    weighted_bigrams: Annotated[bool, Only("data", TEXT), Only("bigrams", example="1000003")] = False
+    weighted_bigrams: Annotated[
+        bool, Only("task", ("classification",)), Only("data", TEXT), Only("bigrams", example="1000003")
+    ] = False
     """Weight each bigram by its naive Bayes log ratio between the classes."""
     validation_split: Annotated[Literal["random", "neighbours"], Only("data", REVIEWS)] = "random"
     """How validation rows are chosen: at random, or contiguous in each class (neighbours), which keeps the
@@ -179,10 +201,14 @@ class Config:
     max_examples: Annotated[int | None, whole(1)] = None
     """Train on the first rows only, and validate on a tenth as many; all by default."""
     init_from: Path | None = None
-    """Folder of a run on the same data whose trained weights this one starts from."""
+    """Folder of a run with the same network whose trained weights this one starts from: of the same task, or
+    of a language model for the embedding and the blocks of another task."""
+    layer_decay: Annotated[float, SHARE, Only("init_from", example="runs/reviews")] = 1.0
+    """Factor of the learning rate from each block to the one before it, and to the embedding at last: the
+    last block and what follows it learn at the whole rate."""
     epochs: Annotated[int | None, whole(1, 10**6)] = None
     """Passes over the training set."""
-    buckets: Annotated[bool, Only("data", TEXT)] = False
+    buckets: Annotated[bool, Only("task", ("classification",)), Only("data", TEXT)] = False
     """Batch reviews of similar length, padded to 16, 24, 32, 48, … tokens instead of --max-tokens: the same
     network, less to compute."""
     batch_size: Annotated[int | None, whole(1)] = None
@@ -196,13 +222,14 @@ class Config:
     """Peak learning rate of Adam, after a linear warm-up and before a cosine decay to zero."""
     dropout: Annotated[float | None, FRACTION, Only("model", (*TRANSFORMERS, "mean"))] = None
     """Share of activations dropped in training."""
-    token_dropout: Annotated[float, FRACTION, Only("data", TEXT)] = 0.0
+    token_dropout: Annotated[float, FRACTION, Only("task", ("classification",)), Only("data", TEXT)] = 0.0
     """Share of the tokens of a review dropped in training."""
     seed: Annotated[int, SEED] = 0
     """Seed of everything random in the run."""
     best_by: Literal["accuracy", "loss"] | None = None
     """Which epoch is the best one, which is tested: that of the highest accuracy or of the lowest loss in
-    validation; loss for digits, which have few images to validate on, and accuracy for others by default."""
+    validation; loss for digits, which have few images to validate on, and for tasks language and masked, and
+    accuracy for others by default."""
     patience: Annotated[int | None, whole(1)] = None
     """Stop after this number of epochs without a better one; never by default."""
     test: bool = True
@@ -248,7 +275,7 @@ FREE_ON_RESUME = (
     "process",
 )
 # What runs did before the option was there.
-BEFORE_THE_OPTION = {"best_by": "accuracy", "distortion": 0.0}
+BEFORE_THE_OPTION = {"best_by": "accuracy", "distortion": 0.0, "task": "classification"}
 # Folders of one machine, which do not belong to the record of a run.
 LOCAL_PATHS = ("data_path", "out", "cache")
 # Options that runs and plans were recorded with under another name.

@@ -60,6 +60,7 @@ class Only:
     def check(self, name: str, config: Any, defaults: Mapping[str, Any]) -> None:
         """Raise ValueError if the option is set and the condition does not hold."""
         value, other = getattr(config, name), getattr(config, self.option)
+        other = defaults.get(self.option) if other is None else other
         if value in (getattr(type(config), name), defaults.get(name)):
             return
         if self.values and other not in self.values:
@@ -89,6 +90,7 @@ POSITIVE_OR_MEASURED = Range(
 )
 SECONDS = Range("finite and at least 0 seconds", lambda value: 0 <= value < math.inf)
 FRACTION = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+SHARE = Range("above 0 and at most 1", lambda value: 0 < value <= 1)
 SEED = whole(0, 2**32 - 1)  # what a key of JAX holds without double precision
 SEEDS = Range(f"whole numbers from 0 to {2**32 - 1:,}", lambda values: all(map(SEED.contains, values)))
 UNITS = whole(1, 10_000)  # of a device, each of which is built

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nets.config._config import (
+    CORPORA,
     DATA_DEFAULTS,
+    LANGUAGE,
     OF_MULTIPLIER,
     SHORTEST_BUCKET,
     TEXT,
@@ -22,6 +24,7 @@ from nets.config._preset_sizes import default_plane
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "conv2d": {"shape": (11, 11), "device": "engine11"},
     "lambda": {"boundary": "circular"},
+    "long-conv": {"boundary": "zero"},
     "lambda-resnet": {"shape": (32, 64), "boundary": "zero", "scope": 5, "patch": None, "dropout": 0.0},
 }
 SHAPE_AXES = {"conv2d": (2,), "fourier": (1, 2), "lambda-resnet": (1, 2, 3, 4)}  # (1,) for the others
@@ -42,6 +45,7 @@ def resolve(config: Config) -> Config:
     out = config.out or next_free_folder(Path("runs") / f"{config.data}-{config.model}-{device_name(config)}")
     config = replace(config, shape=tuple(config.shape), out=Path(out))
     for check in (
+        _check_task,
         _check_model,
         _check_products,
         _check_device,
@@ -58,11 +62,17 @@ def resolve(config: Config) -> Config:
 
 def default_values(config: Config) -> dict[str, Any]:
     """The defaults that depend on the data set and the model, by option."""
-    common = {"shape": (128,), "device": "none", "best_by": "accuracy"}
+    task = config.task or ("language" if config.data in CORPORA else "classification")
+    common = {"shape": (128,), "device": "none", "best_by": "accuracy", "task": task}
+    common |= {"norm": "post", "vocabulary": 20_000}
     common |= {"multiplier": "crossbar"} if config.products == "device" else {}
     common |= {"level": 0.75} if config.objective != "mean" else {}
     common |= {"loss_bound": 0.1} if config.objective == "chance" else {}
     values = common | DATA_DEFAULTS.get(config.data, {}) | MODEL_DEFAULTS.get(config.model, {})
+    values |= {"norm": "pre", "vocabulary": 2048, "best_by": "loss"} if task in LANGUAGE else {}
+    values |= {"boundary": "causal"} if task == "language" and "boundary" in values else {}
+    is_causal = (config.boundary or values.get("boundary")) == "causal"
+    values["normalization"] = "layer" if is_causal else "batch"
     shape = _shape_of_device(config, config.device or values["device"])
     return values if shape is None else values | {"shape": shape}
 
@@ -93,6 +103,36 @@ def next_free_folder(folder: Path) -> Path:
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
+
+
+def _check_task(config: Config) -> None:
+    """Refuse a task that the data or the model cannot have."""
+    if (config.task in LANGUAGE) != (config.data in CORPORA):
+        remedy = "reviews or text" if config.task in LANGUAGE else "imdb, for example"
+        tasks = " or ".join(LANGUAGE if config.data in CORPORA else ("classification",))
+        raise ValueError(
+            f"`task` {config.task} does not go with data {config.data}; set --task to {tasks}, or --data to "
+            f"{remedy}."
+        )
+    if config.task == "language" and config.model == "fourier":
+        raise ValueError(
+            "`model` fourier mixes each token with later ones, which task language has to predict; set "
+            "--model to another, or --task to masked."
+        )
+    if config.task == "language" and config.boundary in ("circular", "zero"):
+        raise ValueError(
+            f"`boundary` {config.boundary} lets a token see later ones, which task language has to predict; "
+            "leave --boundary out, or set --task to masked."
+        )
+    if config.boundary == "causal" and config.model == "lambda-resnet":
+        raise ValueError(
+            "`boundary` causal is for text; set --boundary to zero or circular for lambda-resnet."
+        )
+    if config.boundary == "causal" and config.model == "lambda" and config.normalization == "batch":
+        raise ValueError(
+            "`normalization` batch would let a token see later ones, and `boundary` is causal; leave "
+            "--normalization out, or set it to layer."
+        )
 
 
 def _check_model(config: Config) -> None:
