@@ -18,7 +18,7 @@ from nets.config import Config, resolve
 from nets.data import Split, _baselines
 from nets.data import _imdb as imdb
 from nets.data import _listops as listops
-from nets.data import _text as text
+from nets.data import _words as text
 
 REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason="the IMDb archive is not on this machine")

@@ -15,14 +15,21 @@ class Split:
 
     Arguments:
         rows: tokens (rows, tokens), 0 being padding, or images (rows, height, width).
-        labels: classes, shape (rows,), from 0.
+        labels: classes, shape (rows,), from 0; or the token to predict at each place, shape (rows, tokens), 0
+            where there is none.
+        documents: for labels at each place, the document of each label, shape (rows, tokens), from 0, and −1
+            where there is no label; None if documents are not told apart.
+        document_bytes: length of each document in bytes of UTF-8, shape (documents,).
 
     Raises:
-        ValueError: no rows, rows and labels that do not match, a number that is not finite, a negative label.
+        ValueError: no rows, rows and labels or documents that do not match, a number that is not finite, a
+            negative label.
     """
 
     rows: np.ndarray
     labels: np.ndarray
+    documents: np.ndarray | None = None
+    document_bytes: np.ndarray | None = None
 
     def __post_init__(self):
         if len(self.rows) == 0 or len(self.rows) != len(self.labels):
@@ -39,6 +46,42 @@ class Split:
             raise ValueError(
                 f"`labels` must be whole numbers from 0, got {self.labels.dtype} down to {self.labels.min()}."
             )
+        if self.labels.ndim != 1 and self.labels.shape != self.rows.shape:
+            raise ValueError(
+                f"`labels` must have one number a row, or the shape {self.rows.shape} of `rows`, got "
+                f"{self.labels.shape}."
+            )
+        if self.documents is not None or self.document_bytes is not None:
+            self._check_documents()
+
+    def _check_documents(self) -> None:
+        if self.documents is None or self.document_bytes is None:
+            missing = "documents" if self.documents is None else "document_bytes"
+            raise ValueError(f"`documents` and `document_bytes` belong together, got no `{missing}`.")
+        if self.labels.ndim != 2 or self.documents.shape != self.labels.shape:
+            raise ValueError(
+                f"`documents` must have the shape of `labels`, with one for each token of `rows`; got "
+                f"{self.documents.shape} and {self.labels.shape}."
+            )
+        integers = np.issubdtype(self.documents.dtype, np.integer)
+        if not integers or not np.array_equal(self.documents == -1, self.labels == 0):
+            raise ValueError("`documents` must be whole numbers, -1 exactly where `labels` is 0.")
+        count = len(self.document_bytes)
+        if self.documents.min() < -1 or self.documents.max() >= count:
+            raise ValueError(
+                f"`documents` must be below the {count} of `document_bytes`, got {self.documents.min()} to "
+                f"{self.documents.max()}."
+            )
+        if not np.issubdtype(self.document_bytes.dtype, np.integer) or self.document_bytes.min() < 1:
+            raise ValueError(
+                f"`document_bytes` must be whole numbers from 1, got {self.document_bytes.dtype} down to "
+                f"{self.document_bytes.min()}."
+            )
+
+    def take(self, rows: np.ndarray | slice) -> "Split":
+        """These rows of the split, with all documents."""
+        documents = None if self.documents is None else self.documents[rows]
+        return Split(self.rows[rows], self.labels[rows], documents, self.document_bytes)
 
 
 @dataclass(frozen=True)
@@ -47,11 +90,11 @@ class Dataset:
 
     Arguments:
         train, validation, test: the splits.
-        classes: number of classes.
+        classes: number of classes, or of tokens where labels are tokens.
         image: height and width in pixels, or None for tokens.
         vocabulary: number of tokens, padding included, or None for images.
         files: text files to store in the folder of a run, by name (a tokenizer).
-        baseline: test accuracies of simple methods, by name.
+        baseline: test accuracies, perplexities or bits a byte of simple methods, by name.
     """
 
     train: Split
@@ -78,8 +121,12 @@ def hold_out(split: Split, share: float, seed: int, contiguous: bool = False) ->
         the remaining rows, and those held out.
 
     Raises:
-        ValueError: too few rows for both parts.
+        ValueError: too few rows for both parts, or blocks of classes where there are none.
     """
+    if contiguous and split.labels.ndim != 1:
+        raise ValueError(
+            f"`contiguous` needs one class a row, got labels of shape {split.labels.shape}; leave it out."
+        )
     order = np.random.default_rng(seed).permutation(len(split.labels))
     held_out = np.zeros(len(split.labels), bool)
     if contiguous:
@@ -94,12 +141,26 @@ def hold_out(split: Split, share: float, seed: int, contiguous: bool = False) ->
             f"`data_path` has too few rows to set {share:.0%} aside for validation, got {len(split.labels)}."
         )
     first, second = order[~held_out[order]], order[held_out[order]]
-    return Split(split.rows[first], split.labels[first]), Split(split.rows[second], split.labels[second])
+    return split.take(first), split.take(second)
 
 
 def head(split: Split, count: int) -> Split:
     """The first rows of a split."""
-    return Split(split.rows[:count], split.labels[:count])
+    return split.take(slice(count))
+
+
+def check_examples(count: int | None, train: Split) -> None:
+    """Refuse more rows than the training set has.
+
+    Arguments:
+        count: `max_examples`; None is any.
+        train: the training set.
+    """
+    if count is not None and count > len(train.labels):
+        raise ValueError(
+            f"`max_examples` must be at most the {len(train.labels)} rows of the training set, got {count}; "
+            "lower --max-examples."
+        )
 
 
 def batches(split: Split, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
@@ -160,7 +221,8 @@ def make_batch(split: Split, indices: np.ndarray, size: int, lengths: Sequence[i
         split: the rows.
         indices: those of the batch.
         size: rows of the batch; it is filled up with rows of weight 0.
-        lengths: the rows are cut to the shortest of these that holds all their tokens; None leaves them.
+        lengths: the rows, and labels of each place, are cut to the shortest of these that holds all their
+            tokens; None leaves them.
 
     Returns:
         rows, labels and weights.
@@ -169,10 +231,11 @@ def make_batch(split: Split, indices: np.ndarray, size: int, lengths: Sequence[i
     filler = 0 if lengths is None else indices[0]
     padded = np.concatenate([indices, np.full(size - len(indices), filler, indices.dtype)])
     weights = (np.arange(size) < len(indices)).astype(np.float32)
-    rows = split.rows[padded]
+    rows, labels = split.rows[padded], split.labels[padded]
     if lengths is not None:
-        rows = rows[:, : next(n for n in lengths if n >= token_counts(rows).max())]
-    return rows, split.labels[padded], weights
+        length = next(n for n in lengths if n >= token_counts(rows).max())
+        rows, labels = rows[:, :length], labels[:, :length] if labels.ndim == 2 else labels
+    return rows, labels, weights
 
 
 def merge_batches(plan: Sequence[np.ndarray], predictions: Sequence[Any]) -> np.ndarray:

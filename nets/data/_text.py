@@ -1,69 +1,86 @@
-"""Text to tokens."""
+"""Text of any kind, for language models: files, or the language reference that Python carries."""
 
 import re
-from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
-import tokenizers
-from tokenizers import Tokenizer
 
-from nets.config import check_memory
+from nets.config import Config, check_memory
+from nets.data._corpus import load_corpus
+from nets.data._dataset import Dataset
+from optics._files import read_text
 
-PADDING, UNKNOWN = "<pad>", "<unk>"
-# The time of the encoding grows with the square of a word. The longest one of the reviews has 78 characters.
-LONGEST_WORD = 256
-LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
-
-
-def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A byte-pair encoding of lower-cased words; token 0 is padding. The same texts give the same tokens
-    every time. Words of more than 256 characters are cut.
-
-    Source: R. Sennrich, B. Haddow and A. Birch, ACL (2016).
-    """
-    tokenizer = Tokenizer(tokenizers.models.BPE(unk_token=UNKNOWN))
-    tokenizer.normalizer = tokenizers.normalizers.Sequence(
-        [
-            tokenizers.normalizers.Replace("<br />", " "),
-            tokenizers.normalizers.NFKC(),
-            tokenizers.normalizers.Lowercase(),
-        ]
-    )
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[PADDING, UNKNOWN], show_progress=False
-    )
-    tokenizer.train_from_iterator(_cut_words(texts), trainer)
-    return tokenizer
+SUFFIXES = (".md", ".rst", ".txt")
+SHORTEST_DOCUMENT = 2_000  # characters, of the documents that one file is cut into
+FILE_BYTES = 2**34
+WAYS_TO_GIVE_TEXT = (
+    "give `data_path`: a text file, or a folder of files .txt, .md or .rst, in UTF-8; or leave it out for "
+    "the language reference of Python"
+)
 
 
-def _cut_words(texts: Iterable[str]) -> Iterable[str]:
-    """The texts with a blank after each 256 characters that have none between them."""
-    return (LONG_WORD.sub(r"\g<0> ", text) for text in texts)
+def load(config: Config, tokenizer: str | None = None, baseline: bool = True) -> Dataset:
+    """Documents in a fixed random order, 10 % of them for validation and 10 % for test, at least one each.
 
-
-def read_tokenizer(text: str) -> Tokenizer:
-    """The tokenizer of a tokenizer.json.
+    They are the files of a folder; or parts of one file, cut at blank lines; or without `data_path` the
+    topics of Python's help().
 
     Raises:
-        ValueError: the text is not one.
+        ValueError: no such path, no text in it, fewer than three documents, text that is not UTF-8, is larger
+            than the memory, or does not fill one row.
     """
-    try:
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
+    documents = _read(None if config.data_path is None else Path(config.data_path))
+    if len(documents) < 3:
         raise ValueError(
-            f"tokenizer.json of the run cannot be read ({error}); restore the one that it was trained with."
-        ) from None
+            f"`data_path` {config.data_path} holds {len(documents)} document(s), but training, validation "
+            "and test need one each; give a folder of three files, or a file of at least "
+            f"{3 * SHORTEST_DOCUMENT:,} characters with blank lines between its paragraphs."
+        )
+    order = np.random.default_rng(0).permutation(len(documents))
+    documents = [documents[i] for i in order]
+    count = max(1, len(documents) // 10)
+    splits = {
+        "train": documents[2 * count :],
+        "validation": documents[:count],
+        "test": documents[count : 2 * count],
+    }
+    return load_corpus(splits, config, tokenizer, baseline)
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.ndarray:
-    """Tokens, shape (texts, length), padded with 0; a longer text keeps its beginning and its end."""
-    # Once here, once in the splits.
-    check_memory("max_tokens", length, 2 * 4 * len(texts) * length, f"{len(texts):,} texts")
-    rows = np.zeros((len(texts), length), np.int32)
-    for row, encoding in zip(rows, tokenizer.encode_batch_fast(list(_cut_words(texts))), strict=True):
-        ids = encoding.ids
-        if len(ids) > length:
-            ids = ids[: length - length // 2] + ids[len(ids) - length // 2 :]
-        row[: len(ids)] = ids
-    return rows
+def _read(path: Path | None) -> list[str]:
+    if path is None:
+        from pydoc_data.topics import topics
+
+        return [topics[name] for name in sorted(topics)]
+    if not path.exists():
+        raise ValueError(f"`data_path` {path} does not exist; {WAYS_TO_GIVE_TEXT}.")
+    if not path.is_dir():
+        _check_size(path, [path])
+        return cut(read_text(path, FILE_BYTES, "data_path"))
+    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.is_dir())
+    if not files:
+        raise ValueError(f"`data_path` {path} holds no files {', '.join(SUFFIXES)}; {WAYS_TO_GIVE_TEXT}.")
+    _check_size(path, files)
+    texts = (read_text(file, FILE_BYTES, "data_path") for file in files)
+    return [text for text in texts if text and not text.isspace()]
+
+
+def _check_size(path: Path, files: list[Path]) -> None:
+    """Refuse what does not fit into memory as bytes, as text, and as tokens."""
+    size = sum(file.stat().st_size for file in files)
+    check_memory("data_path", path, 4 * size, f"{size:,} bytes of text")
+
+
+def cut(text: str) -> list[str]:
+    """Documents of at least 2,000 characters, which end at blank lines; the last one may be shorter.
+
+    Blank lines stay with the document before them, so that the documents together are the text.
+    """
+    documents, start = [], 0
+    for blank in re.finditer(r"\n\s*\n", text):
+        if blank.end() - start >= SHORTEST_DOCUMENT:
+            documents.append(text[start : blank.end()])
+            start = blank.end()
+    if text[start:].strip():
+        documents.append(text[start:])
+    return documents
