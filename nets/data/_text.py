@@ -67,7 +67,12 @@ def _read(path: Path | None) -> list[str]:
 
 def _check_size(path: Path, files: list[Path]) -> None:
     """Refuse what does not fit into memory as bytes, as text, and as tokens."""
-    size = sum(file.stat().st_size for file in files)
+    try:
+        size = sum(file.stat().st_size for file in files)
+    except OSError as error:
+        raise ValueError(
+            f"`data_path`: {error.filename} cannot be read ({error.strerror}); restore or remove it."
+        ) from None
     check_memory("data_path", path, 4 * size, f"{size:,} bytes of text")
 
 
