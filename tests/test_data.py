@@ -1,7 +1,6 @@
 """Reading data: the real loaders on small data that the tests make, and everything they refuse."""
 
 import gzip
-import io
 import os
 import statistics
 import tarfile
@@ -19,6 +18,7 @@ from nets.data import Split, _baselines
 from nets.data import _imdb as imdb
 from nets.data import _listops as listops
 from nets.data import _words as text
+from tests.helpers_data import pack_archive
 
 REAL = Path(__file__).parents[2] / "shared/data/aclImdb_v1.tar.gz"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason="the IMDb archive is not on this machine")
@@ -47,15 +47,6 @@ def folder(tmp_path):
     return tmp_path / "aclImdb"
 
 
-def pack(path, files):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files:
-            member = tarfile.TarInfo(name)
-            member.size = len(content.encode())
-            archive.addfile(member, io.BytesIO(content.encode()))
-    return path
-
-
 def config(**changes):
     return resolve(
         Config(**{"data": "imdb", "max_tokens": 16, "vocabulary": 80, "progress": False} | changes)
@@ -63,7 +54,7 @@ def config(**changes):
 
 
 def test_archive_folder_and_hub_layout_give_the_same(folder, tmp_path):
-    from_archive = imdb.read(pack(tmp_path / "reviews.tar.gz", reversed(list(reviews()))), False)
+    from_archive = imdb.read(pack_archive(tmp_path / "reviews.tar.gz", reversed(list(reviews()))), False)
     from_folder = imdb.read(folder, False)
     assert from_archive == from_folder
     assert [len(from_folder[split][0]) for split in ("train", "test")] == [24, 24] and sum(
@@ -326,7 +317,7 @@ def test_nbsvm_of_the_real_reviews_is_as_published():
 
 
 def _archive_of(tmp_path, keep):
-    return pack(tmp_path / "some.tar.gz", [(n, c) for n, c in reviews() if keep(n)])
+    return pack_archive(tmp_path / "some.tar.gz", [(n, c) for n, c in reviews() if keep(n)])
 
 
 @pytest.mark.parametrize(
@@ -351,7 +342,7 @@ def _archive_of(tmp_path, keep):
         ),
         (
             lambda t: (
-                pack(t / "y.tar.gz", reviews()).write_bytes((t / "y.tar.gz").read_bytes()[:300])
+                pack_archive(t / "y.tar.gz", reviews()).write_bytes((t / "y.tar.gz").read_bytes()[:300])
                 and t / "y.tar.gz"
             ),
             "is not a readable tar archive",
@@ -386,7 +377,7 @@ def flip(content, place):
 
 
 def test_an_archive_is_read_to_its_end_or_refused(tmp_path):
-    whole = imdb.read(pack(tmp_path / "whole.tar.gz", reviews()), False)
+    whole = imdb.read(pack_archive(tmp_path / "whole.tar.gz", reviews()), False)
     packed = (tmp_path / "whole.tar.gz").read_bytes()
     plain = gzip.decompress(packed)
     refused = 0
@@ -419,13 +410,13 @@ def test_an_archive_is_read_to_its_end_or_refused(tmp_path):
 def test_only_reviews_of_the_archive_itself_count(tmp_path):
     outside = ["../aclImdb/train/pos/90_9.txt", "/aclImdb/train/pos/91_9.txt", "a/../../x/train/pos/92_9.txt"]
     more = [*reviews(), *((name, "from outside") for name in outside)]
-    assert imdb.read(pack(tmp_path / "a.tar.gz", more), False) == imdb.read(
-        pack(tmp_path / "b.tar.gz", reviews()), False
+    assert imdb.read(pack_archive(tmp_path / "a.tar.gz", more), False) == imdb.read(
+        pack_archive(tmp_path / "b.tar.gz", reviews()), False
     )
 
 
 def test_an_archive_with_all_unlabelled_reviews_has_all_labelled_ones(tmp_path, monkeypatch):
-    path = pack(tmp_path / "a.tar.gz", reviews())
+    path = pack_archive(tmp_path / "a.tar.gz", reviews())
     monkeypatch.setattr(imdb, "UNLABELLED", 1)
     with pytest.raises(
         ValueError, match="holds the 1 unlabelled reviews, but 48 of the 50,000 labelled ones"

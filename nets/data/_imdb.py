@@ -221,10 +221,12 @@ def _from_hub(source: str, unlabelled: bool) -> Texts:
             f'`data_path` leads to Hugging Face data, which needs the extra "hub"; {WAYS_TO_GIVE_DATA}.'
         ) from None
     try:
-        wanted = ["train", "test"]
-        if unlabelled and "unsupervised" in datasets.get_dataset_split_names(source):
-            wanted.append("unsupervised")
-        loaded = {split: datasets.load_dataset(source, split=split) for split in wanted}
+        loaded = {split: datasets.load_dataset(source, split=split) for split in ("train", "test")}
+        # In a folder without its description the library knows the other two alone.
+        files = [str(file) for file in sorted(Path(source).rglob("unsupervised*.parquet"))]
+        if unlabelled and (files or source == HUB):
+            where = {"path": "parquet", "data_files": {"unsupervised": files}} if files else {"path": HUB}
+            loaded["unsupervised"] = datasets.load_dataset(**where, split="unsupervised")
     except (ConnectionError, OSError, ValueError) as error:
         raise ValueError(
             f"`data_path`: {source} could not be loaded ({type(error).__name__}: {error}); "
