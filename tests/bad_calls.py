@@ -1255,6 +1255,25 @@ def _optics_calls() -> list[Call]:
     ]
 
 
+def _state_lines(x: tuple[Any, Any], on: dict[str, Any]) -> list[Call]:
+    """Of causal layers that go on token by token: `start` and `extend`."""
+    layers = nets.layers
+    causal = {
+        "nets.LinearSelfAttention": layers.LinearSelfAttention(9, 3, causal=True, rngs=nnx.Rngs(0)),
+        "nets.ConvSelfAttention": layers.ConvSelfAttention((3, 3), 2, causal=True, rngs=nnx.Rngs(0)),
+        "nets.LambdaLayer": layers.LambdaLayer(9, 3, 2, 3, "causal", normalization="layer", rngs=nnx.Rngs(0)),
+        "nets.layers.LongConvolution": layers.LongConvolution(9, 3, rngs=nnx.Rngs(0)),
+        "nets.layers.TokenMean": layers.TokenMean(9, causal=True),
+    }
+    lines = []
+    for path, layer in causal.items():
+        lines += [
+            _line(f"{path}().start", layer.start, batch=(1, COUNT), length=(8, COUNT)),
+            _line(f"{path}().extend", layer.extend, x=x, state=(layer.start(1, 8), ANY), **on),
+        ]
+    return lines
+
+
 def _layer_calls() -> list[Call]:
     from nets import layers, models
 
@@ -1379,6 +1398,25 @@ def _layer_calls() -> list[Call]:
             gradient=gradient,
         ),
         _line("nets.FourierMixing()", layers.FourierMixing(9, (3, 3)), x=x, **on, mask=mask),
+        _line(
+            "nets.layers.LongConvolution",
+            layers.LongConvolution,
+            features=width,
+            scope=count,
+            boundary=("causal", CHOICE),
+            gradient=gradient,
+            rngs=rngs,
+        ),
+        _line(
+            "nets.layers.LongConvolution()",
+            layers.LongConvolution(9, 3, rngs=nnx.Rngs(0)),
+            x=x,
+            **on,
+            mask=mask,
+        ),
+        _line("nets.layers.TokenMean", layers.TokenMean, features=width, causal=flag),
+        _line("nets.layers.TokenMean()", layers.TokenMean(9), x=x, **unused, mask=mask),
+        *_state_lines(x, on),
         _line(
             "nets.FeedForward",
             nets.FeedForward,

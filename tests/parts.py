@@ -207,6 +207,12 @@ _MIXERS = [
         "causal lambda",
         lambda rngs: nets.LambdaLayer(32, 4, 16, 128, "causal", normalization="layer", rngs=rngs),
     ),
+    Part("long convolution", lambda rngs: nets.layers.LongConvolution(32, 128, rngs=rngs)),
+    Part("local convolution", lambda rngs: nets.layers.LongConvolution(32, 5, "zero", rngs=rngs)),
+    # The mean of normalised tokens alone, added again and again: the first block has 13 times the gradient of
+    # the last.
+    Part("mean", lambda rngs: nets.layers.TokenMean(32), tolerance=15),
+    Part("causal mean", lambda rngs: nets.layers.TokenMean(32, causal=True), tolerance=15),
     # Without weights of its own it hands the first block a twentieth of the gradient of the last.
     Part("fourier", lambda rngs: nets.FourierMixing(32, (4, 8)), tolerance=30),
 ]

@@ -6,12 +6,17 @@ True where there is a token, and have an attribute `features`: `nets.models.Bloc
 
     mix tokens       attention: LinearSelfAttention, ConvSelfAttention
                      lambdas: LambdaLayer, LambdaConv2d
-                     FourierMixing
+                     LongConvolution, FourierMixing
+                     TokenMean, which learns nothing
     each token       FeedForward, ConvFeedForward
     embed            TokenEmbedding with BigramEmbedding, PatchEmbedding, ImageEmbedding
     any Flax model   OpticalConv and OpticalDense are `flax.nnx.Conv` and `Linear` on a device; convert(model)
                      computes all in a network on it
     training         Dropout, TokenDropout, freeze; naive_bayes_ratios for bigrams
+
+Causal layers that mix tokens (all but LambdaConv2d and FourierMixing can be) also go on token by token, from
+`state = layer.start(batch, length)`: `y, state = layer.extend(x, state, device, key)` mixes the tokens x that
+follow those in the state.
 
 A new layer goes in a file of its own here, with its name added below; `nets/run/_build.py` makes a layer that
 mixes tokens a choice of `--model`.
@@ -32,8 +37,10 @@ from nets.layers._feed_forward import ConvFeedForward as ConvFeedForward
 from nets.layers._feed_forward import FeedForward as FeedForward
 from nets.layers._fourier_mixing import FourierMixing as FourierMixing
 from nets.layers._freeze import freeze as freeze
+from nets.layers._long_convolution import LongConvolution as LongConvolution
 from nets.layers._optical_conv import OpticalConv as OpticalConv
 from nets.layers._optical_dense import OpticalDense as OpticalDense
+from nets.layers._token_mean import TokenMean as TokenMean
 from nets.layers.attention import ConvSelfAttention as ConvSelfAttention
 from nets.layers.attention import LinearSelfAttention as LinearSelfAttention
 from nets.layers.lambdas import LambdaConv2d as LambdaConv2d

@@ -18,6 +18,7 @@ from nets._check import (
     check_sizes,
 )
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from nets.layers._states import TokenCache, append_tokens, check_causal, check_state, start_cache
 from nets.layers.attention._spectral import mix_values, spectral_weights
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
 from optics._check import check_flag, check_function, check_memory
@@ -135,30 +136,54 @@ class ConvSelfAttention(nnx.Module):
         x = as_tokens(x, self.features)
         self._check_call(device, key)
         check_mask(mask, x)
+        return self._attend(x, None, device, key, mask)[0]
+
+    def start(self, batch: CountLike, length: CountLike) -> TokenCache:
+        """The state of a causal layer before the first token: room for the keys and values of all heads, or
+        for the spectra of tokens if `spectral`.
+
+        Arguments:
+            batch: number of texts.
+            length: most tokens that a text may come to have.
+
+        Raises:
+            ValueError: sizes below 1, or a layer that is not causal.
+        """
+        check_causal("causal", self.causal, True)
+        dtype = self.kernels[...].dtype
         if not self.spectral:
-            multiplier, convolve_key, attend_key = self._split_call(device, key)
-            q, k, v = self._projections(x, device, convolve_key)
+            rest = (self.heads, self.features)
+            return start_cache(batch, length, rest, rest, dtype=dtype)
+        rows, cols = self.plane
+        return start_cache(
+            batch, length, (rows, cols // 2 + 1), dtype=jnp.promote_types(dtype, jnp.complex64)
+        )
 
-            def attend(queries, rows, key):
-                weights_key, values_key = split_key(key, 2)
-                weights = self._direct_weights(queries, k, mask, rows, multiplier, weights_key)
-                if multiplier is None:
-                    return jnp.einsum("bhts,bshk->btk", weights, v)
-                # Heads beside each other along the inner axis: the device sums them.
-                weights = rearrange(weights, "batch heads t s -> batch t (heads s)")
-                values = rearrange(v, "batch s heads k -> batch (heads s) k")
-                return self.matmul(weights, values, multiplier, values_key)
+    def extend(
+        self, x: ArrayLike, state: PartLike, device: DeviceLike = None, key: KeyLike = None
+    ) -> tuple[Float[Array, "batch new features"], TokenCache]:
+        """Attend from tokens that follow those in the state, and add them to it.
 
-            return attend_in_blocks(attend, q, self.heads, x.shape[1], attend_key)
-        forward_key, back_key = split_key(key, 2)
-        spectra, products, values = self._spectra(x, device, forward_key)
+        Earlier tokens stay as the device measured them. With products on a device it multiplies with the
+        whole `length` of the state.
 
-        def attend(queries, rows, _):
-            weights = self._spectral_weights(queries, spectra, products, mask, rows)
-            return mix_values(weights, spectra, values)
+        Arguments:
+            x: shape (batch, new, features).
+            state: of `start` or `extend`; it may not come to hold more than its `length`, which is only
+                checked outside of `jax.jit`.
+            device, key: as in a call.
 
-        half = attend_in_blocks(attend, spectra, self.heads, x.shape[1])
-        return planes_from_half(half, self.plane, self.transform, device, back_key).reshape(x.shape)
+        Returns:
+            the results of the new tokens, and the state with them.
+
+        Raises:
+            ValueError: as a call, another state, or more tokens than it has room for.
+        """
+        check_causal("causal", self.causal, True)
+        x = as_tokens(x, self.features)
+        self._check_call(device, key)
+        check_state(state, self.start, x)
+        return self._attend(x, state, device, key, None)
 
     def attention_map(
         self,
@@ -186,6 +211,39 @@ class ConvSelfAttention(nnx.Module):
         rows = jnp.arange(x.shape[1])
         spectra, products, _ = self._spectra(x, device, split_key(key, 2)[0])
         return jnp.swapaxes(self._spectral_weights(spectra, spectra, products, mask, rows), 1, 2)
+
+    def _attend(self, x, cache, device, key, mask):
+        """The results of tokens that follow those in the cache, if there is one, and the cache with them."""
+        if self.spectral:
+            return self._attend_by_spectra(x, cache, device, key, mask)
+        multiplier, convolve_key, attend_key = self._split_call(device, key)
+        q, *new = self._projections(x, device, convolve_key)
+        first, (k, v), cache = append_tokens(cache, *new)
+
+        def attend(queries, rows, key):
+            weights_key, values_key = split_key(key, 2)
+            weights = self._direct_weights(queries, k, mask, first + rows, multiplier, weights_key)
+            if multiplier is None:
+                return jnp.einsum("bhts,bshk->btk", weights, v)
+            # Heads beside each other along the inner axis: the device sums them.
+            weights = rearrange(weights, "batch heads t s -> batch t (heads s)")
+            values = rearrange(v, "batch s heads k -> batch (heads s) k")
+            return self.matmul(weights, values, multiplier, values_key)
+
+        return attend_in_blocks(attend, q, self.heads, k.shape[1], attend_key), cache
+
+    def _attend_by_spectra(self, x, cache, device, key, mask):
+        forward_key, back_key = split_key(key, 2)
+        queries, products, values = self._spectra(x, device, forward_key)
+        first, (spectra,), cache = append_tokens(cache, queries)
+
+        def attend(queries, rows, _):
+            weights = self._spectral_weights(queries, spectra, products, mask, first + rows)
+            return mix_values(weights, spectra, values)
+
+        half = attend_in_blocks(attend, queries, self.heads, spectra.shape[1])
+        planes = planes_from_half(half, self.plane, self.transform, device, back_key)
+        return planes.reshape(x.shape), cache
 
     def _check_call(self, device, key):
         check_call(device, key)

@@ -18,6 +18,7 @@ from nets._check import (
 )
 from nets.layers._kernels import fan_in_uniform
 from nets.layers._optical_dense import OpticalDense
+from nets.layers._states import TokenCache, append_tokens, check_causal, check_state, start_cache
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
 from optics._check import check_choice, check_flag, check_memory
 from optics._numerics import split_key
@@ -124,19 +125,46 @@ class LinearSelfAttention(nnx.Module):
         x = as_tokens(x, self.features)
         device, key = self._multiplier(device, key)
         check_mask(mask, x)
-        project_key, attend_key, merge_key = split_key(key, 3)
-        q, k, v = self._projections(x, device, project_key)
+        return self._attend(x, None, device, key, mask)[0]
 
-        def attend(queries, rows, key):
-            weights_key, values_key = split_key(key, 2)
-            weights = self._weights(queries, k, mask, rows, device, weights_key)
-            if device is None:
-                return jnp.einsum("bhts,bshk->bthk", weights, v)
-            values = self.matmul(weights, jnp.swapaxes(v, 1, 2), device, values_key)
-            return jnp.swapaxes(values, 1, 2)
+    def start(self, batch: CountLike, length: CountLike) -> TokenCache:
+        """The state of a causal layer before the first token: room for keys and values.
 
-        y = attend_in_blocks(attend, q, self.heads, x.shape[1], attend_key)
-        return self.merge(y.reshape(*x.shape[:2], -1), device, merge_key)
+        Arguments:
+            batch: number of texts.
+            length: most tokens that a text may come to have.
+
+        Raises:
+            ValueError: sizes below 1, or a layer that is not causal.
+        """
+        check_causal("causal", self.causal, True)
+        rest = (self.heads, self.features if self.kind == "wide" else self.features // self.heads)
+        return start_cache(batch, length, rest, rest, dtype=self.project.kernel[...].dtype)
+
+    def extend(
+        self, x: ArrayLike, state: PartLike, device: DeviceLike = None, key: KeyLike = None
+    ) -> tuple[Float[Array, "batch new features"], TokenCache]:
+        """Attend from tokens that follow those in the state, and add them to it.
+
+        With products on a device it multiplies with the whole `length` of the state.
+
+        Arguments:
+            x: shape (batch, new, features).
+            state: of `start` or `extend`; it may not come to hold more than its `length`, which is only
+                checked outside of `jax.jit`.
+            device, key: as in a call.
+
+        Returns:
+            the results of the new tokens, and the state with them.
+
+        Raises:
+            ValueError: as a call, another state, or more tokens than it has room for.
+        """
+        check_causal("causal", self.causal, True)
+        x = as_tokens(x, self.features)
+        device, key = self._multiplier(device, key)
+        check_state(state, self.start, x)
+        return self._attend(x, state, device, key, None)
 
     def attention_map(
         self,
@@ -159,6 +187,23 @@ class LinearSelfAttention(nnx.Module):
         # In the blocks of a call, whose noise it draws.
         weights = attend_in_blocks(attend, q, self.heads, x.shape[1], attend_key)
         return jnp.swapaxes(weights, 1, 2)
+
+    def _attend(self, x, cache, device, key, mask):
+        """The results of tokens that follow those in the cache, if there is one, and the cache with them."""
+        project_key, attend_key, merge_key = split_key(key, 3)
+        q, *new = self._projections(x, device, project_key)
+        first, (k, v), cache = append_tokens(cache, *new)
+
+        def attend(queries, rows, key):
+            weights_key, values_key = split_key(key, 2)
+            weights = self._weights(queries, k, mask, first + rows, device, weights_key)
+            if device is None:
+                return jnp.einsum("bhts,bshk->bthk", weights, v)
+            values = self.matmul(weights, jnp.swapaxes(v, 1, 2), device, values_key)
+            return jnp.swapaxes(values, 1, 2)
+
+        y = attend_in_blocks(attend, q, self.heads, k.shape[1], attend_key)
+        return self.merge(y.reshape(*x.shape[:2], -1), device, merge_key), cache
 
     def _multiplier(self, device, key):
         """The device and the key of the products; None if they are electronic."""

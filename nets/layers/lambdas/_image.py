@@ -92,4 +92,5 @@ class LambdaConv2d(LambdaProjections):
                 f"`scope` must be at most the {space} pixels of a circular image, got {self.taps}; "
                 "lower it, or use `boundary` zero."
             )
-        return self._mix(x.reshape(len(x), -1, self.features), space, device, key, None).reshape(x.shape)
+        y, _ = self._mix(x.reshape(len(x), -1, self.features), space, device, key, None)
+        return y.reshape(x.shape)

@@ -1,6 +1,7 @@
 """The base of lambda layers of sequences and of images: projections, and lambdas computed and applied."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +11,26 @@ from jaxtyping import Array, Bool, Float
 
 from nets._check import check_heads, check_rngs, check_sizes
 from nets.layers._kernels import fan_in_uniform
-from nets.layers.lambdas._content import causal_content, content_lambda
-from nets.layers.lambdas._relative import (
-    METHODS,
-    lambdas_by_convolution,
-    lambdas_by_fft,
-    lambdas_by_matrix,
-)
+from nets.layers._positions import correlate_by_fft, extend_values
+from nets.layers._states import join_recent
+from nets.layers.lambdas._content import ContentState, causal_content, content_lambda
+from nets.layers.lambdas._relative import METHODS, lambdas_by_convolution, lambdas_by_matrix
 from optics._check import check_choice, check_memory
 from optics._chunks import largest_even_chunk
 from optics._typing import CountLike, DeviceLike, GradientLike, KeyLike, PartLike, TextLike
 from optics.gradients import gradient_rule
+
+
+class LambdaState(NamedTuple):
+    """The tokens so far, for a causal layer.
+
+    Attributes:
+        content: sums of the content lambda.
+        recent: values that later tokens have in the scope of the position lambda.
+    """
+
+    content: ContentState
+    recent: Float[Array, "batch values intra before"]
 
 
 class LambdaProjections(nnx.Module):
@@ -81,8 +91,11 @@ class LambdaProjections(nnx.Module):
         device: DeviceLike,
         key: KeyLike,
         mask: Bool[Array, "batch tokens"] | None,
-    ) -> Float[Array, "batch tokens features"]:
-        """The layer, on tokens that fill a space of one axis or two."""
+        state: LambdaState | None = None,
+    ) -> tuple[Float[Array, "batch tokens features"], LambdaState | None]:
+        """The layer, on tokens that fill a space of one axis or two; or on those that follow a state, and the
+        state with them.
+        """
         depth, intra, _ = self.shape
         if mask is not None:
             # Whatever padding holds, not a number included, must reach no token.
@@ -93,14 +106,20 @@ class LambdaProjections(nnx.Module):
         v = _normalize(self.value_norm, self.value(x), mask)
         v = v if mask is None else jnp.where(mask[..., None], v, 0)
         v = rearrange(v, "batch tokens (width intra) -> batch width intra tokens", intra=intra)
-        neighbours, wraps = extend_values(v.reshape(*v.shape[:3], *space), self.taps, self.boundary, mask)
+        recent = None
+        if state is None:
+            neighbours, wraps = extend_values(v.reshape(*v.shape[:3], *space), self.taps, self.boundary, mask)
+        else:
+            (neighbours, recent), wraps = join_recent(state.recent, v), False
         if self.boundary == "causal":
             content = jnp.zeros((len(x), depth, v.shape[1]), v.dtype)
         else:
             content = content_lambda(keys, v, mask)
         y = self._apply_lambdas(q, content, neighbours, wraps, device, key)
-        y = y + causal_content(q, keys, v, mask) if self.boundary == "causal" else y
-        return y.reshape(x.shape)
+        if self.boundary == "causal":
+            added, sums = causal_content(q, keys, v, mask, None if state is None else state.content)
+            y, state = y + added, None if state is None else LambdaState(sums, recent)
+        return y.reshape(x.shape), state
 
     def _apply_lambdas(self, q, content, neighbours, wraps, device, key):
         """Σ_k q (λc + λp); position lambdas by FFT in chunks of bounded memory, each of some keys k."""
@@ -116,7 +135,7 @@ class LambdaProjections(nnx.Module):
             return apply(q, content, lambdas)
         if self.method == "dense":
             return apply(q, content, lambdas_by_matrix(neighbours, relative, wraps))
-        lambdas = lambdas_by_fft(neighbours, self.taps, wraps)
+        lambdas = correlate_by_fft(neighbours, self.taps, wraps)
         _, batch, tokens, _ = q.shape
         chunk = largest_even_chunk(len(q), batch * tokens * self.shape[2])
         if chunk == len(q):
@@ -130,43 +149,6 @@ class LambdaProjections(nnx.Module):
 
         start = jnp.zeros((*q.shape[1:], self.shape[2]), neighbours.dtype)
         return jax.lax.scan(add, start, tuple(chunks))[0]
-
-
-def extend_values(
-    v: Float[Array, "batch depth intra *space"],
-    taps: tuple[int, ...],
-    boundary: str,
-    mask: Bool[Array, "batch tokens"] | None,
-) -> tuple[Float[Array, "batch depth intra *positions"], bool]:
-    """Values laid out so that output i is a sum over values i … i + taps − 1, along each axis of space.
-
-    A circle closes after the last token of a row, not after its padding: the result does not depend on how
-    far a row is padded.
-
-    Arguments:
-        v: values, padding zero.
-        taps: of the relative positions; tap s acts on the position s − taps // 2 away ("causal": s − taps +
-            1).
-        boundary: "circular", "zero" or "causal".
-        mask: True where there is a token, or None; one-dimensional sequences only.
-
-    Returns:
-        the values, longer by taps − 1, and False; or of the same length, and True, if the sum itself wraps
-        around.
-    """
-    axes = tuple(range(-len(taps), 0))
-    before = [n - 1 if boundary == "causal" else n // 2 for n in taps]
-    if boundary != "circular":
-        padding = [(b, n - 1 - b) for b, n in zip(before, taps, strict=True)]
-        return jnp.pad(v, [(0, 0)] * (v.ndim - len(taps)) + padding), False
-    if mask is None:
-        return jnp.roll(v, before, axes), True
-    length = jnp.max(jnp.where(mask, jnp.arange(1, mask.shape[1] + 1), 1), axis=1)
-    positions = jnp.arange(v.shape[-1] + taps[0] - 1) - before[0]
-    # Tokens first, so that the gather, and the scatter of its gradient, move whole vectors.
-    tokens = jnp.moveaxis(v, -1, 1)
-    index = (positions % length[:, None])[:, :, None, None]
-    return jnp.moveaxis(jnp.take_along_axis(tokens, index, axis=1), 1, -1), False
 
 
 def _norm(kind: str | None, count: int, scale: float, bias: float, rngs: nnx.Rngs) -> nnx.Module | None:

@@ -1,4 +1,4 @@
-"""The sum over relative positions, computed in four ways that give the same result.
+"""The sum over relative positions, by a matrix or by a convolution; `nets.layers._positions` has that by FFT.
 
     λ[b, k, v, i] = Σ_u Σ_s R[k, u, s] V[b, v, u, i + s]
 
@@ -6,41 +6,19 @@ i and s have one axis or two. The sum ends where the values end, or wraps around
 """
 
 import math
-from collections.abc import Callable
 
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Float
 
 import optics
-from optics._numerics import fast_length, reverse_index
+from nets.layers._positions import correlate_lines
+from optics._numerics import reverse_index
 from optics._typing import DeviceLike, GradientLike, KeyLike
 from optics.convolution import check_device
 from optics.gradients import gradient_rule
 
 METHODS = ("fft", "direct", "dense")
-
-
-def lambdas_by_fft(
-    v: Float[Array, "batch depth intra *positions"], taps: tuple[int, ...], wraps: bool
-) -> Callable[[Float[Array, "keys intra *taps"]], Float[Array, "keys batch depth *space"]]:
-    """Transform the values once; return a function from relative positions of some keys to their lambdas.
-
-    Both transforms have the length of the values: sums that wrap around it only reach outputs that are cut
-    off.
-    """
-    positions, axes = v.shape[-len(taps) :], tuple(range(-len(taps), 0))
-    size = positions if wraps else tuple(fast_length(n, real=True) for n in positions)
-    outputs = tuple(slice(n if wraps else n - t + 1) for n, t in zip(positions, taps, strict=True))
-    spectra = jnp.fft.rfftn(v, s=size, axes=axes)
-
-    def lambdas(relative):
-        kernels = jnp.conj(jnp.fft.rfftn(relative, s=size, axes=axes))
-        # An einsum would be a separate product of matrices for every frequency.
-        products = sum(kernels[:, None, None, u] * spectra[None, :, :, u] for u in range(v.shape[2]))
-        return jnp.fft.irfftn(products, s=size, axes=axes)[..., *outputs]
-
-    return lambdas
 
 
 def lambdas_by_matrix(
@@ -88,34 +66,11 @@ def lambdas_by_convolution(
     if wraps:
         v = jnp.pad(v, [(0, 0)] * 3 + [(0, t - 1) for t in taps], mode="wrap")
     planes = rearrange(v, "batch depth ... -> (batch depth) ...")
-    if len(taps) == 1 and _is_better_by_spectra(planes.shape, relative.shape, device):
-        return _lambdas_by_spectra(planes, relative, v.shape[1], gradient, device, key)
-    conv = optics.conv_general_dilated(device, key, gradient)
-    y = conv(planes, relative, (1,) * len(taps), "VALID")
+    if len(taps) == 1:
+        y = correlate_lines(planes, relative, 1, gradient, device, key)
+    else:
+        y = optics.conv_general_dilated(device, key, gradient)(planes, relative, (1, 1), "VALID")
     return rearrange(y, "(batch depth) keys ... -> keys batch depth ...", depth=v.shape[1])
-
-
-def _is_better_by_spectra(planes: tuple[int, ...], relative: tuple[int, ...], device: DeviceLike) -> bool:
-    """Whether a device can add spectra, and then takes fewer transforms than for each product."""
-    if device is None or not device.supports(optics.AbstractDevice.transform):
-        return False
-    count, intra, positions = planes
-    keys, _, taps = relative
-    lines = ((count, 1, intra, positions), (keys, intra, taps), device.shape, "valid")
-    return optics.mapping.plan_partitioned(*lines).transforms < optics.mapping.plan_1d(*lines).transforms
-
-
-def _lambdas_by_spectra(planes, relative, depth, gradient, device, key):
-    """Blocks of long kernels and intra-depths are added as spectra; values are transformed once for all
-    keys.
-    """
-    transform = gradient_rule(gradient)(optics.transform)
-    # A correlation is the convolution with the kernel reversed.
-    kernels = jnp.flip(relative, -1)[:, None]
-    y = optics.mapping.convolve_partitioned(
-        planes[None], kernels, device, key, boundary="valid", transform=transform
-    )
-    return rearrange(y, "keys (batch depth) positions -> keys batch depth positions", depth=depth)
 
 
 def _lambdas_on_circle(v, relative, gradient, device, key):

@@ -1,9 +1,13 @@
 """The lambda layer of sequences."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nets._check import as_tokens, check_call, check_mask, check_sizes
-from nets.layers.lambdas._projections import LambdaProjections
+from nets.layers._positions import check_circle
+from nets.layers._states import check_causal, check_start, check_state
+from nets.layers.lambdas._content import start_content
+from nets.layers.lambdas._projections import LambdaProjections, LambdaState
 from optics._check import check_choice
 from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, PartLike, TextLike
 
@@ -107,9 +111,47 @@ class LambdaLayer(LambdaProjections):
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_mask(mask, x)
-        if self.boundary == "circular" and self.taps[0] > x.shape[1]:
-            raise ValueError(
-                f"`scope` must be at most the {x.shape[1]} tokens of a circular sequence, got "
-                f"{self.taps[0]}; lower it, or use `boundary` zero."
-            )
-        return self._mix(x, x.shape[1:2], device, key, mask)
+        if self.boundary == "circular":
+            check_circle(self.taps[0], x.shape[1])
+        return self._mix(x, x.shape[1:2], device, key, mask)[0]
+
+    def start(self, batch: CountLike, length: CountLike) -> LambdaState:
+        """The state of a causal layer before the first token: sums of the content lambda, and the last scope
+        − 1 values; nothing in it grows with the length.
+
+        Arguments:
+            batch: number of texts.
+            length: most tokens that a text may come to have; of no effect here.
+
+        Raises:
+            ValueError: sizes below 1, or a layer that is not causal.
+        """
+        check_causal("boundary", self.boundary, "causal")
+        depth, intra, values = self.shape
+        before = self.taps[0] - 1
+        check_start(batch, length, 0, intra * (depth * values + values * before))
+        dtype = self.value.kernel[...].dtype
+        content = start_content(batch, depth, intra, values, dtype)
+        return LambdaState(content, jnp.zeros((batch, values, intra, before), dtype))
+
+    def extend(
+        self, x: ArrayLike, state: PartLike, device: DeviceLike = None, key: KeyLike = None
+    ) -> tuple[Float[Array, "batch new features"], LambdaState]:
+        """Mix tokens that follow those in the state, and add them to it.
+
+        Arguments:
+            x: shape (batch, new, features).
+            state: of `start` or `extend`.
+            device, key: as in a call.
+
+        Returns:
+            the results of the new tokens, and the state with them.
+
+        Raises:
+            ValueError: as a call, or another state.
+        """
+        check_causal("boundary", self.boundary, "causal")
+        x = as_tokens(x, self.features)
+        check_call(device, key)
+        check_state(state, self.start, x)
+        return self._mix(x.astype(state.recent.dtype), x.shape[1:2], device, key, None, state)
