@@ -9,6 +9,8 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `LambdaLayer`         | lambda layer for sequences                                        |
 | `LambdaConv2d`        | lambda layer for images                                           |
 | `FourierMixing`       | mixes tokens by a Fourier transform                               |
+| `LongConvolution`     | mixes tokens by one long kernel for each feature, with gates      |
+| `TokenMean`           | the mean over tokens, in place of a layer that learns to mix them |
 | `FeedForward`         | two matrices with a nonlinearity between them                     |
 | `ConvFeedForward`     | the same with convolutions                                        |
 | `OpticalConv`         | `flax.nnx.Conv` on a device                                       |
@@ -18,6 +20,7 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `PatchEmbedding`      | vectors of patches to vectors of the width of the network         |
 | `Block`               | transformer block of a layer that mixes tokens and a feed-forward |
 | `Classifier`          | embedding, blocks, mean over tokens, class logits                 |
+| `LanguageModel`       | embedding, blocks, logits of the next token or of masked tokens   |
 | `ConvViT`             | vision transformer with convolutional attention                   |
 | `LambdaResNet`        | residual network of lambda layers for images                      |
 | `convert`             | any Flax network with its convolutions and products on a device   |
@@ -26,7 +29,8 @@ Every layer is called as `layer(x, device=None, key=None)`; without a device it 
 | `recalibrate`         | norms and gains that fit a device as it is now, without labels    |
 
 The rooms behind them: `nets.layers`, `nets.models`, `nets.data` (data sets and batches) and `nets.run` (runs
-and their folders). The commands: `python -m nets.train`, `nets.evaluate` and `nets.export`.
+and their folders). The commands: `python -m nets.train`, `nets.evaluate`, `nets.generate` and
+`nets.export`.
 
 Names are imported on first use, so that the commands answer `--help` without loading JAX.
 """
@@ -41,6 +45,8 @@ _HOME = {
     "LambdaLayer": "nets.layers",
     "LambdaConv2d": "nets.layers",
     "FourierMixing": "nets.layers",
+    "LongConvolution": "nets.layers",
+    "TokenMean": "nets.layers",
     "FeedForward": "nets.layers",
     "ConvFeedForward": "nets.layers",
     "OpticalConv": "nets.layers",
@@ -50,6 +56,7 @@ _HOME = {
     "PatchEmbedding": "nets.layers",
     "Block": "nets.models",
     "Classifier": "nets.models",
+    "LanguageModel": "nets.models",
     "ConvViT": "nets.models",
     "LambdaResNet": "nets.models",
     "convert": "nets.layers",

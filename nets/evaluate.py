@@ -14,8 +14,8 @@ from nets.config import print_everywhere, run_command, show_paragraphs
 @show_paragraphs
 @dataclass(frozen=True)
 class Options:
-    """Test a trained network on a device: print its accuracy, and write RUN/evaluate.json with the predicted
-    class of every row.
+    """Test a trained network on a device: print its accuracy, and of a language model its perplexity, and
+    write RUN/evaluate.json with the predicted class of every row, or the loss of every document.
 
     The network is that of the best epoch of the run.
     """
@@ -84,11 +84,16 @@ def print_table(options: Options) -> None:
         save=True,
         multiplier=options.multiplier,
     )
-    print(f"{'device':<24} {field or '':>24} {'accuracy':>9} {'loss':>9}")
+    measures = [name for name in ("accuracy", "loss", "perplexity", "bits_per_byte") if name in rows[0]]
+    print(
+        f"{'device':<24} {field or '':>24} " + " ".join(f"{name.replace('_', ' '):>13}" for name in measures)
+    )
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:g}"
         names = [row["device"]] + [row["multiplier"]] * (row["multiplier"] is not None)
-        print(f"{' and '.join(names):<24} {value:>24} {row['accuracy']:>9.4f} {row['loss']:>9.4f}")
+        print(
+            f"{' and '.join(names):<24} {value:>24} " + " ".join(f"{row[name]:>13.4f}" for name in measures)
+        )
 
 
 if __name__ == "__main__":

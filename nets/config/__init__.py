@@ -14,6 +14,7 @@ from nets.config._config import BEFORE_THE_OPTION as BEFORE_THE_OPTION
 from nets.config._config import DEFAULT_CACHE as DEFAULT_CACHE
 from nets.config._config import FREE_ON_RESUME as FREE_ON_RESUME
 from nets.config._config import LAMBDA as LAMBDA
+from nets.config._config import LANGUAGE as LANGUAGE
 from nets.config._config import LOCAL_PATHS as LOCAL_PATHS
 from nets.config._config import OF_MULTIPLIER as OF_MULTIPLIER
 from nets.config._config import OPTIONS as OPTIONS

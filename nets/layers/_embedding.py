@@ -80,6 +80,27 @@ class TokenEmbedding(nnx.Module):
         vectors = self.tokens(x) + self.positions(jnp.arange(x.shape[1]))
         return vectors if self.pairs is None else vectors + self.pairs(x), x != 0
 
+    def extend(
+        self, x: ArrayLike, count: ArrayLike, before: ArrayLike
+    ) -> Float[Array, "batch tokens features"]:
+        """Vectors of tokens that follow others.
+
+        Arguments:
+            x: token numbers, shape (batch, tokens).
+            count: of the tokens before them; with those of `x` at most `length`, which is not checked: the
+                count may be traced.
+            before: the last of those tokens, shape (batch,); 0 for none.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        x = as_token_numbers("x", x, self.tokens.num_embeddings)
+        _check_length(x, self.positions.num_embeddings)
+        vectors = self.tokens(x) + self.positions(count + jnp.arange(x.shape[1]))
+        if self.pairs is None:
+            return vectors
+        return vectors + self.pairs(jnp.concatenate([before[:, None], x], axis=1))[:, 1:]
+
 
 class PatchEmbedding(nnx.Module):
     """Vectors, such as patches of an image, to vectors, plus a learned vector for each position.

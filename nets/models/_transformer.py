@@ -166,6 +166,38 @@ class Block(nnx.Module):
         x = self.dropout(self.norm1(self.attention(x, device, attention_key, mask) + x), drop1_key)
         return self.dropout(self.norm2(self.feed_forward(x, device, forward_key) + x), drop2_key)
 
+    def start(self, batch: CountLike, length: CountLike) -> PartLike:
+        """The state of a block that has met no token yet, for `extend`.
+
+        Raises:
+            ValueError: a layer that is not causal, or sizes below 1.
+        """
+        return self.attention.start(batch, length)
+
+    def extend(
+        self, x: ArrayLike, state: PartLike, device: DeviceLike = None, key: KeyLike = None
+    ) -> tuple[Float[Array, "batch tokens features"], PartLike]:
+        """The result for the tokens that follow those of a state, without dropout, and the state with them.
+
+        Arguments:
+            x: shape (batch, tokens, features).
+            state: of `start`, or of the tokens before.
+            device, key: as in a call.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        x = as_tokens(x, self.attention.features)
+        check_call(device, key)
+        attention_key, _, _, forward_key = split_key(key, 4)
+        if self.norm == "pre":
+            added, state = self.attention.extend(self.norm1(x), state, device, attention_key)
+            x = x + _scale(added, self.scale1)
+            return x + _scale(self.feed_forward(self.norm2(x), device, forward_key), self.scale2), state
+        added, state = self.attention.extend(x, state, device, attention_key)
+        x = self.norm1(added + x)
+        return self.norm2(self.feed_forward(x, device, forward_key) + x), state
+
 
 class Classifier(nnx.Module):
     """Embedding, blocks, mean over the tokens that are not padding, linear classes.

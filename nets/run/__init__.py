@@ -4,6 +4,7 @@
     network = nets.run.load("runs/digits")                  network.config, network.dataset, network.model
     rows = nets.run.evaluate("runs/digits", "engine11")     test on a device
     paths = nets.run.export("runs/digits")                  for use without this package
+    tokens = nets.run.generate("runs/reviews", "The film")  text of a language model
 
 A run is a folder:
 
@@ -12,7 +13,7 @@ A run is a folder:
 | `config.json`     | options; fingerprint of the data, parameters, versions and commit          |
 | `metrics.jsonl`   | a line every few steps, one for each epoch, and the result as the last one |
 | `checkpoints/`    | network, optimizer and position: the best epoch and the last two           |
-| `predictions.npz` | labels and predicted classes of the test rows                              |
+| `predictions.npz` | labels and predicted classes of the test rows, or losses of test documents  |
 | `curves.png`      | loss and accuracy                                                          |
 | `tokenizer.json`  | of a run on text                                                           |
 
@@ -42,6 +43,10 @@ from nets.run._exposures import choose_exposures as choose_exposures
 from nets.run._fit import fit as fit
 from nets.run._folder import RunFolder as RunFolder
 from nets.run._folder import write as write
+from nets.run._generate import WrittenToken as WrittenToken
+from nets.run._generate import encode_prompt as encode_prompt
+from nets.run._generate import generate as generate
+from nets.run._generate import load_language_model as load_language_model
 from nets.run._lines import read_lines as read_lines
 from nets.run._population import Objective as Objective
 from nets.run._population import build_population as build_population

@@ -11,6 +11,7 @@ from flax import nnx
 
 import optics
 from nets.config import (
+    LANGUAGE,
     OF_MULTIPLIER,
     Config,
     default_plane,
@@ -30,11 +31,13 @@ from nets.layers import (
     ImageEmbedding,
     LambdaLayer,
     LinearSelfAttention,
+    LongConvolution,
     TokenEmbedding,
+    TokenMean,
     freeze,
     naive_bayes_ratios,
 )
-from nets.models import Block, Classifier, LambdaResNet
+from nets.models import Block, Classifier, LambdaResNet, LanguageModel
 from optics._typing import DeviceLike
 
 
@@ -214,7 +217,7 @@ def _plane(config: Config) -> tuple[int, int]:
 
 
 def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
-    """The classifier, with new weights.
+    """The network, with new weights.
 
     Arguments:
         config: a resolved configuration.
@@ -237,22 +240,18 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
             gradient=config.gradient,
             rngs=rngs,
         )
-    # bfloat16 is safe here; it is not in norms, attention, optics, logits, and tables of vectors, whose
-    # gradients add up.
-    dtype = {"float32": None, "mixed": jnp.bfloat16}[config.precision]
     tokens = (
         config.max_tokens if dataset.image is None else math.prod(n // config.patch for n in dataset.image)
     )
+    if config.task in LANGUAGE:
+        return build_language_model(config, dataset.vocabulary, rngs)
     depth = 0 if config.model == "mean" else config.depth
-    blocks = [_block(config, tokens, dtype, rngs) for _ in range(depth)]
+    blocks = [_block(config, tokens, rngs) for _ in range(depth)]
     width = blocks[0].attention.features if blocks else math.prod(config.shape)
     if dataset.image is None:
         embedding = _token_embedding(config, dataset, tokens, width, rngs)
     else:
-        embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=dtype, rngs=rngs)
-    if config.freeze_mixers:
-        for block in blocks:
-            freeze(block.attention)
+        embedding = ImageEmbedding(dataset.image, config.patch, width, dtype=_dtype(config), rngs=rngs)
     return Classifier(
         embedding,
         blocks,
@@ -265,6 +264,22 @@ def build_model(config: Config, dataset: Dataset, rngs: nnx.Rngs) -> nnx.Module:
     )
 
 
+def build_language_model(config: Config, vocabulary: int, rngs: nnx.Rngs) -> LanguageModel:
+    """The network that predicts tokens, with new weights.
+
+    Arguments:
+        config: a resolved configuration of task language or masked.
+        vocabulary: number of tokens, padding included.
+        rngs: for the initial weights and for dropout.
+
+    Raises:
+        ValueError: an option that its layers refuse, by name.
+    """
+    blocks = [_block(config, config.max_tokens, rngs) for _ in range(config.depth)]
+    sizes = vocabulary, config.max_tokens, blocks[0].attention.features, config.bigrams, config.bigram_width
+    return LanguageModel(TokenEmbedding(*sizes, rngs=rngs), blocks, config.dropout, rngs=rngs)
+
+
 def count_parameters(model: nnx.Module) -> dict[str, int]:
     """Number of trained parameters: of the network ("all"), and of the layers that mix tokens ("mixers")."""
     sizes = {path: leaf.size for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
@@ -272,8 +287,17 @@ def count_parameters(model: nnx.Module) -> dict[str, int]:
     return {"all": sum(sizes.values()), "mixers": mixers}
 
 
-def _block(config: Config, tokens: int, dtype: Any, rngs: nnx.Rngs) -> Block:
-    mixer = MIXERS[config.model](config, tokens, rngs)
+def _dtype(config: Config) -> Any:
+    """Of the factors of products. bfloat16 is safe there; it is not in norms, attention, optics, logits, and
+    tables of vectors, whose gradients add up.
+    """
+    return {"float32": None, "mixed": jnp.bfloat16}[config.precision]
+
+
+def _block(config: Config, tokens: int, rngs: nnx.Rngs) -> Block:
+    mixer, dtype = MIXERS[config.model](config, tokens, rngs), _dtype(config)
+    if config.freeze_mixers:
+        freeze(mixer)
     feed_forward = None
     if config.feedforward_maps is not None:
         feed_forward = ConvFeedForward(
@@ -312,6 +336,7 @@ def _linear(config: Config, tokens: int, rngs: nnx.Rngs) -> LinearSelfAttention:
         config.shape[0],
         config.heads,
         config.attention,
+        causal=config.task == "language",
         products=config.products,
         gradient=config.gradient,
         rngs=rngs,
@@ -324,6 +349,7 @@ def _convolutional(config: Config, tokens: int, rngs: nnx.Rngs) -> ConvSelfAtten
         config.heads,
         config.kernel,
         config.spectral,
+        causal=config.task == "language",
         products=config.products,
         gradient=config.gradient,
         rngs=rngs,
@@ -331,17 +357,31 @@ def _convolutional(config: Config, tokens: int, rngs: nnx.Rngs) -> ConvSelfAtten
 
 
 def _lambda(config: Config, tokens: int, rngs: nnx.Rngs) -> LambdaLayer:
-    scope = config.scope or {"circular": tokens, "zero": 2 * tokens - 1}[config.boundary]
     return LambdaLayer(
         config.shape[0],
         config.heads,
         config.key_depth,
-        scope,
+        _scope(config, tokens),
         config.boundary,
         normalization=config.normalization,
         gradient=config.gradient,
         rngs=rngs,
     )
+
+
+def _scope(config: Config, tokens: int) -> int:
+    """Relative positions that a layer reaches, by default all."""
+    return config.scope or (2 * tokens - 1 if config.boundary == "zero" else tokens)
+
+
+def _long_convolution(config: Config, tokens: int, rngs: nnx.Rngs) -> LongConvolution:
+    return LongConvolution(
+        config.shape[0], _scope(config, tokens), config.boundary, gradient=config.gradient, rngs=rngs
+    )
+
+
+def _mean(config: Config, tokens: int, rngs: nnx.Rngs) -> TokenMean:
+    return TokenMean(math.prod(config.shape), causal=config.task == "language")
 
 
 def _fourier(config: Config, tokens: int, rngs: nnx.Rngs) -> FourierMixing:
@@ -354,5 +394,7 @@ MIXERS: dict[str, Callable] = {
     "conv1d": _convolutional,
     "conv2d": _convolutional,
     "lambda": _lambda,
+    "long-conv": _long_convolution,
+    "mean": _mean,
     "fourier": _fourier,
 }

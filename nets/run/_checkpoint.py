@@ -310,6 +310,22 @@ def load_weights(model: nnx.Module, folder: Path) -> None:
     nnx.update(model, with_arrays(nnx.state(model), load_best(folder)))
 
 
+def load_body(model: nnx.Module, folder: Path) -> None:
+    """Give a network the embedding, the blocks and the last norm of the language model of a run, after its
+    best epoch. The classes of a classifier stay new; of positions it takes the first.
+
+    Raises:
+        ValueError: there is no such network, or it has other layers.
+    """
+    best, state = load_best(folder), nnx.state(model)
+    own = named_arrays(state)
+    positions = "embedding.positions.embedding"
+    if positions in own and positions in best:
+        best[positions] = best[positions][: len(own[positions])]
+    new = {name: array for name, array in own.items() if name.startswith("classes.")}
+    nnx.update(model, with_arrays(state, best | new))
+
+
 def named_arrays(state: Any, copy: bool = False) -> Arrays:
     """The arrays of a state by path; copied if they have to outlive a step."""
     convert = np.array if copy else np.asarray

@@ -11,7 +11,7 @@ from flax import nnx
 
 from nets.run._checkpoint import path_name
 from nets.run._population import Objective, parts_of_units
-from nets.run._steps import loss_sums
+from nets.run._steps import label_weights, loss_sums
 from nets.run._watch import watch_outputs
 from optics._typing import DeviceLike
 
@@ -46,7 +46,7 @@ def diagnose_step(
         for rows, unit, unit_key in parts_of_units(over_units, part, device, part_key):
 
             def loss(model, rows=rows, unit=unit, unit_key=unit_key):
-                return loss_sums(model, rows, unit, unit_key)[0][0] / batch[2].sum()
+                return loss_sums(model, rows, unit, unit_key)[0][0] / label_weights(batch).sum()
 
             name = first_not_finite(model, loss)
             if name != OPTIMIZER:

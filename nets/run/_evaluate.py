@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from nets.config import UNITS, Config, check_values, resolve
 from nets.run._build import build_device, choose_device
 from nets.run._environment import provenance, usual_promotion
 from nets.run._folder import RunFolder, write
+from nets.run._tokens import sum_by_document
 from nets.run._trained import load
 
 
@@ -49,7 +51,9 @@ def evaluate(
 
     Returns:
         a row for each value or unit: device, multiplier, field, value, unit, split, accuracy, loss, and
-        `predicted`, the class of each row of the split, in order.
+        `predicted`, the class of each row of the split, in order; of a language model also perplexity and
+        bits_per_byte, and instead of classes `nats`, the loss of each document, or of each row where the
+        split has none.
 
     Raises:
         ValueError: no run or no checkpoint in the folder, other data than it was trained on, an unknown
@@ -59,15 +63,21 @@ def evaluate(
     config = choose_device(resolve(RunFolder(Path(run)).config()), device, multiplier)
     devices = _devices(config, field, values, seed, units)  # refused before the data are read
     network = load(run, config.products)
-    batches, rows = len(network.plan(split)), []
+    batches, labels, rows = len(network.plan(split)), network.split(split).labels, []
     with tqdm(total=len(devices) * batches, desc="evaluating", unit=" batches", disable=not progress) as bar:
         for value, unit, built in devices:
-            metrics, predicted = network.evaluate(built, seed, split, bar.update)
+            metrics, of_rows = network.evaluate(built, seed, split, bar.update)
             case = {"device": config.device, "multiplier": config.multiplier, "field": field}
             case |= {"value": value, "unit": unit, "split": split}
-            rows.append(case | metrics | {"predicted": predicted.tolist()})
+            if labels.ndim == 1:
+                rows.append(case | metrics | {"predicted": of_rows.tolist()})
+            else:
+                nats = sum_by_document(network.split(split), of_rows)["nats"]
+                rows.append(case | metrics | {"nats": np.round(nats, 3).tolist()})
     if save:
-        record = {"rows": rows, "labels": network.split(split).labels.tolist(), "seed": seed, **provenance()}
+        record = {"rows": rows, "seed": seed, **provenance()}
+        if labels.ndim == 1:
+            record["labels"] = labels.tolist()
         write(Path(run) / "evaluate.json", json.dumps(record) + "\n")
     return rows
 

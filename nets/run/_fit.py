@@ -15,7 +15,7 @@ from flax import nnx
 from nets import data
 from nets.config import Config, resolve
 from nets.run._build import build_device, build_model, count_parameters
-from nets.run._checkpoint import Checkpoints, RunState, load_weights, named_arrays, with_arrays
+from nets.run._checkpoint import Checkpoints, RunState, load_body, load_weights, named_arrays, with_arrays
 from nets.run._distribute import join, make_layout
 from nets.run._environment import (
     compilation_cache,
@@ -25,10 +25,12 @@ from nets.run._environment import (
     usual_promotion,
 )
 from nets.run._folder import RunFolder, RunWriter, check_folders
+from nets.run._layer_decay import decay_layers
 from nets.run._population import draw_units, first_unit, make_objective
 from nets.run._recalibrate import measure_layer_scales
 from nets.run._sizes import check_sizes
 from nets.run._steps import compile_steps
+from nets.run._tokens import sum_by_document, token_metrics
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, evaluation_size, mean_metrics
 from optics._typing import DeviceLike
 
@@ -75,7 +77,10 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
     summary_writer = import_summary_writer() if config.tensorboard else None
     device, held_out = _build_devices(config)
     started = time.perf_counter()
-    dataset = data.load(config, folder.tokenizer())
+    tokenizer = folder.tokenizer()
+    if tokenizer is None and config.init_from is not None:
+        tokenizer = RunFolder(Path(config.init_from)).tokenizer()
+    dataset = data.load(config, tokenizer, not folder.exists())
     facts = folder.check_data(dataset)
     task = Task(config, dataset, layout)
     program = _build(task, device, held_out)
@@ -128,9 +133,13 @@ def _build(task: Task, device: DeviceLike, held_out: DeviceLike) -> Program:
 
 
 def _load_initial_weights(model: nnx.Module, config: Config, dataset: data.Dataset) -> None:
-    RunFolder(Path(config.init_from)).check_same_tokens(config, dataset)
+    start = RunFolder(Path(config.init_from))
+    start.check_start(config, dataset)
     try:
-        load_weights(model, config.init_from)
+        if start.facts().get("task") in (None, config.task):
+            load_weights(model, config.init_from)
+        else:
+            load_body(model, config.init_from)
     except ValueError as error:
         raise ValueError(
             f"`init_from` {config.init_from} cannot be used: {error} Give a run with the same network."
@@ -141,7 +150,10 @@ def _adam(config: Config, rows: int) -> optax.GradientTransformation:
     steps = -(-rows // config.batch_size) * config.epochs
     warmup = max(1, steps // 20)
     schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, max(steps, warmup + 1))
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    parts = [optax.clip_by_global_norm(1.0), optax.adam(schedule)]
+    if config.layer_decay != 1:
+        parts.append(decay_layers(config.layer_decay, config.depth))
+    return optax.chain(*parts)
 
 
 def _restore(task: Task, program: Program, checkpoints: Checkpoints) -> tuple[Program, RunState]:
@@ -179,13 +191,19 @@ def _finish(trainer: Trainer, baseline: dict[str, Any]) -> dict[str, Any]:
         return final
     if best["checkpoint"] != trainer.state.checkpoint_id:
         trainer.load(best["checkpoint"])
-    sums, predicted = trainer.evaluate(test)
-    final = mean_metrics("test", sums)
+    sums, of_rows = trainer.evaluate(test)
+    final = mean_metrics("test", sums) | token_metrics("test", test, of_rows)
+    is_class = test.labels.ndim == 1
+    predictions = (
+        {"labels": test.labels, "predicted": of_rows} if is_class else sum_by_document(test, of_rows)
+    )
     if trainer.program.device is not None:
-        exact_sums, _ = trainer.evaluate(test, exact=True)
+        exact_sums, exact = trainer.evaluate(test, exact=True)
         final["exact_test_accuracy"] = mean_metrics("test", exact_sums)["test_accuracy"]
+        final |= {f"exact_{name}": value for name, value in token_metrics("test", test, exact).items()}
+        predictions |= {} if is_class else {"exact_nats": sum_by_document(test, exact)["nats"]}
     final |= {"best_epoch": best["epoch"]} | baseline
-    writer.finish(final | {"seconds": trainer.seconds}, test.labels, predicted)
+    writer.finish(final | {"seconds": trainer.seconds}, predictions)
     return final
 
 

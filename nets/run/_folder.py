@@ -3,10 +3,11 @@
 import fcntl
 import io
 import json
+import math
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import numpy as np
 from nets.config import (
     BEFORE_THE_OPTION,
     FREE_ON_RESUME,
+    LANGUAGE,
     LOCAL_PATHS,
     Config,
     as_config,
     as_json,
     current_names,
     device_name,
+    flag,
     shorten,
 )
 from nets.data import Dataset
@@ -121,10 +124,13 @@ class RunFolder:
         return any((self.path / "checkpoints").glob("[0-9]*"))
 
     def _is_tested(self, final: dict[str, Any]) -> bool:
-        """Whether the predictions, if the run has any, are right as often as the last line says."""
+        """Whether the predictions, if the run has any, are right as often as the last line says, or lose as
+        much."""
         if "test_accuracy" not in final:
             return True
         try:
+            if "test_perplexity" in final:
+                return self._has_losses(final)
             predictions = self.predictions()
         except ValueError:
             return False
@@ -135,12 +141,33 @@ class RunFolder:
             return False
         return bool(abs((labels == predicted).sum() - final["test_accuracy"] * labels.size) <= 0.5)
 
+    def _has_losses(self, final: dict[str, Any]) -> bool:
+        documents = self.document_losses()
+        if documents is None:
+            return not self._has_checkpoints()
+        nats, tokens = documents["nats"].sum(), documents["tokens"].sum()
+        return bool(tokens) and math.isclose(nats / tokens, final.get("test_loss", 0.0), rel_tol=1e-4)
+
     def predictions(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Labels and predicted classes of the test rows; None before the test.
 
         Raises:
-            ValueError: they cannot be read.
+            ValueError: they cannot be read, as those of a language model, which has losses instead.
         """
+        arrays = self._read_predictions(("labels", "predicted"))
+        return None if arrays is None else (arrays["labels"], arrays["predicted"])
+
+    def document_losses(self) -> dict[str, np.ndarray] | None:
+        """Loss in nats and tokens of each test document of a language model, and, where the run has them, its
+        bytes and the loss of the exact network; None before the test.
+
+        Raises:
+            ValueError: they cannot be read, as those of a classifier.
+        """
+        return self._read_predictions(("nats", "tokens"))
+
+    def _read_predictions(self, names: Sequence[str]) -> dict[str, np.ndarray] | None:
+        """All arrays of predictions.npz, which has at least these."""
         file = self.path / "predictions.npz"
         if not file.exists():
             return None
@@ -149,11 +176,13 @@ class RunFolder:
                 with np.load(stream, allow_pickle=False) as arrays:
                     if sum(member.file_size for member in arrays.zip.infolist()) > PREDICTION_BYTES:
                         raise ValueError(f"more than {PREDICTION_BYTES:,} bytes")
-                    return arrays["labels"], arrays["predicted"]
+                    if missing := set(names) - set(arrays):
+                        raise ValueError(f"it has no {min(missing)}")
+                    return dict(arrays)
             # Damaged bytes can raise anything: NumPy and zipfile promise no kind of error.
             except Exception as error:
                 raise ValueError(
-                    f"{file} must hold the arrays labels and predicted ({error}); remove it or run anew."
+                    f"{file} must hold the arrays {' and '.join(names)} ({error}); remove it or run anew."
                 ) from None
 
     def weights(self) -> Arrays:
@@ -198,24 +227,38 @@ class RunFolder:
             )
         return {"data_fingerprint": current, "baseline": facts.get("baseline", dataset.baseline)}
 
-    def check_same_tokens(self, config: Config, dataset: Dataset) -> None:
-        """Refuse a run of other data or other tokens as the start of another one.
+    def check_start(self, config: Config, dataset: Dataset) -> None:
+        """Refuse a run of other data, other tokens or another network as the start of another one.
+
+        A language model may start a run on other data and of shorter rows.
 
         Raises:
-            ValueError: the data or the tokens differ.
+            ValueError: they differ.
         """
-        facts = self.facts()
+        facts = as_json(Config()) | BEFORE_THE_OPTION | self.facts()
         files = {
             name: read_text(self.path / name, FACTS_BYTES) if (self.path / name).exists() else None
             for name in dataset.files
         }
-        same = all(facts.get(name) == getattr(config, name) for name in ("data", "max_tokens"))
-        if files != dataset.files or not same:
+        is_language_model = facts["task"] in LANGUAGE
+        same = facts["data"] == config.data or is_language_model
+        lengths = facts["max_tokens"], config.max_tokens
+        fits = lengths[0] == lengths[1] or (
+            is_language_model and None not in lengths and lengths[0] > lengths[1]
+        )
+        if files != dataset.files or not same or not fits:
             raise ValueError(
                 f"`init_from` {self.path} was trained on other data or other tokens; give a run with the "
-                "same "
-                "--data, --max-tokens and --vocabulary."
+                "same --data, --max-tokens and --vocabulary, or a language model of at least --max-tokens."
             )
+        # Options that the shapes of weights do not tell.
+        for name in ("heads", "attention", "boundary", "normalization"):
+            before, now = facts[name], getattr(config, name)
+            if config.model == facts["model"] and before not in (None, now):
+                raise ValueError(
+                    f"`init_from` {self.path} has `{name}` {before}, and this run {now}; set {flag(name)} to "
+                    f"{before}, or give another run."
+                )
 
     def warn_if_rounded_otherwise(self, shards: int, cores: int) -> None:
         """Warn if the run was started on other devices or cores, on which it would have had other results."""
@@ -386,22 +429,19 @@ class RunWriter:
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
 
-    def finish(
-        self, final: dict[str, Any], labels: np.ndarray | None = None, predicted: np.ndarray | None = None
-    ) -> None:
+    def finish(self, final: dict[str, Any], predictions: dict[str, np.ndarray] | None = None) -> None:
         """Write predictions and curves, then the last line, which marks the run as finished.
 
         Arguments:
             final: the line.
-            labels, predicted: classes of the test rows, in order, if the run was tested.
+            predictions: arrays of the test by name, if the run was tested.
         """
         if not self.enabled:
             return
         self.check_place()
-        if labels is not None:
-            dtype = np.min_scalar_type(int(max(labels.max(), predicted.max())))
+        if predictions is not None:
             with io.BytesIO() as file:
-                np.savez_compressed(file, labels=labels.astype(dtype), predicted=predicted.astype(dtype))
+                np.savez_compressed(file, **{name: _shrink(array) for name, array in predictions.items()})
                 write(self.folder / "predictions.npz", file.getvalue())
         figure = plot_curves([(self.folder.name, [*self.lines, final])], self.title)
         with io.BytesIO() as file:
@@ -451,6 +491,12 @@ class RunWriter:
         except OSError:
             pass  # a file system without locks
         self.place = self._place()
+
+
+def _shrink(array: np.ndarray) -> np.ndarray:
+    """The same numbers in fewer bytes: whole ones in the smallest type that holds them, losses in float32."""
+    is_whole = np.issubdtype(array.dtype, np.integer)
+    return array.astype(np.min_scalar_type(int(array.max())) if is_whole else np.float32)
 
 
 def write(path: Path, content: str | bytes) -> None:

@@ -90,10 +90,10 @@ def next_units(units: DeviceLike, number: Any, count: int) -> DeviceLike:
 def sums_of_units(
     loss_sums: Callable, model: nnx.Module, batch: tuple, units: DeviceLike, key: jax.Array, divide: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss, correct rows and rows of each unit, shape (units, 3), and the predicted classes.
+    """Loss, correct labels and labels of each unit, shape (units, 3), and the second result of `loss_sums`.
 
     Arguments:
-        loss_sums: (model, batch, device, key) -> sums, predicted.
+        loss_sums: (model, batch, device, key) -> sums, a result of each row.
         model: its batch statistics become the mean over the units.
         batch: arrays with a first axis of rows.
         units: as `choose_units` gives them.
@@ -103,8 +103,8 @@ def sums_of_units(
     count = jax.tree.leaves(units)[0].shape[0]
     if count == 1:
         unit = jax.tree.map(lambda leaf: leaf[0], units)
-        sums, predicted = loss_sums(model, batch, unit, jax.random.split(key, 1)[0])
-        return sums[None], predicted
+        sums, of_rows = loss_sums(model, batch, unit, jax.random.split(key, 1)[0])
+        return sums[None], of_rows
     graph, weights, statistics = nnx.split(model, nnx.Param, ...)
     if divide:
         batch = jax.tree.map(lambda a: a.reshape(count, -1, *a.shape[1:]), batch)
@@ -112,14 +112,14 @@ def sums_of_units(
     def on_unit(case):
         unit, key, part = case
         copy = nnx.merge(graph, weights, statistics, copy=True)
-        sums, predicted = loss_sums(copy, part if divide else batch, unit, key)
-        return sums, predicted, nnx.split(copy, nnx.Param, ...)[2]
+        sums, of_rows = loss_sums(copy, part if divide else batch, unit, key)
+        return sums, of_rows, nnx.split(copy, nnx.Param, ...)[2]
 
     # One after another: under `vmap` the noise of a step of `engine11` takes ten times as long on a CPU.
     cases = units, jax.random.split(key, count), batch if divide else None
-    sums, predicted, statistics = jax.lax.map(on_unit, cases)
+    sums, of_rows, statistics = jax.lax.map(on_unit, cases)
     nnx.update(model, jax.tree.map(lambda leaf: leaf.mean(0).astype(leaf.dtype), statistics))
-    return sums, predicted.reshape(-1) if divide else predicted[0]
+    return sums, of_rows.reshape(-1, *of_rows.shape[2:]) if divide else of_rows[0]
 
 
 def parts_of_units(
@@ -184,13 +184,13 @@ class Objective:
         return jnp.sort(losses)[-count:].mean()
 
     def of_sums(self, sums: jax.Array) -> jax.Array:
-        """The objective times the rows, of the sums of loss, correct rows and rows of the units, shape
+        """The objective times the labels, of the sums of loss, correct labels and labels of the units, shape
         (units, 3).
         """
         if self.kind == "mean":
             return sums[:, 0].sum()  # units whose share is all padding have no mean
-        rows = sums[0, 2]
-        return self(sums[:, 0] / jnp.maximum(rows, 1)) * rows
+        count = sums[0, 2]
+        return self(sums[:, 0] / jnp.maximum(count, 1)) * count
 
 
 def make_objective(config: Config) -> Objective | None:

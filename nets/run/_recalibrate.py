@@ -154,4 +154,3 @@ def _layer_scales(model: nnx.Module) -> dict[str, tuple[nnx.Param, nnx.Param | N
         if isinstance(module, Block) and module.scale1 is not None
         for branch, scale in BRANCHES.items()
     }
-

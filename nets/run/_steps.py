@@ -35,11 +35,11 @@ def compile_steps(
             of a batch meets other units. None takes one device.
 
     Returns:
-        step: (state, batch, device, key, number) -> the next state, and an array of loss, correct rows and
-            rows summed over the batch, and the norm of the gradient. `number` is folded into the key unless
+        step: (state, batch, device, key, number) -> the next state, and an array of loss, correct labels and
+            labels summed over the batch, and the norm of the gradient. `number` is folded into the key unless
             it is None.
-        evaluate: (state, batch, device, key, number) -> the first three of these numbers, and the predicted
-            class of each row; without dropout, with the running statistics.
+        evaluate: (state, batch, device, key, number) -> the first three of these numbers, and the second
+            result of `loss_sums`; without dropout, with the running statistics.
     """
     graph = _graph(model, optimizer, None if mesh is None else AXIS)
     model.eval()
@@ -48,16 +48,16 @@ def compile_steps(
 
     def step(state, batch, device, key, number=None):
         model, optimizer = nnx.merge(graph, state)
-        rows = _total(batch[2].sum(), mesh)
+        count = _total(label_weights(batch).sum(), mesh)
 
         def gradient(model, part, key):
             def loss(model):
                 if over_units is None:
                     sums = loss_sums(model, part, device, key)[0]
-                    return sums[0] / rows, sums
+                    return sums[0] / count, sums
                 units = choose_units(device, key, over_units.count)
                 sums = sums_of_units(loss_sums, model, part, units, key, over_units.divide)[0]
-                return over_units.of_sums(sums) / rows, sums.sum(0) if over_units.divide else sums.mean(0)
+                return over_units.of_sums(sums) / count, sums.sum(0) if over_units.divide else sums.mean(0)
 
             return nnx.grad(loss, has_aux=True)(model)
 
@@ -74,14 +74,14 @@ def compile_steps(
         model, _ = nnx.merge(evaluation_graph, state)
         key = _step_key(key, number, mesh)
         if over_units is None or device is None:
-            sums, predicted = loss_sums(model, batch, device, key)
+            sums, of_rows = loss_sums(model, batch, device, key)
         else:
             units = next_units(device, number, HELD_OUT_PER_BATCH)
-            sums, predicted = sums_of_units(loss_sums, model, batch, units, key, divide=True)
+            sums, of_rows = sums_of_units(loss_sums, model, batch, units, key, divide=True)
             sums = sums.sum(0)
         if mesh is None:
-            return sums, predicted
-        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(predicted, AXIS, tiled=True)
+            return sums, of_rows
+        return jax.lax.psum(sums, AXIS), jax.lax.all_gather(of_rows, AXIS, tiled=True)
 
     if mesh is None:
         return jax.jit(step), jax.jit(evaluate)
@@ -101,7 +101,8 @@ def compile_steps(
 def loss_sums(
     model: nnx.Module, batch: tuple, device: DeviceLike, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss, correct rows and rows, summed over a batch, and the predicted class of each row.
+    """Loss, correct labels and labels, summed over a batch; and for each row its predicted class, or, where
+    labels are tokens, the loss of each, in nats.
 
     Arguments:
         model: called as `model(rows, device, key)`, gives logits.
@@ -109,12 +110,20 @@ def loss_sums(
         device: computes the convolutions; None is the exact FFT.
         key: of the noise and of dropout.
     """
-    rows, labels, weights = batch
+    rows, labels, _ = batch
+    weights = label_weights(batch)
     logits = model(rows, device, key)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     predicted = logits.argmax(-1)
     correct = (predicted == labels) * weights
-    return jnp.stack([(losses * weights).sum(), correct.sum(), weights.sum()]), predicted
+    sums = jnp.stack([(losses * weights).sum(), correct.sum(), weights.sum()])
+    return sums, predicted if labels.ndim == 1 else losses * weights
+
+
+def label_weights(batch: tuple) -> jax.Array:
+    """How much each label of a batch counts: 1, and 0 in rows that fill it up and for token 0."""
+    _, labels, weights = batch
+    return jnp.asarray(weights if labels.ndim == 1 else weights[:, None] * (labels != 0))
 
 
 def _accumulate(

@@ -17,6 +17,7 @@ from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder
 from nets.run._sizes import check_sizes
 from nets.run._steps import loss_sums
+from nets.run._tokens import token_metrics
 from nets.run._trainer import add_sums, evaluation_size, mean_metrics
 from optics._typing import DeviceLike
 
@@ -61,7 +62,8 @@ class TrainedNetwork:
         split: str = "test",
         after_batch: Callable[[], Any] = lambda: None,
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Accuracy and loss on a device, and the predicted class of each row.
+        """Accuracy and loss on a device, for tokens also perplexity and bits a byte; and the predicted class
+        of each row, or the loss of each token.
 
         Arguments:
             device: computes what the network gives to a device; None is exact.
@@ -76,10 +78,11 @@ class TrainedNetwork:
             result = self.evaluate_batch(self.state, batch, device, jax.random.fold_in(key, i))
             results.append(jax.device_get(result))
             after_batch()
-        sums, predicted = zip(*results, strict=True)
-        metrics = mean_metrics(split, add_sums(sums))
+        sums, of_rows = zip(*results, strict=True)
+        sums, of_rows = add_sums(sums), data.merge_batches(plan, of_rows)
+        metrics = mean_metrics(split, sums) | token_metrics(split, self.split(split), of_rows)
         metrics = {name.removeprefix(f"{split}_"): value for name, value in metrics.items()}
-        return metrics, data.merge_batches(plan, predicted)
+        return metrics, of_rows
 
 
 @usual_promotion()

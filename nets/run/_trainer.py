@@ -13,7 +13,7 @@ from flax import nnx
 from tqdm.auto import tqdm
 
 from nets import data
-from nets.config import Config, bucket_lengths
+from nets.config import LANGUAGE, Config, bucket_lengths
 from nets.run._checkpoint import Checkpoints, RunState, named_arrays, with_arrays
 from nets.run._diagnose import diagnose_step
 from nets.run._distribute import Layout
@@ -145,7 +145,7 @@ class Trainer:
     def evaluate(
         self, split: data.Split, stop_requested: Callable[[], bool] = lambda: False, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Loss, correct rows and rows, summed over a split, and the predicted class of each row.
+        """Loss, correct labels and labels, summed over a split, and the second result of `loss_sums`.
 
         Every evaluation draws the same noise.
 
@@ -171,8 +171,8 @@ class Trainer:
                 jax.block_until_ready(results[-1])
             if stop_requested():
                 self._interrupt()
-        sums, predicted = zip(*jax.device_get(results), strict=True)
-        return add_sums(sums), data.merge_batches(plan, predicted)
+        sums, of_rows = zip(*jax.device_get(results), strict=True)
+        return add_sums(sums), data.merge_batches(plan, of_rows)
 
     def load(self, checkpoint: int) -> None:
         """Replace the network by that of a checkpoint of this run."""
@@ -220,10 +220,12 @@ class Trainer:
         plan = data.plan_batches(train, size, order, self.lengths, rng)
         for number, indices in islice(enumerate(plan), done, None):
             rows, labels, weights = data.make_batch(train, indices, size, self.lengths)
+            # A generator for each batch: a run that goes on draws what it would have drawn.
+            generator = np.random.default_rng((seed, epoch, number))
             if self.config.distortion:
-                # A generator for each batch: a run that goes on draws what it would have drawn.
-                generator = np.random.default_rng((seed, epoch, number))
                 rows = data.distort(rows, self.config.distortion, generator)
+            if self.config.task == "masked":
+                rows, labels = data.mask_tokens(rows, generator, self.task.dataset.vocabulary)
             yield rows, labels, weights
 
     def _read_pending(self) -> None:
@@ -322,8 +324,10 @@ class Trainer:
 
 
 def evaluation_size(config: Config) -> int:
-    """Rows that are evaluated at once: more than in training, for no gradient is stored."""
-    return 4 * config.batch_size // config.accumulate
+    """Rows that are evaluated at once: more than in training, for no gradient is stored; but as many where
+    the logits of every token are most of what is.
+    """
+    return (1 if config.task in LANGUAGE else 4) * config.batch_size // config.accumulate
 
 
 def add_sums(sums: Any) -> np.ndarray:
@@ -332,5 +336,5 @@ def add_sums(sums: Any) -> np.ndarray:
 
 
 def mean_metrics(name: str, sums: Any) -> dict[str, float]:
-    """Mean loss and accuracy, from sums of loss, correct rows and rows."""
+    """Mean loss and accuracy, from sums of loss, correct labels and labels."""
     return {f"{name}_loss": float(sums[0] / sums[2]), f"{name}_accuracy": float(sums[1] / sums[2])}
