@@ -91,6 +91,16 @@ def test_the_perplexity_of_a_markov_chain_is_that_of_its_source():
     assert found[3] < found[5] < found[2] < found[1]
 
 
+def test_several_orders_at_once_are_those_one_by_one():
+    train, test = np.random.default_rng(0).integers(0, 6, (2, 300))
+    together = ngrams.kneser_ney_orders(train, test, (1, 3, 5), 7)
+    for order, log_p in together.items():
+        assert np.array_equal(log_p, ngrams.kneser_ney(train, test, order, 7))
+    # Three tokens have no n-grams of five.
+    few = ngrams.language_baselines(train[:3], test, 7, b"text", 4)
+    assert few["kneser_ney_5_perplexity"] == few["kneser_ney_3_perplexity"]
+
+
 def test_unigrams_are_frequencies():
     log_p = ngrams.unigram(np.array([0, 0, 1]), np.array([0, 1, 2]), 4)
     np.testing.assert_allclose(np.exp(log_p), np.array([3, 2, 1]) / 7)
