@@ -48,7 +48,7 @@ class LongConvolution(nnx.Module):
     Example:
         >>> import jax, nets
         >>> from flax import nnx
-        >>> layer = nets.layers.LongConvolution(8, scope=5, rngs=nnx.Rngs(0))
+        >>> layer = nets.LongConvolution(8, scope=5, rngs=nnx.Rngs(0))
         >>> print(layer(jax.numpy.ones((1, 6, 8))).shape)
         (1, 6, 8)
     """

@@ -40,7 +40,7 @@ class TokenMean(nnx.Module):
 
     Example:
         >>> import jax, nets
-        >>> mean = nets.layers.TokenMean(1, causal=True)
+        >>> mean = nets.TokenMean(1, causal=True)
         >>> print(mean(jax.numpy.array([[[1.0], [3.0], [8.0]]]))[0, :, 0])
         [1. 2. 4.]
     """
