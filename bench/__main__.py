@@ -24,6 +24,7 @@ COMMANDS = {
     "studies": (config.Studies, "bench.training.studies"),
     "design": (config.Design, "bench.training.design"),
     "devices": (config.Devices, "bench.training.devices"),
+    "language": (config.Language, "bench.training.language"),
     "accuracy": (config.Accuracy, "bench.training.accuracy"),
     "report": (config.Report, "bench.report.build"),
     "api": (config.Api, "bench.report.api"),

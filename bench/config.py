@@ -202,6 +202,24 @@ class Devices:
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Language(Options):
+    """Language models of a plan: perplexities beside counting, what a device changes, and text of each."""
+
+    plan: str = "reviews-cpu"
+    """Plan in bench/configs with language models through devices and their exact twins."""
+    results: Path = Path("bench/results")
+    """Folder in which a folder of the plan's name holds its runs."""
+    reference: str = "linear"
+    """Variant that others without an exact twin are compared with."""
+    exact: Path | None = None
+    """Folder of a run trained without a device, with its checkpoints, for the studies; by default they are
+    left out."""
+    through: Path | None = None
+    """Folder of a run trained through the device; text is written by this one."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Experiments:
     """Train every variant of a plan over its seeds; recorded runs are skipped, interrupted ones continued."""
 

@@ -28,6 +28,7 @@ from bench.plots._error_budget import error_budget as error_budget
 from bench.plots._fidelity import fidelity as fidelity
 from bench.plots._field import field as field
 from bench.plots._frames import frames as frames
+from bench.plots._language import language as language
 from bench.plots._layout import layout as layout
 from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory

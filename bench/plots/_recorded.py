@@ -9,6 +9,7 @@ from bench.plots._accuracy import accuracy
 from bench.plots._design import design
 from bench.plots._devices import devices
 from bench.plots._fidelity import fidelity
+from bench.plots._language import language
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
 from bench.plots._panels import panels
@@ -24,6 +25,7 @@ FIGURES = {
     "design": design,
     "devices": devices,
     "fidelity": fidelity,
+    "language": language,
     "ledger": ledger,
     "memory": memory,
     "panels": panels,

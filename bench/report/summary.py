@@ -116,6 +116,16 @@ def _devices(rows: Rows) -> str:
     )
 
 
+def _language(rows: Rows) -> str:
+    networks, counting = select(rows, what="network"), select(rows, what="baseline", name="Kneser–Ney 5")
+    best = min(networks, key=lambda row: row["perplexity"])
+    light = max((row for row in networks if row["device"] != "none"), key=lambda row: abs(row["change"]))
+    return (
+        f"Perplexity {best['perplexity']:.1f} by {best['name']}, beside {counting[0]['perplexity']:.1f} by "
+        f"Kneser–Ney of order 5; light changes that of a network by {light['change']:+.1%} at most."
+    )
+
+
 def _tuning(rows: Rows) -> str:
     option = [*rows[0]][1]
     values = sorted({row[option] for row in rows if row["chosen"]})
@@ -153,6 +163,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "memory": _memory,
     "ledger": _ledger,
     "devices": _devices,
+    "language": _language,
     "tuning": _tuning,
     "studies": _studies,
     "accuracy": _accuracy,

@@ -23,7 +23,7 @@ from bench.training.runs import (
     run_folders,
 )
 from nets import data as datasets
-from nets.config import Config
+from nets.config import LANGUAGE, Config
 
 
 def main(options: Accuracy) -> Rows:
@@ -35,6 +35,8 @@ def main(options: Accuracy) -> Rows:
     """
     folders = run_folders(options.results)
     runs = [run for folder in folders if (run := read_run(folder, options.results)) is not None]
+    # Those of language models are compared by their perplexity: `python -m bench language`.
+    finished, runs = len(runs), [run for run in runs if run.settings["task"] not in LANGUAGE]
     if not runs:
         raise ValueError(
             f"`results` {options.results} must hold folders of finished runs (config.json and metrics.jsonl "
@@ -55,8 +57,8 @@ def main(options: Accuracy) -> Rows:
         "what other seeds would.\nDifferences are in points, against the variant named; within "
         f"{EQUAL_WITHIN:g} point: yes if their interval is, no if it lies outside, else open."
     )
-    if len(runs) < len(folders):
-        print(f"left out as unfinished: {len(folders) - len(runs)} of {len(folders)} runs")
+    if finished < len(folders):
+        print(f"left out as unfinished: {len(folders) - finished} of {len(folders)} runs")
     output.write(options.out, "accuracy", rows, options, plots.accuracy(rows))
     return rows
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import output
-from bench.config import Accuracy, Experiments
+from bench.config import Accuracy, Experiments, Language
 from bench.output import Rows
-from bench.training import accuracy
+from bench.training import accuracy, language
 from bench.training.plans import Variants, choose_variants, read_plan, read_variants
-from bench.training.runs import SIZES
-from nets.config import FREE_ON_RESUME, LOCAL_PATHS, Config, resolve
+from bench.training.runs import SIZES, Size
+from nets.config import FREE_ON_RESUME, LANGUAGE, LOCAL_PATHS, Config, resolve
 from nets.run import RunFolder, fit, write
 
 DEFAULT_SEEDS = (0, 1, 2)
@@ -25,7 +25,8 @@ KEPT_FILES = ("config.json", "metrics.jsonl", "curves.png", "predictions.npz")
 
 
 def main(options: Experiments) -> Rows:
-    """Train the runs that are not recorded yet, then print the table of accuracies; returns its rows.
+    """Train the runs that are not recorded yet, then print the table of accuracies, or of perplexities;
+    returns its rows.
 
     Raises:
         ValueError: an unknown plan or variant, a plan that cannot be read, or a folder that cannot be written
@@ -72,6 +73,8 @@ def main(options: Experiments) -> Rows:
             keep_small_files(runs / name, results / name, start)
     if stopped:
         print(f"{stopped} runs stopped; their folders hold their curves so far", file=sys.stderr)
+    if all(resolve(config_of(variants[name])).task in LANGUAGE for name in names):
+        return language.main(Language(plan=options.plan, results=options.results, out=results))
     return accuracy.main(Accuracy(results=results, out=results))
 
 
@@ -80,7 +83,12 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     rows = []
     for name, values in variants.items():
         config = resolve(config_of(values))
-        all_rows = SIZES[config.data].train
+        all_rows = config.max_examples or SIZES.get(config.data, Size(0, 0)).train
+        if not all_rows:
+            raise ValueError(
+                f"`plan` {options.plan}: variant {name} must have max_examples, so that its steps can be "
+                "counted."
+            )
         trial_rows = min(TRIAL_STEPS * config.batch_size, all_rows)
         with tempfile.TemporaryDirectory() as folder:
             trial = replace(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nets.config import FREE_ON_RESUME, Config, as_json
+from nets.config import BEFORE_THE_OPTION, FREE_ON_RESUME, LANGUAGE, Config, as_json
 from nets.run import RunFolder
 
 
@@ -46,7 +46,7 @@ NOT_SETTINGS = {
 # Numbers that were trained, as runs record them: all, and those of the layers that mix tokens.
 PARAMETERS = {"parameters": "all", "mixer_parameters": "mixers"}
 # Of runs that were recorded before a setting existed.
-DEFAULTS = as_json(Config())
+DEFAULTS = as_json(Config()) | {"task": BEFORE_THE_OPTION["task"]}
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def read_run(folder: Path, results: Path) -> Run | None:
         if name not in NOT_SETTINGS and value is not None
     }
     result = {name: facts["parameters"].get(key) for name, key in PARAMETERS.items()} | lines[-1]
-    return Run(name, folder, seed, settings, result, *_read_predictions(files, accuracy))
+    # A language model keeps the losses of documents instead.
+    predictions = (None, None) if settings["task"] in LANGUAGE else _read_predictions(files, accuracy)
+    return Run(name, folder, seed, settings, result, *predictions)
 
 
 def _read_predictions(files: RunFolder, accuracy: float) -> tuple[np.ndarray | None, np.ndarray | None]:

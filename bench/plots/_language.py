@@ -1,0 +1,93 @@
+"""Language models: perplexities beside those of counting, and what a device does to them."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.plots._scale import BLUE, ORANGE
+
+LABELS = {
+    "photons": "photons of a full-scale pixel (1)",
+    "adc_bits": "bits of the ADCs",
+    "dac_bits": "bits of the DACs",
+    "aberration": "aberration (waves rms)",
+}
+COLOURS = {"trained without light": ORANGE, "trained through light": BLUE}
+
+
+def language(rows: list[dict[str, Any]], title: str = "") -> Figure:
+    """Draw what `python -m bench language` measured.
+
+    Arguments:
+        rows: of "what" network (perplexity and its interval), baseline, and study.
+        title: of the figure.
+
+    Returns:
+        the figure: perplexity of each network beside the baselines, and against each parameter of the device;
+        units before and after recalibration at last.
+    """
+    studies = [row for row in rows if row["what"] == "study"]
+    fields = [field for field in LABELS if any(row.get("field") == field for row in studies)]
+    has_units = any(row["study"] == "unit" for row in studies)
+    columns = 1 + len(fields) + has_units
+    figure = Figure(figsize=(5 + 3.2 * (columns - 1), 4.6), layout="constrained")
+    first, *others = np.atleast_1d(figure.subplots(1, columns, width_ratios=(1.5, *(1,) * (columns - 1))))
+    _draw_networks(first, rows)
+    for axes, field in zip(others, fields, strict=False):
+        _draw_sweep(axes, studies, field)
+    if has_units:
+        _draw_units(others[-1], studies)
+    figure.suptitle(title or "language models: perplexity of a token")
+    return figure
+
+
+def _draw_networks(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    networks = [row for row in rows if row["what"] == "network"]
+    for place, row in enumerate(networks):
+        error = [[row["perplexity"] - row["low"]], [row["high"] - row["perplexity"]]]
+        colour = ORANGE if row["device"] == "none" else BLUE
+        axes.errorbar(row["perplexity"], place, xerr=error, fmt="o", color=colour, capsize=3)
+    axes.set_yticks(range(len(networks)), labels=[row["name"] for row in networks])
+    axes.invert_yaxis()
+    shown = [row for row in rows if row["what"] == "baseline" and row["name"] != "unigram"]
+    for row, style in zip(shown, ("--", ":"), strict=False):
+        axes.axvline(row["perplexity"], color="0.3", linestyle=style, linewidth=1, label=row["name"])
+    if shown:
+        axes.legend(frameon=False, fontsize=8)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set(xlabel="perplexity of the test (1), bars: 95 % over documents")
+
+
+def _draw_sweep(axes: Axes, studies: list[dict[str, Any]], field: str) -> None:
+    for name, colour in COLOURS.items():
+        points = [row for row in studies if row["network"] == name and row.get("field") == field]
+        axes.plot(
+            [row["value"] for row in points],
+            [row["perplexity"] for row in points],
+            "o-",
+            color=colour,
+            label=name,
+        )
+        for row in studies:
+            if row["network"] == name and row["study"] == "exact":
+                axes.axhline(row["perplexity"], color=colour, linestyle=":", linewidth=1)
+    axes.set(xlabel=LABELS[field], ylabel="perplexity of rows held out (1)", yscale="log")
+    if field == "photons":
+        axes.set_xscale("log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False, fontsize=8, title="dotted: exact", title_fontsize=8)
+
+
+def _draw_units(axes: Axes, studies: list[dict[str, Any]]) -> None:
+    kinds = {"unit": "as trained", "recalibrated unit": "norms fitted there"}
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        for shift, kind in zip((-0.15, 0.15), kinds, strict=True):
+            values = [row["perplexity"] for row in studies if row["network"] == name and row["study"] == kind]
+            filled = colour if kind == "unit" else "none"
+            axes.plot([place + shift] * len(values), values, "o", color=colour, markerfacecolor=filled)
+    axes.set_xticks(range(len(COLOURS)), labels=[name.replace(" ", "\n", 1) for name in COLOURS])
+    axes.set(ylabel="perplexity of rows held out (1)", title="units; open: norms fitted there", yscale="log")
+    axes.margins(x=0.3)
+    axes.grid(axis="y", alpha=0.3, which="both")
