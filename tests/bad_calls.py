@@ -1324,6 +1324,9 @@ def _layer_calls() -> list[Call]:
     block = models.Block(conv, rngs=nnx.Rngs(0))
     block.eval()
     classifier = models.Classifier(embedding, [block], 2, rngs=nnx.Rngs(0))
+    causal = nets.Block(layers.ConvSelfAttention((3, 3), 2, causal=True, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
+    language_model = models.LanguageModel(embedding, [causal], rngs=nnx.Rngs(0))
+    language_model.eval()
     classifier.eval()
     vit = models.ConvViT((8, 8), 10, 4, (3, 3), 1, 2, rngs=nnx.Rngs(0))
     resnet = models.LambdaResNet((8, 8), 10, (8, 9), 1, 3, 2, rngs=nnx.Rngs(0))
@@ -1547,6 +1550,23 @@ def _layer_calls() -> list[Call]:
             rngs=rngs,
         ),
         _line("nets.Classifier()", classifier, x=(words, token_kind), **on),
+        _line(
+            "nets.LanguageModel",
+            nets.LanguageModel,
+            embedding=(embedding, PART),
+            blocks=([block], PART + {"empty": []}),
+            dropout=rate,
+            rngs=rngs,
+        ),
+        _line("nets.LanguageModel()", language_model, x=(words, token_kind), **on),
+        _line("nets.LanguageModel().start", language_model.start, batch=count),
+        _line(
+            "nets.LanguageModel().extend",
+            language_model.extend,
+            x=(words, token_kind),
+            state=(language_model.start(1), ANY),
+            **on,
+        ),
         _line(
             "nets.ConvViT",
             nets.ConvViT,

@@ -280,7 +280,7 @@ def run_folder(folder: Path) -> Path:
     labels = np.arange(60) % 10
     predicted = np.where(np.arange(60) % 3, labels, (labels + 1) % 10)
     final = {"test_accuracy": float(np.mean(labels == predicted)), "test_loss": 0.5, "best_epoch": 2}
-    writer.finish(final | {"seconds": 1.0}, labels, predicted)
+    writer.finish(final | {"seconds": 1.0}, {"labels": labels, "predicted": predicted})
     writer.close()
     return config.out
 

@@ -9,7 +9,6 @@ it a choice of `--model`.
 
 from nets.models._conv_vit import ConvViT as ConvViT
 from nets.models._lambda_resnet import LambdaResNet as LambdaResNet
-from nets.models._language_model import GenerationState as GenerationState
 from nets.models._language_model import LanguageModel as LanguageModel
 from nets.models._transformer import Block as Block
 from nets.models._transformer import Classifier as Classifier

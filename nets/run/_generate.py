@@ -15,7 +15,7 @@ from tokenizers.decoders import DecodeStream
 
 from nets.config import Config, check_values, resolve
 from nets.data import END, read_tokenizer
-from nets.models import GenerationState, LanguageModel
+from nets.models import LanguageModel
 from nets.run._build import build_device, build_language_model, choose_device
 from nets.run._checkpoint import load_weights
 from nets.run._environment import usual_promotion
@@ -190,8 +190,8 @@ def _write(
 
     @jax.jit
     def advance(
-        weights: Any, tokens: Array, state: GenerationState, device: DeviceLike, key: Array, options: tuple
-    ) -> tuple[Array, Array, GenerationState]:
+        weights: Any, tokens: Array, state: Any, device: DeviceLike, key: Array, options: tuple
+    ) -> tuple[Array, Array, Any]:
         """The next token, the probabilities of all, and the state with the tokens before it."""
         choice_key, noise_key = jax.random.split(key)
         logits, state = nnx.merge(graph, weights).extend(tokens[None], state, device, noise_key)
