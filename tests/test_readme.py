@@ -11,13 +11,14 @@ import pytest
 import tyro
 
 import bench.__main__ as bench
-from nets import config, evaluate, export
+from nets import config, evaluate, export, generate
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "nets/README.md", "bench/results/README.md", "CONTRIBUTING.md"]
 TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 CONTRACT = ROOT.parent / "shared/contract.py"
 COMMANDS = {"nets.train": config.Config, "nets.evaluate": evaluate.Options, "nets.export": export.Options}
+COMMANDS["nets.generate"] = generate.Options
 
 
 def code_blocks(text, language):

@@ -250,6 +250,7 @@ def test_the_first_tensor_that_is_not_finite():
         ["nets.train", "--help"],
         ["nets.evaluate", "--help"],
         ["nets.export", "--help"],
+        ["nets.generate", "--help"],
         ["bench", "--help"],
         ["bench", "fidelity", "--help"],
     ],

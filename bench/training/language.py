@@ -45,7 +45,8 @@ SWEEPS = {
 UNITS = 8
 HELD_OUT_ROWS = 200  # rows of the studies
 RECALIBRATION_ROWS = 32
-SAMPLE_DEVICES = ("none", "engine11", "slm-4f", "dmd-4f")
+# Presets that transform planes, as spectral attention needs, and none for the exact network.
+SAMPLE_DEVICES = ("none", "engine11", "slm-4f", "slm-fast", "dmd-4f", "intensity-4f")
 PROMPT, SAMPLE_TOKENS = "The film", 60
 COLUMNS = {
     "name": "",
