@@ -432,13 +432,16 @@ def test_the_real_reviews():
 
 
 def test_python_carries_a_text():
-    loaded = data.load(Config(data="text", model="linear", vocabulary=400, progress=False))
     from pydoc_data.topics import topics
 
-    documents = all_documents(loaded)
-    assert sorted(chain(documents)) == sorted(topics.values())
-    assert len(documents["validation"]) == len(documents["test"]) == len(topics) // 10
-    assert loaded.train.rows.shape[1] == 128
+    documents = all_documents(data.load(Config(data="text", vocabulary=400, progress=False)))
+    text = "".join(chain(documents))
+    assert 300_000 < len(text) < 2_000_000 and len(chain(documents)) > 100
+    paragraphs = [part.strip() for part in text.split("\n\n")]
+    # Topics repeat paragraphs; a language model would be tested on what it has read.
+    topic = topics["compound"].split("\n\n")
+    assert all(paragraphs.count(part.strip()) == 1 for part in topic[:5])
+    assert len(documents["validation"]) == len(documents["test"]) == len(chain(documents)) // 10
 
 
 def text_config(path, **changes):

@@ -11,6 +11,7 @@ from nets.data._dataset import Dataset
 from optics._files import read_text
 
 SUFFIXES = (".md", ".rst", ".txt")
+BLANK_LINES = r"\n\s*\n"
 SHORTEST_DOCUMENT = 2_000  # characters, of the documents that one file is cut into
 FILE_BYTES = 2**34
 WAYS_TO_GIVE_TEXT = (
@@ -22,8 +23,8 @@ WAYS_TO_GIVE_TEXT = (
 def load(config: Config, tokenizer: str | None = None, baseline: bool = True) -> Dataset:
     """Documents in a fixed random order, 10 % of them for validation and 10 % for test, at least one each.
 
-    They are the files of a folder; or parts of one file, cut at blank lines; or without `data_path` the
-    topics of Python's help().
+    They are the files of a folder; or parts of one file, cut at blank lines; or without `data_path` parts of
+    the topics of Python's help(), whose paragraphs are taken once: topics repeat each other.
 
     Raises:
         ValueError: no such path, no text in it, fewer than three documents, text that is not UTF-8, is larger
@@ -51,7 +52,8 @@ def _read(path: Path | None) -> list[str]:
     if path is None:
         from pydoc_data.topics import topics
 
-        return [topics[name] for name in sorted(topics)]
+        paragraphs = (part for name in sorted(topics) for part in re.split(BLANK_LINES, topics[name]))
+        return cut("\n\n".join(dict.fromkeys(paragraphs)))
     if not path.exists():
         raise ValueError(f"`data_path` {path} does not exist; {WAYS_TO_GIVE_TEXT}.")
     if not path.is_dir():
@@ -82,7 +84,7 @@ def cut(text: str) -> list[str]:
     Blank lines stay with the document before them, so that the documents together are the text.
     """
     documents, start = [], 0
-    for blank in re.finditer(r"\n\s*\n", text):
+    for blank in re.finditer(BLANK_LINES, text):
         if blank.end() - start >= SHORTEST_DOCUMENT:
             documents.append(text[start : blank.end()])
             start = blank.end()
