@@ -61,7 +61,7 @@ def read_counts(path: Path, max_bytes: int, dataset: str | None = None) -> np.nd
                 f"`dataset` names a data set of an HDF5 file, but `path` is {path.name}; leave it out."
             )
         library = {"PNG": "imageio.v3", "TIFF": "tifffile", "HDF5": "h5py"}.get(kind)
-        module = np if library is None else _import_library(library, kind)
+        module = np if library is None else import_library(library, kind)
         try:
             if kind == "HDF5":
                 return _read_hdf5(module, path, max_bytes, dataset)
@@ -232,7 +232,7 @@ def _read_hdf5(h5py: ModuleType, path: Path, max_bytes: int, dataset: str | None
         return np.asarray(node)
 
 
-def _import_library(name: str, kind: str) -> ModuleType:
+def import_library(name: str, kind: str) -> ModuleType:
     """A library of the extra `lab`, imported when it is needed."""
     try:
         return importlib.import_module(name)
