@@ -13,3 +13,4 @@ from optics.records._frames import as_frames as as_frames
 from optics.records._frames import check_frames as check_frames
 from optics.records._readers import read_frames as read_frames
 from optics.records._tables import read_table as read_table
+from optics.records._zernikes import read_zernikes as read_zernikes

@@ -9,6 +9,7 @@ from optics._check import as_path, check_choice, check_positive_number, check_wh
 from optics._files import read_text
 from optics._typing import CountLike, PathLike, ScalarLike, TextLike
 from optics.effects import PhaseLUT
+from optics.records._rows import read_rows
 
 MAX_BYTES = 2**24  # the largest table that is read
 # No panel turns the phase further than ten waves, rad; larger numbers are levels, or degrees.
@@ -20,6 +21,7 @@ def read_table(
     levels: CountLike = 256,
     unit: TextLike = "rad",
     full_turn: ScalarLike | None = None,
+    dac_levels: CountLike | None = None,
 ) -> PhaseLUT:
     """A table of a phase modulator from a text file: of its panel as measured, or of its driver.
 
@@ -29,8 +31,9 @@ def read_table(
     With `unit="rad"` values are the phases that the panel was measured to give. The phase of the first level
     is common to the whole panel and is taken off. A table that falls throughout changes its sign: its panel
     turns the phase the other way. With `unit="level"` values are the levels that the driver sends for the
-    levels it is asked for; that effect goes before the panel's. Commas, semicolons, tabs or blanks separate
-    the columns. Lines that begin with `#` and one line of headings are skipped.
+    levels it is asked for; that effect goes before the panel's. Meadowlark's `.lut` files are such: two
+    columns, 256 grey levels and the levels of a converter of 12 bits, `dac_levels=4096`. Commas, semicolons,
+    tabs or blanks separate the columns. Lines that begin with `#` and one line of headings are skipped.
 
     Arguments:
         path: of the file.
@@ -46,8 +49,8 @@ def read_table(
     Raises:
         FileNotFoundError: no such file.
         ValueError: no regular file, one of more than 16 MiB, or not UTF-8; an empty file, text that is no
-            number (with its line), levels outside of the panel, twice, or fewer than 2, phases that are not
-            finite, or a table that both rises and falls.
+            number (with its line), levels outside of the panel or of the converter, twice, or fewer than 2,
+            phases that are not finite, or a table that both rises and falls.
 
     Example:
         >>> import pathlib, tempfile, optics
@@ -60,16 +63,20 @@ def read_table(
     check_choice("unit", unit, ("rad", "level"))
     if full_turn is not None:
         check_positive_number("full_turn", full_turn, "levels")
+    if dac_levels is not None:
+        check_whole("dac_levels", dac_levels, 2, 2**16)
+        if unit != "level":
+            raise ValueError(f'`dac_levels` is of use with `unit="level"`, got {dac_levels}; leave it out.')
     path = as_path("path", path)
     level, value = _read_columns(path, levels)
     if unit == "level":
-        if np.min(value) < 0 or np.max(value) > levels - 1:
+        outputs, name = (levels, "levels") if dac_levels is None else (dac_levels, "dac_levels")
+        if np.min(value) < 0 or np.max(value) > outputs - 1:
             raise ValueError(
-                f"{path} must hold values from 0 to {levels - 1}, got {np.min(value):g} to "
-                f"{np.max(value):g}; "
-                "give `levels`."
+                f"{path} must hold values from 0 to {outputs - 1}, got {np.min(value):g} to "
+                f"{np.max(value):g}; give `{name}`."
             )
-        phase = value * (2 * np.pi / levels)
+        phase = value * (2 * np.pi / outputs)
     else:
         if np.max(np.abs(value)) > LONGEST_STROKE:
             raise ValueError(
@@ -99,7 +106,8 @@ def _read_columns(
     path: Path, levels: int
 ) -> tuple[Float[np.ndarray, " entries"], Float[np.ndarray, " entries"]]:
     """Levels in rising order from 0, and their values."""
-    rows = _read_rows(path)
+    text = read_text(path, MAX_BYTES, "path")
+    rows = read_rows(path, text, "a table has lines of level and phase in rad")
     if len(rows[0]) == 1:
         level, value = np.arange(len(rows), dtype=float), np.array([row[0] for row in rows])
         if len(rows) != levels:
@@ -125,33 +133,3 @@ def _read_columns(
             f"{path} must begin at level 0, got {level[0]:g}; measure it, as phases count from there."
         )
     return level, value
-
-
-def _read_rows(path: Path) -> list[list[float]]:
-    """The numbers of each line."""
-    rows: list[list[float]] = []
-    heading = False
-    for number, line in enumerate(read_text(path, MAX_BYTES, "path").removeprefix("\ufeff").splitlines(), 1):
-        text = line.split("#")[0].strip()
-        if not text:
-            continue
-        try:
-            row = [float(word) for word in text.replace(",", " ").replace(";", " ").split()]
-        except ValueError:
-            if rows or heading:
-                raise ValueError(
-                    f"line {number} of {path} must hold numbers, got {line.strip()!r}."
-                ) from None
-            heading = True
-            continue
-        if not np.all(np.isfinite(row)):
-            raise ValueError(f"line {number} of {path} must hold finite numbers, got {line.strip()!r}.")
-        if len(row) > 2 or (rows and len(row) != len(rows[0])):
-            columns = len(rows[0]) if rows else "1 or 2"
-            raise ValueError(
-                f"line {number} of {path} must hold {columns} numbers, got {len(row)}: {line.strip()!r}."
-            )
-        rows.append(row)
-    if not rows:
-        raise ValueError(f"{path} holds no numbers; a table has lines of level and phase in rad.")
-    return rows

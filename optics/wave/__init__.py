@@ -42,4 +42,7 @@ from optics.wave._sampling import critical_distance as critical_distance
 from optics.wave._zernike import noll as noll
 from optics.wave._zernike import zernike as zernike
 from optics.wave._zernike import zernike_xy as zernike_xy
+from optics.wave._zernike_indices import fringe as fringe
+from optics.wave._zernike_indices import noll_index as noll_index
+from optics.wave._zernike_indices import osa as osa
 from optics.wave._zoom import zoom as zoom
