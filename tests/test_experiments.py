@@ -40,7 +40,7 @@ def test_plans_of_the_project_are_runs():
             expected = {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"}
             assert expected <= variants.keys()
         for fields in variants.values():
-            resolve(Config(**{option: value for option, value in fields.items() if option != "init_from"}))
+            resolve(Config(**fields))
 
 
 def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):

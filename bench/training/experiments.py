@@ -39,7 +39,7 @@ def main(options: Experiments) -> Rows:
     seeds = options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS)
     # What cannot be trained is told before hours of training.
     for name in names:
-        resolve(config_of(variants[name]))
+        resolve(Config(**variants[name]))
     plan = Path(options.plan).stem
     results, runs = options.results / plan, options.out / plan
     output.check_folder(results, "results")
@@ -73,7 +73,7 @@ def main(options: Experiments) -> Rows:
             keep_small_files(runs / name, results / name, start)
     if stopped:
         print(f"{stopped} runs stopped; their folders hold their curves so far", file=sys.stderr)
-    if all(resolve(config_of(variants[name])).task in LANGUAGE for name in names):
+    if all(resolve(Config(**variants[name])).task in LANGUAGE for name in names):
         return language.main(Language(plan=options.plan, results=options.results, out=results))
     return accuracy.main(Accuracy(results=results, out=results))
 
@@ -82,7 +82,8 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     """Train each variant for 50 steps in a temporary folder, and print how long the whole takes at most."""
     rows = []
     for name, values in variants.items():
-        config = resolve(config_of(values))
+        # The network that it starts from may be still to come, and takes no time.
+        config = resolve(replace(Config(**values), init_from=None, layer_decay=1.0))
         all_rows = config.max_examples or SIZES.get(config.data, Size(0, 0)).train
         if not all_rows:
             raise ValueError(
@@ -115,11 +116,6 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     columns = {"variant": "", "steps": "", "validation_loss": ".4f", "seconds": ".0f"}
     print(output.table(rows, columns | {"hours_of_the_whole_at_most": ".2g"}))
     return rows
-
-
-def config_of(values: dict[str, Any]) -> Config:
-    """The options of a variant, without the variant whose network it starts from."""
-    return Config(**{option: value for option, value in values.items() if option != "init_from"})
 
 
 def check_same_options(folder: Path, options: dict[str, Any]) -> None:

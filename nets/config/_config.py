@@ -50,8 +50,8 @@ DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "listops": {"max_tokens": 128, "epochs": 1, "batch_size": 64, "learning_rate": 1e-3, "dropout": 0.1},
     "pixels": {"max_tokens": 64, "epochs": 30, "batch_size": 32, "learning_rate": 3e-3, "dropout": 0.1},
     "fashion-mnist": {"patch": 7, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3, "dropout": 0.1},
-    "reviews": {"max_tokens": 128, "epochs": 1, "batch_size": 16, "learning_rate": 2e-3, "dropout": 0.0},
-    "text": {"max_tokens": 128, "epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "dropout": 0.0},
+    "reviews": {"max_tokens": 128, "epochs": 1, "batch_size": 8, "learning_rate": 5e-3, "dropout": 0.0},
+    "text": {"max_tokens": 128, "epochs": 4, "batch_size": 8, "learning_rate": 3e-3, "dropout": 0.0},
 }
 DATA = tuple(DATA_DEFAULTS)
 IMAGES = tuple(name for name, options in DATA_DEFAULTS.items() if "patch" in options)
