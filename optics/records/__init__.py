@@ -3,14 +3,23 @@
 | file | read by | gives |
 | --- | --- | --- |
 | TIFF, HDF5, `.npy` or a folder of numbered pictures | `read_frames` | frames in units of full scale |
-| a text file of levels and phases | `read_table` | the `effects.PhaseLUT` of a panel or of its driver |
+| levels and phases as text, Meadowlark's `.lut` | `read_table` | `effects.PhaseLUT` of a panel or driver |
+| a bitmap of a panel's correction, BMP or PNG | `read_correction` | the phase to add to every pattern |
+| Zernike coefficients as text, Zemax listings | `read_zernikes` | `aberrations` of a lens, in Noll's order |
+| Zygo's `.dat` and `.datx` | `read_wavefront` | optical path difference, for `fit_zernikes` |
 
 Counts in memory become frames by `as_frames`; `check_frames` refuses frames that are dark, saturated or not
-finite. The libraries that read pictures and HDF5 come with the extra `lab`.
+finite. The libraries that read pictures, HDF5 and Zygo's files come with the extra `lab`.
 """
 
+from optics.records._corrections import Correction as Correction
+from optics.records._corrections import read_correction as read_correction
 from optics.records._frames import as_frames as as_frames
 from optics.records._frames import check_frames as check_frames
 from optics.records._readers import read_frames as read_frames
 from optics.records._tables import read_table as read_table
+from optics.records._wavefronts import Wavefront as Wavefront
+from optics.records._wavefronts import ZernikeFit as ZernikeFit
+from optics.records._wavefronts import fit_zernikes as fit_zernikes
+from optics.records._wavefronts import read_wavefront as read_wavefront
 from optics.records._zernikes import read_zernikes as read_zernikes
