@@ -30,7 +30,7 @@ device = "ideal"
 
 
 def test_plans_of_the_project_are_runs():
-    from nets.config import Config, resolve
+    from nets.config import as_config, resolve
 
     names = sorted(path.stem for path in (Path(__file__).parents[1] / "bench/configs").glob("*.toml"))
     assert len(names) >= 7
@@ -40,7 +40,7 @@ def test_plans_of_the_project_are_runs():
             expected = {"linear", "conv1d-128", "conv2d-11x11", "conv2d-11x11-engine11", "lambda"}
             assert expected <= variants.keys()
         for fields in variants.values():
-            resolve(Config(**fields))
+            resolve(as_config(fields))
 
 
 def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):

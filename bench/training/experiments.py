@@ -15,7 +15,7 @@ from bench.output import Rows
 from bench.training import accuracy, language
 from bench.training.plans import Variants, choose_variants, read_plan, read_variants
 from bench.training.runs import SIZES, Size
-from nets.config import FREE_ON_RESUME, LANGUAGE, LOCAL_PATHS, Config, resolve
+from nets.config import FREE_ON_RESUME, LANGUAGE, LOCAL_PATHS, Config, as_config, resolve
 from nets.run import RunFolder, fit, write
 
 DEFAULT_SEEDS = (0, 1, 2)
@@ -39,7 +39,7 @@ def main(options: Experiments) -> Rows:
     seeds = options.seeds or read_plan(options.plan).get("seeds", DEFAULT_SEEDS)
     # What cannot be trained is told before hours of training.
     for name in names:
-        resolve(Config(**variants[name]))
+        resolve(as_config(variants[name]))
     plan = Path(options.plan).stem
     results, runs = options.results / plan, options.out / plan
     output.check_folder(results, "results")
@@ -73,7 +73,7 @@ def main(options: Experiments) -> Rows:
             keep_small_files(runs / name, results / name, start)
     if stopped:
         print(f"{stopped} runs stopped; their folders hold their curves so far", file=sys.stderr)
-    if all(resolve(Config(**variants[name])).task in LANGUAGE for name in names):
+    if all(resolve(as_config(variants[name])).task in LANGUAGE for name in names):
         return language.main(Language(plan=options.plan, results=options.results, out=results))
     return accuracy.main(Accuracy(results=results, out=results))
 
@@ -83,7 +83,7 @@ def try_variants(variants: Variants, options: Experiments) -> Rows:
     rows = []
     for name, values in variants.items():
         # The network that it starts from may be still to come, and takes no time.
-        config = resolve(replace(Config(**values), init_from=None, layer_decay=1.0))
+        config = resolve(replace(as_config(values), init_from=None, layer_decay=1.0))
         all_rows = config.max_examples or SIZES.get(config.data, Size(0, 0)).train
         if not all_rows:
             raise ValueError(
