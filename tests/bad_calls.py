@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import imageio.v3
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from flax import nnx
 import nets
 import optics
 from optics import accounting, aging, detect, effects, encode, mapping, metrics, presets, retrieve, twin, wave
+from tests.helpers_lab import metropro
 
 
 class Call(NamedTuple):
@@ -183,6 +185,9 @@ WITHOUT_ARGUMENTS = {
     "optics.mapping.Plan",
     "optics.mapping.Tiling",
     "optics.presets.names",
+    "optics.records.Correction",
+    "optics.records.Wavefront",
+    "optics.records.ZernikeFit",
     "optics.retrieve.Retrieved",
     "optics.twin.Fit",
     "optics.twin.LackOfFit",
@@ -422,7 +427,15 @@ def _optics_calls() -> list[Call]:
                 centre=centre,
             ),
             _line("optics.wave.critical_distance", wave.critical_distance, **plate),
+            _line("optics.wave.fringe", wave.fringe, index=(4, COUNT)),
             _line("optics.wave.noll", wave.noll, index=(4, COUNT)),
+            _line(
+                "optics.wave.noll_index",
+                wave.noll_index,
+                n=(2, COUNT - {"zero"}),
+                m=(0, COUNT - {"zero", "negative"}),
+            ),
+            _line("optics.wave.osa", wave.osa, index=(4, COUNT - {"zero"})),
             _line("optics.wave.zernike", wave.zernike, index=(4, COUNT), rho=(0.5, ANY), theta=(0.5, ANY)),
             _line("optics.wave.zernike_xy", wave.zernike_xy, index=(4, COUNT), x=(0.5, ANY), y=(0.5, ANY)),
             _line(
@@ -1093,6 +1106,10 @@ def _optics_calls() -> list[Call]:
         folder = Path(tempfile.mkdtemp())
         np.save(folder / "frames.npy", np.ones((1, 4, 4), np.uint16))
         (folder / "table.csv").write_text("0,0.0\n15,6.0")
+        (folder / "driver.lut").write_text("0 700\n15 4000")
+        (folder / "zernikes.txt").write_text("# Noll\n4 60.0\n")
+        imageio.v3.imwrite(folder / "correction.bmp", np.arange(12, dtype=np.uint8).reshape(3, 4))
+        (folder / "mirror.dat").write_bytes(metropro(np.arange(12).reshape(3, 4)))
         counts = (
             np.arange(16, dtype=np.uint16).reshape(1, 4, 4),
             PLANES + {"negative": -np.ones((1, 4, 4), int)},
@@ -1118,6 +1135,45 @@ def _optics_calls() -> list[Call]:
                 dataset=(None, TEXT - {"none", "text", "path", "long"}),
                 aligned=("low", CHOICE),
                 max_bytes=(2**20, COUNT - {"vast"}),
+            ),
+            _line(
+                "optics.records.fit_zernikes",
+                optics.records.fit_zernikes,
+                opd=(np.zeros((9, 9)), AMPLITUDES - {"nan", "negative"}),
+                pitch=(1e-4, positive(NUMBER)),
+                wavelength=(633e-9, positive(NUMBER)),
+                count=(3, COUNT),
+                radius=(4e-4, positive(NUMBER) - NONE),
+                centre=((0.0, 0.0), PAIR - NONE),
+            ),
+            _line(
+                "optics.records.read_correction",
+                optics.records.read_correction,
+                path=(folder / "correction.bmp", TEXT - {"long"}),
+                wavelength=(633e-9, positive(NUMBER) - NONE),
+                shape=((3, 4), SIZE - NONE),
+                full_turn=(256.0, positive(NUMBER)),
+            ),
+            _line(
+                "optics.records.read_wavefront",
+                optics.records.read_wavefront,
+                path=(folder / "mirror.dat", TEXT - {"long"}),
+            ),
+            _line(
+                "optics.records.read_zernikes",
+                optics.records.read_zernikes,
+                path=(folder / "zernikes.txt", TEXT - {"long"}),
+                index=("noll", CHOICE - NONE),
+                unit=("nm", CHOICE),
+                wavelength=(633e-9, positive(NUMBER)),
+            ),
+            _line(
+                "optics.records.read_table(driver)",
+                optics.records.read_table,
+                path=(folder / "driver.lut", TEXT - {"long"}),
+                levels=(16, COUNT),
+                unit=("level", CHOICE),
+                dac_levels=(4096, COUNT - NONE),
             ),
             _line(
                 "optics.records.read_table",

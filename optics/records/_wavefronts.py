@@ -91,7 +91,9 @@ def read_wavefront(path: PathLike) -> Wavefront:
         if not start.startswith((HDF5_START, *METROPRO)):
             raise ValueError(f"`path` must be a .dat or .datx file of Zygo, got {path}, which is neither.")
         try:
-            wavefront = _read_datx(path) if start.startswith(HDF5_START) else _read_dat(path, start)
+            # Numbers that overflow are looked for below.
+            with np.errstate(all="ignore"):
+                wavefront = _read_datx(path) if start.startswith(HDF5_START) else _read_dat(path, start)
         except (FileError, ImportError):
             raise
         # Damaged bytes can raise anything: the libraries promise no kind of error.
@@ -220,9 +222,9 @@ def _basis(places: Float[np.ndarray, "samples 2"], count: int) -> Float[np.ndarr
 
 
 def _check_wavefront(path: Path, wavefront: Wavefront) -> None:
-    if wavefront.opd.ndim != 2 or not np.any(np.isfinite(wavefront.opd)):
+    if wavefront.opd.ndim != 2 or np.all(np.isnan(wavefront.opd)):
         raise FileError(f"`path` {path} holds no heights, its array has the shape {wavefront.opd.shape}.")
-    if np.any(np.isinf(wavefront.opd)) or np.nanmax(np.abs(wavefront.opd)) > 1:
+    if not np.nanmax(np.abs(wavefront.opd)) <= 1:
         raise FileError(f"`path` {path} holds heights that are not finite or above 1 m; it is damaged.")
     for name, value, low, high in (
         ("pitch", wavefront.pitch, 1e-9, 1.0),
@@ -244,6 +246,12 @@ def _read_dat(path: Path, start: bytes) -> Wavefront:
         raise FileError(f"`path` {path} has a header of {size:,} bytes in format {kind}; it is damaged.")
     data = reader.read_zygo_dat(path)
     meta = data["meta"]
+    frame = meta["cn"]
+    if frame["n_bytes"] != 4 * frame["width"] * frame["height"]:
+        raise FileError(
+            f"`path` {path} is damaged: {frame['height']}×{frame['width']} heights of 4 bytes are not "
+            f"{frame['n_bytes']:,} bytes."
+        )
     opd = 1e-9 * np.asarray(data["phase"], float)
     return Wavefront(
         opd, float(meta["lateral_resolution"]), float(meta["wavelength"]), float(meta["scale_factor"])

@@ -174,7 +174,7 @@ def _read_listing(path: Path, text: str) -> Terms:
     terms: Terms = {}
     with_formula = set()
     for number, line in enumerate(text.splitlines(), 1):
-        if not re.match(r"\s*Z\s*\d", line):
+        if not re.match(r"\s*Z\s*(\d|$)", line):
             continue
         term = TERM.match(line)
         try:
@@ -220,7 +220,9 @@ def _scale(path: Path, unit: str, wavelength: ScalarLike | None) -> float:
     """What makes waves of the numbers of a file of columns."""
     if unit in UNITS:
         if wavelength is None:
-            raise ValueError(f'`wavelength` must be given for coefficients in "{unit}", such as 633e-9.')
+            raise ValueError(
+                f'`wavelength` must be given, such as 633e-9: the coefficients of {path} are in "{unit}".'
+            )
         return UNITS[unit] / float(wavelength)
     if wavelength is not None:
         raise ValueError(
@@ -244,12 +246,18 @@ def _orders(path: Path, order: str, k: int, last: int) -> tuple[int, int]:
 
 def _check_formula(path: Path, k: int, formula: str, n: int, m: int) -> None:
     """Refuse a formula of a listing, such as 6^(1/2) (p^2) * SIN (2A), of other orders than its index has."""
-    powers = [int(power or 1) for power in re.findall(r"p(?:\^(\d+))?", formula, re.IGNORECASE)]
+    # Brackets multiply: (3p^2 - 2) p has degree 3.
+    factors = [*re.findall(r"\(([^()]*)\)", formula), re.sub(r"\([^()]*\)", " ", formula)]
     angle = re.search(r"\b(COS|SIN)\s*\(\s*(\d*)\s*A\s*\)", formula, re.IGNORECASE)
-    m_written = 0 if angle is None else int(angle[2] or 1) * (1 if angle[1].upper() == "COS" else -1)
-    n_written = max(powers, default=0)
+    m_written = 0 if angle is None else int(angle[2][:3] or 1) * (1 if angle[1].upper() == "COS" else -1)
+    n_written = sum(map(_degree, factors))
     if (n_written, m_written) != (n, m):
         raise ValueError(
             f"{path}: coefficient {k} has n = {n}, m = {m} in this order, but its formula {formula[:60]!r} "
             f"has n = {n_written}, m = {m_written}; the listing is damaged, or of another order."
         )
+
+
+def _degree(polynomial: str) -> int:
+    powers = re.findall(r"p(?:\^(\d{1,3}))?", polynomial, re.IGNORECASE)
+    return max((int(power or 1) for power in powers), default=0)
