@@ -2,13 +2,15 @@
 
 import math
 import struct
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from optics import wave
 from optics._check import as_numpy, as_path, check_positive_number, check_whole
@@ -65,7 +67,8 @@ class ZernikeFit(NamedTuple):
 def read_wavefront(path: PathLike) -> Wavefront:
     """The wavefront in a file of a Zygo interferometer: `.dat` of MetroPro, `.datx` of Mx; prysm reads them.
 
-    Rows stay in the order of the file, so y grows with them, as everywhere here.
+    Rows stay in the order of the file, so y grows with them, as everywhere here. The sign is the
+    instrument's.
 
     Arguments:
         path: of the file.
@@ -217,8 +220,13 @@ def _basis(places: Float[np.ndarray, "samples 2"], count: int) -> Float[np.ndarr
     """The first polynomials at places (y, x); each call has as many samples, so nothing compiles twice."""
     padded = np.zeros((CHUNK, 2))
     padded[: len(places)] = places
-    y, x = padded.T
-    return np.stack([np.asarray(wave.zernike_xy(j, x, y)) for j in range(1, count + 1)])[:, : len(places)]
+    return np.asarray(_polynomials(padded, count))[:, : len(places)]
+
+
+@partial(jax.jit, static_argnames="count")
+def _polynomials(places: Float[Array, "samples 2"], count: int) -> Float[Array, "count samples"]:
+    y, x = places.T
+    return jnp.stack([wave.zernike_xy(j, x, y) for j in range(1, count + 1)])
 
 
 def _check_wavefront(path: Path, wavefront: Wavefront) -> None:
