@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_shape, describe
-from optics._typing import DeviceLike, FunctionLike
+from optics._typing import CountLike, DeviceLike, FunctionLike, ScalarLike
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import Exposure
 from optics.device._fourier_processor import FourierProcessor, convolve_by_transforms
+from optics.device._slmsuite import SlmsuiteBench
 
 
 class External(AbstractDevice):
@@ -34,8 +35,7 @@ class External(AbstractDevice):
             columns), holds amplitudes of at most 1, complex where the encoder's are. `full_scale`, shape
             (..., exposures, 1, 1), is the field that full scale stands for, in units of a modulator pixel's
             amplitude: set gain and exposure time in proportion to 1/full_scale². Frames are in units of full
-                scale, shape
-            (..., exposures, frames, rows, columns), as `twin.expose` gives them.
+            scale, shape (..., exposures, frames, rows, columns), as `twin.expose` gives them.
         twin: `FourierProcessor`, calibrated to the hardware.
 
     Raises:
@@ -59,6 +59,56 @@ class External(AbstractDevice):
         if not isinstance(twin, FourierProcessor):
             raise ValueError(f"`twin` must be a `FourierProcessor`, got {describe(twin)}.")
         self.forward, self.twin = forward, twin
+
+    @classmethod
+    def from_slmsuite(
+        cls,
+        fourier_slm: FunctionLike,
+        twin: DeviceLike,
+        group: CountLike = 1,
+        averaging: CountLike = 1,
+        window: CountLike = 1,
+        settle: ScalarLike | None = None,
+        shutter: ScalarLike | None = None,
+    ) -> "External":
+        """The bench that slmsuite drives: its panel of phases, its camera, and its Fourier calibration.
+
+            panel phase = arg drive,   frame = mean of pictures / (2^bits − 1),   shutter / full_scale²
+
+        For each exposure it sets the phases in the middle of the panel (0 and π in turn around them), waits,
+        takes `averaging` pictures, refuses those that `optics.records.check_frames` does, and reads the
+        camera pixels where the calibration says that the light of each pixel of the twin lands, to the
+        nearest one.
+        The twin's pixels lie λ / (drive pixels · group · pitch) apart in the sine of the angle, or where the
+        detector of its `FourierLens` has them. What slmsuite corrects of its own accord (wavefront, table of
+        phases) it goes on to correct; the twin should be one of the corrected panel then.
+
+        Arguments:
+            fourier_slm: slmsuite's `FourierSLM`, with a Fourier calibration.
+            twin: `FourierProcessor` with an `Intensity` measurement, and an encoder of phases alone or
+                numbers of amplitude 1.
+            group: panel pixels a side of a pixel of the drive.
+            averaging: pictures of an exposure.
+            window: camera pixels a side whose mean is read for a pixel.
+            settle: time to wait after the panel is set, s; by default that of slmsuite's settle calibration,
+                or else that of its panel.
+            shutter: opening time of the camera at a full scale of 1, s. By default one random drive is shown
+                at the opening time that the camera has, and the sum of its frame is set equal to the twin's.
+
+        Returns:
+            `External`, whose `forward.settings` says what frames depend on.
+
+        Raises:
+            ValueError: another object than a `FourierSLM`, or one without a Fourier calibration; a twin of
+                another measurement or of another panel, or with pixels that the panel or the camera does not
+                have; counts that are not whole and times that are negative; no `shutter` where the camera's
+                picture of the random drive is dark or saturated.
+            jax.errors.JaxRuntimeError: when called, with the message: pictures that are dark or saturated, a
+                drive with amplitudes, a shutter time that the camera does not have.
+
+        Source: slmsuite 0.5.0, MIT licence, `slmsuite.hardware.cameraslms.FourierSLM`.
+        """
+        return cls(SlmsuiteBench(fourier_slm, twin, group, averaging, window, settle, shutter), twin)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,8 @@
 | a bitmap of a panel's correction, BMP or PNG | `read_correction` | the phase to add to every pattern |
 | Zernike coefficients as text, Zemax listings | `read_zernikes` | `aberrations` of a lens, in Noll's order |
 | Zygo's `.dat` and `.datx` | `read_wavefront` | optical path difference, for `fit_zernikes` |
+| slmsuite's `.h5` calibrations | `read_slmsuite` | a lens, a phase table, the wavefront on the panel |
+| what `record_frames` kept of hardware | `read_recording`, `replay_frames` | frames; the hardware again |
 
 Counts in memory become frames by `as_frames`; `check_frames` refuses frames that are dark, saturated or not
 finite. The libraries that read pictures, HDF5 and Zygo's files come with the extra `lab`.
@@ -17,6 +19,12 @@ from optics.records._corrections import read_correction as read_correction
 from optics.records._frames import as_frames as as_frames
 from optics.records._frames import check_frames as check_frames
 from optics.records._readers import read_frames as read_frames
+from optics.records._recording import HardwareRecording as HardwareRecording
+from optics.records._recording import read_recording as read_recording
+from optics.records._recording import record_frames as record_frames
+from optics.records._recording import replay_frames as replay_frames
+from optics.records._slmsuite import SlmsuiteCalibration as SlmsuiteCalibration
+from optics.records._slmsuite import read_slmsuite as read_slmsuite
 from optics.records._tables import read_table as read_table
 from optics.records._wavefronts import Wavefront as Wavefront
 from optics.records._wavefronts import ZernikeFit as ZernikeFit
