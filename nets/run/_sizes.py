@@ -5,7 +5,7 @@ import math
 import jax
 from flax import nnx
 
-from nets.config import Config, check_memory
+from nets.config import LANGUAGE, Config, check_memory
 from nets.data import Dataset
 from nets.run._build import build_model
 from nets.run._trainer import evaluation_size
@@ -30,6 +30,9 @@ def check_sizes(config: Config, dataset: Dataset) -> None:
     row = dataset.test.rows[0]
     # The embedding of one batch, which is the least that is stored of it.
     needed = evaluation_size(config) * (row.nbytes + row.size // (config.patch or 1) ** 2 * width * 4)
+    if config.task in LANGUAGE:
+        # The logits of all tokens.
+        needed += evaluation_size(config) * row.size * dataset.vocabulary * 4
     check_memory("batch_size", config.batch_size, needed, "one batch")
     tables = (dataset.vocabulary or 0) * width + (config.bigrams or 0) * config.bigram_width
     if config.depth * config.heads * width**2 + tables < LARGE:

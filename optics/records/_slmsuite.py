@@ -65,7 +65,7 @@ class SlmsuiteCalibration:
         quality: R² of the fit of each area, shape (points, rows, columns), or None.
         zernike_index: Noll's index of each polynomial, shape (count,).
         zernike_correction: coefficients to add for a flat wavefront, waves of unit RMS over slmsuite's
-            aperture of the panel, shape (count, points); tilts and defocus place the spot too.
+            aperture of the panel, shape (count, spots); tilts and defocus place the spot too.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class SlmsuiteCalibration:
     amplitude: Float[np.ndarray, "points rows cols"] | None = None
     quality: Float[np.ndarray, "points rows cols"] | None = None
     zernike_index: Int[np.ndarray, " polynomials"] | None = None
-    zernike_correction: Float[np.ndarray, "polynomials points"] | None = None
+    zernike_correction: Float[np.ndarray, "polynomials spots"] | None = None
 
     @property
     def focal_length(self) -> float:
@@ -301,10 +301,11 @@ def read_slmsuite(path: PathLike, max_bytes: CountLike = MAX_BYTES) -> SlmsuiteC
     path = as_path("path", path)
     check_whole("max_bytes", max_bytes, 1, 2**63 - 1)
     with open_group(path, max_bytes) as file:
-        return _read(file)
+        values = _read(file)
+    return SlmsuiteCalibration(**values)
 
 
-def _read(file: Group) -> SlmsuiteCalibration:
+def _read(file: Group) -> dict[str, Any]:
     version = file.text("__version__")
     meta = file.require("__meta__")
     panel, camera = meta.require("slm"), meta.require("cam")
@@ -327,7 +328,7 @@ def _read(file: Group) -> SlmsuiteCalibration:
             "wavefront_superpixel": lambda part: _read_superpixel(part, (int(rows), int(cols))),
             "wavefront_zernike": _read_zernike,
         }[kind](part)
-    return SlmsuiteCalibration(
+    return dict(
         path=file.path,
         kinds=tuple(parts),
         version=version,
