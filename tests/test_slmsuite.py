@@ -2,13 +2,13 @@
 calibration files read back, its frames through `External`, recorded and replayed, and a twin fitted to them.
 """
 
+import dataclasses
 import json
 import logging
 import shutil
 import warnings
 from types import SimpleNamespace
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from slmsuite.hardware.cameras.simulated import GaussianDetectorNoise, SimulatedCamera
     from slmsuite.hardware.cameraslms import FourierSLM
     from slmsuite.hardware.slms.simulated import SimulatedSLM
+    from slmsuite.holography.toolbox import convert_vector
     from slmsuite.holography.toolbox import phase as patterns
 h5py = pytest.importorskip("h5py")
 
@@ -102,13 +103,8 @@ def calibrated(tmp_path_factory):
         bench.fs.pixel_calibration_process()
         bench.cam.set_exposure(100)
         bench.fs.wavefront_calibrate_superpixel(superpixel_size=16, plot=-1)
-        spots = np.array([[40.0, -60.0], [55.0, 45.0], [0.2, -0.3], [0.1, 0.0], [-0.4, 0.5]])
-        bench.fs.wavefront_calibrate_zernike(spots, [2, 1, 4, 3, 12], perturbation=0, plot=-1)
-        bench.fs.calibrations.setdefault(
-            "wavefront_zernike", {"zernike_indices": np.array([2, 1, 4, 3, 12]), "corrected_spots": spots}
-        )
-        meta = bench.fs.calibrations["fourier"]
-        bench.fs.calibrations["wavefront_zernike"] |= {k: meta[k] for k in ("__version__", "__meta__")}
+        spots = convert_vector([[91.0, 46.0], [91.0, 51.0]], "ij", "zernike", hardware=bench.fs)
+        bench.fs.wavefront_calibrate_zernike(spots, [2, 1, 4, 3, 12], plot=-1)
         bench.files = {kind: bench.fs.save_calibration(kind, folder) for kind in bench.fs.calibrations}
         bench.whole = bench.fs.save(folder)
         bench.slm.set_gamma(None)
@@ -152,13 +148,7 @@ def test_the_phase_table_is_the_hidden_one(calibrated):
     error = (table - TRUE_TABLE)[16:-16]
     assert np.std(error) < 0.01
     with pytest.raises(ValueError, match="`table` must be sorted"):
-        eqx.tree_at(lambda r: r, record, record) if False else _with(
-            record, gamma=-record.gamma
-        ).phase_table()
-
-
-def _with(record, **values):
-    return type(record)(**({name: getattr(record, name) for name in record.__dataclass_fields__} | values))
+        dataclasses.replace(record, gamma=-record.gamma).phase_table()
 
 
 def test_the_wavefront_is_the_hidden_one(calibrated):
@@ -201,7 +191,7 @@ def test_the_settling_time_and_a_whole_bench(calibrated):
     whole = read_slmsuite(calibrated.whole)
     assert set(whole.kinds) == set(calibrated.files)
     assert np.array_equal(whole.M, calibrated.M) and whole.settle_time == pytest.approx(measured)
-    with pytest.raises(ValueError, match="`gamma` needs a pixel calibration, but .* holds fourier"):
+    with pytest.raises(ValueError, match=r"`gamma` needs a pixel calibration, but .* holds fourier"):
         read_slmsuite(calibrated.files["fourier"]).phase_table()
     with pytest.raises(ValueError, match="do not fit on the panel"):
         whole.lens(17, group=8)
@@ -308,7 +298,7 @@ DAMAGE = {
     "slopes of another shape": (
         "wavefront_superpixel",
         edit("kx", np.ones((1, 4, 4))),
-        r"kx must have the shape \(1, 8, 8\)",
+        r"kx must have the shape \(3, 8, 8\), got \(1, 4, 4\)",
     ),
     "a polynomial twice": (
         "wavefront_zernike",
@@ -347,7 +337,7 @@ def test_files_of_others_are_refused(tmp_path, calibrated):
     with pytest.raises(ValueError, match="`quality` 1 leaves no superpixel"):
         record.plate(16, 8, quality=1.0)
     with pytest.raises(ValueError, match="`point` must be a whole number"):
-        record.plate(16, 8, point=1)
+        record.plate(16, 8, point=3)
 
 
 @pytest.fixture(scope="module")
@@ -379,9 +369,8 @@ def test_frames_are_those_that_the_camera_gives(small):
     dim = device.expose(exposure._replace(full_scale=2 * exposure.full_scale))
     assert np.max(np.abs(4 * dim - frames)) < 4 / 4095
     # In a compiled program, and many at once.
-    assert np.array_equal(jax.jit(device.expose)(exposure), frames)
-    mapped = jax.vmap(lambda drive: device.expose(exposure._replace(drive=drive)))(exposure.drive[:, None])
-    assert np.array_equal(mapped[0, 0, 0, 0], frames[0, 0, 0])
+    assert np.array_equal(jax.jit(lambda exposure: device.expose(exposure))(exposure), frames)
+    assert np.array_equal(jax.vmap(lambda exposure: device.expose(exposure))(exposure), frames)
 
 
 def test_the_shutter_is_matched_to_the_twin(small):
@@ -394,7 +383,7 @@ def test_the_shutter_is_matched_to_the_twin(small):
     inner = (..., slice(1, -1), slice(1, -1))
     scale = float(jnp.sum(frames[inner] * expected[inner]) / jnp.sum(expected[inner] ** 2))
     assert scale == pytest.approx(1, abs=0.2)
-    # With the light of that scale, to a part of a grey level of 8 bits: slmsuite cuts off fractions of counts.
+    # With the light of that scale, to less than a count of 12 bits: slmsuite cuts off its fractions.
     device.forward.shutter /= scale
     error = (device.expose(exposure) - expected)[inner]
     assert float(jnp.sqrt(jnp.mean(error**2))) * 4095 < 1
@@ -413,7 +402,7 @@ def test_the_simulation_from_its_calibration_is_within_a_grey_level(calibrated):
         error = (device.expose(exposure) - twin.expose(exposure))[inner]
         return 255 * float(jnp.sqrt(jnp.mean(error**2)))
 
-    assert grey_levels(twin) < 1 < 10 < grey_levels(twin_of(128))
+    assert grey_levels(twin) < 0.5 < 2 < grey_levels(twin_of(128))
 
 
 def test_groups_windows_and_averages(calibrated):
@@ -469,7 +458,7 @@ def test_recorded_hardware_is_replayed_bit_for_bit(small, tmp_path):
     assert not np.array_equal(first, again)
     replayed = optics.External(replay_frames(path), twin)
     assert np.array_equal(replayed.expose(exposure), first)
-    assert np.array_equal(jax.jit(replayed.expose)(exposure, jax.random.key(1)), again)
+    assert np.array_equal(jax.jit(lambda *args: replayed.expose(*args))(exposure, jax.random.key(1)), again)
     # From the first one again, and the single ones.
     one = optics.Exposure(*(part[1:2] for part in exposure))
     assert np.array_equal(replayed.expose(one)[0], first[1])
@@ -479,8 +468,8 @@ def test_recorded_hardware_is_replayed_bit_for_bit(small, tmp_path):
     assert recording.settings["shutter_s"] == 200 and recording.settings["fourier"]["b"] == [[12.0], [13.0]]
     fitted = optics.Recording(recording.drive, recording.full_scale[:, None, None, None], recording.frames)
     assert fitted.count == 6
-    nearly = exposure._replace(drive=exposure.drive * (1 + 1e-6))
-    assert np.array_equal(replayed.expose(nearly), again) or np.array_equal(replayed.expose(nearly), first)
+    nearly = optics.Exposure(exposure.drive[:1] * (1 + 1e-6), *(part[:1] for part in exposure[1:]))
+    assert np.array_equal(replayed.expose(nearly)[0], first[0])
     with pytest.raises(jax.errors.JaxRuntimeError, match="the nearest differs by"):
         jax.block_until_ready(replayed.expose(exposure._replace(drive=drives(3, 16, seed=9))))
     with pytest.raises(jax.errors.JaxRuntimeError, match="the nearest differs by 1"):
@@ -498,7 +487,7 @@ def test_recordings_that_are_refused(tmp_path):
     recorder(np.ones((2, 4, 4), np.complex64), np.ones((2, 1, 1), np.float32))
     with pytest.raises(ValueError, match="`drive` must be complex64 of shape"):
         recorder(np.ones((2, 5, 5), np.complex64), np.ones((2, 1, 1), np.float32))
-    with pytest.raises(ValueError, match="`path` .* must be a new file"):
+    with pytest.raises(ValueError, match=r"`path` .* must be a new file"):
         record_frames(camera, path)
     with pytest.raises(ValueError, match="`forward` must return frames of shape"):
         record_frames(lambda drive, full_scale: drive.real, tmp_path / "b.h5")(
@@ -543,8 +532,6 @@ def test_benches_that_are_refused(small):
     refuse("`settle` must be finite and at least 0", settle=-1.0)
     refuse("`shutter` must be finite and above 0", shutter=0.0)
     lens = optics.FourierLens(16, 8e-6, 532e-9)
-    other = optics.FourierProcessor(optics.compile_transfer(lens), optics.Intensity(lambda a: a))
-    optics.External.from_slmsuite(small.fs, other, shutter=1.0)
     described = optics.FourierProcessor(lens, optics.Intensity(lambda a: a))
     refuse("`twin` has a lens with a wavelength of 5.32e-07 m, but the panel's is 6.33e-07", twin=described)
     refuse("`twin` has pixels that land outside of the camera's", twin=twin_of(4), window=12)
@@ -604,14 +591,15 @@ class Plate(effects.Modulation):
         y, x = jnp.meshgrid(*2 * [(jnp.arange(16) - 7.5) / 8], indexing="ij")
         radius = np.sqrt(2)
         phase = sum(
-            c * wave.zernike_xy(j, x / radius, y / radius) for j, c in zip((5, 4, 6), self.aberrations)
+            c * wave.zernike_xy(j, x / radius, y / radius)
+            for j, c in zip((5, 4, 6), self.aberrations, strict=True)
         )
         return value * jnp.exp(-(x**2 + y**2) / self.waist**2) * jnp.exp(2j * jnp.pi * phase)
 
 
 @pytest.mark.slow
 def test_a_twin_fitted_to_its_frames_leaves_noise_alone():
-    """χ² per degree of freedom with the noise that slmsuite was given, and unchanged drives for the test of the
+    """χ² per degree of freedom with the noise that slmsuite was given, and equal drives for the test of the
     model.
     """
     bench = make_bench(16, (24, 26), (12, 13), noise=0.003)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Inexact, Int
 
 from optics._check import check_positive_number, check_range, check_whole, describe, is_concrete
 from optics._phases import TWO_PI
-from optics._typing import CountLike, ScalarLike
+from optics._typing import CountLike, DeviceLike, ScalarLike
 from optics.detect import Intensity
 from optics.device._exposure import Exposure
 from optics.device._fourier_processor import FourierProcessor
@@ -36,7 +36,7 @@ class SlmsuiteBench:
     def __init__(
         self,
         fourier_slm: Any,
-        twin: FourierProcessor,
+        twin: DeviceLike,
         group: CountLike = 1,
         averaging: CountLike = 1,
         window: CountLike = 1,
@@ -83,7 +83,7 @@ class SlmsuiteBench:
     def __call__(
         self,
         drive: Inexact[np.ndarray, "*lead slm_rows slm_cols"],
-        full_scale: Float[np.ndarray, "*lead 1 1"],
+        full_scale: Float[np.ndarray, "*scales 1 1"],
     ) -> Float[np.ndarray, "*lead 1 rows cols"]:
         """Frames in units of full scale, one an exposure."""
         drive = np.asarray(drive)

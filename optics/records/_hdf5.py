@@ -1,6 +1,6 @@
 """Groups of HDF5 files that someone else wrote: every part is checked before it is read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from optics._files import open_file
+from optics._typing import ArrayLike
 from optics.records._door import FileError, import_library
 
 MICROMETRE = 1e-6
@@ -148,7 +149,7 @@ class Group:
         return value.decode("utf-8", "replace")[:100] if isinstance(value, bytes) else str(value)[:100]
 
 
-def first_numbers(values: Iterable[float]) -> str:
+def first_numbers(values: ArrayLike) -> str:
     """The first of some numbers, in words."""
     flat = np.ravel(np.asarray(values))
     return ", ".join(f"{v:g}" for v in flat[:4]) + ("…" if flat.size > 4 else "")

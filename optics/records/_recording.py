@@ -172,7 +172,11 @@ def replay_frames(path: PathLike, tolerance: ScalarLike = 1e-5, max_bytes: Count
 
 
 def _nearest(
-    recording: HardwareRecording, drive: np.ndarray, full_scale: np.ndarray, tolerance: float, path: PathLike
+    recording: HardwareRecording,
+    drive: np.ndarray,
+    full_scale: ScalarLike,
+    tolerance: ScalarLike,
+    path: PathLike,
 ) -> bytes:
     """The key of the exposure that differs by no more than `tolerance`."""
     if drive.shape != recording.drive.shape[1:]:
@@ -191,7 +195,7 @@ def _nearest(
     return _key(recording.drive[place], recording.full_scale[place])
 
 
-def _key(drive: np.ndarray, full_scale: np.ndarray) -> bytes:
+def _key(drive: np.ndarray, full_scale: ScalarLike) -> bytes:
     # Without the sign of zeros.
     return (drive + 0).tobytes() + np.asarray(full_scale).tobytes()
 
