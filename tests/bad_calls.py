@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import imageio.v3
 import jax
 import jax.numpy as jnp
@@ -188,11 +189,24 @@ WITHOUT_ARGUMENTS = {
     "optics.records.Correction",
     "optics.records.Wavefront",
     "optics.records.ZernikeFit",
+    "optics.records.HardwareRecording",
+    "optics.records.SlmsuiteCalibration",
     "optics.retrieve.Retrieved",
     "optics.twin.Fit",
     "optics.twin.LackOfFit",
     "optics.wave.SamplingWarning",
 }
+
+
+def write_slmsuite(path: Path) -> None:
+    """The least that a calibration of slmsuite has."""
+    with h5py.File(path, "w") as file:
+        file["__version__"] = b"0.5.0"
+        file["M"], file["b"] = np.eye(2), np.ones((2, 1))
+        for name in ("slm", "cam"):
+            file[f"__meta__/{name}/shape"], file[f"__meta__/{name}/bitdepth"] = [4, 4], 8
+            file[f"__meta__/{name}/pitch_um"] = [8.0, 8.0]
+        file["__meta__/slm/wav_um"], file["__meta__/slm/settle_time_s"] = 0.6, 0.0
 
 
 def _line(path: str, function: Callable, /, **arguments: tuple[Any, Kind]) -> Call:
@@ -1114,7 +1128,47 @@ def _optics_calls() -> list[Call]:
             np.arange(16, dtype=np.uint16).reshape(1, 4, 4),
             PLANES + {"negative": -np.ones((1, 4, 4), int)},
         )
+        write_slmsuite(folder / "fourier.h5")
+        camera = optics.records.record_frames(
+            lambda drive, full_scale: np.abs(drive)[:, None], folder / "run.h5"
+        )
+        camera(np.ones((2, 4, 4)), np.ones((2, 1, 1)))
+
+        def record_frames(forward, path, settings):
+            # A recording begins in a new file.
+            (folder / "new.h5").unlink(missing_ok=True)
+            return optics.records.record_frames(forward, path, settings)
+
         return [
+            _line(
+                "optics.records.read_slmsuite",
+                optics.records.read_slmsuite,
+                path=(folder / "fourier.h5", TEXT - {"long"}),
+                max_bytes=(2**20, COUNT - {"vast"}),
+            ),
+            _line(
+                "optics.records.record_frames",
+                record_frames,
+                forward=(abs, FUNCTION),
+                path=(folder / "new.h5", TEXT - {"text", "long", "path"}),
+                settings=(
+                    {"power": 1.0},
+                    ANY - NONE - {"dictionary"} + {"nan": {"power": math.nan}, "number": 3},
+                ),
+            ),
+            _line(
+                "optics.records.read_recording",
+                optics.records.read_recording,
+                path=(folder / "run.h5", TEXT - {"long"}),
+                max_bytes=(2**20, COUNT - {"vast"}),
+            ),
+            _line(
+                "optics.records.replay_frames",
+                optics.records.replay_frames,
+                path=(folder / "run.h5", TEXT - {"long"}),
+                tolerance=(1e-5, NUMBER + BELOW_ZERO),
+                max_bytes=(2**20, COUNT - {"vast"}),
+            ),
             _line(
                 "optics.records.as_frames",
                 optics.records.as_frames,

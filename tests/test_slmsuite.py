@@ -622,7 +622,7 @@ def test_a_twin_fitted_to_its_frames_leaves_noise_alone():
         lambda d: (d.slm[1].table, d.slm[2].waist, d.slm[2].aberrations, d.camera[0].gain, d.camera[1].level),
         free=(np.arange(33) > 0, True, True, True, True),
     )
-    assert fit.chi2 / fit.degrees_of_freedom == pytest.approx(1, abs=0.05)
+    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.05)
     assert fit.is_good
     table = np.interp(np.arange(32) * 8, np.arange(257), TRUE_TABLE)
     assert np.max(np.abs(np.asarray(fit.device.slm[1].table)[:-1] - table)) < 0.02
