@@ -25,13 +25,13 @@ class HardwareRecording(NamedTuple):
     Attributes:
         drive: amplitudes of modulator pixels, shape (count, rows, columns), real or complex.
         full_scale: the field that full scale stands for, in units of a modulator pixel's amplitude, shape
-            (count,).
+            (count, 1, 1, 1), as `optics.Recording` takes it.
         frames: in units of full scale, shape (count, frames, rows, columns).
         settings: of the bench, as `record_frames` was given them.
     """
 
     drive: Inexact[np.ndarray, "count slm_rows slm_cols"]
-    full_scale: Float[np.ndarray, " count"]
+    full_scale: Float[np.ndarray, "count 1 1 1"]
     frames: Float[np.ndarray, "count frames camera_rows camera_cols"]
     settings: dict[str, Any]
 
@@ -42,7 +42,8 @@ def record_frames(
     """The hardware, with all that it is asked and all that it sees written to an HDF5 file.
 
     Each call is on disk when it returns. `replay_frames` makes the hardware of the file, and
-    `optics.Recording(*read_recording(path)[:3], ...)` what `optics.fit_twin` takes.
+    `optics.Recording(*read_recording(path)[:3])` is what `optics.fit_twin` takes, where an exposure has one
+    frame.
 
     Arguments:
         forward: as of `optics.External`: a function of `drive` and `full_scale` that returns frames.
@@ -118,7 +119,7 @@ def read_recording(path: PathLike, max_bytes: CountLike = MAX_BYTES) -> Hardware
     if not len(drive) == len(full_scale) == len(frames):
         counts = f"{len(drive)} drives, {len(full_scale)} full scales and {len(frames)} frames"
         raise FileError(f"`path` {path} holds {counts}, which must be as many; record again.")
-    return HardwareRecording(drive, full_scale, frames, settings)
+    return HardwareRecording(drive, full_scale[:, None, None, None], frames, settings)
 
 
 def replay_frames(path: PathLike, tolerance: ScalarLike = 1e-5, max_bytes: CountLike = MAX_BYTES) -> Callable:
@@ -152,7 +153,7 @@ def replay_frames(path: PathLike, tolerance: ScalarLike = 1e-5, max_bytes: Count
     check_number("tolerance", tolerance, 0.0)
     recording = read_recording(path, max_bytes)
     places: dict[bytes, list[int]] = {}
-    for i, (drive, full_scale) in enumerate(zip(recording.drive, recording.full_scale, strict=True)):
+    for i, (drive, full_scale) in enumerate(zip(recording.drive, recording.full_scale.ravel(), strict=True)):
         places.setdefault(_key(drive, full_scale), []).append(i)
     turns = dict.fromkeys(places, 0)
 
@@ -185,14 +186,14 @@ def _nearest(
             f"{drive.shape}."
         )
     distance = np.max(np.abs(recording.drive - drive), axis=(1, 2))
-    distance = np.maximum(distance, np.abs(recording.full_scale / full_scale - 1))
+    distance = np.maximum(distance, np.abs(recording.full_scale.ravel() / full_scale - 1))
     place = int(np.argmin(distance))
     if not distance[place] <= tolerance:
         raise ValueError(
             f"`drive` must be one of the {len(recording.drive)} that {Path(path)} holds, but the nearest "
             f"differs by {distance[place]:.2g}; record it with the hardware."
         )
-    return _key(recording.drive[place], recording.full_scale[place])
+    return _key(recording.drive[place], recording.full_scale.ravel()[place])
 
 
 def _key(drive: np.ndarray, full_scale: ScalarLike) -> bytes:
