@@ -224,6 +224,14 @@ def test_a_choice_has_the_probabilities_that_it_should():
         assert possible.sum() == 1 or stats.chisquare(counts[possible], 4000 * expected[possible])[1] > 1e-3
 
 
+def test_networks_that_hardly_differ_choose_alike():
+    logits, keys = jax.random.normal(jax.random.key(0), (50,)), jax.random.split(jax.random.key(1), 500)
+    choose = jax.jit(jax.vmap(choose_token, (None, 0, None, None, None)))
+    other = logits + 0.01 * jax.random.normal(jax.random.key(2), (50,))
+    same = choose(logits, keys, 1.0, 50, 1.0) == choose(other, keys, 1.0, 50, 1.0)
+    assert same.mean() > 0.95
+
+
 def test_text_is_that_of_the_network_without_a_cache(run):
     _, tokenizer, model = nets.run.load_language_model(run)
     written = list(nets.run.generate(run, "the film", tokens=7, temperature=0))

@@ -63,6 +63,16 @@ def _draw_networks(axes: Axes, rows: list[dict[str, Any]]) -> None:
 def _draw_sweep(axes: Axes, studies: list[dict[str, Any]], field: str) -> None:
     for name, colour in COLOURS.items():
         points = [row for row in studies if row["network"] == name and row.get("field") == field]
+        fitted = [row for row in points if row["study"] == "recalibrated device"]
+        axes.plot(
+            [row["value"] for row in fitted],
+            [row["perplexity"] for row in fitted],
+            "o--",
+            color=colour,
+            markerfacecolor="none",
+            label=f"{name}, norms fitted there" if fitted else None,
+        )
+        points = [row for row in points if row not in fitted]
         axes.plot(
             [row["value"] for row in points],
             [row["perplexity"] for row in points],

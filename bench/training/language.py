@@ -189,10 +189,15 @@ def study(folder: Path, options: Language, result_of: Callable) -> Rows:
         unit = 0 if field == "aberration" else None
         case = base | {"study": "device", "field": field, "value": value}
         rows.append(result_of(case, partial(on_unit, unit, {field: value})))
+        if field == "aberration":
+            case = case | {"study": "recalibrated device"}
+            rows.append(
+                result_of(case, partial(recalibrated_perplexity, network, unit, {field: value}, options))
+            )
     for unit in tqdm(range(1 if options.quick else UNITS), desc=f"{name}: units", unit=" units", leave=False):
         rows.append(result_of(base | {"study": "unit", "unit": unit}, partial(on_unit, unit, {})))
         case = base | {"study": "recalibrated unit", "unit": unit}
-        rows.append(result_of(case, partial(recalibrated_perplexity, network, unit, options)))
+        rows.append(result_of(case, partial(recalibrated_perplexity, network, unit, {}, options)))
     return rows
 
 
@@ -201,9 +206,12 @@ def held_out_perplexity(network: TrainedNetwork, device: Any, seed: int) -> dict
     return {"perplexity": network.evaluate(device, seed, "validation")[0]["perplexity"]}
 
 
-def recalibrated_perplexity(network: TrainedNetwork, unit: int, options: Language) -> dict[str, float]:
+def recalibrated_perplexity(
+    network: TrainedNetwork, unit: int, numbers: dict[str, float], options: Language
+) -> dict[str, float]:
     """The same with norms that were fitted to a unit, on rows of training."""
-    device = build_device(replace(network.config, device=options.device, overrides=(), unit=unit))
+    config = replace(network.config, device=options.device, overrides=(), unit=unit)
+    device = build_device(config, **numbers)
     rows = network.dataset.train.rows[:RECALIBRATION_ROWS]
     model = recalibrate(network.model, rows, device, jax.random.key(options.seed))
     fitted = TrainedNetwork(network.config, network.dataset, model)

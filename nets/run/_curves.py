@@ -26,7 +26,7 @@ def plot_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], title: 
 
     figure = drawing.Figure(figsize=(9.5, 3.8), layout="constrained")
     for axes, metric, unit in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of rows"), strict=True
+        figure.subplots(1, 2), ("loss", "accuracy"), ("nat", "share of predictions"), strict=True
     ):
         for i, (run, lines) in enumerate(runs):
             _plot_run(axes, metric, f"C{i}", f"{run}, " if len(runs) > 1 else "", lines)

@@ -165,14 +165,18 @@ def encode_prompt(tokenizer: Tokenizer, prompt: TextLike, length: int) -> list[i
 def choose_token(
     logits: Float[Array, "vocabulary"], key: Array, temperature: Any, top_k: Any, top_p: Any
 ) -> Int[Array, ""]:
-    """Draw a token from the most probable ones, as `generate` says; all three numbers may be traced."""
+    """Draw a token from the most probable ones, as `generate` says; all three numbers may be traced.
+
+    Each token has a random number of its own: two networks that hardly differ choose alike by the same key.
+    """
     order = jnp.argsort(-logits)
-    scaled = logits[order] / jnp.maximum(temperature, jnp.finfo(logits.dtype).tiny ** 0.5)
-    probabilities = jax.nn.softmax(scaled)
+    scaled = logits / jnp.maximum(temperature, jnp.finfo(logits.dtype).tiny ** 0.5)
+    probabilities = jax.nn.softmax(scaled[order])
     before = jnp.cumsum(probabilities) - probabilities
     rank = jnp.arange(logits.size)
     is_kept = (rank == 0) | ((rank < top_k) & (before < top_p) & (temperature > 0))
-    return order[jax.random.categorical(key, jnp.where(is_kept, scaled, -jnp.inf))]
+    is_kept = jnp.zeros_like(is_kept).at[order].set(is_kept)
+    return jax.random.categorical(key, jnp.where(is_kept, scaled, -jnp.inf))
 
 
 def _write(
