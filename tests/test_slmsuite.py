@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from sklearn.datasets import load_digits
 
 import optics
 from optics import effects, wave
@@ -639,3 +641,59 @@ def test_a_twin_fitted_to_its_frames_leaves_noise_alone():
         return 255 * float(np.sqrt(np.mean((np.asarray(twin.expose(unseen)) - frames) ** 2)))
 
     assert grey_levels(fit.device) < 1 < 10 < grey_levels(believed)
+
+
+@pytest.mark.slow
+def test_training_with_the_bench_in_the_loop_recovers_part_of_what_a_wrong_twin_loses():
+    """A layer of phases before ten areas of the camera reads digits; the twin knows nothing of the panel's
+    table of phases.
+    """
+    digits, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))  # writers of the last ones differ
+    digits, labels = digits[order], labels[order]
+    digits = np.pi * np.kron(digits.reshape(-1, 8, 8) / 16, np.ones((2, 2), np.float32))
+    areas = np.zeros((10, 16, 16), np.float32)
+    for i in range(10):
+        areas[i, 1 + 4 * (i // 4) + min(i // 4, 1) : 5 + 4 * (i // 4), 4 * (i % 4) : 4 * (i % 4) + 4] = 1
+    bench = make_bench(16, (24, 26), (12, 13))
+    bench.cam.set_exposure(5.0)
+    twin = twin_of(16, effects.PhaseQuantize(8), effects.Gain(bench.light))
+    device = optics.External.from_slmsuite(bench.fs, twin)
+
+    def scores(layer, x, device):
+        phase = x + layer["phase"]
+        drive = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))[:, None]
+        one = jnp.ones((len(x), 1, 1, 1))
+        frames = device.expose(optics.Exposure(drive, 10 * one, one[:, 0]))[:, 0, 0]
+        light = jnp.einsum("krc,nrc->nk", areas, frames)
+        return layer["contrast"] * light / (jnp.sum(light, 1, keepdims=True) + 1e-3)
+
+    def train(device, epochs=30):
+        def loss(layer, x, y):
+            return optax.softmax_cross_entropy_with_integer_labels(scores(layer, x, device), y).mean()
+
+        @jax.jit
+        def step(layer, state, x, y):
+            updates, state = optimizer.update(jax.grad(loss)(layer, x, y), state)
+            return optax.apply_updates(layer, updates), state
+
+        rng = np.random.default_rng(0)
+        layer = {
+            "phase": jnp.asarray(rng.normal(0, 0.3, (16, 16)), jnp.float32),
+            "contrast": jnp.asarray(10.0),
+        }
+        optimizer = optax.adam(optax.cosine_decay_schedule(0.05, 28 * epochs))
+        state = optimizer.init(layer)
+        for _ in range(epochs):
+            for rows in rng.permutation(1400).reshape(-1, 50):
+                layer, state = step(layer, state, digits[rows], labels[rows])
+        return layer
+
+    def accuracy(layer, device):
+        return float(np.mean(np.argmax(scores(layer, digits[1400:], device), 1) == labels[1400:]))
+
+    alone = train(twin)
+    believed, lost = accuracy(alone, twin), accuracy(alone, device)
+    recovered = accuracy(train(device), device)
+    assert believed - lost > 0.05
+    assert recovered - lost > 0.03, (believed, lost, recovered)
