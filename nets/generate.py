@@ -32,6 +32,8 @@ class Options:
     multiplier: str | None = None
     """Preset of the device that multiplies the matrices of the blocks, "convolutions" for those of the
     device, or "none" for electronic products; that of the run by default."""
+    overrides: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE …")] = ()
+    """Values for parameters of the presets, such as photons=100."""
     temperature: float = 1.0
     """Above 1 the choice of tokens becomes more even, below 1 less; 0 always takes the most probable one."""
     top_k: int | None = None

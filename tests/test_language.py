@@ -260,6 +260,8 @@ def test_both_networks_side_by_side(texts, tmp_path, capsys):
     for token in nets.run.generate(tmp_path / "run", "the", 4, compare=True):
         assert token.probability == pytest.approx(token.exact, rel=0.3)
         assert token.exact_choice > 0 and token.exact_text
+    dark = nets.run.generate(tmp_path / "run", "the", 4, compare=True, overrides=("photons=1", "dac_bits=2"))
+    assert any(abs(token.probability / token.exact - 1) > 0.01 for token in dark)
     for token in nets.run.generate(tmp_path / "run", "the", 4, device="none", compare=True):
         assert token.probability == token.exact == token.exact_choice
     assert command.main([str(tmp_path / "run"), "--prompt", "the", "--tokens", "3", "--compare"]) == 0
@@ -282,6 +284,7 @@ def test_refusals_of_generation(run, texts, tmp_path, capsys):
         (dict(top_k=0), "`top_k` must be a whole number"),
         (dict(seed=-1), "`seed` must be"),
         (dict(device="slm"), "`device` must be none or a preset"),
+        (dict(device="engine11", overrides=("photons",)), "`overrides` must be of the form name=number"),
     ):
         with pytest.raises(ValueError, match=message):
             nets.run.generate(run, **options)

@@ -31,9 +31,13 @@ def language(rows: list[dict[str, Any]], title: str = "") -> Figure:
     studies = [row for row in rows if row["what"] == "study"]
     fields = [field for field in LABELS if any(row.get("field") == field for row in studies)]
     has_units = any(row["study"] == "unit" for row in studies)
-    columns = 1 + len(fields) + has_units
-    figure = Figure(figsize=(5 + 3.2 * (columns - 1), 4.6), layout="constrained")
-    first, *others = np.atleast_1d(figure.subplots(1, columns, width_ratios=(1.5, *(1,) * (columns - 1))))
+    panels = 1 + len(fields) + has_units
+    lines, columns = -(-panels // 3), min(panels, 3)
+    figure = Figure(figsize=(4.6 * columns, 3.9 * lines), layout="constrained")
+    first, *others = np.ravel(figure.subplots(lines, columns))
+    for axes in others[panels - 1 :]:
+        axes.set_axis_off()
+    others = others[: panels - 1]
     _draw_networks(first, rows)
     for axes, field in zip(others, fields, strict=False):
         _draw_sweep(axes, studies, field)
@@ -57,7 +61,7 @@ def _draw_networks(axes: Axes, rows: list[dict[str, Any]]) -> None:
     if shown:
         axes.legend(frameon=False, fontsize=8)
     axes.grid(axis="x", alpha=0.3)
-    axes.set(xlabel="perplexity of the test (1), bars: 95 % over documents")
+    axes.set(xlabel="perplexity of the test (1), bars: 95 %")
 
 
 def _draw_sweep(axes: Axes, studies: list[dict[str, Any]], field: str) -> None:
@@ -83,9 +87,9 @@ def _draw_sweep(axes: Axes, studies: list[dict[str, Any]], field: str) -> None:
         for row in studies:
             if row["network"] == name and row["study"] == "exact":
                 axes.axhline(row["perplexity"], color=colour, linestyle=":", linewidth=1)
-    axes.set(xlabel=LABELS[field], ylabel="perplexity of rows held out (1)", yscale="log")
+    axes.set(xlabel=LABELS[field], ylabel="perplexity of rows held out (1)")
     if field == "photons":
-        axes.set_xscale("log")
+        axes.set(xscale="log", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False, fontsize=8, title="dotted: exact", title_fontsize=8)
 
@@ -98,6 +102,7 @@ def _draw_units(axes: Axes, studies: list[dict[str, Any]]) -> None:
             filled = colour if kind == "unit" else "none"
             axes.plot([place + shift] * len(values), values, "o", color=colour, markerfacecolor=filled)
     axes.set_xticks(range(len(COLOURS)), labels=[name.replace(" ", "\n", 1) for name in COLOURS])
-    axes.set(ylabel="perplexity of rows held out (1)", title="units; open: norms fitted there", yscale="log")
+    axes.set(ylabel="perplexity of rows held out (1)", title="units; open: norms fitted there")
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.margins(x=0.3)
     axes.grid(axis="y", alpha=0.3, which="both")

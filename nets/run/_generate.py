@@ -1,7 +1,7 @@
 """Write text with a trained language model, token by token, on any device."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from nets.config import Config, check_values, resolve
+from nets.config import Config, check_values, parse_numbers, resolve
 from nets.data import END, read_tokenizer
 from nets.models import LanguageModel
 from nets.run._build import build_device, build_language_model, choose_device
@@ -58,6 +58,7 @@ def generate(
     top_p: ScalarLike = 1.0,
     seed: int = 0,
     compare: bool = False,
+    overrides: Sequence[str] = (),
 ) -> Iterator[WrittenToken]:
     """Write on from a prompt, one token after another, until the text ends or `tokens` are written.
 
@@ -76,6 +77,8 @@ def generate(
         top_p: the most probable tokens are kept that reach this probability together; above 0, at most 1.
         seed: of the choices and of the noise of the device.
         compare: also compute the exact network on the same text.
+        overrides: numbers of the preset, such as "photons=100"; others are those of the run on its own
+            device.
 
     Returns:
         an iterator of the tokens; everything is checked before the first of them is computed.
@@ -98,7 +101,7 @@ def generate(
     if top_k is not None:
         check_whole("top_k", top_k, 1)
     config = choose_device(resolve(RunFolder(Path(run)).config()), device, multiplier)
-    built = build_device(config)
+    built = build_device(config, **parse_numbers("overrides", overrides, "--set photons=100"))
     config, tokenizer, model = load_language_model(run, config.products)
     start = encode_prompt(tokenizer, prompt, model.length)
     options = (float(temperature), tokenizer.get_vocab_size() if top_k is None else top_k, float(top_p))
