@@ -160,5 +160,5 @@ def test_pixels_light_the_parts_that_a_lens_divides_them_into(key):
     a = jax.random.normal(key, (4, 4))
     in_parts = device.transfer(jnp.kron(a, jnp.ones((2, 2))) + 0j)
     assert relative(device.transform(a), in_parts) <= 1e-5
-    with pytest.raises(ValueError, match="`transfer` takes 8×8 pixels of light, but .* give 12×12"):
+    with pytest.raises(ValueError, match=r"`transfer` takes 8×8 pixels of light, but .* give 12×12"):
         optics.FourierProcessor(device.transfer, encoder=optics.encode.Superpixel(3))

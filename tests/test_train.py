@@ -312,7 +312,6 @@ def test_help_shows_ranges_and_conditions(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     shown = capsys.readouterr().out
-    assert (
-        "(a whole number from 1 to 65,536; only with --model lambda, lambda-resnet or long-conv; default: None)" in shown
-    )
+    scope = "only with --model lambda, lambda-resnet or long-conv; default: None"
+    assert f"(a whole number from 1 to 65,536; {scope})" in shown
     assert "--set NAME=VALUE" in shown and "only with --bigrams;" in shown
