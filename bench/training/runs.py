@@ -46,7 +46,9 @@ NOT_SETTINGS = {
 # Numbers that were trained, as runs record them: all, and those of the layers that mix tokens.
 PARAMETERS = {"parameters": "all", "mixer_parameters": "mixers"}
 # Of runs that were recorded before a setting existed.
-DEFAULTS = as_json(Config()) | {"task": BEFORE_THE_OPTION["task"]}
+DEFAULTS = as_json(Config()) | {
+    name: BEFORE_THE_OPTION[name] for name in ("task", "norm", "vocabulary", "normalization")
+}
 
 
 @dataclass(frozen=True)

@@ -274,8 +274,9 @@ FREE_ON_RESUME = (
     "processes",
     "process",
 )
-# What runs did before the option was there.
+# What runs did before the option was there, or before its default depended on others.
 BEFORE_THE_OPTION = {"best_by": "accuracy", "distortion": 0.0, "task": "classification"}
+BEFORE_THE_OPTION |= {"norm": "post", "vocabulary": 20_000, "normalization": "batch"}
 # Folders of one machine, which do not belong to the record of a run.
 LOCAL_PATHS = ("data_path", "out", "cache")
 # Options that runs and plans were recorded with under another name.
