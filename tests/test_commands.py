@@ -113,7 +113,7 @@ def test_texts_that_fill_more_than_the_memory_are_refused():
         (
             '{"data": "../x"}',
             "config.json: `data` must be one of digits, imdb, imdb-bytes, listops, pixels, fashion-mnist, "
-            "got '../x'",
+            "reviews, text, got '../x'",
         ),
         ('{"seed": 1e300}', "config.json: `seed` must be a whole number, got 1e+300"),
         ('{"learning_rate": NaN}', "config.json: `learning_rate` must be finite and above zero, got nan"),
