@@ -70,9 +70,12 @@ def test_a_run_starts_from_another(run, tmp_path):
     nets.fit(config)
     for name, array in weights(run).items():
         np.testing.assert_allclose(weights(tmp_path / "next")[name], array, atol=1e-6)
-    wrong = dataclasses.replace(config, out=tmp_path / "wrong", heads=2)
+    wrong = dataclasses.replace(config, out=tmp_path / "wrong", depth=2)
     with pytest.raises(ValueError, match=r"`init_from` .* another network"):
         nets.fit(wrong)
+    # The shapes of weights do not tell the heads.
+    with pytest.raises(ValueError, match=r"`init_from` .* has `heads` 1, and this run 2; set --heads to 1"):
+        nets.fit(dataclasses.replace(config, out=tmp_path / "wrong", heads=2))
     with pytest.raises(ValueError, match=r"`init_from` .* was trained on other data"):
         about = json.loads((run / "config.json").read_text()) | {"data": "fashion-mnist"}
         (tmp_path / "other").mkdir()
