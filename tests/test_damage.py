@@ -30,7 +30,8 @@ from bench.training import plans
 from nets.config import Config, resolve
 from nets.data import _imdb as imdb
 from nets.run import Checkpoints, RunFolder, RunState, read_state
-from nets.run._folder import RunWriter, check_folders
+from nets.run._folder import check_folders
+from nets.run._writer import RunWriter
 from optics import records
 
 RNG = np.random.default_rng(0)

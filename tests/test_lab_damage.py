@@ -323,12 +323,12 @@ def replace(file, **options):
     node.attrs.update(attributes)
 
 
-def elsewhere(file):
+def link_elsewhere(file):
     del file["Data/Surface/{A1}"]
     file["Data/Surface/{A1}"] = h5py.ExternalLink("/etc/passwd", "/")
 
 
-def soft(file):
+def link_within(file):
     file["Data/Surface/{0}"] = h5py.SoftLink("/Data/Surface/{A1}")
 
 
@@ -336,8 +336,8 @@ DATXS = {
     "no surface": (dict(), no_surface, "holds no surface"),
     "no attributes": (dict(), no_attributes, "not a readable file of Zygo"),
     "bomb": (dict(), bomb, "bytes are more than"),
-    "link to another file": (dict(), elsewhere, "is a link"),
-    "link in the file": (dict(), soft, "is a link"),
+    "link to another file": (dict(), link_elsewhere, "is a link"),
+    "link in the file": (dict(), link_within, "is a link"),
     "text": (dict(), lambda f: replace(f, data=np.full((8, 9), b"x")), "plane of numbers"),
     "complex": (dict(), lambda f: replace(f, data=SURFACE + 0j), "plane of numbers"),
     "a cube": (dict(), lambda f: replace(f, data=np.zeros((2, 3, 4))), "plane of numbers"),

@@ -137,7 +137,6 @@ class LongConvolution(nnx.Module):
         Raises:
             ValueError: as a call, or another state.
         """
-        check_causal("boundary", self.boundary, "causal")
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_state(state, self.start, x)

@@ -90,7 +90,8 @@ def check_causal(name: str, value: Any, needed: Any) -> None:
 def check_state(
     state: PartLike, start: Callable[[int, int], Any], x: Inexact[Array, "batch new features"]
 ) -> None:
-    """Refuse what `start` of this layer does not give for these texts, and tokens that it has no room for.
+    """Refuse what `start` of this layer does not give for these texts, as of a layer that is not causal, and
+    tokens that the state has no room for.
 
     Of a traced state only the shapes are known: the caller must not extend it beyond its length.
     """

@@ -107,7 +107,6 @@ class TokenMean(nnx.Module):
         Raises:
             ValueError: as a call, another state, or a mean that is not causal.
         """
-        check_causal("causal", self.causal, True)
         x = as_tokens(x, self.features)
         check_call(device, key)
         check_state(state, self.start, x)

@@ -42,7 +42,6 @@ from nets.run._export import export as export
 from nets.run._exposures import choose_exposures as choose_exposures
 from nets.run._fit import fit as fit
 from nets.run._folder import RunFolder as RunFolder
-from nets.run._folder import write as write
 from nets.run._generate import WrittenToken as WrittenToken
 from nets.run._generate import encode_prompt as encode_prompt
 from nets.run._generate import generate as generate
@@ -56,3 +55,4 @@ from nets.run._steps import compile_steps as compile_steps
 from nets.run._steps import loss_sums as loss_sums
 from nets.run._trained import TrainedNetwork as TrainedNetwork
 from nets.run._trained import load as load
+from nets.run._writer import write as write

@@ -12,9 +12,10 @@ from tqdm.auto import tqdm
 from nets.config import UNITS, Config, check_values, resolve
 from nets.run._build import build_device, choose_device
 from nets.run._environment import provenance, usual_promotion
-from nets.run._folder import RunFolder, write
+from nets.run._folder import RunFolder
 from nets.run._tokens import sum_by_document
 from nets.run._trained import load
+from nets.run._writer import write
 
 
 @usual_promotion()

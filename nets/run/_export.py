@@ -7,8 +7,9 @@ import jax
 from nets.config import resolve
 from nets.run._build import build_device, choose_device
 from nets.run._environment import usual_promotion
-from nets.run._folder import RunFolder, write
+from nets.run._folder import RunFolder
 from nets.run._trained import load
+from nets.run._writer import write
 
 
 @usual_promotion()

@@ -24,7 +24,7 @@ from nets.run._environment import (
     usable_cores,
     usual_promotion,
 )
-from nets.run._folder import RunFolder, RunWriter, check_folders
+from nets.run._folder import RunFolder, check_folders
 from nets.run._layer_decay import decay_layers
 from nets.run._population import draw_units, first_unit, make_objective
 from nets.run._recalibrate import measure_layer_scales
@@ -32,6 +32,7 @@ from nets.run._sizes import check_sizes
 from nets.run._steps import compile_steps
 from nets.run._tokens import sum_by_document, token_metrics
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, evaluation_size, mean_metrics
+from nets.run._writer import RunWriter
 from optics._typing import DeviceLike
 
 

@@ -18,8 +18,8 @@ from nets.run._checkpoint import Checkpoints, RunState, named_arrays, with_array
 from nets.run._diagnose import diagnose_step
 from nets.run._distribute import Layout
 from nets.run._environment import Trace, graceful_stop
-from nets.run._folder import RunWriter
 from nets.run._population import make_objective
+from nets.run._writer import RunWriter
 from optics._typing import DeviceLike
 
 # The most steps that are computed before their sums are read: the loop neither waits for each step nor runs

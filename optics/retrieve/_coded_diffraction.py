@@ -128,14 +128,14 @@ class _Frames(NamedTuple):
         """The adjoint of `images`."""
         return jnp.sum(jnp.conj(self.masks) * jnp.fft.ifft2(u, norm="ortho"), axis=-3)
 
-    def soft(self, u: Complex[Array, "*lead frames rows cols"]) -> Float[Array, "*lead frames rows cols"]:
+    def modulus(self, u: Complex[Array, "*lead frames rows cols"]) -> Float[Array, "*lead frames rows cols"]:
         """√(|u|² + ε)."""
         return jnp.sqrt(u.real**2 + u.imag**2 + self.softening)
 
     def slope(self, x: Complex[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:
         """The Wirtinger gradient of the misfit."""
         u = self.images(x) + self.reference
-        return self.backward(u * (1 - self.levels / self.soft(u)))
+        return self.backward(u * (1 - self.levels / self.modulus(u)))
 
 
 @eqx.filter_jit
@@ -176,14 +176,14 @@ def _minimum(iterations: int, frames: _Frames) -> Complex[Array, "*lead rows col
 
     def step(_, state):
         x, u, before, direction = state
-        soft = frames.soft(u)
-        excess = frames.levels / soft
+        modulus = frames.modulus(u)
+        excess = frames.levels / modulus
         down = frames.backward(u * (excess - 1))
         turn = _ratio(_dot(down, down - before), _dot(before, before))
         direction = down + jnp.maximum(turn, 0) * direction
         image = frames.images(direction)
         # The misfit bends along the phasor of a sample, and across it as far as its amplitude is too large.
-        along = (u.real * image.real + u.imag * image.imag) / soft
+        along = (u.real * image.real + u.imag * image.imag) / modulus
         power = image.real**2 + image.imag**2
         bends = excess * along**2 + jnp.maximum(1 - excess, 0) * power
         length = _ratio(_dot(down, direction), jnp.sum(bends, axis=FRAME_AXES)[..., None, None])

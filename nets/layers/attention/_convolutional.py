@@ -179,7 +179,6 @@ class ConvSelfAttention(nnx.Module):
         Raises:
             ValueError: as a call, another state, or more tokens than it has room for.
         """
-        check_causal("causal", self.causal, True)
         x = as_tokens(x, self.features)
         self._check_call(device, key)
         check_state(state, self.start, x)

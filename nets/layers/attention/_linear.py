@@ -160,7 +160,6 @@ class LinearSelfAttention(nnx.Module):
         Raises:
             ValueError: as a call, another state, or more tokens than it has room for.
         """
-        check_causal("causal", self.causal, True)
         x = as_tokens(x, self.features)
         device, key = self._multiplier(device, key)
         check_state(state, self.start, x)
