@@ -9,6 +9,7 @@ import pytest
 from bench.__main__ import main
 from bench.config import Report
 from bench.report import build
+from bench.report.summary import summarize_runs
 from tests.helpers_bench import RESULTS, Page, write_measurement, write_run
 
 
@@ -199,3 +200,11 @@ def test_a_page_that_cannot_be_written(recorded, tmp_path, capsys):
     with pytest.raises(ValueError, match=r"`out` .*report\.html cannot be written \(Is a directory\)"):
         make(recorded, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_language_models_are_summed_up_by_their_perplexity():
+    results = [{"data": "reviews", "test_accuracy": 0.2, "test_perplexity": value} for value in (35.3, 31.3)]
+    results += [{"data": "digits", "test_accuracy": 0.5}, {"data": "digits"}]
+    digits, reviews = summarize_runs(results)
+    assert digits == {"data": "digits", "runs": 2, "lowest": "50.0%", "highest": "50.0%"}
+    assert reviews["lowest"] == "perplexity 31.3" and reviews["highest"] == "perplexity 35.3"

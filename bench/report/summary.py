@@ -171,16 +171,15 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
 
 
 def summarize_runs(results: list[dict[str, Any]]) -> Rows:
-    """A row for each data set: the number of runs, and their lowest and highest test accuracy."""
+    """A row for each data set: the number of runs, and their lowest and highest test accuracy, or perplexity
+    where language models were trained."""
     rows = []
     for data in sorted({str(result.get("data", "")) for result in results}):
-        accuracies = [
-            result["test_accuracy"]
-            for result in results
-            if str(result.get("data", "")) == data and "test_accuracy" in result
-        ]
-        row: dict[str, Any] = {"data": data, "runs": sum(str(r.get("data", "")) == data for r in results)}
-        if accuracies:
-            row |= {"lowest": f"{min(accuracies):.1%}", "highest": f"{max(accuracies):.1%}"}
+        of_data = [result for result in results if str(result.get("data", "")) == data]
+        row: dict[str, Any] = {"data": data, "runs": len(of_data)}
+        for key, form in (("test_accuracy", "{:.1%}"), ("test_perplexity", "perplexity {:.1f}")):
+            values = [result[key] for result in of_data if key in result]
+            if values:
+                row |= {"lowest": form.format(min(values)), "highest": form.format(max(values))}
         rows.append(row)
     return rows
