@@ -11,6 +11,7 @@ of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sw
 | room | content |
 | --- | --- |
 | `optics.wave` | propagators, lenses, apertures, Zernike aberrations and beams on a sampled plane |
+| `optics.light`, `optics.glass` | line widths, sources of finite size, coherence; refractive indices |
 | `optics.transfer` | `FourierLens`, a 2f system; `compile_transfer` makes `Dense` or `MaskedFFT` of it |
 | `optics.encode` | numbers to the drive of a modulator: amplitude and phase, double phase, mirrors |
 | `optics.effects` | noise, converters, crosstalk, drift; `effects.camera` from a data sheet |
@@ -75,6 +76,8 @@ from optics import accounting as accounting
 from optics import aging as aging
 from optics import effects as effects
 from optics import encode as encode
+from optics import glass as glass
+from optics import light as light
 from optics import mapping as mapping
 from optics import metrics as metrics
 from optics import presets as presets
