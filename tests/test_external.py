@@ -105,6 +105,20 @@ def test_shots_are_measured_one_by_one(key):
         assert float(jnp.std(found, axis=0).mean()) > 1e-4
 
 
+@pytest.mark.parametrize("device", [TWIN, optics.External(laboratory(TWIN), TWIN)], ids=["twin", "external"])
+def test_a_method_is_compiled_by_equinox_alone(device, key):
+    x = jax.random.normal(key, (5, 5))
+    exposure = device.prepare(x)
+    for name, argument in (("expose", exposure), ("transform", x)):
+        method = getattr(device, name)
+        expected = method(argument)
+        assert relative(eqx.filter_jit(method)(argument), expected) < 1e-6
+        compiled = jax.jit(lambda device, argument, name=name: getattr(device, name)(argument))
+        assert relative(compiled(device, argument), expected) < 1e-6
+        with pytest.raises(TypeError, match=f"`{type(device).__name__}` has no hash, .*equinox.filter_jit"):
+            jax.jit(method)(argument)
+
+
 @pytest.mark.slow
 def test_gradient_of_the_twin_itself(key):
     device = optics.External(laboratory(TWIN), TWIN)

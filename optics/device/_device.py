@@ -111,6 +111,15 @@ class AbstractDevice(eqx.Module):
         """
         self._refuse("product of matrices")
 
+    def __hash__(self) -> int:
+        # `jax.jit` hashes what it is given, and Equinox would say no more than that arrays have no hash.
+        name = type(self).__name__
+        raise TypeError(
+            f"`{name}` has no hash: `jax.jit` cannot take its methods, and would make constants of its "
+            "numbers; `jax.jit(device.transform)` is `equinox.filter_jit(device.transform)`, or "
+            "`jax.jit(lambda device, a: device.transform(a))` with the device as an argument."
+        )
+
     def supports(self, operation: Callable) -> bool:
         """Whether the device computes an operation, such as `AbstractDevice.transform`."""
         return vars(AbstractDevice)[operation.__name__] is not getattr(type(self), operation.__name__)
