@@ -115,7 +115,7 @@ def test_a_method_is_compiled_by_equinox_alone(device, key):
         assert relative(eqx.filter_jit(method)(argument), expected) < 1e-6
         compiled = jax.jit(lambda device, argument, name=name: getattr(device, name)(argument))
         assert relative(compiled(device, argument), expected) < 1e-6
-        with pytest.raises(TypeError, match=f"`{type(device).__name__}` has no hash, .*equinox.filter_jit"):
+        with pytest.raises(TypeError, match=f"`{type(device).__name__}` has no hash: .*equinox.filter_jit"):
             jax.jit(method)(argument)
 
 
