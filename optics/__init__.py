@@ -12,6 +12,7 @@ of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sw
 | --- | --- |
 | `optics.wave` | propagators, lenses, apertures, Zernike aberrations and beams on a sampled plane |
 | `optics.light`, `optics.glass` | line widths, sources of finite size, coherence; refractive indices |
+| `optics.polarisation` | Jones matrices of polarisers, wave plates and liquid crystals; Stokes parameters |
 | `optics.transfer` | `FourierLens`, a 2f system; `compile_transfer` makes `Dense` or `MaskedFFT` of it |
 | `optics.encode` | numbers to the drive of a modulator: amplitude and phase, double phase, mirrors |
 | `optics.effects` | noise, converters, crosstalk, drift; `effects.camera` from a data sheet |
@@ -80,6 +81,7 @@ from optics import glass as glass
 from optics import light as light
 from optics import mapping as mapping
 from optics import metrics as metrics
+from optics import polarisation as polarisation
 from optics import presets as presets
 from optics import records as records
 from optics import retrieve as retrieve

@@ -14,7 +14,7 @@ ORDER = [
     {"optics._chunks", "optics._fusion", "optics._normal", "optics._program", "optics._warn"}
     | {"optics._assumptions", "optics._known_faults", "optics.metrics"},
     {"optics.expectation"},
-    {"optics.wave", "optics.glass"},
+    {"optics.wave", "optics.glass", "optics.polarisation"},
     {"optics.light"},
     {"optics.transfer", "optics.effects", "optics.detect", "optics.retrieve"},
     {"optics.encode"},
