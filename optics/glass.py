@@ -5,9 +5,9 @@
 | name | what | µm | source |
 | --- | --- | --- | --- |
 | `N-BK7` | crown, most lenses | 0.3 to 2.5 | Schott, data sheet N-BK7 517642.251 (2014) |
-| `fused silica` | lenses, windows | 0.21 to 3.71 | I. H. Malitson, J. Opt. Soc. Am. 55, 1205 (1965) |
-| `silicon` | infrared lenses | 1.357 to 11.04 | C. D. Salzberg, J. J. Villa, J. Opt. Soc. Am. 47, 244 (1957) |
-| `5CB ordinary`, `5CB extraordinary` | nematic | 0.45 to 0.656 | J. Li et al., J. Disp. Technol. 1, 51 (2005) |
+| `fused silica` | lenses, windows | 0.21 to 3.71 | Malitson, J. Opt. Soc. Am. 55, 1205 (1965) |
+| `silicon` | infrared lenses | 1.357 to 11.04 | Salzberg, Villa, J. Opt. Soc. Am. 47, 244 (1957) |
+| `5CB ordinary`, `5CB extraordinary` | nematic | 0.45 to 0.656 | Li et al., J. Disp. Technol. 1, 51 (2005) |
 | `E7 ordinary`, `E7 extraordinary` | nematic of panels | 0.45 to 0.656 | the same |
 
 The formula of silicon is the fit of B. Tatian, Appl. Opt. 23, 4477 (1984), to the measured indices.
@@ -187,7 +187,7 @@ def _dispersion(name: TextLike, argument: str, wavelength: ArrayLike) -> _Disper
         )
         if outside.any():
             raise ValueError(
-                f"`{argument}` must be from {glass.shortest:g} to {glass.longest:g} µm, the range of the formula "
-                f"of {name}, got {numbers[outside].flat[0]:g} m."
+                f"`{argument}` must be from {glass.shortest:g} to {glass.longest:g} µm, the range of the "
+                f"formula of {name}, got {numbers[outside].flat[0]:g} m."
             )
     return glass

@@ -56,6 +56,7 @@ _EFFECTS = [
         lambda: E.QuantizationNoise(16, signed=True),
         random=True,
     ),
+    Part("speckle", lambda: E.Speckle(0.2), lambda: E.Speckle(0.0), random=True),
     Part("bias", lambda: E.Bias(0.02), lambda: E.Bias(0.0)),
     Part("stuck pixels", lambda: E.StuckPixels([[0.1]], 0.5), lambda: E.StuckPixels([[0.0]], 0.5)),
     Part("phase levels", lambda: E.PhaseQuantize(4), lambda: E.PhaseQuantize(16)),

@@ -10,7 +10,7 @@ or a population of units.
 | converters | `Quantize`, `PhaseQuantize`; `QuantizationNoise` of bits that are not whole, `soften_bits` |
 | response of a modulator | `PhaseLUT`, `Crosstalk` (`SuperGaussian`, `Exponential`), `Gain`, `StuckPixels` |
 | light that is not modulated | `Extinction`, `DeadSpace`, `Bias` |
-| light that fluctuates | `Flicker`, `LaserNoise`, `Drift` |
+| light that fluctuates | `Flicker`, `LaserNoise`, `Drift`; `Speckle` of frames |
 | detectors | `Dark`, `Gain`, `Saturate`, `Bias`; `Shot`, `BalancedShot` and `Read` noise |
 | a whole camera by EMVA 1288 | `camera`, with `photon_count` and `dark_current_at` |
 | one unit | `draw_prnu`, `draw_dsnu`, `draw_read_noise`, `draw_stuck`, `draw_lut_error`, `draw_drift` |
@@ -49,6 +49,7 @@ from optics.effects._response import Bias as Bias
 from optics.effects._response import Dark as Dark
 from optics.effects._response import Gain as Gain
 from optics.effects._response import Saturate as Saturate
+from optics.effects._speckle import Speckle as Speckle
 from optics.effects._stuck_pixels import StuckPixels as StuckPixels
 from optics.effects._unit_draws import draw_dsnu as draw_dsnu
 from optics.effects._unit_draws import draw_lut_error as draw_lut_error

@@ -6,7 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from optics._check import as_leaf, as_real, check_finite, check_instance, check_positive, check_range, describe
+from optics._check import (
+    as_leaf,
+    as_real,
+    check_finite,
+    check_instance,
+    check_positive,
+    check_range,
+    describe,
+)
 from optics._typing import ArrayLike, PartLike
 
 
@@ -63,13 +71,15 @@ class Light(eqx.Module):
         numbers = as_real("weights", weights)
         if np.ndim(weights) != 1 or (numbers is not None and not numbers.sum() > 0):
             raise ValueError(
-                f"`weights` must be a vector of powers, one of them above 0 at least, got {describe(weights)}."
+                f"`weights` must be a vector of powers, one of them above 0 at least, got "
+                f"{describe(weights)}."
             )
         modes = np.shape(weights)[0]
         for name, value in (("wavelength", wavelength), ("detuning", detuning)):
             if np.shape(value) not in ((), (modes,)):
                 raise ValueError(
-                    f"`{name}` must be one number or one for each of {modes} `weights`, got {describe(value)}."
+                    f"`{name}` must be one number or one for each of {modes} `weights`, got "
+                    f"{describe(value)}."
                 )
         if np.shape(tilt) not in ((2,), (modes, 2)):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 A field is a complex array (..., rows, columns). Propagators map a field to a field; lenses, openings and
 beams are arrays that a field is multiplied by. Phases are computed in double precision, so complex64 fields
-are accurate.
+are accurate. In incoherent light a pupil forms images by its `optical_transfer_function`.
 
 Which propagator, on n samples of spacing dx:
 
@@ -37,6 +37,7 @@ from optics.wave._lenses import cylindrical_lens as cylindrical_lens
 from optics.wave._lenses import defocus as defocus
 from optics.wave._lenses import lens as lens
 from optics.wave._lenses import spherical_lens as spherical_lens
+from optics.wave._optical_transfer_function import optical_transfer_function as optical_transfer_function
 from optics.wave._sampling import SamplingWarning as SamplingWarning
 from optics.wave._sampling import critical_distance as critical_distance
 from optics.wave._zernike import noll as noll
