@@ -70,6 +70,17 @@ _EFFECTS = [
     ),
     Part("extinction", lambda: E.Extinction(1000.0), lambda: E.Extinction(1e18), leaks=True),
     Part("dead space", lambda: E.DeadSpace(0.87, 0.5, 1.0), lambda: E.DeadSpace(1.0, 0.5, 1.0), leaks=True),
+    Part(
+        "light across the director",
+        lambda: E.ParallelAligned(0.2, 0.1),
+        lambda: E.ParallelAligned(0.0, 0.0),
+        leaks=True,
+    ),
+    Part(
+        "twisted cell",
+        lambda: E.TwistedNematic([0.5, 2.5, 5.0], math.pi / 2, 0.6, 2.2),
+        lambda: E.TwistedNematic([0.0, 2 * math.pi], 0.0, 0.0, 0.0, lookup="linear"),
+    ),
     Part("flicker", lambda: E.Flicker(0.195), lambda: E.Flicker(0.0), random=True),
     Part("flicker in step", lambda: E.Flicker(0.195, common=True), lambda: E.Flicker(0.0, common=True)),
     Part(

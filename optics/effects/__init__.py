@@ -10,6 +10,7 @@ or a population of units.
 | converters | `Quantize`, `PhaseQuantize`; `QuantizationNoise` of bits that are not whole, `soften_bits` |
 | response of a modulator | `PhaseLUT`, `Crosstalk` (`SuperGaussian`, `Exponential`), `Gain`, `StuckPixels` |
 | light that is not modulated | `Extinction`, `DeadSpace`, `Bias` |
+| polarisation | `ParallelAligned` (`unmodulated_modes`, `analysed_modes`), `TwistedNematic` |
 | light that fluctuates | `Flicker`, `LaserNoise`, `Drift`; `Speckle` of frames |
 | detectors | `Dark`, `Gain`, `Saturate`, `Bias`; `Shot`, `BalancedShot` and `Read` noise |
 | a whole camera by EMVA 1288 | `camera`, with `photon_count` and `dark_current_at` |
@@ -40,6 +41,9 @@ from optics.effects._noise import BalancedShot as BalancedShot
 from optics.effects._noise import Noise as Noise
 from optics.effects._noise import Read as Read
 from optics.effects._noise import Shot as Shot
+from optics.effects._parallel_aligned import ParallelAligned as ParallelAligned
+from optics.effects._parallel_aligned import analysed_modes as analysed_modes
+from optics.effects._parallel_aligned import unmodulated_modes as unmodulated_modes
 from optics.effects._phase_lut import PhaseLUT as PhaseLUT
 from optics.effects._phase_quantize import PhaseQuantize as PhaseQuantize
 from optics.effects._quantization_noise import QuantizationNoise as QuantizationNoise
@@ -51,6 +55,7 @@ from optics.effects._response import Gain as Gain
 from optics.effects._response import Saturate as Saturate
 from optics.effects._speckle import Speckle as Speckle
 from optics.effects._stuck_pixels import StuckPixels as StuckPixels
+from optics.effects._twisted_nematic import TwistedNematic as TwistedNematic
 from optics.effects._unit_draws import draw_dsnu as draw_dsnu
 from optics.effects._unit_draws import draw_lut_error as draw_lut_error
 from optics.effects._unit_draws import draw_prnu as draw_prnu
