@@ -1,5 +1,5 @@
 """slmsuite's simulated bench, whose table of phases, wavefront and camera placement nobody tells us: its
-calibration files read back, its frames through `External`, recorded and replayed, and a twin fitted to them.
+calibration files read back, its frames through `External`, recorded and replayed, a layer trained with it.
 """
 
 import dataclasses
@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 import warnings
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -20,65 +19,17 @@ import optics
 from optics import effects, wave
 from optics.records import read_recording, read_slmsuite, record_frames, replay_frames
 from tests.helpers import relative
+from tests.slmsuite_bench import TRUE_TABLE, drives, exposures, make_bench, twin_of
 
 with warnings.catch_warnings():
     # It warns that there is no cupy.
     warnings.simplefilter("ignore")
     pytest.importorskip("slmsuite", reason='slmsuite is not installed: pip install "lensformer[slmsuite]"')
-    from slmsuite.hardware.cameras.simulated import GaussianDetectorNoise, SimulatedCamera
+    from slmsuite.hardware.cameras.simulated import GaussianDetectorNoise
     from slmsuite.hardware.cameraslms import FourierSLM
-    from slmsuite.hardware.slms.simulated import SimulatedSLM
     from slmsuite.holography.toolbox import convert_vector
     from slmsuite.holography.toolbox import phase as patterns
 h5py = pytest.importorskip("h5py")
-
-PITCH, WAVELENGTH = 8.0, 0.633  # µm
-# The response that the panel hides: too long a stroke, and not straight.
-GAMMA = 1.1 * np.linspace(0, 1, 256) ** 1.15
-# The phase that it gives for 2π k / 256, and for 2π.
-TRUE_TABLE = 2 * np.pi * (GAMMA[-1] - np.append(GAMMA[::-1], 2 * GAMMA[0] - GAMMA[1]))
-
-
-def make_bench(side, resolution, b, noise=0.0):
-    """A panel with hidden response, wavefront and illumination, and a camera turned by a quarter, a pixel of
-    which is a sample of the discrete Fourier transform of the panel.
-    """
-    x, y = np.meshgrid(*2 * [(np.arange(side) - (side - 1) / 2) / (side / 2)])
-    light = np.exp(-(x**2 + y**2) / 2) * np.exp(1j * (2.3 * x**2 + 0.7 * y**2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        source = {
-            "amplitude_sim": np.abs(light).astype(np.float32),
-            "phase_sim": (2.3 * x**2 + 0.7 * y**2).astype(np.float32),
-        }
-        slm = SimulatedSLM(
-            (side, side), pitch_um=(PITCH, PITCH), wav_um=WAVELENGTH, gamma_sim=GAMMA, source=source
-        )
-        noise = GaussianDetectorNoise(0, noise) if noise else None
-        cam = SimulatedCamera(slm, resolution=resolution, pitch_um=(5, 5), bitdepth=12, noise=noise)
-        # A little less than a sample, so that slmsuite does not compute a finer one.
-        scale = side * PITCH / WAVELENGTH * (1 - 1e-9)
-        M = np.array([[0.0, scale], [-scale, 0.0]])
-        cam.set_affine(M, np.reshape(b, (2, 1)))
-        bench = FourierSLM(cam, slm)
-        bench.fourier_calibrate_analytic(M, np.reshape(b, (2, 1)))
-    return SimpleNamespace(fs=bench, slm=slm, cam=cam, light=light, M=M, b=np.asarray(b, float))
-
-
-def twin_of(side, *slm, **arguments):
-    return optics.FourierProcessor(optics.dft(side), optics.Intensity(lambda a: a), slm, **arguments)
-
-
-def drives(count, side, seed=0):
-    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, (count, 1, side, side))
-    return jnp.asarray(np.exp(1j * phases), jnp.complex64)
-
-
-def exposures(twin, drive, brightest=0.9):
-    """Of one full scale, at which the twin's brightest pixel is `brightest`."""
-    one = jnp.ones((len(drive), 1, 1, 1))
-    full_scale = jnp.sqrt(jnp.max(twin.expose(optics.Exposure(drive, one, one[:, 0]))) / brightest)
-    return optics.Exposure(drive, one * full_scale, one[:, 0])
 
 
 @pytest.fixture(autouse=True)
@@ -581,66 +532,6 @@ def test_the_settling_time_is_waited_for(small, monkeypatch):
     device = optics.External.from_slmsuite(small.fs, twin_of(16), shutter=200.0)
     device.forward(np.asarray(exposure.drive), np.asarray(exposure.full_scale))
     assert waits == [0.0, 0.25, 0.5]
-
-
-class Plate(effects.Modulation):
-    """Illumination and wavefront in a few numbers."""
-
-    waist: jax.Array
-    aberrations: jax.Array  # astigmatism, defocus, astigmatism, waves of unit RMS
-
-    def __call__(self, value, key):
-        y, x = jnp.meshgrid(*2 * [(jnp.arange(16) - 7.5) / 8], indexing="ij")
-        radius = np.sqrt(2)
-        phase = sum(
-            c * wave.zernike_xy(j, x / radius, y / radius)
-            for j, c in zip((5, 4, 6), self.aberrations, strict=True)
-        )
-        return value * jnp.exp(-(x**2 + y**2) / self.waist**2) * jnp.exp(2j * jnp.pi * phase)
-
-
-@pytest.mark.slow
-def test_a_twin_fitted_to_its_frames_leaves_noise_alone():
-    """χ² per degree of freedom with the noise that slmsuite was given, and equal drives for the test of the
-    model.
-    """
-    bench = make_bench(16, (24, 26), (12, 13), noise=0.003)
-    believed = twin_of(
-        16,
-        effects.PhaseQuantize(8),
-        effects.PhaseLUT(np.linspace(0, 2 * np.pi, 33)),
-        Plate(jnp.asarray(2.0), jnp.zeros(3)),
-        camera=(effects.Gain(jnp.ones((16, 16))), effects.Bias(0.0), effects.Read(0.003)),
-    )
-    np.random.seed(0)
-    bench.cam.set_exposure(20.0)
-    device = optics.External.from_slmsuite(bench.fs, believed)
-    drive = drives(30, 16)
-    exposure = exposures(believed, jnp.concatenate([drive, drive[:10]]), 0.7)
-    frames = np.asarray(device.expose(exposure))
-    fit = optics.fit_twin(
-        believed,
-        optics.Recording(exposure.drive, exposure.full_scale, frames),
-        lambda d: (d.slm[1].table, d.slm[2].waist, d.slm[2].aberrations, d.camera[0].gain, d.camera[1].level),
-        free=(np.arange(33) > 0, True, True, True, True),
-    )
-    assert fit.chi2 / fit.freedom == pytest.approx(1, abs=0.05)
-    assert fit.is_good
-    table = np.interp(np.arange(32) * 8, np.arange(257), TRUE_TABLE)
-    assert np.max(np.abs(np.asarray(fit.device.slm[1].table)[:-1] - table)) < 0.02
-    light = np.asarray(fit.device.slm[2](jnp.ones((16, 16)), None))
-    overlap = abs(np.vdot(light, bench.light)) ** 2
-    assert overlap / np.vdot(light, light).real / np.vdot(bench.light, bench.light).real > 0.9999
-    # Drives that it has not seen, without noise, in grey levels of 8 bits.
-    bench.cam.noise = None
-    unseen = exposure._replace(drive=drives(10, 16, seed=5), full_scale=exposure.full_scale[:10])
-    unseen = unseen._replace(scale=exposure.scale[:10])
-    frames = np.asarray(device.expose(unseen))
-
-    def grey_levels(twin):
-        return 255 * float(np.sqrt(np.mean((np.asarray(twin.expose(unseen)) - frames) ** 2)))
-
-    assert grey_levels(fit.device) < 1 < 10 < grey_levels(believed)
 
 
 @pytest.mark.slow
