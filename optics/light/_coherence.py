@@ -40,7 +40,7 @@ def coherence(
     Example:
         >>> from optics import light
         >>> print(f"{abs(light.coherence(light.line(633e-9, 1e-9), delay=1e-13)):.3f}")
-        0.982
+        0.980
     """
     check_instance("light", light, Light, "`optics.light.laser(633e-9)`")
     check_finite("delay", delay, "s")

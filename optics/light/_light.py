@@ -1,12 +1,12 @@
 """Light as a sum of mutually incoherent modes."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from optics._check import (
+    as_array,
     as_leaf,
     as_real,
     check_finite,
@@ -14,6 +14,7 @@ from optics._check import (
     check_positive,
     check_range,
     describe,
+    is_concrete,
 )
 from optics._typing import ArrayLike, PartLike
 
@@ -68,35 +69,37 @@ class Light(eqx.Module):
         check_positive("wavelength", wavelength, "m")
         check_finite("tilt", tilt, "rad")
         check_range("detuning", detuning, -1.0, jnp.inf, open_low=True)
-        numbers = as_real("weights", weights)
-        if np.ndim(weights) != 1 or (numbers is not None and not numbers.sum() > 0):
+        weights, wavelength, tilt, detuning = (
+            as_numbers(name, value)
+            for name, value in (
+                ("weights", weights),
+                ("wavelength", wavelength),
+                ("tilt", tilt),
+                ("detuning", detuning),
+            )
+        )
+        if weights.ndim != 1 or (is_concrete(weights) and not weights.sum() > 0):
             raise ValueError(
                 f"`weights` must be a vector of powers, one of them above 0 at least, got "
                 f"{describe(weights)}."
             )
-        modes = np.shape(weights)[0]
+        modes = weights.shape[0]
         for name, value in (("wavelength", wavelength), ("detuning", detuning)):
-            if np.shape(value) not in ((), (modes,)):
+            if value.shape not in ((), (modes,)):
                 raise ValueError(
                     f"`{name}` must be one number or one for each of {modes} `weights`, got "
                     f"{describe(value)}."
                 )
-        if np.shape(tilt) not in ((2,), (modes, 2)):
+        if tilt.shape not in ((2,), (modes, 2)):
             raise ValueError(
                 f"`tilt` must be a pair (y, x), or one for each of {modes} `weights`, got {describe(tilt)}."
             )
-        of_carrier = _first(wavelength)
-        if np.ndim(wavelength):
-            # In double precision where the numbers are known.
-            known = as_real("wavelength", wavelength), as_real("detuning", detuning)
-            wavelength, detuning = (
-                jnp.asarray(number) if value is None else value
-                for number, value in zip((wavelength, detuning), known, strict=True)
-            )
-            detuning = ((wavelength[0] - wavelength) + wavelength[0] * detuning) / wavelength
+        carrier = wavelength.reshape(-1)[0]
+        if wavelength.ndim:
+            detuning = ((carrier - wavelength) + carrier * detuning) / wavelength
         weights = as_leaf(weights)
         self.weights = weights / jnp.sum(weights)
-        self.carrier = as_leaf(of_carrier)
+        self.carrier = as_leaf(carrier)
         self.detuning = jnp.broadcast_to(as_leaf(detuning), (modes,))
         self.tilt = jnp.broadcast_to(as_leaf(tilt), (modes, 2))
 
@@ -150,9 +153,10 @@ def product(line: PartLike, source: PartLike) -> Light:
     return Light(*made)
 
 
-def _first(wavelength: ArrayLike) -> ArrayLike:
-    """The wavelength of the first mode."""
-    return wavelength if np.ndim(wavelength) == 0 else jax.tree.leaves(wavelength)[0].reshape(-1)[0]
+def as_numbers(name: str, value: ArrayLike) -> Array | np.ndarray:
+    """Real numbers as an array, in double precision where they are known."""
+    known = as_real(name, value)
+    return as_array(name, value) if known is None else known
 
 
 def _pairs(first: Array, second: Array) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from optics._check import as_pixels, check_number, check_positive_number, check_whole, describe
+from optics._check import as_array, as_pixels, check_number, check_positive_number, check_whole, describe
 from optics._typing import ArrayLike, CountLike, ScalarLike, ShapeLike
 from optics.light._light import Light
 from optics.light._spectra import MOST_MODES
@@ -120,10 +120,10 @@ def chip(wavelength: ScalarLike, size: ArrayLike, modes: ShapeLike = 5) -> Light
 
 def as_sides(name: str, value: ArrayLike) -> tuple[ScalarLike, ScalarLike]:
     """Angular sizes (y, x) of one number or a pair."""
-    is_pair = np.ndim(value) == 1 and np.shape(value)[0] == AXES
-    if np.ndim(value) != 0 and not is_pair:
+    numbers = as_array(name, value)
+    if numbers.shape not in ((), (AXES,)):
         raise ValueError(f"`{name}` must be one number or a pair (y, x) in rad, got {describe(value)}.")
-    sides = (value[0], value[1]) if is_pair else (value, value)
+    sides = (value[0], value[1]) if numbers.ndim else (value, value)
     for side in sides:
         check_number(name, side, 0.0, unit="rad")
     return sides

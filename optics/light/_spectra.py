@@ -16,7 +16,7 @@ from optics._check import (
     is_concrete,
 )
 from optics._typing import ArrayLike, CountLike, ScalarLike, TextLike
-from optics.light._light import Light
+from optics.light._light import Light, as_numbers
 
 # Full width at half maximum of a Gaussian of standard deviation 1.
 FWHM = 2 * math.sqrt(2 * math.log(2))
@@ -64,9 +64,10 @@ def channels(wavelength: ArrayLike, weights: ArrayLike | None = None) -> Light:
         3
     """
     check_positive("wavelength", wavelength, "m")
-    if np.ndim(wavelength) != 1:
+    wavelength = as_numbers("wavelength", wavelength)
+    if wavelength.ndim != 1:
         raise ValueError(f"`wavelength` must be a vector of channels in m, got {describe(wavelength)}.")
-    return Light(np.ones(np.shape(wavelength)) if weights is None else weights, wavelength)
+    return Light(np.ones(wavelength.shape) if weights is None else weights, wavelength)
 
 
 def line(
@@ -109,7 +110,7 @@ def line(
         >>> from optics import light
         >>> diode = light.line(850e-9, 2e-9, modes=5)
         >>> print(f"{light.visibility(diode, delay=0.36e-3 / 299792458):.2f}")  # 0.36 mm of path
-        0.13
+        0.14
     """
     check_positive_number("wavelength", wavelength, "m")
     check_number("width", width, 0.0, unit="m")
