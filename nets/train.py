@@ -9,6 +9,9 @@ import tyro
 import nets
 from nets.config import DEFAULT_CACHE, Config, print_everywhere, run_command
 
+# Flags that have another form now.
+MOVED = {"--tensorboard": "--log-to tensorboard", "--no-tensorboard": "no flag at all, its default"}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, train, print the result.
@@ -16,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status: 2 after an error, 130 after a request to stop, each with one line on standard error.
     """
+    for flag in MOVED.keys() & set(sys.argv[1:] if arguments is None else arguments):
+        print(f"error: {flag} has another form now: {MOVED[flag]}.", file=sys.stderr)
+        return 2
     config = tyro.cli(
         Config, args=arguments, default=Config(cache=DEFAULT_CACHE), prog="python -m nets.train"
     )

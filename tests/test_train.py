@@ -273,7 +273,7 @@ assert "jax" not in sys.modules, "jax was imported"
 def test_what_a_run_leaves_on_request(tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorboardX")
     small = [*TINY, "--epochs", "1"]
-    extra = ["--profile", "--tensorboard", "--cache", str(tmp_path / "cache")]
+    extra = ["--profile", "--log-to", "tensorboard", "--cache", str(tmp_path / "cache")]
     before = jax.config.jax_compilation_cache_dir
     assert train.main([*small, *extra, "--out", str(tmp_path / "run")]) == 0, capsys.readouterr().err
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
@@ -282,10 +282,9 @@ def test_what_a_run_leaves_on_request(tmp_path, monkeypatch, capsys):
     assert b"validation_accuracy" in content and b"test_accuracy" in content
     assert any((tmp_path / "cache").iterdir()) and jax.config.jax_compilation_cache_dir == before
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    assert train.main([*small, "--tensorboard", "--cache", "None", "--out", str(tmp_path / "other")]) == 2
-    assert (
-        '`tensorboard` needs tensorboardX; install lensformer with the extra "log"' in capsys.readouterr().err
-    )
+    other = ["--log-to", "tensorboard", "--cache", "None", "--out", str(tmp_path / "other")]
+    assert train.main([*small, *other]) == 2
+    assert "`log_to` tensorboard needs tensorboardX, which is not installed" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

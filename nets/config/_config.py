@@ -251,8 +251,10 @@ class Config:
     """Folder of compiled programs, which make the next start faster; None uses the setting of JAX."""
     profile: bool = False
     """Write a profile of a few steps to profile/ in the folder of the run."""
-    tensorboard: bool = False
-    """Also write metrics for TensorBoard, to tensorboard/ in the folder of the run (extra "log")."""
+    log_to: Literal["wandb", "mlflow", "trackio", "tensorboard"] | None = None
+    """Also pass metrics on to Weights & Biases, MLflow, Trackio or TensorBoard (the extra of that name). The
+    settings of that program choose where they go; for TensorBoard it is tensorboard/ in the folder of the
+    run. A run that goes on stays one run there."""
     progress: Annotated[bool, tyro.conf.arg(help="Show progress bars.")] = True
 
 
@@ -268,7 +270,7 @@ FREE_ON_RESUME = (
     "progress",
     "cache",
     "profile",
-    "tensorboard",
+    "log_to",
     "devices",
     "coordinator",
     "processes",
@@ -337,7 +339,11 @@ def as_config(values: Mapping[str, Any]) -> Config:
 
 def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same values, with options under the names that they have now."""
-    return {OLD_NAMES.get(name, name): value for name, value in values.items()}
+    values = {OLD_NAMES.get(name, name): value for name, value in values.items()}
+    # A switch before there were other programs to log to.
+    if values.pop("tensorboard", False) is True:
+        values["log_to"] = "tensorboard"
+    return values
 
 
 def parse_numbers(option: str, texts: Sequence[str], example: str) -> dict[str, int | float]:

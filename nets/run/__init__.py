@@ -16,6 +16,7 @@ A run is a folder:
 | `predictions.npz` | labels and predicted classes of the test rows, or losses of test documents  |
 | `curves.png`      | loss and accuracy                                                          |
 | `tokenizer.json`  | of a run on text                                                           |
+| `tracking.json`   | of a run with `log_to`: its name there, and how many lines each program has |
 
 `RunFolder(path)` reads these files one by one. For a training loop of your own there are `build_model`,
 `build_device`, `compile_steps` and `loss_sums`; `choose_device` is the same run on other devices,

@@ -1,4 +1,4 @@
-"""The process and the machine of a run: compilation cache, profile, TensorBoard, signals, versions."""
+"""The process and the machine of a run: compilation cache, profile, signals, versions."""
 
 import os
 import platform
@@ -151,22 +151,6 @@ class Trace:
         if self.folder is not None and self.step >= self.first:
             jax.profiler.stop_trace()
             self.folder = None
-
-
-def import_summary_writer() -> Callable:
-    """The class that writes for TensorBoard.
-
-    Raises:
-        ValueError: tensorboardX is not installed.
-    """
-    try:
-        from tensorboardX import SummaryWriter
-    except ModuleNotFoundError:
-        raise ValueError(
-            '`tensorboard` needs tensorboardX; install lensformer with the extra "log", or leave '
-            "--tensorboard out."
-        ) from None
-    return SummaryWriter
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from nets.run._checkpoint import Checkpoints, RunState, load_body, load_weights,
 from nets.run._distribute import join, make_layout
 from nets.run._environment import (
     compilation_cache,
-    import_summary_writer,
     silent_writers,
     usable_cores,
     usual_promotion,
@@ -28,6 +27,7 @@ from nets.run._folder import RunFolder, check_folders
 from nets.run._layer_decay import decay_layers
 from nets.run._population import draw_units, first_unit, make_objective
 from nets.run._recalibrate import measure_layer_scales
+from nets.run._sinks import Tracker
 from nets.run._sizes import check_sizes
 from nets.run._steps import compile_steps
 from nets.run._tokens import sum_by_document, token_metrics
@@ -75,7 +75,7 @@ def fit(config: Config, observe: Observer | None = None) -> dict[str, Any]:
 
 def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[str, Any]:
     layout = make_layout(config)
-    summary_writer = import_summary_writer() if config.tensorboard else None
+    tracker = Tracker(config.log_to) if config.log_to else None
     device, held_out = _build_devices(config)
     started = time.perf_counter()
     tokenizer = folder.tokenizer()
@@ -96,7 +96,7 @@ def _train(config: Config, folder: RunFolder, observe: Observer | None) -> dict[
         if state.step and layout.is_writer:
             print(f"continuing {config.out} at step {state.step}", file=sys.stderr)
             folder.warn_if_rounded_otherwise(layout.shards, cores)
-        writer.attach_tensorboard(summary_writer, state.step)
+        writer.attach(tracker)
         trainer = Trainer(task, program, Record(writer, checkpoints, state, started), observe)
         trainer.train()
         return _finish(trainer, facts["baseline"])

@@ -4,7 +4,6 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from nets.config import LOCAL_PATHS, Config, as_json, device_name
 from nets.run._curves import plot_curves
 from nets.run._environment import provenance
 from nets.run._lines import lines_checksum, parse_line, whole_lines
+from nets.run._sinks import Tracker
 
 
 class RunWriter:
@@ -33,7 +33,7 @@ class RunWriter:
     def __init__(self, config: Config, facts: dict[str, Any], files: dict[str, str], enabled: bool = True):
         self.folder, self.enabled, self.lines = Path(config.out), enabled, []
         self.checksum = lines_checksum([])  # of the lines
-        self.tensorboard, self.step = None, 0
+        self.tracker, self.is_complete = None, False
         self.title = f"{config.data}, {config.model}, device {device_name(config)}"
         if not enabled:
             return
@@ -76,15 +76,15 @@ class RunWriter:
         self.checksum = lines_checksum(lines)
         write(file, "".join(lines))
 
-    def attach_tensorboard(self, make_writer: Callable | None, step: int) -> None:
-        """Write metrics from this step on for TensorBoard too.
+    def attach(self, tracker: Tracker | None) -> None:
+        """Pass the lines on to a tracking program too.
 
         Arguments:
-            make_writer: a class such as tensorboardX.SummaryWriter; None does nothing.
-            step: of the run.
+            tracker: of that program; None does nothing.
         """
-        if self.enabled and make_writer is not None:
-            self.tensorboard = make_writer(str(self.folder / "tensorboard"), purge_step=step)
+        if self.enabled and tracker is not None:
+            self.tracker = tracker
+            tracker.start(self.folder, self.lines)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
@@ -96,11 +96,8 @@ class RunWriter:
         self.checksum = lines_checksum([text], self.checksum)
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(text)
-        if self.tensorboard is not None:
-            self.step = line.get("step", self.step)
-            for name, value in line.items():
-                if isinstance(value, float):
-                    self.tensorboard.add_scalar(name, value, self.step)
+        if self.tracker is not None:
+            self.tracker.log(line)
 
     def fsync(self) -> None:
         """Return when the lines are on the disk.
@@ -132,13 +129,15 @@ class RunWriter:
             figure.savefig(file, dpi=120, format="png")
             write(self.folder / "curves.png", file.getvalue())
         self.log(final)
+        self.is_complete = True
 
     def close(self) -> None:
         """Release the folder."""
-        if self.tensorboard is not None:
-            self.tensorboard.close()
         if self.enabled:
             self.lock.close()
+        # Last, for it may wait for a server.
+        if self.tracker is not None:
+            self.tracker.finish(self.is_complete)
 
     def check_place(self) -> None:
         """Check that the folder is still the one that was locked: nothing is written to another one.
