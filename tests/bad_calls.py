@@ -180,6 +180,7 @@ WITHOUT_ARGUMENTS = {
     "optics.effects.Noise",
     "optics.encode.ComplexAmplitude",
     "optics.encode.Encoder",
+    "optics.glass.names",
     "optics.mapping.Folding",
     "optics.mapping.Partition",
     "optics.mapping.Packing",
@@ -315,6 +316,111 @@ def _product_lines(a_key: tuple, a_device: tuple, camera: dict, headroom: tuple)
             shift=(0.5, NUMBER),
             oversampling=(8, COUNT),
         ),
+    ]
+
+
+def _light_lines() -> list[Call]:
+    """Light of several modes, refractive indices, and incoherent images."""
+    light, glass = optics.light, optics.glass
+    wavelength, bright = (633e-9, positive(NUMBER)), VALUES - NONE + BELOW_ZERO
+    size, side = NUMBER + BELOW_ZERO, VALUES + BELOW_ZERO + {"three": np.ones(3), "matrix": np.eye(2)}
+    laser, other = light.laser(633e-9), light.laser(700e-9)
+    width, shape = (1e-9, NUMBER + BELOW_ZERO + {"wide": 1e-3}), ("gaussian", CHOICE)
+    powers = ([0.5, 0.5], bright + {"three": np.ones(3), "dark": [0.0, 0.0], "number": 1.0})
+    colours = positive(VALUES) + {"three": np.ones(3), "matrix": np.ones((2, 2))}
+    between = {
+        "light": (laser, PART),
+        "delay": (1e-13, VALUES),
+        "separation": ([0.0, 1e-3], PAIR - {"matrix"}),
+    }
+    inside = ("N-BK7", CHOICE), (600e-9, positive(VALUES) + {"outside": 5e-6})
+    return [
+        _line("optics.light.laser", light.laser, wavelength=wavelength),
+        _line(
+            "optics.light.channels",
+            light.channels,
+            wavelength=([633e-9, 700e-9], colours + {"number": 633e-9}),
+            weights=powers,
+        ),
+        _line(
+            "optics.light.Light",
+            light.Light,
+            weights=([0.5, 0.5], VALUES + BELOW_ZERO + {"dark": [0.0, 0.0], "matrix": np.eye(2)}),
+            wavelength=(633e-9, colours),
+            tilt=(np.zeros((2, 2)), PAIR - {"matrix"} + {"rows": np.zeros((3, 2))}),
+            detuning=([0.0, 1e-3], VALUES + {"three": np.ones(3), "below": -1.0}),
+        ),
+        _line(
+            "optics.light.product",
+            light.product,
+            line=(laser, PART),
+            source=(laser, PART + {"another carrier": other}),
+        ),
+        _line(
+            "optics.light.line",
+            light.line,
+            wavelength=wavelength,
+            width=width,
+            shape=shape,
+            modes=(3, COUNT),
+        ),
+        _line(
+            "optics.light.disc",
+            light.disc,
+            wavelength=wavelength,
+            radius=(1e-3, size),
+            rings=(2, COUNT),
+            spokes=(6, COUNT),
+        ),
+        _line(
+            "optics.light.gaussian",
+            light.gaussian,
+            wavelength=wavelength,
+            sigma=(1e-3, side),
+            modes=((2, 3), SIZE),
+        ),
+        _line("optics.light.chip", light.chip, wavelength=wavelength, size=(1e-3, side), modes=(2, SIZE)),
+        _line(
+            "optics.light.sample",
+            light.sample,
+            wavelength=wavelength,
+            modes=(4, COUNT),
+            width=width,
+            shape=shape,
+            size=(1e-3, side),
+            source=("disc", CHOICE),
+            seed=(1, COUNT - {"zero"}),
+        ),
+        _line("optics.light.coherence", light.coherence, **between),
+        _line("optics.light.visibility", light.visibility, **between),
+        _line(
+            "optics.light.coherent_modes",
+            light.coherent_modes,
+            mutual_intensity=(
+                np.eye(4),
+                PLANES
+                + FINITE
+                + {"wide": np.ones((2, 3)), "skew": [[1.0, 1.0], [0.0, 1.0]], "negative": -np.eye(2)}
+                + {"dark": np.zeros((2, 2)), "space": np.ones((2, 2, 2))},
+            ),
+            modes=(2, COUNT - NONE),
+        ),
+        _line("optics.glass.index", glass.index, name=inside[0], wavelength=inside[1]),
+        _line("optics.glass.group_index", glass.group_index, name=inside[0], wavelength=inside[1]),
+        _line(
+            "optics.glass.focal_length",
+            glass.focal_length,
+            name=inside[0],
+            focal_length=(0.1, NUMBER + ZERO),
+            design_wavelength=(600e-9, positive(NUMBER) + {"outside": 5e-6}),
+            wavelength=inside[1],
+        ),
+        _line(
+            "optics.wave.optical_transfer_function",
+            wave.optical_transfer_function,
+            pupil=(np.ones((4, 4)), PLANES),
+        ),
+        _line("optics.effects.Speckle", effects.Speckle, contrast=(0.1, VALUES + BELOW_ZERO + ABOVE_ONE)),
     ]
 
 
@@ -1358,6 +1464,7 @@ def _optics_calls() -> list[Call]:
         *calls_of_measurements(),
         *calls_of_encoders(),
         *calls_of_effects(),
+        *_light_lines(),
         *calls_of_mappings(),
         *calls_of_retrievals(),
         *calls_of_records(),
