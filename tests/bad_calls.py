@@ -21,7 +21,20 @@ from flax import nnx
 
 import nets
 import optics
-from optics import accounting, aging, detect, effects, encode, mapping, metrics, presets, retrieve, twin, wave
+from optics import (
+    accounting,
+    aging,
+    detect,
+    effects,
+    encode,
+    mapping,
+    metrics,
+    polarisation,
+    presets,
+    retrieve,
+    twin,
+    wave,
+)
 from tests.helpers_lab import metropro
 
 
@@ -316,6 +329,89 @@ def _product_lines(a_key: tuple, a_device: tuple, camera: dict, headroom: tuple)
             shift=(0.5, NUMBER),
             oversampling=(8, COUNT),
         ),
+    ]
+
+
+def _polarisation_lines() -> list[Call]:
+    """Jones calculus, and panels in light off their director."""
+    angle, one_angle = (0.3, VALUES), (0.3, NUMBER)
+    extinction = VALUES - {"infinite"} + BELOW_ZERO + ZERO + {"half": 0.5}
+    wrong = ANY + {"number": 1.0, "empty": [], "three": np.ones(3), "strings": np.array(["a", "b"])}
+    vectors = (np.array([1.0, 1j]), wrong + {"column": np.ones((2, 1))})
+    matrices = (np.eye(2), wrong + {"vector": np.ones(2), "wider": np.ones((2, 3))})
+    settings = VALUES + {"other": np.ones(3), "matrix": np.ones((4, 4))}
+    lines = [
+        (polarisation.linear, {"angle": angle}),
+        (polarisation.circular, {"handedness": ("right", CHOICE)}),
+        (polarisation.rotation, {"angle": angle}),
+        (polarisation.polariser, {"angle": angle, "extinction": (100.0, extinction)}),
+        (polarisation.wave_plate, {"retardance": angle, "angle": angle}),
+        (polarisation.half_wave_plate, {"angle": angle}),
+        (polarisation.quarter_wave_plate, {"angle": angle}),
+        (polarisation.parallel_aligned, {"phase": angle, "angle": angle}),
+        (polarisation.twisted_nematic, {"twist": angle, "retardance": angle, "angle": angle}),
+        (
+            polarisation.twisted_nematic_transmission,
+            {"retardance": angle, "twist": angle, "polariser": angle, "analyser": angle},
+        ),
+        (
+            polarisation.stokes,
+            {
+                "field": (np.ones((2, 2)), vectors[1] - {"column"} + {"vector": np.ones(2)}),
+                "weights": (
+                    [0.5, 0.5],
+                    VALUES - NONE + BELOW_ZERO + {"three": np.ones(3), "minus": [0.5, -0.5]},
+                ),
+            },
+        ),
+        (
+            polarisation.degree_of_polarisation,
+            {"parameters": ([1.0, 0.0, 0.0, 0.0], wrong + {"complex": np.ones(4) + 1j})},
+        ),
+        (polarisation.mueller, {"jones": matrices}),
+        (polarisation.analyser, {"angle": angle, "retardance": angle, "plate_angle": angle}),
+        (
+            polarisation.stokes_from_intensities,
+            {
+                "intensities": (np.ones(4), wrong + {"complex": np.ones(4) + 1j, "few": np.ones(3)}),
+                "angle": (0.0, settings),
+                "retardance": (1.6, settings + ZERO),
+                "plate_angle": (np.array([0.0, 0.4, 0.9, 1.4]), settings + {"alike": np.zeros(4)}),
+                "linear": (False, FLAG),
+            },
+        ),
+        (effects.unmodulated_modes, {"polarisation": one_angle}),
+        (
+            effects.analysed_modes,
+            {
+                "polarisation": angle,
+                "analyser": angle,
+                "extinction": (100.0, NUMBER - {"infinite"} + BELOW_ZERO + ZERO + {"half": 0.5}),
+            },
+        ),
+        (effects.ParallelAligned, {"polarisation": angle, "analyser": angle}),
+        (
+            effects.TwistedNematic,
+            {
+                "retardance": ([0.0, 3.0, 6.0], VALUES + {"one": [1.0], "matrix": np.ones((2, 2))}),
+                "twist": one_angle,
+                "polariser": one_angle,
+                "analyser": one_angle,
+                "gain": (1.0, positive(VALUES)),
+                "lookup": ("linear", CHOICE),
+            },
+        ),
+    ]
+    return [
+        _line(f"{'.'.join(function.__module__.split('.')[:2])}.{function.__name__}", function, **arguments)
+        for function, arguments in lines
+    ] + [
+        _line(
+            "optics.polarisation.transmit",
+            lambda field, elements: polarisation.transmit(field, elements),
+            field=vectors,
+            elements=matrices,
+        )
     ]
 
 
@@ -1464,6 +1560,7 @@ def _optics_calls() -> list[Call]:
         *calls_of_measurements(),
         *calls_of_encoders(),
         *calls_of_effects(),
+        *_polarisation_lines(),
         *_light_lines(),
         *calls_of_mappings(),
         *calls_of_retrievals(),

@@ -16,10 +16,10 @@ class ParallelAligned(Modulation):
 
         light -> cos ψ cos α · light + sin ψ sin α
 
-    The liquid crystal modulates what lies along its director. What lies across it passes unchanged, and the analyser
-    makes both interfere: a field that is the same in every pixel, which a lens gathers in the zero order. Its
-    share of the power is (tan ψ tan α)² of that of bright pixels. With light and analyser along the director
-    the panel is ideal.
+    The liquid crystal modulates what lies along its director. What lies across it passes unchanged, and the
+    analyser makes both interfere: a field that is the same in every pixel, which a lens gathers in the zero
+    order, (tan ψ tan α)² times the power of bright pixels. With light and analyser along the director the
+    panel is ideal.
 
     A scalar field has one polarisation. This one is what the analyser passes, which a reference along the
     analyser interferes with. What an analyser of finite extinction leaks of the crossed polarisation,
