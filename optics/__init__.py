@@ -126,10 +126,12 @@ from optics.transfer import Dense as Dense
 from optics.transfer import ExactProduct as ExactProduct
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import MaskedFFT as MaskedFFT
+from optics.transfer import Modal as Modal
 from optics.transfer import Separable as Separable
 from optics.transfer import compile_crossed as compile_crossed
 from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft
+from optics.transfer import illuminate as illuminate
 from optics.twin import Recording as Recording
 from optics.twin import fit_twin as fit_twin
 

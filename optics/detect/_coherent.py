@@ -26,6 +26,7 @@ class Coherent(AbstractMeasurement):
     signed: ClassVar[bool] = True
     single_exposure: ClassVar[bool] = True
     supports_real: ClassVar[bool] = True
+    linear: ClassVar[bool] = True
 
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:
         """Signed frames (..., 2, rows, columns), in phase and in quadrature; the first of a real field."""

@@ -1,6 +1,7 @@
 """The one type of every measurement."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -21,11 +22,13 @@ class AbstractMeasurement(eqx.Module):
         single_exposure: all frames of a field are taken in one exposure; else each is an exposure of its own,
             with its own draw of the light that fluctuates.
         supports_real: a field that is known to be real is detected as such, with fewer frames.
+        linear: frames are linear in the field; False unless a subclass says so.
     """
 
     signed: eqx.AbstractClassVar[bool]
     single_exposure: eqx.AbstractClassVar[bool]
     supports_real: eqx.AbstractClassVar[bool]
+    linear: ClassVar[bool] = False
 
     @abc.abstractmethod
     def frames(self, field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead frames rows cols"]:

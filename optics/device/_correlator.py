@@ -40,6 +40,7 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
+from optics.device._modes import check_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, flat_spectrum, phase_only
 from optics.transfer import AbstractTransfer
@@ -148,6 +149,7 @@ class Correlator(AbstractDevice):
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only "
                 "`first` may divide them."
             )
+        check_modes(self.slm, self.first, self.filter, self.second)
         # Shapes alone: light that the first lens does not take is refused here and not at the first call.
         jax.eval_shape(Correlator._dark_light, self)
 
@@ -189,11 +191,14 @@ class Correlator(AbstractDevice):
         between, shading = self._gains_between()
         passing, gain_scale = encode_amplitude(passing * between, self.filter)
 
-        def modulate_both(slm_key, filter_key):
-            light = modulate(self.encoder, self.slm, self.first, drive, slm_key)
-            return light, apply(self.filter, passing, filter_key)[..., None, :, :]
+        parts = self.slm, self.first, self.filter, self.second
 
-        light, transmission = map(jax.lax.stop_gradient, modulate_both(None, None))
+        def modulate_both(parts, slm_key, filter_key):
+            slm, first, filter, _ = parts
+            light = modulate(self.encoder, slm, first, drive, slm_key)
+            return light, apply(filter, passing, filter_key)[..., None, :, :]
+
+        light, transmission = map(jax.lax.stop_gradient, modulate_both(parts, None, None))
         if self.metering:
             bound = brightest_pixel(self.second(self.first(light) * transmission))
         else:
@@ -201,13 +206,14 @@ class Correlator(AbstractDevice):
         full_scale = full_scale_of(bound, self.headroom)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
 
-        def propagate(slm_key, filter_key):
-            light, transmission = modulate_both(slm_key, filter_key)
-            field = self.second(self.first(light) * transmission, real=field_is_real)
-            return field, draw_laser_power(self.slm, drive, slm_key)
+        def propagate(parts, slm_key, filter_key):
+            slm, first, _, second = parts
+            light, transmission = modulate_both(parts, slm_key, filter_key)
+            field = second(first(light) * transmission, real=field_is_real)
+            return field, draw_laser_power(slm, drive, slm_key)
 
         frames = form_frames(
-            self.measurement, propagate, full_scale, tuple(modulator_keys), self.shape, field_is_real
+            self.measurement, parts, propagate, full_scale, tuple(modulator_keys), self.shape, field_is_real
         )
         frames = apply(self.camera, frames, camera_key)
         result = reverse_about_centre(self.encoder.combine(self.measurement.field(frames) * full_scale))

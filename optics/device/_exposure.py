@@ -1,11 +1,12 @@
 """The steps that every device takes: numbers to light, the setting of full scale, and checks of its parts."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Float, Inexact, PyTree
 
 from optics._check import as_leaf, check_finite_field, check_instance, check_number, describe
 from optics._numerics import unit_ratio
@@ -18,6 +19,7 @@ from optics._typing import (
     TransferLike,
 )
 from optics.detect import AbstractMeasurement
+from optics.device._modes import sum_modes
 from optics.effects import Effect, Modulation, Noise, Quantize, apply, laser_power
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import AbstractTransfer, light_shape
@@ -73,6 +75,7 @@ def encode_amplitude(
 
 def form_frames(
     measurement: AbstractMeasurement,
+    parts: PyTree,
     propagate: Callable,
     full_scale: Float[Array, "*lead exposures 1 1"],
     keys: tuple[Array | None, ...],
@@ -81,12 +84,15 @@ def form_frames(
 ) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
     """The frames of light, before the effects of the camera.
 
-    Frames that are exposures of their own have their own draw of all that fluctuates in the light.
+    Frames that are exposures of their own have their own draw of all that fluctuates in the light. Those of
+    modes of light that do not interfere add up.
 
     Arguments:
         measurement: light -> frames.
-        propagate: a function of the keys that returns the field at the detector, shape (..., exposures, rows,
-            columns), and the power of the laser that it had, shape (..., exposures, 1, 1), or None.
+        parts: what light meets, chains of effects and transfers, which may differ between modes.
+        propagate: a function of the parts and of the keys that returns the field at the detector, shape (...,
+            exposures, rows, columns), and the power of the laser that it had, shape (..., exposures, 1, 1),
+            or None.
         full_scale: in the unit of the field.
         keys: of the modulators; all are None without noise.
         shape: of the field, (rows, columns).
@@ -94,13 +100,17 @@ def form_frames(
     """
     is_steady = measurement.single_exposure or None in keys
     count = 1 if is_steady else measurement.frame_count(shape, real)
-    if count == 1:
-        field, power = propagate(*keys)
-        return _with_laser(measurement.frames, field / full_scale, power, axis=-3)
-    # Only the draws differ: what stands before the first of them is computed once.
-    draws = (jax.random.split(key, count) for key in keys)
-    fields, powers = jax.vmap(propagate, out_axes=-3)(*draws)
-    return _with_laser(measurement.frames_in_turn, fields / full_scale[..., None, :, :], powers)
+    draws = keys if count == 1 else tuple(jax.random.split(key, count) for key in keys)
+
+    def form(parts):
+        if count == 1:
+            field, power = propagate(parts, *draws)
+            return _with_laser(measurement.frames, field / full_scale, power, axis=-3)
+        # Only the draws differ: what stands before the first of them is computed once.
+        fields, powers = jax.vmap(functools.partial(propagate, parts), out_axes=-3)(*draws)
+        return _with_laser(measurement.frames_in_turn, fields / full_scale[..., None, :, :], powers)
+
+    return sum_modes(parts, form, measurement.linear)
 
 
 def _with_laser(

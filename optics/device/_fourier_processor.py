@@ -41,6 +41,7 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
+from optics.device._modes import check_modes, sum_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder
 from optics.transfer import AbstractTransfer, Dense
@@ -160,6 +161,7 @@ class FourierProcessor(AbstractDevice):
             raise ValueError(
                 f"`input_gain` must have the shape {self.shape} of the transfer, got {self.input_gain.shape}."
             )
+        check_modes(self.slm, self.transfer)
         # Shapes alone: light that the transfer does not take is refused here and not at the first call.
         jax.eval_shape(FourierProcessor.background_field, self)
 
@@ -243,13 +245,19 @@ class FourierProcessor(AbstractDevice):
         slm_key, camera_key = split_key(key, 2)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
 
-        def propagate(key):
-            light = modulate(self.encoder, self.slm, self.transfer, exposure.drive, key)
-            power = draw_laser_power(self.slm, exposure.drive, key)
-            return self.transfer(light, real=field_is_real), power
+        def propagate(parts, key):
+            slm, transfer = parts
+            light = modulate(self.encoder, slm, transfer, exposure.drive, key)
+            return transfer(light, real=field_is_real), draw_laser_power(slm, exposure.drive, key)
 
         frames = form_frames(
-            self.measurement, propagate, exposure.full_scale, (slm_key,), self.shape, field_is_real
+            self.measurement,
+            (self.slm, self.transfer),
+            propagate,
+            exposure.full_scale,
+            (slm_key,),
+            self.shape,
+            field_is_real,
         )
         return apply(self.camera, frames, camera_key)
 
@@ -311,8 +319,12 @@ class FourierProcessor(AbstractDevice):
     def background_field(self) -> Complex[Array, "rows cols"]:
         """The field at the detector while all numbers are 0, without noise, shape (rows, columns)."""
         drive, _ = self.encoder.encode(jnp.zeros(self.shape))
-        light = modulate(self.encoder, self.slm, self.transfer, drive, None)
-        return self.encoder.combine(self.transfer(light)) + 0j
+
+        def propagate(parts):
+            slm, transfer = parts
+            return transfer(modulate(self.encoder, slm, transfer, drive, None)) + 0j
+
+        return self.encoder.combine(sum_modes((self.slm, self.transfer), propagate, linear=True))
 
     def subtract_background(self) -> "FourierProcessor":
         """The device with `background` measured: the field while all numbers are 0."""

@@ -38,6 +38,7 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
+from optics.device._modes import check_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude
 from optics.transfer import AbstractTransfer
@@ -132,6 +133,9 @@ class JointTransform(AbstractDevice):
         check_flag("metering", metering)
         self.metering = bool(metering)
 
+    def __check_init__(self):
+        check_modes(self.slm, self.transfer)
+
     @as_one_program
     def convolve(
         self,
@@ -205,13 +209,13 @@ class JointTransform(AbstractDevice):
             bound = self.transfer.peak * jnp.sum(jnp.abs(steady), axis=(-2, -1), keepdims=True)
         full_scale = full_scale_of(bound, self.headroom)
 
-        def propagate(key):
-            light = modulate(encoder, self.slm, self.transfer, drive, key)
-            return self.transfer(light, real=field_is_real), draw_laser_power(self.slm, drive, key)
+        def propagate(parts, key):
+            slm, transfer = parts
+            light = modulate(encoder, slm, transfer, drive, key)
+            return transfer(light, real=field_is_real), draw_laser_power(slm, drive, key)
 
-        frames = form_frames(
-            measurement, propagate, full_scale, (slm_key,), self.transfer.shape, field_is_real
-        )
+        parts, plane = (self.slm, self.transfer), self.transfer.shape
+        frames = form_frames(measurement, parts, propagate, full_scale, (slm_key,), plane, field_is_real)
         return apply(camera, frames, camera_key), full_scale[..., 0, :, :] * scale
 
     def _side_by_side(self, x: Array, w: Array) -> Array:

@@ -153,14 +153,14 @@ class MatrixMatrixMultiplier(AbstractDevice):
         a_key, b_key, camera_key = split_key(key, 3)
         drive_a, drive_b = exposure.drive
 
-        def propagate(a_key, b_key):
+        def propagate(_, a_key, b_key):
             field = self.lenses(apply(self.slm_a, drive_a, a_key), apply(self.slm_b, drive_b, b_key))
             power = draw_laser_power(self.slm_a, drive_a, a_key)
             return field[..., None, :, :] + 0j, None if power is None else power[..., None, :, :]
 
         # One exposure, which has an axis of its own while its frames are formed.
         shape, full_scale = self.lenses.shape[::2], exposure.full_scale[..., None, :, :]
-        frames = form_frames(self.measurement, propagate, full_scale, (a_key, b_key), shape, real=False)
+        frames = form_frames(self.measurement, (), propagate, full_scale, (a_key, b_key), shape, real=False)
         return apply(self.camera, frames[..., 0, :, :, :], camera_key)
 
     @as_one_program

@@ -16,7 +16,7 @@ from optics._typing import CountLike, DeviceLike, ScalarLike
 from optics.detect import Intensity
 from optics.device._exposure import Exposure
 from optics.device._fourier_processor import FourierProcessor
-from optics.records import check_frames
+from optics.records import check_frames, panel_phase
 from optics.transfer import FourierLens
 
 LARGEST_AVERAGE = 10_000  # pictures
@@ -141,15 +141,10 @@ class SlmsuiteBench:
     def panel_phase(
         self, phase: Float[np.ndarray, "slm_rows slm_cols"]
     ) -> Float[np.ndarray, "panel_rows panel_cols"]:
-        """The phase of each panel pixel, rad: the drive in the middle, and around it 0 and π in turn, which
-        send their light past the camera.
+        """The phase of each panel pixel, rad: the drive in the middle of those that send their light past the
+        camera.
         """
-        rows, cols = self.fourier_slm.slm.shape
-        panel = np.pi * (np.add.outer(np.arange(rows), np.arange(cols)) % 2).astype(np.float32)
-        pixels = np.kron(np.mod(phase, TWO_PI), np.ones((self.group, self.group)))
-        top, left = (rows - pixels.shape[0]) // 2, (cols - pixels.shape[1]) // 2
-        panel[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-        return panel
+        return panel_phase(phase, _pair(self.fourier_slm.slm.shape), self.group)
 
     def _pictures(self, places: Int[np.ndarray, "2 rows cols window window"]) -> np.ndarray:
         """The mean of pictures at the device's pixels, each picture checked."""
@@ -215,7 +210,7 @@ class SlmsuiteBench:
 
     def _check_panel(self, twin: FourierProcessor) -> None:
         """Refuse a drive that the panel does not hold, and a lens for another panel."""
-        panel = tuple(int(n) for n in self.fourier_slm.slm.shape)
+        panel = _pair(self.fourier_slm.slm.shape)
         needed = tuple(n * self.group for n in self.drive_shape)
         if any(n > side for n, side in zip(needed, panel, strict=True)):
             raise ValueError(
@@ -291,6 +286,11 @@ def _pixel_sines(
         lines.append((np.arange(n) - n // 2) * spacing + centre)
     y, x = np.meshgrid(*lines, indexing="ij")
     return np.stack([x, y])
+
+
+def _pair(shape: Any) -> tuple[int, int]:
+    rows, cols = shape
+    return int(rows), int(cols)
 
 
 def _settle_time(fourier_slm: Any) -> float:

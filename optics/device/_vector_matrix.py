@@ -209,7 +209,7 @@ class VectorMatrixMultiplier(AbstractDevice):
         oscillator = safe_sign(self.output_gain)
         field_is_real = self._detects_real(real)
 
-        def propagate(source_key, slm_key):
+        def propagate(_, source_key, slm_key):
             matrix = self.lenses.transmission(apply(self.slm, drive_b, slm_key))
             field = _sum_light(apply(self.sources, drive_a, source_key), matrix) * oscillator
             power = draw_laser_power(self.sources, drive_a, source_key)
@@ -217,6 +217,7 @@ class VectorMatrixMultiplier(AbstractDevice):
 
         frames = form_frames(
             self.measurement,
+            (),
             propagate,
             exposure.full_scale,
             (source_key, slm_key),

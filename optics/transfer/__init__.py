@@ -29,7 +29,9 @@ from optics.transfer._crossed_lenses import CrossedLenses as CrossedLenses
 from optics.transfer._dense import Dense as Dense
 from optics.transfer._dft import dft as dft
 from optics.transfer._fourier_lens import FourierLens as FourierLens
+from optics.transfer._illuminate import illuminate as illuminate
 from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
+from optics.transfer._modal import Modal as Modal
 from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable
 from optics.transfer._transfer import AbstractTransfer as AbstractTransfer

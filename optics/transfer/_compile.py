@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +26,7 @@ from optics.transfer._fourier_lens import (
 )
 from optics.transfer._kronecker import decompose
 from optics.transfer._masked_fft import MaskedFFT
+from optics.transfer._modal import Modal
 from optics.transfer._separable import Separable
 
 # Above this a full matrix costs more than a sum of row ⊗ column products; measured, see `python -m bench
@@ -37,7 +39,7 @@ MASKED_TOLERANCE = 3e-4
 
 def compile_transfer(
     lens: LensLike, terms: CountLike | None = None, tolerance: ScalarLike | None = None
-) -> Dense | Separable | MaskedFFT:
+) -> Dense | Separable | MaskedFFT | Modal:
     """Run the wave optics once and keep the map from modulator pixels to detector pixels.
 
         matrix[m, n] = Σ_r g(r − r_m) · L(r) · h(r − r_n)
@@ -60,14 +62,14 @@ def compile_transfer(
     column products of 64×64, with 8 samples a pixel, take 45 s on one core.
 
     Arguments:
-        lens: the 2f system to compile.
+        lens: the 2f system to compile, or the `Modal` of one.
         terms: of the sum, for a device of more than 16 pixels a side; by default as many as `tolerance` asks
             for. It must be given under `jit`, where terms cannot be counted.
         tolerance: largest relative error of the map by truncation (Frobenius norm); by default 3e-4 for
             masks and 3e-5 for row ⊗ column products.
 
     Returns:
-        `Dense`, `MaskedFFT` or `Separable`, with its truncation `residual`.
+        `Dense`, `MaskedFFT` or `Separable`, with its truncation `residual`; a `Modal` of one of them.
 
     Raises:
         ValueError: `lens` is no `FourierLens`, `terms` not whole, `tolerance` not in (0, 1), no `terms` under
@@ -87,6 +89,8 @@ def compile_transfer(
     products; S. A. Goreinov, E. E. Tyrtyshnikov and N. L. Zamarashkin, Linear Algebra Appl. 261, 1 (1997),
     for masks.
     """
+    if isinstance(lens, Modal):
+        return _compile_modes(lens, terms, tolerance)
     check_instance("lens", lens, FourierLens, "`optics.FourierLens(11, pitch=127e-6, wavelength=1.55e-6)`")
     if tolerance is not None:
         check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
@@ -105,6 +109,22 @@ def compile_transfer(
     return decompose(
         lens, _pupil_half_width(lens), terms, SEPARABLE_TOLERANCE if tolerance is None else float(tolerance)
     )
+
+
+def _compile_modes(modal: Modal, terms: CountLike | None, tolerance: ScalarLike | None) -> Modal:
+    """The transfer of each mode, all with as many terms as the first."""
+    check_instance("lens.transfer", modal.transfer, FourierLens, "that of `optics.illuminate`")
+    lenses = [jax.tree.map(lambda leaf, i=i: leaf[i], modal.transfer) for i in range(modal.modes)]
+    first = compile_transfer(lenses[0], terms, tolerance)
+    if isinstance(first, Dense):
+        half = max(map(_pupil_half_width, lenses))
+        matrices = jax.lax.map(partial(_overlaps, half=half), modal.transfer)
+        stack = jax.vmap(lambda matrix: Dense(matrix, first.shape, first.subpixels))(matrices)
+    else:
+        terms = len(jax.tree.leaves(first)[0]) if terms is None else terms
+        compiled = [first, *(compile_transfer(lens, terms, tolerance) for lens in lenses[1:])]
+        stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
+    return eqx.tree_at(lambda modal: modal.transfer, modal, stack)
 
 
 def _pupil_half_width(lens: FourierLens) -> int:
