@@ -102,6 +102,13 @@ def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_installation_without_plans_says_where_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plans, "PLANS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    refusal = refuse(["experiments", "--plan", "imdb-cpu"], capsys)
+    assert "`plan` must be a TOML file, such as those in bench/configs of the source" in refusal
+
+
 ARM = '[arms.a]\nmodel = "linear"\n'
 
 

@@ -28,6 +28,11 @@ def read_plan(plan: str) -> dict[str, Any]:
     path = PLANS / f"{plan}.toml" if not Path(plan).suffix else Path(plan)
     if not path.exists():
         names = ", ".join(sorted(path.stem for path in PLANS.glob("*.toml")))
+        if not names:
+            raise ValueError(
+                "`plan` must be a TOML file, such as those in bench/configs of the source, which a wheel "
+                f"does not hold; got {plan!r}."
+            )
         raise ValueError(f"`plan` must be one of {names}, or a TOML file; got {plan!r}.")
     check_name(f"`plan` {plan}: its file", path.stem)
     try:
