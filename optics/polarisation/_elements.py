@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Inexact
 
 from optics._check import as_array, as_floats, as_leaf, as_real, check_finite, describe
 from optics._phases import as_complex
@@ -161,8 +161,8 @@ def transmit(field: ArrayLike, *elements: ArrayLike) -> Complex[Array, "*batch 2
 
 
 def as_matrix(
-    a: Float[Array, "..."], b: Float[Array, "..."], c: Float[Array, "..."], d: Float[Array, "..."]
-) -> Float[Array, "*batch 2 2"]:
+    a: Inexact[Array, "..."], b: Inexact[Array, "..."], c: Inexact[Array, "..."], d: Inexact[Array, "..."]
+) -> Inexact[Array, "*batch 2 2"]:
     """[[a, b], [c, d]] of numbers that broadcast."""
     entries = jnp.broadcast_arrays(a, b, c, d)
     return jnp.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 2)
