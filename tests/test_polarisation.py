@@ -357,6 +357,36 @@ def test_the_zero_order_of_a_fourier_processor(psi, alpha):
     assert power.sum() == pytest.approx(power[0, 0] + power[0, 3], abs=1e-6)
 
 
+def in_modes(weights, modes, measurement, n=8):
+    """A Fourier processor whose light has these modes."""
+    stack = lambda *parts: jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)  # noqa: E731
+    transfer = optics.Modal(stack(optics.dft(n), optics.dft(n)), weights)
+    panel = effects.PerMode(modes[0], stack(*modes))
+    return optics.FourierProcessor(transfer, measurement, slm=(panel,))
+
+
+def test_a_camera_without_an_analyser_adds_intensities(key):
+    """What passes unmodulated does not interfere with the rest: the zero order is a sum of powers."""
+    drive = light_of(key, (8, 8))
+    device = in_modes(*effects.unmodulated_modes(PSI), optics.Intensity(jnp.abs))
+    exposure = device.prepare(drive)
+    # One exposure, one frame; in units of the brightest pixel.
+    frames = np.asarray(device.expose(exposure))[0, 0] * np.asarray(exposure.full_scale)[0] ** 2
+    transform = lambda a: np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(a), norm="ortho"))  # noqa: E731
+    shown = np.asarray(exposure.drive)[0]
+    expected = np.cos(PSI) ** 2 * abs(transform(shown)) ** 2
+    expected += np.sin(PSI) ** 2 * abs(transform(np.ones((8, 8)))) ** 2
+    np.testing.assert_allclose(frames, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reference_of_the_same_polarisation_is_an_analyser(key):
+    """Each mode beats with its own part of the reference: as if an analyser stood along the reference."""
+    drive = light_of(key, (8, 8))
+    modes = in_modes(*effects.unmodulated_modes(PSI), optics.Coherent())
+    analysed = optics.FourierProcessor(optics.dft(8), slm=(effects.ParallelAligned(PSI, PSI),))
+    assert relative(optics.transform(drive, modes), optics.transform(drive, analysed)) <= 1e-5
+
+
 def test_extinction_sets_the_floor_of_a_dark_panel(key):
     """Between crossed polarisers at 45° the panel sets amplitudes: its contrast is the analyser's extinction,
     and never above it.

@@ -68,7 +68,9 @@ def unmodulated_modes(
         along the director:    light,   of the weight cos² ψ
         across the director:   1,       of the weight sin² ψ
 
-    They are polarised at right angles, so that they do not interfere, and a camera adds their intensities.
+    They are polarised at right angles, so that they do not interfere, and a camera adds their intensities. A
+    reference polarised as the light is has the same shares of both, and a coherent receiver sees what it
+    would behind an analyser at α = ψ.
 
     Arguments:
         polarisation: ψ of the light, from the director, rad, one number.
@@ -100,7 +102,9 @@ def analysed_modes(
         along the analyser:    cos ψ cos α · light + sin ψ sin α,    of the weight 1
         across the analyser:   sin ψ cos α − cos ψ sin α · light,    of the weight 1 / extinction
 
-    They are polarised at right angles, so that they do not interfere, and a camera adds their intensities.
+    They are polarised at right angles, so that they do not interfere, and a camera adds their intensities. A
+    coherent receiver whose reference is polarised along the analyser sees the first alone, and needs no
+    modes: `ParallelAligned(polarisation, analyser)`.
 
     Arguments:
         polarisation: ψ of the light, from the director, rad, scalar or map.
