@@ -17,10 +17,11 @@ def coherence(
 ) -> Complex[Array, "*any"]:
     """Complex degree of coherence of the light at two points of the modulator, one of them delayed.
 
-        γ(Δ, τ) = Σ_k w_k exp(2πi (Δ · sin θ_k / λ_k − (ν_k − ν̄) τ)),   ν̄ = Σ_k w_k ν_k
+        γ(Δ, τ) = Σ_k w_k exp(2πi (Δ · sin θ_k / λ_k − (ν_k − ν) τ))
 
-    Of one point it is that of Wiener and Khinchin, the Fourier transform of the spectrum; without a delay
-    that of van Cittert and Zernike, the Fourier transform of the source.
+    ν is the frequency of the carrier, the middle of a line. Of one point γ is that of Wiener and Khinchin,
+    the Fourier transform of the spectrum; without a delay that of van Cittert and Zernike, the Fourier
+    transform of the source.
 
     Arguments:
         light: `Light`.
@@ -29,7 +30,7 @@ def coherence(
             `delay`.
 
     Returns:
-        γ, |γ| ≤ 1, shape (...), relative to the mean frequency.
+        γ, |γ| ≤ 1, shape (...), relative to the frequency of the carrier.
 
     Raises:
         ValueError: a `light` that is none, or a `delay` or a `separation` that is not finite or, the latter,
@@ -50,8 +51,7 @@ def coherence(
         raise ValueError(
             f"`separation` must have a last axis of two numbers (y, x) in m, got {describe(separation)}."
         )
-    mean = jnp.sum(light.weights * light.detuning)
-    frequency = (light.detuning - mean) * (LIGHT_SPEED / light.carrier)
+    frequency = light.detuning * (LIGHT_SPEED / light.carrier)
     per_metre = jnp.sin(light.tilt) / light.wavelength[:, None]
     turns = jnp.sum(separation[..., None, :] * per_metre, axis=-1) - delay[..., None] * frequency
     return jnp.sum(light.weights * unit_phasor(TWO_PI * turns), axis=-1)

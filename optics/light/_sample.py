@@ -76,7 +76,8 @@ def _sobol(count: int, seed: int) -> np.ndarray:
         # Numbers that are no power of two are less even, as the docstring says.
         warnings.filterwarnings("ignore", message="The balance properties of Sobol", category=UserWarning)
         points = qmc.Sobol(3, scramble=True, rng=seed).random(count)
-    return np.clip(points, 2.0**-32, 1 - 2.0**-32)
+    # The outermost points stand for half a share of the power: a Lorentzian's tails have no end.
+    return np.clip(points, 0.5 / count, 1 - 0.5 / count)
 
 
 def _normal(uniform: np.ndarray) -> np.ndarray:
