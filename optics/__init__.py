@@ -109,9 +109,11 @@ from optics.device import Devices as Devices
 from optics.device import Exposure as Exposure
 from optics.device import External as External
 from optics.device import FourierProcessor as FourierProcessor
+from optics.device import IncoherentCorrelator as IncoherentCorrelator
 from optics.device import JointTransform as JointTransform
 from optics.device import MatrixMatrixMultiplier as MatrixMatrixMultiplier
 from optics.device import VectorMatrixMultiplier as VectorMatrixMultiplier
+from optics.device import WavelengthChannels as WavelengthChannels
 from optics.device import compile_device as compile_device
 from optics.expectation import expected as expected
 from optics.gradients import ideal_gradient as ideal_gradient

@@ -77,12 +77,14 @@ class _Mark(Effect):
         phase_only: the modulator takes one number a pixel, also where the amplitude is complex.
         single_exposure: the detector takes all frames of a field in one exposure.
         metering: one exposure more of each field sets full scale.
+        simultaneous: fields that are exposed at the same time.
     """
 
     is_modulator: bool = eqx.field(static=True)
     phase_only: bool = eqx.field(static=True)
     single_exposure: bool = eqx.field(static=True)
     metering: bool = eqx.field(static=True)
+    simultaneous: int = eqx.field(static=True)
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if key is None:
@@ -99,6 +101,7 @@ class _Mark(Effect):
         values = (value.shape[-3] if self.single_exposure else 1) * value.shape[-2] * value.shape[-1]
         # The meter reads one frame of each field.
         metered = value.size // value.shape[-3] if self.metering else 0
+        values *= self.simultaneous
         return _mark_p.bind(value, dac_per_value=0, values_per_exposure=values, metered=metered)
 
 
@@ -129,7 +132,7 @@ def _mark_stages(device: DeviceLike) -> AbstractDevice:
         )
 
     def add_mark(stage: Stage) -> tuple[Effect, ...]:
-        mark = _Mark(stage.is_modulator, stage.phase_only, stage.single_exposure, stage.metering)
+        mark = _Mark(*stage[2:])
         return (mark, *stage.effects) if stage.is_modulator else (*stage.effects, mark)
 
     return device.with_stages(**{stage.name: add_mark(stage) for stage in device.stages()})

@@ -20,6 +20,7 @@ class Stage(NamedTuple):
         phase_only: the modulator takes one number a pixel, also where its light is complex.
         single_exposure: the detector takes all frames of a field in one exposure.
         metering: one exposure more of each field sets the full scale of the detector.
+        simultaneous: fields that are exposed at the same time, on channels of their own.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Stage(NamedTuple):
     phase_only: bool = False
     single_exposure: bool = False
     metering: bool = False
+    simultaneous: int = 1
 
 
 class AbstractDevice(eqx.Module):

@@ -242,7 +242,13 @@ class FourierProcessor(AbstractDevice):
         Returns:
             frames in units of full scale, shape (..., exposures, frames, rows, columns).
         """
-        slm_key, camera_key = split_key(key, 2)
+        light_key, camera_key = split_key(key, 2)
+        return apply(self.camera, self.form_frames(exposure, light_key, real), camera_key)
+
+    def form_frames(
+        self, exposure: Exposure, key: Array | None, real: bool
+    ) -> Float[Array, "*lead exposures frames camera_rows camera_cols"]:
+        """The frames of `expose` before the effects of the camera: its arguments, and a key of the light."""
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
 
         def propagate(parts, key):
@@ -250,16 +256,10 @@ class FourierProcessor(AbstractDevice):
             light = modulate(self.encoder, slm, transfer, exposure.drive, key)
             return transfer(light, real=field_is_real), draw_laser_power(slm, exposure.drive, key)
 
-        frames = form_frames(
-            self.measurement,
-            (self.slm, self.transfer),
-            propagate,
-            exposure.full_scale,
-            (slm_key,),
-            self.shape,
-            field_is_real,
+        parts = self.slm, self.transfer
+        return form_frames(
+            self.measurement, parts, propagate, exposure.full_scale, (key,), self.shape, field_is_real
         )
-        return apply(self.camera, frames, camera_key)
 
     @as_one_program
     def reconstruct(

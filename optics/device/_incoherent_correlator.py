@@ -1,0 +1,232 @@
+"""A 4f correlator in incoherent light: powers in, powers out, and a kernel of powers."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact
+
+from optics._check import check_memory, check_shape
+from optics._numerics import as_typed_key, reverse_about_centre, safe_divide, safe_sqrt, split_key
+from optics._program import as_one_program
+from optics._typing import ArrayLike, EffectsLike, ScalarLike, TransferLike
+from optics.device._device import AbstractDevice, Stage
+from optics.device._exposure import (
+    as_gain,
+    as_headroom,
+    brightest_pixel,
+    check_modulator,
+    check_photodiodes,
+    check_power_modulator,
+    check_transfer,
+    encode_amplitude,
+    full_scale_of,
+)
+from optics.device._modes import check_modes, sum_modes
+from optics.effects import Effect, apply
+from optics.transfer import AbstractTransfer
+
+
+class IncoherentCorrelator(AbstractDevice):
+    """A 4f correlator lit by a diode: every pixel of the input is a point source, and a camera adds powers.
+
+        y = Σ_pixels |h|² x,   |h|² ∝ w:   filter = F(√w · exp(iθ))
+
+    Light from two pixels does not interfere, so that the system is linear in power, and its response to a
+    point is the squared modulus of the response h that the filter sets. Only the modulus of h counts; a
+    quadratic phase θ spreads its spectrum over the filter, of which a single bright pixel would be the scale.
+    Powers are not negative: x and w are each the difference of two parts, and the four exposures of a pair of
+    planes are added with their signs in electronics. Complex numbers take four real convolutions.
+
+    The source is as wide as it takes for light of neighbouring pixels not to interfere, and all light of one
+    pixel does. Each mode of a `Modal` has its own responses, and their powers add up: so an image blurs where
+    wavelengths are of different size.
+
+    Arguments:
+        first: input -> filter, `Dense`, `MaskedFFT` (compiled) or `FourierLens`, or the `Modal` of one.
+        second: filter -> detector; by default `first` again.
+        slm: effects on the powers of the input, in units of the brightest pixel.
+        filter: effects on the amplitudes of the filter.
+        camera: effects on the frames.
+        input_gain, output_gain: calibrated gains of one lens, as `calibrate` finds for a `FourierProcessor`,
+            on amplitudes: squared on the powers before and after, and on the filter between as in
+            `Correlator`.
+        headroom: full scale over the brightest pixel that one exposure more finds, at least 1; noise may
+            saturate that pixel.
+
+    Raises:
+        ValueError: lenses of different shapes or with `subpixels`, gains that are not finite or of another
+            shape, `headroom` below 1, an effect where it has no meaning, or pixels whose pairs do not fit in
+            memory.
+
+    Source: J. W. Goodman, Introduction to Fourier Optics (2005), section 6.3 and 8.1; A. W. Lohmann and W. T.
+        Rhodes, Appl. Opt. 17, 1141 (1978), on parts with signs.
+
+    Example:
+        >>> import jax.numpy as jnp, optics
+        >>> device = optics.IncoherentCorrelator(optics.dft(4))
+        >>> x = jnp.eye(4)
+        >>> print(jnp.abs(optics.convolve(x, -x, device) - optics.convolve(x, -x)).max() < 1e-5)
+        True
+    """
+
+    first: AbstractTransfer
+    second: AbstractTransfer
+    slm: tuple[Effect, ...]
+    filter: tuple[Effect, ...]
+    camera: tuple[Effect, ...]
+    input_gain: Array
+    output_gain: Array
+    headroom: Array
+
+    def __init__(
+        self,
+        first: TransferLike,
+        second: TransferLike | None = None,
+        slm: EffectsLike = (),
+        filter: EffectsLike = (),
+        camera: EffectsLike = (),
+        input_gain: ArrayLike = 1.0,
+        output_gain: ArrayLike = 1.0,
+        headroom: ScalarLike = 1.05,
+    ):
+        second = first if second is None else second
+        check_transfer("first", first)
+        check_transfer("second", second)
+        check_power_modulator("slm", slm)
+        check_modulator("filter", filter)
+        check_photodiodes("camera", camera, signed=False)
+        self.first, self.second = first, second
+        self.slm, self.filter, self.camera = tuple(slm), tuple(filter), tuple(camera)
+        self.input_gain = as_gain("input_gain", input_gain, first.shape)
+        self.output_gain = as_gain("output_gain", output_gain, first.shape)
+        self.headroom = as_headroom(headroom)
+
+    def __check_init__(self):
+        if self.first.shape != self.second.shape:
+            raise ValueError(
+                f"`first` and `second` must have the same pixels, got {self.first.shape} and "
+                f"{self.second.shape}."
+            )
+        if (self.first.subpixels, self.second.subpixels) != (1, 1):
+            raise ValueError(
+                f"`first` and `second` must not divide their pixels, got {self.first.subpixels} and "
+                f"{self.second.subpixels} `subpixels`."
+            )
+        check_modes(self.first, self.filter, self.second)
+        check_memory("first", self.first.shape, math.prod(self.first.shape) ** 2, "pairs of pixels")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels (rows, columns) of modulators and detector."""
+        return self.first.shape
+
+    @as_one_program
+    def convolve(
+        self,
+        x: Inexact[Array, "*xlead rows cols"],
+        w: Inexact[Array, "*wlead rows cols"],
+        key: Array | None = None,
+    ) -> Inexact[Array, "*lead rows cols"]:
+        """Circular convolution around pixel n//2 of both.
+
+        Arguments, result and errors: those of `AbstractDevice.convolve`.
+        """
+        check_shape("x", x, self)
+        check_shape("w", w, self)
+        x, w = (jnp.stack([a.real, a.imag]) if jnp.iscomplexobj(a) else a[None] for a in (x, w))
+        keys = split_key(key, len(x) * len(w))
+        parts = [
+            self._convolve_real(a, b, keys[i * len(w) + j]) for i, a in enumerate(x) for j, b in enumerate(w)
+        ]
+        if len(x) == len(w) == 1:
+            return parts[0]
+        if len(x) == len(w):
+            return jax.lax.complex(parts[0] - parts[3], parts[1] + parts[2])
+        return jax.lax.complex(*parts)
+
+    @as_one_program
+    def response(self, w: Float[Array, "rows cols"], key: Array | None = None) -> Float[Array, "out in"]:
+        """The power at each pixel of the detector from each pixel of the input, for a kernel of powers.
+
+        Arguments:
+            w: not negative, shape (rows, columns), any unit.
+            key: of the filter's noise, consumed, or None.
+
+        Returns:
+            shape (pixels, pixels), times the power of an input pixel it is power at the detector. Squared
+            moduli of fields summed over the modes of the light.
+        """
+        return self._response(w, key)[0]
+
+    def _convolve_real(self, x: Array, w: Array, key: Array | None) -> Array:
+        """The convolution of real planes: four of their parts, exposed one after the other."""
+        x_parts, w_parts = (jnp.stack([jnp.maximum(a, 0), jnp.maximum(-a, 0)]) for a in (x, w))
+        lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+        x_parts, w_parts = (
+            parts.reshape(2, *(1,) * (len(lead) + 3 - parts.ndim), *parts.shape[1:])
+            for parts in (x_parts, w_parts)
+        )
+        x_parts, w_parts = x_parts[:, None], w_parts[None]
+        convolve = jnp.vectorize(self._convolve_powers, signature="(r,c),(r,c),()->(r,c)")
+        if key is None:
+            convolve = jnp.vectorize(
+                lambda x, w: self._convolve_powers(x, w, None), signature="(r,c),(r,c)->(r,c)"
+            )
+            parts = convolve(x_parts, w_parts)
+        else:
+            parts = convolve(x_parts, w_parts, jax.random.split(as_typed_key(key), (2, 2, *lead)))
+        return parts[0, 0] - parts[0, 1] - parts[1, 0] + parts[1, 1]
+
+    def _convolve_powers(self, x: Array, w: Array, key: Array | None) -> Array:
+        """The convolution of planes that are not negative, in one exposure."""
+        slm_key, filter_key, camera_key = split_key(key, 3)
+        calibrated = x * self.input_gain.real**2
+        brightest = brightest_pixel(calibrated)
+        drive = safe_divide(calibrated, brightest)
+        response, scale = self._response(w, filter_key)
+        power = self._detect(response, apply(self.slm, drive, slm_key))
+        steady = self._detect(*jax.lax.stop_gradient((response, apply(self.slm, drive, None))))
+        full_scale = full_scale_of(jnp.max(steady, axis=(-2, -1), keepdims=True), self.headroom)
+        frame = apply(self.camera, (power / full_scale)[None], camera_key)[0]
+        result = reverse_about_centre(frame * full_scale)
+        output_gain = reverse_about_centre(jnp.broadcast_to(jnp.abs(self.output_gain) ** 2, self.shape))
+        result = math.prod(self.shape) * scale * brightest * output_gain * result
+        # No light is shown for a plane of zeros, and nothing is read.
+        return jnp.where(jnp.any(x != 0) & jnp.any(w != 0), result, result - jax.lax.stop_gradient(result))
+
+    def _detect(self, response: Array, light: Array) -> Array:
+        power = jnp.matmul(response, light.reshape(-1), precision="highest")
+        return power.reshape(self.shape)
+
+    def _response(self, w: Array, key: Array | None) -> tuple[Array, Array]:
+        """The power response for a kernel of powers, and what it is to be multiplied by."""
+        strongest = brightest_pixel(w)
+        modulus = safe_sqrt(safe_divide(w, strongest))
+        impulse = modulus * _chirp(self.shape)
+        spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(impulse), norm="ortho"))
+        drive, scale = encode_amplitude(spectrum * self.output_gain * self.input_gain, self.filter)
+        pixels = math.prod(self.shape)
+        points = jnp.eye(pixels, dtype=modulus.dtype).reshape(pixels, *self.shape)
+
+        def form(parts):
+            first, filter, second = parts
+            field = second(first(points) * apply(filter, drive, key))
+            return (field.real**2 + field.imag**2).reshape(pixels, pixels).T
+
+        response = sum_modes((self.first, self.filter, self.second), form, linear=False)
+        return response, scale**2 * strongest
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The modulator, the filter and the camera."""
+        return (
+            Stage("slm", self.slm, is_modulator=True, phase_only=True),
+            Stage("filter", self.filter, is_modulator=True),
+            Stage("camera", self.camera, is_modulator=False, metering=True),
+        )
+
+
+def _chirp(shape: tuple[int, int]) -> Array:
+    """A quadratic phase whose spectrum is flat, around pixel n//2."""
+    rows, cols = (jnp.exp(1j * jnp.pi * (jnp.arange(n) - n // 2) ** 2 / n) for n in shape)
+    return rows[:, None] * cols
