@@ -1330,6 +1330,7 @@ def _optics_calls() -> list[Call]:
             np.arange(16, dtype=np.uint16).reshape(1, 4, 4),
             PLANES + {"negative": -np.ones((1, 4, 4), int)},
         )
+        pattern = (np.ones((4, 4)), PLANES + FINITE + {"complex": np.full((4, 4), 1j)})
         write_slmsuite(folder / "fourier.h5")
         camera = optics.records.record_frames(
             lambda drive, full_scale: np.abs(drive)[:, None], folder / "run.h5"
@@ -1369,6 +1370,58 @@ def _optics_calls() -> list[Call]:
                 optics.records.replay_frames,
                 path=(folder / "run.h5", TEXT - {"long"}),
                 tolerance=(1e-5, NUMBER + BELOW_ZERO),
+                max_bytes=(2**20, COUNT - {"vast"}),
+            ),
+            _line(
+                "optics.records.panel_phase",
+                optics.records.panel_phase,
+                phase=pattern,
+                panel=((8, 8), SIZE - {"huge"}),
+                group=(2, COUNT),
+            ),
+            _line(
+                "optics.records.as_levels",
+                optics.records.as_levels,
+                phase=pattern,
+                levels=(256, COUNT),
+                table=(None, ANY - NONE + {"number": 3}),
+                full_turn=(None, positive(NUMBER - NONE)),
+                falling=(False, FLAG),
+            ),
+            _line(
+                "optics.records.write_bitmap",
+                optics.records.write_bitmap,
+                path=(folder / "pattern.bmp", TEXT),
+                levels=(np.ones((4, 4), int), LINES + FINITE + {"floats": np.ones((4, 4))}),
+                panel=((4, 4), SIZE - NONE),
+            ),
+            _line(
+                "optics.records.write_phase",
+                optics.records.write_phase,
+                path=(folder / "pattern.h5", TEXT),
+                phase=pattern,
+                panel=((8, 8), SIZE - {"huge"}),
+                group=(2, COUNT),
+                bits=(8, COUNT),
+            ),
+            _line(
+                "optics.records.write_slmsuite",
+                optics.records.write_slmsuite,
+                path=(folder / "written.h5", TEXT),
+                calibration=(optics.records.read_slmsuite(folder / "fourier.h5"), PART),
+                kind=(None, CHOICE - NONE),
+            ),
+            _line(
+                "optics.records.write_device",
+                optics.records.write_device,
+                path=(folder / "device.h5", TEXT),
+                device=(optics.dft(2), PART),
+            ),
+            _line(
+                "optics.records.read_device",
+                optics.records.read_device,
+                path=(optics.records.write_device(folder / "read.h5", optics.dft(2)), TEXT - {"long"}),
+                device=(optics.dft(2), PART),
                 max_bytes=(2**20, COUNT - {"vast"}),
             ),
             _line(

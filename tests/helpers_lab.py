@@ -1,9 +1,12 @@
 """Files of laboratory instruments, laid out as their makers' manuals say, for tests of the readers."""
 
 import struct
+from pathlib import Path
 
 import h5py
 import numpy as np
+
+from optics.records import SlmsuiteCalibration
 
 # Formulas as Zemax prints them behind the coefficients, by index.
 STANDARD = {
@@ -99,3 +102,23 @@ def write_datx(path, heights, pitch=1e-4, wavelength=632.8e-9, scale=0.5, **chan
         for name, value in meta.items():
             if value is not None:
                 group.attrs[name] = value
+
+
+def slmsuite_calibration(**changes):
+    """A Fourier calibration of a small bench."""
+    values = dict(
+        path=Path("fourier.h5"),
+        kinds=("fourier",),
+        version="0.5.0",
+        panel=(16, 20),
+        pitch=(8e-6, 8e-6),
+        wavelength=633e-9,
+        bits=8,
+        camera=(30, 40),
+        camera_pitch=(5e-6, 5e-6),
+        camera_bits=12,
+        settle_time=0.0,
+        M=np.array([[0.0, 200.0], [-200.0, 0.0]]),
+        b=np.array([12.0, 13.0]),
+    )
+    return SlmsuiteCalibration(**values | changes)

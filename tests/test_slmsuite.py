@@ -17,7 +17,17 @@ from sklearn.datasets import load_digits
 
 import optics
 from optics import effects, wave
-from optics.records import read_recording, read_slmsuite, record_frames, replay_frames
+from optics.records import (
+    as_levels,
+    panel_phase,
+    read_recording,
+    read_slmsuite,
+    record_frames,
+    replay_frames,
+    write_bitmap,
+    write_phase,
+    write_slmsuite,
+)
 from tests.helpers import relative
 from tests.slmsuite_bench import TRUE_TABLE, drives, exposures, make_bench, twin_of
 
@@ -148,6 +158,77 @@ def test_the_settling_time_and_a_whole_bench(calibrated):
         read_slmsuite(calibrated.files["fourier"]).phase_table()
     with pytest.raises(ValueError, match="do not fit on the panel"):
         whole.lens(17, group=8)
+
+
+def test_slmsuite_reads_what_we_write(calibrated, tmp_path):
+    """On another `FourierSLM` of the same bench, whose calibrations are ours alone."""
+    cam, slm, theirs = calibrated.cam, calibrated.slm, calibrated.fs
+    ours = FourierSLM(cam, slm)
+    for kind in calibrated.files:
+        record = read_slmsuite(calibrated.files[kind])
+        path = write_slmsuite(tmp_path / f"{kind}.h5", record)
+        assert ours.load_calibration(kind, str(path)) == str(path)
+        again = read_slmsuite(path)
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            if isinstance(value, np.ndarray | float):
+                np.testing.assert_allclose(getattr(again, field.name), value, rtol=1e-9, atol=1e-12)
+            elif field.name != "path":
+                assert getattr(again, field.name) == value
+    vectors = np.random.default_rng(0).uniform(-0.02, 0.02, (2, 7))
+    np.testing.assert_allclose(
+        ours.kxyslm_to_ijcam(vectors), theirs.kxyslm_to_ijcam(vectors), rtol=1e-12, atol=1e-9
+    )
+    # It has set the table of the panel on loading; ours is the same as from its own measurement.
+    table = np.array(slm.lut)
+    theirs.load_calibration("pixel", calibrated.files["pixel"])
+    try:
+        np.testing.assert_array_equal(slm.lut, table)
+        sources = [fs.wavefront_calibration_superpixel_process(apply=False, plot=-1) for fs in (ours, theirs)]
+    finally:
+        slm.set_gamma(None)
+    for part in ("phase", "amplitude"):
+        np.testing.assert_allclose(sources[0][part], sources[1][part], rtol=1e-3, atol=1e-3)
+    for name in ("zernike_indices", "corrected_spots"):
+        np.testing.assert_allclose(
+            ours.calibrations["wavefront_zernike"][name], theirs.calibrations["wavefront_zernike"][name]
+        )
+
+
+def test_slmsuite_corrects_the_panel_by_a_table_of_ours(small, tmp_path):
+    """The phases that it then realizes are those that it is asked for, to the largest step of the panel."""
+    record = read_slmsuite(small.fs.save_calibration("fourier", str(tmp_path)))
+    fitted = record.with_phase_table(effects.PhaseLUT(TRUE_TABLE - TRUE_TABLE[0]))
+    path = write_slmsuite(tmp_path / "pixel.h5", fitted, "pixel")
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (16, 16))
+
+    def error():
+        small.slm.set_phase(phase)
+        shown = TRUE_TABLE[255 - np.asarray(small.slm.display, int)]
+        turns = np.exp(1j * (shown - phase))
+        return np.max(np.abs(np.angle(turns / np.exp(1j * np.angle(turns.mean())))))
+
+    try:
+        before = error()
+        small.fs.load_calibration("pixel", str(path))
+        assert error() < 0.03 < 0.5 < before
+    finally:
+        small.slm.set_gamma(None)
+        del small.fs.calibrations["pixel"]
+
+
+def test_slmsuite_shows_a_pattern_of_ours(small, tmp_path):
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (6, 5))
+    path = write_phase(tmp_path / "pattern.h5", phase, small.slm.shape, group=2)
+    small.slm.load_phase(str(path))
+    shown = np.array(small.slm.display)
+    small.slm.set_phase(panel_phase(phase, small.slm.shape, group=2))
+    assert np.array_equal(shown, small.slm.display) and shown.dtype == np.uint8
+    # A vendor's correction: slmsuite counts the levels of a bitmap the other way.
+    levels = as_levels(panel_phase(phase, small.slm.shape, group=2), falling=True)
+    small.slm.load_vendor_phase_correction(str(write_bitmap(tmp_path / "p.bmp", levels, small.slm.shape)))
+    error = small.slm.source.pop("phase") - panel_phase(phase, small.slm.shape, group=2)
+    assert np.max(np.abs(np.angle(np.exp(1j * error)))) < np.pi / 256 + 1e-6
 
 
 def edit(name, value=None):

@@ -1,5 +1,6 @@
 """Calibrations that slmsuite measured on a bench, and the parts of a device that they stand for."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 
 from optics._check import as_path, as_pixels, check_number, check_whole
-from optics._typing import CountLike, PathLike, ScalarLike, ShapeLike
+from optics._typing import CountLike, EffectLike, PathLike, ScalarLike, ShapeLike
 from optics.effects import PhaseLUT
 from optics.records._door import FileError
 from optics.records._hdf5 import MICROMETRE, Group, first_numbers, open_group
+from optics.records._panel import level_phases
 from optics.transfer import FourierLens
 from optics.wave import noll_index, osa
 
@@ -173,6 +175,32 @@ class SlmsuiteCalibration:
         phases = np.concatenate([gamma[-1:] - slope * count, gamma, gamma[:1] + slope * count])
         response = np.interp(np.arange(-1, count), at, phases)
         return PhaseLUT(response - response[0] if rising else (response[-1] - response)[::-1])
+
+    def with_phase_table(self, table: EffectLike) -> "SlmsuiteCalibration":
+        """The calibration with the response of a panel that a twin was fitted to, in the place of its pixel
+        calibration: the inverse of `phase_table`.
+
+        `write_slmsuite(path, calibration, "pixel")` gives it to slmsuite, which corrects the panel by it.
+
+        Arguments:
+            table: `effects.PhaseLUT`, the same for all pixels.
+
+        Returns:
+            `SlmsuiteCalibration` with `levels` and `gamma` of all levels.
+
+        Raises:
+            ValueError: a `table` that is no `PhaseLUT`, differs from pixel to pixel, or turns the phase by
+                less than three quarters of a turn.
+        """
+        response = level_phases(table, 2**self.bits)
+        kinds = self.kinds if "pixel" in self.kinds else (*self.kinds, "pixel")
+        return dataclasses.replace(
+            self,
+            kinds=kinds,
+            levels=np.arange(2**self.bits),
+            gamma=response[-1] - response[::-1],
+            gamma_quality=None,
+        )
 
     def plate(
         self,
