@@ -1,5 +1,6 @@
 """The API reference: every public name has a sentence, its arguments and its refusals."""
 
+import html
 import inspect
 import re
 
@@ -83,12 +84,18 @@ def test_refusals_are_documented(names):
     assert not lacking
 
 
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    out = tmp_path_factory.mktemp("api")
+    assert bench.main(["api", "--out", str(out), "--no-source"]) == 0
+    return out
+
+
 @pytest.mark.slow
-def test_pages(tmp_path, capsys):
+def test_pages(pages):
     """One command; every public name is on a page, and formulas and arguments are set as such."""
-    assert bench.main(["api", "--out", str(tmp_path), "--no-source"]) == 0
-    assert "begin with" in capsys.readouterr().out
-    page = (tmp_path / "optics" / "retrieve.html").read_text(encoding="utf-8")
+    folder = pages / api.current_version()
+    page = (folder / "optics" / "retrieve.html").read_text(encoding="utf-8")
     assert (
         "hio" in page
         and re.search(r"<h6[^>]*>Arguments:</h6>", page)
@@ -102,8 +109,46 @@ def test_pages(tmp_path, capsys):
         ("nets", "ConvSelfAttention"),
         ("nets/run", "load"),
     ):
-        assert f'id="{anchor}"' in (tmp_path / f"{place}.html").read_text(encoding="utf-8"), place
+        assert f'id="{anchor}"' in (folder / f"{place}.html").read_text(encoding="utf-8"), place
     assert not hasattr(optics, "__all__") and "train" not in nets.__all__
+
+
+@pytest.mark.slow
+def test_pages_bear_their_version(pages):
+    version = api.current_version()
+    assert f'href="{version}/index.html">{version}<' in (pages / "index.html").read_text(encoding="utf-8")
+    folder = pages / version
+    assert f"<h2>lensformer {version}</h2>" in (folder / "index.html").read_text(encoding="utf-8")
+    for page in (*folder.glob("*/**/*.html"), folder / "optics.html", folder / "nets.html"):
+        assert f"<footer>lensformer {version}" in page.read_text(encoding="utf-8"), page
+
+
+@pytest.mark.slow
+def test_pages_show_the_examples(pages, names):
+    """Each line that a docstring has a reader type is on some page, with its prompt."""
+    texts = (path.read_text(encoding="utf-8") for path in pages.rglob("*.html"))
+    shown = {
+        html.unescape(re.sub(r"<[^>]+>", "", line)).strip()
+        for text in texts
+        for line in text.splitlines()
+        if '<span class="gp">' in line
+    }
+    documented = {
+        line.strip()
+        for value in names.values()
+        for line in (value.__doc__ or "").splitlines()
+        if line.strip().startswith(">>> ")
+    }
+    assert len(documented) > 200 and not documented - shown
+
+
+def test_versions_are_listed_with_the_newest_first(tmp_path):
+    for name in ("0.9.0", "0.10.0", "1.0.0rc1", "1.0.0", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").touch()
+    (tmp_path / "2.0.0").mkdir()  # without pages
+    shown = re.findall(r">([^<]+)</a>", api.list_versions(tmp_path))
+    assert shown == ["1.0.0", "1.0.0rc1", "0.10.0", "0.9.0"]
 
 
 def test_pdoc_is_asked_for(tmp_path, capsys, monkeypatch):
