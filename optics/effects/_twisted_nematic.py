@@ -53,9 +53,11 @@ class TwistedNematic(Modulation):
 
     Example:
         >>> import jax.numpy as jnp, numpy as np, optics
-        >>> panel = optics.effects.TwistedNematic(np.linspace(5.0, 0.5, 256), np.pi / 2, 0.6, 2.2)
-        >>> print(abs(panel.curve(jnp.array([0.0, 1.0]))).round(2))
-        [0.86 0.98]
+        >>> panel = optics.effects.TwistedNematic(np.linspace(0.5, 5.5, 256), np.pi / 2, 0.38, 1.17)
+        >>> light = panel.curve(jnp.linspace(0, 1, 256))
+        >>> amplitude, phase = abs(light), jnp.unwrap(jnp.angle(light))
+        >>> print(f"{amplitude.min():.1f} to {amplitude.max():.1f} over {phase[-1]:.1f} rad")
+        0.6 to 0.7 over 5.4 rad
     """
 
     retardance: Float[Array, " levels"]
