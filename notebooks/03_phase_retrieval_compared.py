@@ -28,6 +28,15 @@
 # | amplitude flow | gradient of $\tfrac12 \Vert\, |F x| - A \Vert^2$ with momentum | descends |
 
 # %%
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"], check=True)
+
+# %%
 # %matplotlib inline
 import os
 

@@ -27,6 +27,15 @@
 # $$ \cos(g_1, g_2) = \frac{g_1 \cdot g_2}{\Vert g_1\Vert\, \Vert g_2\Vert} . $$
 
 # %%
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"], check=True)
+
+# %%
 # %matplotlib inline
 import os
 from dataclasses import replace

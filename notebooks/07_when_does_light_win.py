@@ -24,6 +24,15 @@
 # The exponent makes this question hard: a factor of two in the energy of a number *squares* the necessary size.
 
 # %%
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"], check=True)
+
+# %%
 # %matplotlib inline
 import math
 import os

@@ -24,6 +24,15 @@
 # with $I = |T(\mathrm{panel}(\varphi))|^2$, in which the panel and the lens have all their errors.
 
 # %%
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"], check=True)
+
+# %%
 # %matplotlib inline
 import os
 

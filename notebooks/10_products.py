@@ -24,6 +24,15 @@
 # 4. counts exposures and joules of a whole block, and the photons that it needs.
 
 # %%
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"], check=True)
+
+# %%
 # %matplotlib inline
 import os
 

@@ -2,8 +2,13 @@
 
 import ast
 import functools
+import importlib.util
 import os
 import re
+import subprocess
+import sys
+import tomllib
+import types
 from pathlib import Path
 
 import jupytext
@@ -98,6 +103,43 @@ def test_any_effect(name, monkeypatch, capsys):
     assert values["effect"] is effect
     assert values["total"] >= 0 and values["compared"]
     assert "d(mean square error)" in capsys.readouterr().out
+
+
+COLAB = """\
+# Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("optics") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "lensformer[EXTRAS]"], check=True)"""
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_begins_with_the_cell_for_colab(source):
+    """The first cell of code, in the source and in the notebook, whose extras the package has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for path in (source, source.with_suffix(".ipynb")):
+        first = code_cells(jupytext.read(path))[0]
+        names = re.search(r"lensformer\[([a-z,]+)\]", first)[1]
+        assert first == COLAB.replace("EXTRAS", names)
+        assert set(names.split(",")) <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize(
+    ("in_colab", "is_there", "count"),
+    [(False, False, 0), (False, True, 0), (True, True, 0), (True, False, 1)],
+)
+def test_the_cell_for_colab_installs_what_is_missing_there_alone(in_colab, is_there, count, monkeypatch):
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+    if in_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    if not is_there:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    exec(compile(COLAB.replace("EXTRAS", "lab"), "cell", "exec"), {})
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"]
+    assert calls == [command] * count
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
