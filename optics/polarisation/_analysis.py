@@ -32,7 +32,7 @@ def analyser(
     Raises:
         ValueError: an argument that is not finite.
 
-    Source: M. Born and E. Wolf, Principles of Optics, 7th ed. (1999), section 1.4.2.
+    Source: M. Born and E. Wolf, Principles of Optics, 7th ed. (1999), section 10.9.
 
     Example:
         >>> import jax.numpy as jnp, optics

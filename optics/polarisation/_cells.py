@@ -70,7 +70,7 @@ def twisted_nematic(
         ValueError: `twist`, `retardance` or `angle` not finite.
 
     Source: K. Lu and B. E. A. Saleh, Opt. Eng. 29, 240 (1990), who write β for Γ/2 and another sign of i;
-        P. Yeh and C. Gu, Optics of Liquid Crystal Displays, 2nd ed. (2010), section 4.3.
+        P. Yeh and C. Gu, Optics of Liquid Crystal Displays, 2nd ed. (2010), chapter 4.
 
     Example:
         >>> import jax.numpy as jnp, optics

@@ -114,6 +114,12 @@ def half_wave_plate(angle: ArrayLike = 0.0) -> Complex[Array, "*batch 2 2"]:
 
     Raises:
         ValueError: `angle` not finite.
+
+    Example:
+        >>> from optics import polarisation
+        >>> turned = polarisation.transmit(polarisation.linear(0.0), polarisation.half_wave_plate(0.3))
+        >>> print(bool(abs(1j * turned - polarisation.linear(0.6)).max() < 1e-6))
+        True
     """
     return wave_plate(np.pi, angle)
 
@@ -129,6 +135,13 @@ def quarter_wave_plate(angle: ArrayLike = 0.0) -> Complex[Array, "*batch 2 2"]:
 
     Raises:
         ValueError: `angle` not finite.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from optics import polarisation
+        >>> turned = polarisation.transmit([1.0, 0.0], polarisation.quarter_wave_plate(-jnp.pi / 4))
+        >>> print(f"{polarisation.stokes(turned)[3]:.3f}")  # left circular
+        -1.000
     """
     return wave_plate(np.pi / 2, angle)
 
