@@ -8,12 +8,13 @@
 | `fused silica` | lenses, windows | 0.21 to 3.71 | Malitson, J. Opt. Soc. Am. 55, 1205 (1965) |
 | `silicon` | infrared lenses | 1.357 to 11.04 | Salzberg, Villa, J. Opt. Soc. Am. 47, 244 (1957) |
 | `5CB ordinary`, `5CB extraordinary` | nematic | 0.45 to 0.656 | Li et al., J. Disp. Technol. 1, 51 (2005) |
-| `E7 ordinary`, `E7 extraordinary` | nematic of panels | 0.45 to 0.656 | the same |
+| `E7 ordinary`, `E7 extraordinary` | nematic | 0.532 to 1.7 | Tkachenko et al., MCLC 454, 263 (2006) |
 
 The formula of silicon is the fit of B. Tatian, Appl. Opt. 23, 4477 (1984), to the measured indices.
-Temperatures are 20 °C (fused silica), 22 °C (N-BK7), 25 °C (liquid crystals) and 26 °C (silicon). Indices are
-relative to air. The formulas take the wavelength in air; that in vacuum, which is 3e-4 longer, changes an
-index of a glass by less than 2e-5 in the visible.
+Temperatures are 20 °C (fused silica), 22 °C (N-BK7), 25 °C (5CB), 26 °C (silicon) and that of the room (E7).
+Other measurements of silicon differ by up to 4e-3, of 5CB by 6e-3 and of E7 by 2e-3. Indices are relative to
+air. The formulas take the wavelength in air; that in vacuum, which is 3e-4 longer, changes an index of a
+glass by less than 2e-5 in the visible.
 """
 
 from collections.abc import Callable
@@ -73,8 +74,8 @@ _GLASSES = {
     ),
     "5CB ordinary": _Dispersion(_cauchy(1.5139, 0.0052, 0.0008), 0.45, 0.656),
     "5CB extraordinary": _Dispersion(_cauchy(1.6708, 0.0081, 0.0024), 0.45, 0.656),
-    "E7 ordinary": _Dispersion(_cauchy(1.4990, 0.0072, 0.0003), 0.45, 0.656),
-    "E7 extraordinary": _Dispersion(_cauchy(1.6933, 0.0078, 0.0028), 0.45, 0.656),
+    "E7 ordinary": _Dispersion(_cauchy(1.49669, 0.00785, 0.00026), 0.532, 1.7),
+    "E7 extraordinary": _Dispersion(_cauchy(1.67798, 0.01696, 0.00127), 0.532, 1.7),
 }
 
 

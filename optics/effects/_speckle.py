@@ -24,7 +24,8 @@ class Speckle(Effect):
     not interfere. One pattern alone has C = 1 and the exponential density. Modes of light with the powers
     w_k, each with a pattern of its own, have C = √(Σ w_k²). Pixels are independent: the grain is at most a
     pixel. Each exposure has a draw of its own, as of a diffuser that moves; a pattern that stays is
-    `Gain(Speckle(C)(jnp.ones(shape), unit_key))`.
+    `Gain(Speckle(C)(jnp.ones(shape), unit_key))`. A draw has a slope to the contrast: each factor moves with
+    its quantile of the density.
 
     Arguments:
         contrast: C, standard deviation over mean, in [0, 1], scalar or map; 0 is no speckle.
