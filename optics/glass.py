@@ -168,7 +168,7 @@ def focal_length(
         0.0989
     """
     check_number("focal_length", focal_length, unit="m")
-    if is_concrete(focal_length) and focal_length == 0:
+    if as_real("focal_length", focal_length) == 0:
         raise ValueError("`focal_length` must not be 0 m; a plane plate has an infinite one.")
     check_positive_number("design_wavelength", design_wavelength, "m")
     design = _dispersion(name, "design_wavelength", design_wavelength).formula

@@ -296,6 +296,8 @@ def test_gradient_of_coherent_modes(x64):
 
     check_grads(jax.jit(turn), (0.2,), order=1, modes=["fwd", "rev"])
     # Fully incoherent: every mode has the same power.
+    known = jax.jit(lambda scale: scale * light.coherent_modes(jnp.eye(4))[0])(2.0)
+    np.testing.assert_allclose(known, 0.5)
     slope = jax.grad(
         lambda m: jnp.sum(light.coherent_modes(m)[0] ** 2 * jnp.abs(light.coherent_modes(m)[1][:, 0]))
     )
