@@ -21,24 +21,24 @@ from tests.helpers_nets import lines
 
 ROOT = Path(__file__).parents[1]
 SMALL = dict(device="none", heads=1, kernel=(3, 3), epochs=2, batch_size=128, patch=4, test=False)
-# A run in two starts: the first is interrupted after its second line, the other finishes it.
-TWO_STARTS = """
-import sys
+# One of two starts of a run: the first is interrupted, or killed, after its second line, of which a
+# checkpoint knows the first; the other finishes it.
+START = """
+import os, sys
 from pathlib import Path
 from nets.run._sinks import Tracker
 
-def start(lines, more, is_complete):
-    tracker = Tracker(sys.argv[1])
-    tracker.start(Path(sys.argv[2]), lines)
-    for line in more:
-        tracker.log(line)
-    tracker.finish(is_complete)
-
+name, folder, part = sys.argv[1:]
 first = {"step": 10, "train_loss": 0.75}
 lost = {"step": 20, "train_loss": 0.5}
-start([], [first, lost], False)
 end = {"epoch": 1, "step": 30, "train_loss": 0.25, "validation_loss": 1.5}
-start([first], [lost, end, {"test_accuracy": 0.875}], True)
+tracker = Tracker(name)
+tracker.start(Path(folder), [first] if part == "second" else [])
+for line in [lost, end, {"test_accuracy": 0.875}] if part == "second" else [first, lost]:
+    tracker.log(line)
+if part == "killed":
+    os._exit(9)
+tracker.finish(part == "second")
 """
 EXPECTED = {
     "train_loss": [(10, 0.75), (20, 0.5), (30, 0.25)],
@@ -52,6 +52,7 @@ class Memory:
     """A sink that keeps what it is given."""
 
     library = "json"
+    settles = 0.0
     runs: dict = {}  # noqa: RUF012
 
     def __init__(self, library):
@@ -241,6 +242,7 @@ def read_tensorboard(folder):
     return {"one"}, values
 
 
+@pytest.mark.parametrize("first", ["interrupted", "killed"])
 @pytest.mark.parametrize(
     ("name", "read"),
     [
@@ -250,8 +252,10 @@ def read_tensorboard(folder):
         ("tensorboard", read_tensorboard),
     ],
 )
-def test_each_program_holds_each_number_once(name, read, tmp_path):
-    """Offline, read back from its own files; in a process of its own, for what it imports and warns of."""
+def test_each_program_holds_each_number(name, read, first, tmp_path):
+    """Offline, read back from its own files; in processes of their own, for what it imports and warns of.
+    Each number is there once, or at least once after a kill.
+    """
     library = _sinks.SINKS[name].library
     if importlib.util.find_spec(library) is None:
         pytest.skip(f'{library} is not installed: pip install "lensformer[{name}]"')
@@ -265,12 +269,16 @@ def test_each_program_holds_each_number_once(name, read, tmp_path):
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "TRACKIO_DIR": str(folder / "trackio"),
     }
-    command = [sys.executable, "-c", TWO_STARTS, name, str(folder)]
-    process = subprocess.run(
-        command, env=os.environ | settings, capture_output=True, text=True, timeout=240, cwd=tmp_path
-    )
-    assert process.returncode == 0 and "warning: " not in process.stderr, process.stderr[-2000:]
-    assert process.stdout == ""  # it is for the result of the run
+    for part in (first, "second"):
+        command = [sys.executable, "-c", START, name, str(folder), part]
+        process = subprocess.run(
+            command, env=os.environ | settings, capture_output=True, text=True, timeout=240, cwd=tmp_path
+        )
+        assert process.returncode == (9 if part == "killed" else 0), process.stderr[-2000:]
+        assert "warning: " not in process.stderr, process.stderr[-2000:]
+        assert process.stdout == ""  # it is for the result of the run
     names, values = read(folder)
     assert len(names) == 1
+    if first == "killed":
+        values = {key: sorted(set(pairs)) for key, pairs in values.items()}
     assert {key: values[key] for key in EXPECTED} == EXPECTED

@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import math
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from os import environ
@@ -21,7 +23,16 @@ STATE_BYTES = 2**16
 
 @runtime_checkable
 class Sink(Protocol):
-    """A tracking program, as a run sees it."""
+    """A tracking program, as a run sees it.
+
+    Attributes:
+        library: what it is imported as.
+        settles: seconds after which what it has taken outlives the death of this process; infinite if that
+            needs `finish`.
+    """
+
+    library: str
+    settles: float
 
     def start(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
         """Begin, or continue the run of that name.
@@ -43,6 +54,7 @@ class WandbSink:
     """Weights & Biases: its environment variables choose offline or online, project and account."""
 
     library = "wandb"
+    settles = math.inf  # it writes files in blocks
 
     def __init__(self, wandb: Any):
         self.wandb = wandb
@@ -62,8 +74,10 @@ class WandbSink:
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
         """See `Sink`."""
-        # A run that goes on has closed its last step, and the program drops what comes for an earlier one.
-        self.run.log(dict(numbers), step=max(step, self.run.step))
+        # The step of a run that goes on is one after the last that the server has. Of that last one there may
+        # be more to come; earlier ones it has.
+        if step >= self.run.step - 1:
+            self.run.log(dict(numbers), step=max(step, self.run.step))
 
     def finish(self, is_complete: bool) -> None:
         """See `Sink`."""
@@ -74,6 +88,7 @@ class MlflowSink:
     """MLflow: the store is that of MLFLOW_TRACKING_URI, or the one that MLflow uses in this folder."""
 
     library = "mlflow"
+    settles = 0.0
 
     def __init__(self, mlflow: Any):
         self.mlflow = mlflow
@@ -111,6 +126,7 @@ class TrackioSink:
     """Trackio: a database on this machine, which `trackio show` displays."""
 
     library = "trackio"
+    settles = 5.0  # a thread writes every half second
 
     def __init__(self, trackio: Any):
         self.trackio = trackio
@@ -133,6 +149,7 @@ class TensorboardSink:
     """Event files in tensorboard/ of the run, which TensorBoard reads."""
 
     library = "tensorboardX"
+    settles = 5.0  # a thread writes every second, as asked for below
 
     def __init__(self, tensorboard: Any):
         self.make_writer = tensorboard.SummaryWriter
@@ -140,13 +157,13 @@ class TensorboardSink:
     def start(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
         """See `Sink`."""
         # Two starts within a second would have one file.
-        self.writer = self.make_writer(str(folder / "tensorboard"), filename_suffix=f".{time.time_ns()}")
+        suffix = f".{time.time_ns()}"
+        self.writer = self.make_writer(str(folder / "tensorboard"), flush_secs=1, filename_suffix=suffix)
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
         """See `Sink`."""
         for name, value in numbers.items():
             self.writer.add_scalar(name, value, step)
-        self.writer.flush()
 
     def finish(self, is_complete: bool) -> None:
         """See `Sink`."""
@@ -185,10 +202,11 @@ def make_sink(name: str) -> Sink:
 
 
 class Tracker:
-    """Pass the lines of metrics.jsonl on to a sink, each of them once.
+    """Pass the lines of metrics.jsonl on to a sink.
 
     A sink that fails is left out from there on, with a warning. The next start of the run passes on what it
-    has missed, and what was written before there was a sink.
+    has missed, and what was written before there was a sink. Each line is passed on once, unless the process
+    is killed: then those of the last seconds may be passed on again.
 
     Arguments:
         name: of `SINKS`.
@@ -199,7 +217,8 @@ class Tracker:
 
     def __init__(self, name: str):
         self.name, self.sink = name, make_sink(name)
-        self.position, self.step = 0, 0  # lines that were there before, and the step of the last one
+        self.position, self.step = 0, 0  # lines so far, and the step of the last one
+        self.unsettled: deque[tuple[float, int]] = deque()  # when lines were passed on, and their positions
 
     def start(self, folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         """Begin, or continue a run.
@@ -229,12 +248,23 @@ class Tracker:
 
     def finish(self, is_complete: bool) -> None:
         """End; `is_complete` is false for a run that was interrupted or failed."""
-        self._attempt(lambda sink: sink.finish(is_complete))
+        self._attempt(lambda sink: self._end(sink, is_complete))
         self.sink = None
 
     def _pass_on(self, sink: Sink, numbers: Mapping[str, float]) -> None:
         sink.log(self.step, numbers)
-        self.state[self.name] = self.position
+        self.unsettled.append((time.monotonic(), self.position))
+        settled = 0
+        while self.unsettled and self.unsettled[0][0] <= time.monotonic() - sink.settles:
+            settled = self.unsettled.popleft()[1]
+        self._store(settled)
+
+    def _end(self, sink: Sink, is_complete: bool) -> None:
+        sink.finish(is_complete)
+        self._store(self.position)
+
+    def _store(self, position: int) -> None:
+        self.state[self.name] = max(position, self.state.get(self.name, 0))
         draft = self.file.with_name(f".{self.file.name}")
         draft.write_text(json.dumps(self.state) + "\n", encoding="utf-8")
         draft.replace(self.file)
