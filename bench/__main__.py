@@ -16,6 +16,7 @@ COMMANDS = {
     "panels": (config.Panels, "bench.simulator.panels"),
     "products": (config.Products, "bench.simulator.products"),
     "memory": (config.Memory, "bench.simulator.memory"),
+    "pattern": (config.Pattern, "bench.simulator.pattern"),
     "ledger": (config.Ledger, "bench.simulator.ledger"),
     "tuning": (config.Tuning, "bench.training.tuning"),
     "experiments": (config.Experiments, "bench.training.experiments"),

@@ -220,6 +220,41 @@ class Language(Options):
 
 @show_paragraphs
 @dataclass(frozen=True)
+class Pattern:
+    """Files for a bench: a learnt kernel, an array or a test pattern as BMP or HDF5 of the panel's size."""
+
+    device: str = "slm-4f"
+    """Preset whose electronics make a drive of numbers, and of a kernel the filter of a correlator."""
+    run: Path | None = None
+    """Folder of a finished run, of whose kernels patterns are made."""
+    layer: str = ""
+    """Part of the name of the layer in --run; by default the first with kernels."""
+    array: Path | None = None
+    """Path of a .npy file with numbers (..., rows, columns) for the device."""
+    test: Literal["grating", "checkerboard", "vortex", "lens", "random"] = "grating"
+    """Phases of the modulator itself, without --run and --array."""
+    panel: tuple[int, int] | None = None
+    """Rows and columns of the panel; by default as many as the pattern needs."""
+    group: Annotated[int, UNITS] = 1
+    """Panel pixels a side of a pixel of the pattern."""
+    table: Path | None = None
+    """Path of the panel's table as text, grey level and phase in rad; by default the panel is straight."""
+    full_turn: float | None = None
+    """Grey level at which the panel reaches a phase of 2π, without a table; by default 256."""
+    falling: bool = False
+    """The phase falls with the grey level, as slmsuite takes panels to do."""
+    format: Literal["bmp", "h5"] = "bmp"
+    """Bitmaps of 8 bits, or phases as slmsuite's SLM.load_phase reads them."""
+    most: Annotated[int, UNITS] = 8
+    """Largest number of exposures that are written."""
+    seed: Annotated[int, SEED] = 0
+    """Seed of the random test pattern."""
+    out: Path = Path("runs/pattern")
+    """Folder of the files, the JSON and the plot."""
+
+
+@show_paragraphs
+@dataclass(frozen=True)
 class Experiments:
     """Train every variant of a plan over its seeds; recorded runs are skipped, interrupted ones continued."""
 

@@ -34,6 +34,7 @@ from bench.plots._ledger import ledger as ledger
 from bench.plots._memory import memory as memory
 from bench.plots._overview import overview as overview
 from bench.plots._panels import panels as panels
+from bench.plots._pattern import pattern as pattern
 from bench.plots._photons import photons as photons
 from bench.plots._populations import populations as populations
 from bench.plots._product import product as product

@@ -13,6 +13,7 @@ from bench.plots._language import language
 from bench.plots._ledger import ledger
 from bench.plots._memory import memory
 from bench.plots._panels import panels
+from bench.plots._pattern import pattern
 from bench.plots._populations import populations
 from bench.plots._products import products
 from bench.plots._roofline import roofline
@@ -29,6 +30,7 @@ FIGURES = {
     "ledger": ledger,
     "memory": memory,
     "panels": panels,
+    "pattern": pattern,
     "populations": populations,
     "products": products,
     "roofline": roofline,

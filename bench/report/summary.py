@@ -151,6 +151,14 @@ def _accuracy(rows: Rows) -> str:
     return " ".join(sentences)
 
 
+def _pattern(rows: Rows) -> str:
+    worst = max(rows, key=lambda row: row["rms_error"])
+    return (
+        f"{len(rows)} patterns of {rows[0]['panel']} panel pixels; {worst['file']} is off by "
+        f"{worst['rms_error']:.2g} {worst['unit']} rms in its levels."
+    )
+
+
 HEADLINES: dict[str, Callable[[Rows], str]] = {
     "fidelity": _fidelity,
     "speed": _speed,
@@ -159,6 +167,7 @@ HEADLINES: dict[str, Callable[[Rows], str]] = {
     "products": _products,
     "photons": _photons,
     "design": _design,
+    "pattern": _pattern,
     "populations": _populations,
     "memory": _memory,
     "ledger": _ledger,
