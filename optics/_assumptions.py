@@ -33,5 +33,16 @@ def as_assumptions(table: dict[str, Any]) -> dict[str, Assumption]:
 
 @functools.cache
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a data file, read once."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    """The tables of a data file, read once; `like` names the file beside it whose entries it starts from."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = tables.pop("like", None)
+    return tables if base is None else _merge(read_toml(path.with_name(f"{base}.toml")), tables)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with changes: an entry (a table with a `value`) as a whole, tables of entries one by one."""
+    merged = dict(base)
+    for key, value in changes.items():
+        is_table_of_entries = isinstance(value, dict) and "value" not in value
+        merged[key] = _merge(base.get(key, {}), value) if is_table_of_entries else value
+    return merged

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -150,6 +151,25 @@ def _with_camera():
     return optics.FourierProcessor(optics.dft(6), optics.PhaseShifting(4), slm, camera)
 
 
+def _lit(measurement=None, compiled=True):
+    """An engine in the light of a line of three wavelengths."""
+    with jax.ensure_compile_time_eval():
+        modes = optics.illuminate(_lens, optics.light.line(1.55e-6, 2e-9, modes=3))
+        engine = optics.FourierProcessor(optics.compile_transfer(modes), measurement)
+        calibrated = optics.calibrate(engine)
+        return calibrated if compiled else eqx.tree_at(lambda device: device.transfer, calibrated, modes)
+
+
+def _multiplexed():
+    """Three planes in one exposure, of which neighbours leak."""
+    with jax.ensure_compile_time_eval():
+        comb = optics.light.channels([1.5492e-6, 1.55e-6, 1.5508e-6])
+        transfer = optics.compile_transfer(optics.illuminate(_lens, comb))
+        gains = optics.calibrate(optics.FourierProcessor(optics.compile_transfer(_lens)))
+        both = (jnp.broadcast_to(gain, (3, 5, 5)) for gain in (gains.input_gain, gains.output_gain))
+        return optics.WavelengthChannels(optics.FourierProcessor(transfer), 1e-3, *both)
+
+
 _DEVICES = [
     Part("ideal", lambda: load("ideal")),
     Part("ideal 3×4", lambda: load("ideal", pixels=(3, 4))),
@@ -159,6 +179,11 @@ _DEVICES = [
     Part("wave 5×5", lambda: optics.FourierProcessor(_lens), tolerance=0.2),
     Part("camera 6×6", _with_camera, tolerance=0.2),
     Part("correlator 3×4", lambda: optics.Correlator(optics.dft((3, 4)))),
+    Part("line of a diode 5×5", _lit, tolerance=0.2),
+    Part("line of a diode, wave", lambda: _lit(compiled=False), tolerance=0.2),
+    Part("line of a diode, camera", lambda: _lit(optics.PhaseShifting(4)), tolerance=0.2),
+    Part("three wavelengths 5×5", _multiplexed, tolerance=0.2),
+    Part("incoherent 3×4", lambda: optics.IncoherentCorrelator(optics.dft((3, 4)))),
     Part("joint transform 1×5", lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5))),
 ]
 

@@ -115,6 +115,7 @@ assert "jax" not in sys.modules
 
 # Options that make a step of a device short: few numbers, few frames.
 SHORT = {
+    "wdm4": dict(shape=(5, 5)),
     "dmd-4f": dict(shape=(4, 4), overrides=("bits=3",)),
     "jtc": dict(shape=(1, 8)),
     "engine11": dict(shape=(5, 5)),

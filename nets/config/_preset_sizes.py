@@ -82,4 +82,6 @@ def _read_preset(device: str) -> dict[str, Any]:
     # A name of a preset is no path.
     if path.parent.name != "presets" or Path(device).name != device or not path.is_file():
         return {}
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    preset = tomllib.loads(path.read_text(encoding="utf-8"))
+    # A preset may start from another one.
+    return _read_preset(preset["like"]) | preset if "like" in preset else preset

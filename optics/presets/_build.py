@@ -1,7 +1,8 @@
 """From the numbers of a preset to a device: one function a kind.
 
 Each takes the level, the key of a unit or None, the size, and the numbers of the tables `lens`, `slm` and
-`camera` of the data file by name. Those of multipliers of matrices stand in `_multipliers`.
+`camera` of the data file by name. Those of multipliers of matrices stand in `_multipliers`, those of light of
+several wavelengths in `_wavelengths`.
 """
 
 import functools
@@ -26,11 +27,13 @@ from optics.presets._parts import (
     bench_lens,
     binned_camera,
     drive_panel,
+    emitters_and_receivers,
     grouped_fill,
     panel_crosstalk,
     shape_on_panel,
     waveguide_lens,
 )
+from optics.presets._wavelengths import build_incoherent_correlator, build_wavelength_channels
 from optics.transfer import Dense, FourierLens, compile_transfer, dft
 
 
@@ -43,20 +46,7 @@ def build_engine(
     level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
     """Complex emitters, a lens matched to the pitch, coherent receivers."""
-    emitters: tuple[Effect, ...] = (effects.Quantize(slm["dac_bits"], signed=True),)
-    receivers: tuple[Effect, ...] = (
-        effects.BalancedShot(camera["photons"]),
-        effects.Read(camera["read"]),
-        effects.Saturate(),
-        effects.Quantize(camera["adc_bits"], signed=True),
-    )
-    if unit is not None:
-        of_amplitude, of_phase, of_gain, unit = jax.random.split(unit, 4)
-        trim = effects.draw_prnu(of_amplitude, (pixels, pixels), slm["amplitude_error"])
-        turn = jnp.exp(1j * slm["phase_error"] * jax.random.normal(of_phase, (pixels, pixels)))
-        emitters += (effects.Gain(trim * turn),)
-        gain = effects.draw_prnu(of_gain, (pixels, pixels), camera["gain_error"])
-        receivers = (effects.Gain(gain), *receivers)
+    emitters, receivers, unit = emitters_and_receivers(pixels, slm, camera, unit)
     make_lens = functools.partial(waveguide_lens, pixels, lens, unit)
     return _processor(level, make_lens, pixels, Coherent(), emitters, receivers)
 
@@ -76,6 +66,7 @@ def build_liquid_crystal(
     flicker = effects.Flicker(slm["flicker"], common=True)
     panel = (
         *driven,
+        *_polarisation(slm),
         flicker,
         effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
         effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
@@ -87,7 +78,16 @@ def build_liquid_crystal(
     device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
     # Ripple dims the light of all pixels alike in its interference with the reference.
     dimmed = flicker(jnp.ones((1, 1)), None)[0, 0].real
+    for effect in _polarisation(slm):
+        dimmed = dimmed * jnp.cos(effect.polarisation) * jnp.cos(effect.analyser)
     return device.with_gains(device.input_gain, device.output_gain / dimmed)
+
+
+def _polarisation(slm: Table) -> tuple[Effect, ...]:
+    """The polarisation of the light and of what it interferes with, where the preset has them."""
+    if "polarisation" not in slm:
+        return ()
+    return (effects.ParallelAligned(slm["polarisation"], slm["analyser"]),)
 
 
 def build_intensity(
@@ -250,6 +250,8 @@ BUILDERS: dict[str, Callable[..., AbstractDevice]] = {
     "correlator": build_correlator,
     "phase correlator": functools.partial(build_correlator, phase_filter=True),
     "vector multiplier": build_vector_multiplier,
+    "wavelength channels": build_wavelength_channels,
+    "incoherent correlator": build_incoherent_correlator,
     "crossbar": build_crossbar,
     "tensor bench": build_tensor_bench,
 }

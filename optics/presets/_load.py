@@ -12,7 +12,10 @@ from optics.presets._build import BUILDERS
 from optics.presets._file import Parameter, Preset, preset_names, read_preset
 
 # Kinds whose panels may be rectangles.
-PANELS = ("ideal", "liquid crystal", "phase panel, intensity", "mirrors", "correlator", "phase correlator")
+PANELS = (
+    *("ideal", "liquid crystal", "phase panel, intensity", "mirrors"),
+    *("correlator", "phase correlator", "incoherent correlator"),
+)
 
 
 def names() -> list[str]:

@@ -61,6 +61,27 @@ def drive_panel(slm: Table, unit: Array | None) -> tuple[tuple[Effect, ...], Enc
     return (*addressing, levels, crosstalk), encoder
 
 
+def emitters_and_receivers(
+    pixels: int, slm: Table, camera: Table, unit: Array | None
+) -> tuple[tuple[Effect, ...], tuple[Effect, ...], Array | None]:
+    """Emitters of complex amplitudes and coherent receivers, and what is left of the key of their unit."""
+    emitters: tuple[Effect, ...] = (effects.Quantize(slm["dac_bits"], signed=True),)
+    receivers: tuple[Effect, ...] = (
+        effects.BalancedShot(camera["photons"]),
+        effects.Read(camera["read"]),
+        effects.Saturate(),
+        effects.Quantize(camera["adc_bits"], signed=True),
+    )
+    if unit is not None:
+        of_amplitude, of_phase, of_gain, unit = jax.random.split(unit, 4)
+        trim = effects.draw_prnu(of_amplitude, (pixels, pixels), slm["amplitude_error"])
+        turn = jnp.exp(1j * slm["phase_error"] * jax.random.normal(of_phase, (pixels, pixels)))
+        emitters += (effects.Gain(trim * turn),)
+        gain = effects.draw_prnu(of_gain, (pixels, pixels), camera["gain_error"])
+        receivers = (effects.Gain(gain), *receivers)
+    return emitters, receivers, unit
+
+
 def waveguide_lens(pixels: ShapeLike, lens: Table, unit: Array | None) -> FourierLens:
     """A lens between emitters and receivers of the same pitch and fill."""
     widest = max(pixels) if isinstance(pixels, tuple) else pixels
