@@ -30,7 +30,6 @@ from optics._check import (
     check_number,
     check_positive,
     check_positive_number,
-    is_concrete,
 )
 from optics._typing import ArrayLike, ScalarLike, TextLike
 
