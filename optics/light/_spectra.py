@@ -88,7 +88,7 @@ def line(
         rectangle     0.58   1.45   3.49   7.96
 
     The coherence of a Lorentzian has a kink at delay 0, which takes many modes: up to four coherence times,
-    1.27/Δν, 9 of them err by 0.15, 65 by 0.03, 257 by 0.006 and 1025 by 0.001.
+    1.27/Δν, 9 of them err by 0.20, 65 by 0.03, 257 by 0.006 and 1025 by 0.001.
 
     Arguments:
         wavelength: λ₀ in vacuum, m, scalar.
