@@ -21,6 +21,7 @@ from tests import parts
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+IN_THE_LOOP = ROOT / "notebooks/12_your_bench_in_the_loop.py"
 NONIDEALITY = ROOT / "notebooks/02_one_nonideality_at_a_time.py"
 LINE = re.compile(r"^effect = .*$", re.MULTILINE)
 
@@ -35,6 +36,10 @@ def code_cells(notebook):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_runs(source, tmp_path, monkeypatch):
     """In a kernel of its own, as a reader would run it, in the short version."""
+    if "from slmsuite" in source.read_text(encoding="utf-8"):
+        pytest.importorskip(
+            "slmsuite", reason='slmsuite is not installed: pip install "lensformer[slmsuite]"'
+        )
     monkeypatch.setenv("LENSFORMER_FAST", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = jupytext.read(source)
@@ -140,6 +145,16 @@ def test_the_cell_for_colab_installs_what_is_missing_there_alone(in_colab, is_th
     exec(compile(COLAB.replace("EXTRAS", "lab"), "cell", "exec"), {})
     command = [sys.executable, "-m", "pip", "install", "--quiet", "lensformer[lab]"]
     assert calls == [command] * count
+
+
+def test_ten_lines_take_a_script_of_slmsuite_to_training():
+    """What is added to the script, with its two imports, is no more than ten lines."""
+    cells = code_cells(jupytext.read(IN_THE_LOOP))
+    (place,) = [i for i, cell in enumerate(cells) if "External.from_slmsuite(" in cell]
+    lines = [line for line in cells[place].splitlines() if line.strip() and not line.strip().startswith("#")]
+    imports = ["import jax", "import optics"]
+    assert all(any(line in cell.splitlines() for cell in cells[:place]) for line in imports)
+    assert len(imports + lines) <= 10
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
