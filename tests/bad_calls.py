@@ -415,6 +415,62 @@ def _polarisation_lines() -> list[Call]:
     ]
 
 
+def _mode_lines() -> list[Call]:
+    """Transfers, effects and devices whose light has modes."""
+    lens = optics.FourierLens(3, pitch=127e-6, wavelength=1.55e-6)
+    stack = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), optics.dft(4))
+    engine = optics.FourierProcessor(optics.Modal(stack, [1.0, 1.0]))
+    gain, weights = (
+        VALUES - {"complex"},
+        VALUES - NONE + BELOW_ZERO + {"dark": [0.0, 0.0], "three": np.ones(3)},
+    )
+    channel_gains = (np.ones((2, 4, 4)), VALUES - NONE - {"complex"} + {"plane": np.ones((4, 4))})
+    lut = effects.PhaseLUT()
+    return [
+        _line(
+            "optics.Modal",
+            optics.Modal,
+            transfer=(stack, PART + {"one mode": optics.dft(4)}),
+            weights=([1.0, 1.0], weights + {"number": 1.0, "none": None}),
+            phases=([0.0, 0.0], VALUES - NONE + {"number": 1.0, "three": np.ones(3)}),
+        ),
+        _line(
+            "optics.illuminate",
+            optics.illuminate,
+            lens=(lens, PART),
+            light=(optics.light.laser(1.55e-6), PART),
+            glass=("N-BK7", CHOICE - NONE),
+            path_difference=(0.0, NUMBER),
+        ),
+        _line(
+            "optics.effects.PerMode",
+            effects.PerMode,
+            nominal=(lut, PART),
+            of_modes=(jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), lut), PART + {"one mode": lut}),
+        ),
+        _line(
+            "optics.WavelengthChannels",
+            optics.WavelengthChannels,
+            engine=(engine, DEVICE + {"one mode": optics.FourierProcessor(optics.dft(4))}),
+            crosstalk=(0.0, VALUES + BELOW_ZERO + ABOVE_ONE + {"three": np.zeros((3, 3))}),
+            input_gain=channel_gains,
+            output_gain=channel_gains,
+        ),
+        _line(
+            "optics.IncoherentCorrelator",
+            optics.IncoherentCorrelator,
+            first=(optics.dft(4), PART),
+            second=(optics.dft(4), PART - NONE),
+            slm=((), EFFECTS),
+            filter=((), EFFECTS),
+            camera=((), EFFECTS),
+            input_gain=(1.0, gain),
+            output_gain=(1.0, gain),
+            headroom=(1.05, positive(NUMBER)),
+        ),
+    ]
+
+
 def _light_lines() -> list[Call]:
     """Light of several modes, refractive indices, and incoherent images."""
     light, glass = optics.light, optics.glass
@@ -1615,6 +1671,7 @@ def _optics_calls() -> list[Call]:
         *calls_of_effects(),
         *_polarisation_lines(),
         *_light_lines(),
+        *_mode_lines(),
         *calls_of_mappings(),
         *calls_of_retrievals(),
         *calls_of_records(),

@@ -40,6 +40,13 @@ class Part(NamedTuple):
 
 
 E = effects
+
+
+def _of_modes(effect):
+    """An effect that is alike in two modes."""
+    return E.PerMode(effect, jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), effect))
+
+
 _EFFECTS = [
     Part("shot", lambda: E.Shot(1e3), lambda: E.Shot(1e18), random=True),
     Part("exact shot", lambda: E.Shot(1e3, exact=True), lambda: E.Shot(1e18, exact=True), random=True),
@@ -58,6 +65,7 @@ _EFFECTS = [
         random=True,
     ),
     Part("speckle", lambda: E.Speckle(0.2), lambda: E.Speckle(0.0), random=True),
+    Part("of each mode", lambda: _of_modes(E.Gain(1.05)), lambda: _of_modes(E.Gain(1.0))),
     Part("bias", lambda: E.Bias(0.02), lambda: E.Bias(0.0)),
     Part("stuck pixels", lambda: E.StuckPixels([[0.1]], 0.5), lambda: E.StuckPixels([[0.0]], 0.5)),
     Part("phase levels", lambda: E.PhaseQuantize(4), lambda: E.PhaseQuantize(16)),
