@@ -96,8 +96,12 @@ def write_phase(
     try:
         with h5py.File(path, "w") as file:
             file["__version__"] = LAYOUT
-            file["phase"] = whole
-            file["display"] = levels.astype(np.uint8) if bits <= 8 else levels
+            # Most of a panel is often a checkerboard.
+            for name, values in (
+                ("phase", whole),
+                ("display", levels.astype(np.uint8 if bits <= 8 else np.uint16)),
+            ):
+                file.create_dataset(name, data=values, compression="gzip")
     except OSError as error:
         raise ValueError(f"`path` {path} cannot be written ({str(error)[:120]}).") from None
     return path
