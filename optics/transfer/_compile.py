@@ -96,7 +96,7 @@ def compile_transfer(
         check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
     if terms is not None:
         check_whole("terms", terms, 1, max(lens.pixels) ** 2)
-    if lens.orders is None and (min(lens.pixels) == 1 or max(lens.pixels) <= LARGEST_DENSE):
+    if _is_dense(lens):
         return Dense(_overlaps(lens, _pupil_half_width(lens)), lens.shape, lens.subpixels)
     if terms is None and not is_concrete(
         lens.pitch + lens.wavelength + lens.focal_length + jnp.sum(lens.aberrations)
@@ -114,17 +114,35 @@ def compile_transfer(
 def _compile_modes(modal: Modal, terms: CountLike | None, tolerance: ScalarLike | None) -> Modal:
     """The transfer of each mode, all with as many terms as the first."""
     check_instance("lens.transfer", modal.transfer, FourierLens, "that of `optics.illuminate`")
-    lenses = [jax.tree.map(lambda leaf, i=i: leaf[i], modal.transfer) for i in range(modal.modes)]
-    first = compile_transfer(lenses[0], terms, tolerance)
-    if isinstance(first, Dense):
+    described = modal.transfer
+    lenses = [_select_mode(described, mode) for mode in range(modal.modes)]
+    if _is_dense(described):
         half = max(map(_pupil_half_width, lenses))
-        matrices = jax.lax.map(partial(_overlaps, half=half), modal.transfer)
-        stack = jax.vmap(lambda matrix: Dense(matrix, first.shape, first.subpixels))(matrices)
+        matrices = jax.lax.map(partial(_overlaps, half=half), described)
+        stack = jax.vmap(lambda matrix: Dense(matrix, described.shape, described.subpixels))(matrices)
     else:
+        first = compile_transfer(lenses[0], terms, tolerance)
         terms = len(jax.tree.leaves(first)[0]) if terms is None else terms
         compiled = [first, *(compile_transfer(lens, terms, tolerance) for lens in lenses[1:])]
         stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
     return eqx.tree_at(lambda modal: modal.transfer, modal, stack)
+
+
+def _is_dense(lens: FourierLens) -> bool:
+    """Whether a full matrix is the cheapest map."""
+    return lens.orders is None and (min(lens.pixels) == 1 or max(lens.pixels) <= LARGEST_DENSE)
+
+
+def _select_mode(lenses: FourierLens, mode: int) -> FourierLens:
+    """The lens of one mode; its numbers that are known stay known under `jit`."""
+
+    def select(leaf):
+        if not is_concrete(leaf):
+            return leaf[mode]
+        with jax.ensure_compile_time_eval():
+            return leaf[mode]
+
+    return jax.tree.map(select, lenses)
 
 
 def _pupil_half_width(lens: FourierLens) -> int:

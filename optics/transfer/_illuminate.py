@@ -3,8 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
-from optics._check import check_instance, check_number
+from optics._check import check_instance, check_number, is_concrete
 from optics._typing import LensLike, PartLike, ScalarLike, TextLike
 from optics.light import Light
 from optics.transfer._fourier_lens import FourierLens
@@ -53,18 +54,28 @@ def illuminate(
 
         focal_length = glasses.focal_length(glass, lens.focal_length, lens.wavelength, light.wavelength)
 
-    def of_mode(wavelength, tilt, focal_length):
-        return eqx.tree_at(
-            lambda lens: (lens.wavelength, lens.tilt, lens.focal_length, lens.aberrations),
-            lens,
-            (wavelength, lens.tilt + tilt, focal_length, lens.aberrations * (lens.wavelength / wavelength)),
-        )
-
-    modes = jax.vmap(of_mode)(light.wavelength, light.tilt, focal_length)
     # Every number has an axis of modes, also those that are the same in all of them.
-    modes = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (light.modes, *leaf.shape[1:])), modes)
+    modes = jax.tree.map(lambda leaf: _repeat(leaf, light.modes), lens)
+    modes = eqx.tree_at(
+        lambda lens: (lens.wavelength, lens.tilt, lens.focal_length, lens.aberrations),
+        modes,
+        (
+            light.wavelength,
+            lens.tilt + light.tilt,
+            focal_length,
+            lens.aberrations * (lens.wavelength / light.wavelength)[:, None],
+        ),
+    )
     # Of the carrier against the lens, and of each mode against the carrier: detunings hold more digits.
     turns = (lens.wavelength - light.carrier) / (
         lens.wavelength * light.carrier
     ) + light.detuning / light.carrier
     return Modal(modes, light.weights, 2 * jnp.pi * path_difference * turns)
+
+
+def _repeat(leaf: Array, modes: int) -> Array:
+    """A number of the lens along a first axis of modes; one that is known stays known under `jit`."""
+    if not is_concrete(leaf):
+        return jnp.broadcast_to(leaf, (modes, *leaf.shape))
+    with jax.ensure_compile_time_eval():
+        return jnp.broadcast_to(leaf, (modes, *leaf.shape))
