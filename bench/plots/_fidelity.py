@@ -77,6 +77,8 @@ def _draw_sweeps(axes: Axes, rows: list[dict[str, Any]], kinds: list[tuple[str, 
     axes.set_xlabel(SHARED_AXES.get(unit, f"{name} ({unit})"))
     if name == "photons":
         axes.set(xscale="log", xlabel=PHOTONS)
+    if unit == "extinction":
+        axes.set(xscale="log", xlabel=f"{unit} of the {name} (1)")
     if unit in SHARED_AXES:
         axes.legend(frameon=False, fontsize=8)
     axes.grid(which="major", alpha=0.3)

@@ -12,11 +12,17 @@ from tqdm.auto import tqdm
 import optics
 from bench.output import Rows, load_device
 from optics import AbstractDevice
-from optics.effects import BalancedShot, PhaseQuantize, Quantize, Shot
+from optics.detect import Intensity, PhaseDiversity
+from optics.effects import BalancedShot, Gain, ParallelAligned, PerMode, PhaseQuantize, Quantize, Shot
 from optics.metrics import best_factor, relative_error
 
 # Noll's index of each aberration.
 ZERNIKES = {"defocus": 4, "astigmatism": 6, "coma": 8, "spherical aberration": 11}
+NANOMETRE, MILLIRADIAN = 1e-9, 1e-3
+WIDEST_LINE = 100.0  # nm, as of a diode that is no laser
+LARGEST_SOURCE = 0.5  # λ / (pixels · pitch)
+WIDEST_ANGLE = 12.0  # degrees
+ANGLE_OF_ANALYSED_LIGHT = 6.0  # degrees
 
 
 class Sweep(NamedTuple):
@@ -40,8 +46,9 @@ def sweep_numbers(
     """Relative RMS error of one convolution against each number that the device has.
 
     Photons of a full-scale pixel, bits of the converters on the modulator and on the camera, aberrations of
-    the lens (waves of unit RMS over the pupil, gains unchanged), shift of the detector (pixels), and taps of
-    the kernel.
+    the lens (waves of unit RMS over the pupil, gains unchanged), shift of the detector (pixels), width of the
+    spectral line (nm) and radius of the source (mrad), gains unchanged, angle of the polarisation and
+    extinction of an analyser, and taps of the kernel.
 
     Arguments:
         preset: its name; the lens is compiled again for every aberration.
@@ -54,7 +61,11 @@ def sweep_numbers(
     Returns:
         a row for each value.
     """
-    sweeps = [*_effect_sweeps(device, quick), *([] if quick else _lens_sweeps(preset, device))]
+    sweeps = [
+        *_effect_sweeps(device, quick),
+        *([] if quick else _lens_sweeps(preset, device)),
+        *_polarisation_sweeps(device, quick),
+    ]
     rows = []
     convolution = jnp.asarray(exact(x, w))
     for sweep in tqdm(sweeps, desc="sweeps", unit=" sweeps", leave=False):
@@ -148,6 +159,7 @@ def _lens_sweeps(preset: str, device: AbstractDevice) -> list[Sweep]:
     # Compiling once takes as long as propagating one plane a pixel.
     is_small = max(lens.shape) <= 11 or min(lens.shape) == 1
     count = 7 if is_small else 5
+    line_modes, (rings, spokes) = (5, (2, 6)) if is_small else (3, (1, 6))
 
     def with_lens(lens):
         return eqx.tree_at(lambda device: device.transfer, device, optics.compile_transfer(lens))
@@ -167,6 +179,17 @@ def _lens_sweeps(preset: str, device: AbstractDevice) -> list[Sweep]:
         tilt = lens.tilt + value * lens.pitch / lens.focal_length * direction
         return with_lens(eqx.tree_at(lambda lens: lens.tilt, lens, tilt))
 
+    def widen_line(width):
+        return with_lens(
+            optics.illuminate(lens, optics.light.line(lens.wavelength, NANOMETRE * width, modes=line_modes))
+        )
+
+    def widen_source(radius):
+        source = optics.light.disc(lens.wavelength, MILLIRADIAN * radius, rings, spokes)
+        return with_lens(optics.illuminate(lens, source))
+
+    # The lens makes an image of the source around every spot: its radius in pixels of the detector.
+    largest = LARGEST_SOURCE * float(lens.pitch / lens.focal_length) / MILLIRADIAN
     aberrations = ZERNIKES if is_small and min(lens.shape) > 1 else {"coma": 8}
     return [
         *(
@@ -174,6 +197,53 @@ def _lens_sweeps(preset: str, device: AbstractDevice) -> list[Sweep]:
             for name, index in aberrations.items()
         ),
         Sweep("shift of the detector", "pixels", np.linspace(0, 0.5, count), shift_detector),
+        Sweep("line width", "nm", np.linspace(0, WIDEST_LINE, count), widen_line),
+        Sweep("radius of the source", "mrad", np.linspace(0, largest, count), widen_source),
+    ]
+
+
+def _polarisation_sweeps(device: AbstractDevice, quick: bool) -> list[Sweep]:
+    """Sweeps of light off the director of the modulator, which passes a part of it unmodulated.
+
+    With a reference, which has the same polarisation, both parts are one field. Without, a camera adds their
+    intensities, up to the analyser before it.
+    """
+    if not isinstance(device, optics.FourierProcessor) or isinstance(device.transfer, optics.Modal):
+        return []
+    count = 3 if quick else 9
+    angles = np.linspace(0, WIDEST_ANGLE, count)
+    chain = [effect for effect in device.slm if not isinstance(effect, ParallelAligned)]
+
+    def add_effect(angle):
+        psi = jnp.deg2rad(angle)
+        return device.with_stages(slm=[*chain, ParallelAligned(psi, psi)])
+
+    if not isinstance(device.measurement, Intensity | PhaseDiversity):
+        return [Sweep("polarisation off the director", "°", angles, add_effect)]
+
+    def add_modes(weights, modes):
+        stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *modes)
+        both = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, *jnp.shape(leaf))), device.transfer)
+        # The electronics take all of the light to be along the director.
+        # A `Modal` divides weights by their sum, which is more than 1 where an analyser leaks.
+        power = Gain(jnp.sqrt(jnp.sum(weights)))
+        changed = device.with_stages(slm=[*chain, PerMode(ParallelAligned(0.0, 0.0), stack), power])
+        return eqx.tree_at(lambda device: device.transfer, changed, optics.Modal(both, weights))
+
+    def turn_light(angle):
+        return add_modes(*optics.effects.unmodulated_modes(jnp.deg2rad(angle)))
+
+    def add_analyser(extinction):
+        return add_modes(*optics.effects.analysed_modes(np.deg2rad(ANGLE_OF_ANALYSED_LIGHT), 0.0, extinction))
+
+    return [
+        Sweep("polarisation off the director, no analyser", "°", angles, turn_light),
+        Sweep(
+            f"analyser along the director, light {ANGLE_OF_ANALYSED_LIGHT:g}° off it",
+            "extinction",
+            np.logspace(0, 4, count),
+            add_analyser,
+        ),
     ]
 
 
