@@ -435,6 +435,13 @@ def _mode_lines() -> list[Call]:
             phases=([0.0, 0.0], VALUES - NONE + {"number": 1.0, "three": np.ones(3)}),
         ),
         _line(
+            "optics.reduce_modes",
+            optics.reduce_modes,
+            modal=(engine.transfer, PART),
+            tolerance=(1e-2, NUMBER - NONE + BELOW_ZERO + ZERO + ABOVE_ONE),
+            modes=(None, COUNT - NONE),
+        ),
+        _line(
             "optics.illuminate",
             optics.illuminate,
             lens=(lens, PART),

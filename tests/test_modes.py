@@ -230,6 +230,40 @@ def test_gradients_through_modes_are_finite_at_zero(modal):
             assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.grad(loss, (0, 1))(x, x))
 
 
+def test_fewer_modes_give_the_same_frames(numbers):
+    """Every measurement, against all modes; the error of frames is about the square of what is told."""
+    source = light.product(light.line(1.55e-6, 60e-9, modes=9), light.disc(1.55e-6, 1e-3, rings=2, spokes=6))
+    modes = optics.compile_transfer(optics.illuminate(LENS, source, path_difference=20e-6))
+    fewer, residual = optics.reduce_modes(modes, 0.02)
+    assert fewer.modes < 30 and modes.modes == 108 and 0.002 < residual < 0.02
+    all_of_them, nothing = optics.reduce_modes(modes, modes=25)
+    assert nothing < residual and all_of_them.modes == 25
+    for measurement in MEASUREMENTS.values():
+        device, other = (optics.FourierProcessor(t, measurement) for t in (modes, fewer))
+        exposure = device.prepare(numbers)
+        error = metrics.relative_error(other.expose(exposure), device.expose(exposure))
+        assert error < 4 * float(residual) ** 2 + 2e-6
+    np.testing.assert_allclose(fewer(numbers), modes(numbers), atol=2e-5)
+    one, rest = optics.reduce_modes(modes, modes=1)
+    assert one.modes == 1 and rest > residual
+    np.testing.assert_allclose(one(numbers), modes(numbers), atol=2e-5)
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradients_through_fewer_modes():
+    """Of all modes that there are, so that nothing is left out; and under jit."""
+
+    def light_of(width, modes):
+        lit = optics.compile_transfer(optics.illuminate(LENS, light.line(1.55e-6, width, modes=3)))
+        lit = optics.reduce_modes(lit, modes=modes)[0] if modes else lit
+        return jnp.sum(
+            optics.FourierProcessor(lit, optics.PhaseShifting(4)).transform(jnp.ones((5, 5))).real ** 2
+        )
+
+    slopes = [jax.jit(jax.grad(light_of), static_argnums=1)(20e-9, modes) for modes in (None, 3)]
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-6)
+
+
 # Several planes in one exposure.
 
 
@@ -388,6 +422,9 @@ def test_refusals():
             r"as many, got \[3, 2\]",
         ),
         (lambda: optics.compile_transfer(modes), "`lens.transfer`|`lens`"),
+        (lambda: optics.reduce_modes(modes, 0.1, 1), "`tolerance` and `modes` must not both"),
+        (lambda: optics.reduce_modes(optics.illuminate(LENS, WIDE)), "`modal.transfer` must be"),
+        (lambda: jax.jit(optics.reduce_modes)(modes), "`modes` must be given under jit"),
         (lambda: optics.WavelengthChannels(optics.FourierProcessor(lens)), "`engine` must have a `Modal`"),
         (lambda: optics.WavelengthChannels(optics.FourierProcessor(modes), np.ones((3, 3))), "`crosstalk`"),
         (
