@@ -456,6 +456,12 @@ def _mode_lines() -> list[Call]:
             of_modes=(jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), lut), PART + {"one mode": lut}),
         ),
         _line(
+            "optics.effects.phase_dispersion",
+            effects.phase_dispersion,
+            light=(optics.light.laser(600e-9), PART),
+            crystal=("E7", CHOICE - NONE),
+        ),
+        _line(
             "optics.WavelengthChannels",
             optics.WavelengthChannels,
             engine=(engine, DEVICE + {"one mode": optics.FourierProcessor(optics.dft(4))}),

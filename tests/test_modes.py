@@ -209,6 +209,20 @@ def test_effects_of_each_mode_meet_their_mode(numbers):
     np.testing.assert_allclose(coherent.transform(numbers), sum(fields) / 2, atol=1e-5)
 
 
+def test_phases_of_a_panel_follow_the_wavelength():
+    """A path of one turn at the carrier, against indices of E7 by hand."""
+    wavelengths = np.array([600e-9, 560e-9, 650e-9])
+    panel = effects.phase_dispersion(light.channels(wavelengths), "E7")
+    microns = wavelengths * 1e6
+    delta = 0.18129 + 0.00911 / microns**2 + 0.00101 / microns**4
+    turns = wavelengths[0] / wavelengths * delta / delta[0]
+    asked = jnp.full((3, 1, 1), jnp.exp(1j * 3.0))
+    got = jax.vmap(lambda lut, value: lut(value, None))(panel.of_modes, asked)[:, 0, 0]
+    np.testing.assert_allclose(np.asarray(got), np.exp(3j * turns), atol=2e-6)
+    flat = effects.phase_dispersion(light.channels(wavelengths))
+    np.testing.assert_allclose(flat.of_modes.stretch, wavelengths[0] / wavelengths - 1, atol=1e-7)
+
+
 def test_a_correlator_adds_modes_behind_both_lenses(numbers):
     modes = optics.compile_transfer(optics.illuminate(LENS, light.line(1.55e-6, 40e-9, modes=3)))
     x, w = numbers.real

@@ -45,6 +45,7 @@ from optics.effects._parallel_aligned import ParallelAligned as ParallelAligned
 from optics.effects._parallel_aligned import analysed_modes as analysed_modes
 from optics.effects._parallel_aligned import unmodulated_modes as unmodulated_modes
 from optics.effects._per_mode import PerMode as PerMode
+from optics.effects._phase_dispersion import phase_dispersion as phase_dispersion
 from optics.effects._phase_lut import PhaseLUT as PhaseLUT
 from optics.effects._phase_quantize import PhaseQuantize as PhaseQuantize
 from optics.effects._quantization_noise import QuantizationNoise as QuantizationNoise

@@ -84,13 +84,11 @@ def build_incoherent_correlator(
     of_lens = bench_lens(shape, pitch, lens, unit, fill=fill, detector_fill=fill)
     gains = calibrate(FourierProcessor(compile_transfer(of_lens)))
     line = lights.line(lens["wavelength"], lens["line_width"], modes=lens["modes"])
-    # A cell delays light by one path, which is more of a turn at a shorter wavelength.
-    turns = jax.vmap(lambda detuning: effects.PhaseLUT(stretch=detuning))(line.detuning)
     described = illuminate(of_lens, line)
     return IncoherentCorrelator(
         described if level == "wave" else compile_transfer(described),
         slm=inputs,
-        filter=(*passing, effects.PerMode(effects.PhaseLUT(), turns)),
+        filter=(*passing, effects.phase_dispersion(line)),
         camera=frames,
         input_gain=gains.input_gain,
         output_gain=gains.output_gain,
