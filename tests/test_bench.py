@@ -15,7 +15,7 @@ import bench
 import optics
 from bench import output
 from bench.__main__ import main
-from bench.simulator import fidelity, memory, one_shot, panels, peers, roofline
+from bench.simulator import fidelity, memory, modes, one_shot, panels, peers, roofline
 from bench.simulator import four_f_chain as chain
 from bench.simulator.sweeps import sweep_error
 from tests.helpers import relative
@@ -92,12 +92,23 @@ def test_speed(tmp_path):
     assert len(chained) == 2 and all(
         row["field_error"] < 1e-5 and row["gradient_error"] < 1e-5 for row in chained
     )
-    assert [row["against"] for row in rows[2:]] == 2 * ["compiled, Dense"] + 3 * ["exact FFT"] + [
-        "linear wide"
-    ]
+    assert [row["against"] for row in rows[2:]] == 2 * ["compiled, Dense"] + 3 * ["exact FFT"] + (
+        6 * ["one mode"] + ["linear wide"]
+    )
     assert all(row["relative_difference"] < 1e-5 for row in rows[2:4])
     for row in rows:
         assert row["ratio"] == pytest.approx(row["milliseconds"] / row["against_milliseconds"])
+
+
+def test_modes_are_timed_against_one_that_gives_the_same(key):
+    a = jax.random.normal(key, (2, 3, 3))
+    for measurement in modes.MEASUREMENTS:
+        one, several = (modes.make_engine(3, measurement, count) for count in (None, 4))
+        assert several.transfer.modes == 4
+        assert relative(optics.transform(a, several), optics.transform(a, one)) < 1e-5
+    rows = modes.measure_modes(True, key)
+    assert [row["what"] for row in rows] == 6 * ["2 modes of light"]
+    assert all(row["ratio"] > 0.3 for row in rows)
 
 
 @pytest.mark.parametrize("name", ["torchoptics", "torchoptics, float32", "svetlanna"])

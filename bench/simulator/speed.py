@@ -11,6 +11,7 @@ from bench import output, plots
 from bench.config import Speed
 from bench.output import Rows
 from bench.simulator.four_f_chain import measure_chains
+from bench.simulator.modes import measure_modes
 from bench.simulator.peers import measure_peers
 from bench.simulator.steps import measure_training_steps
 from bench.simulator.timing import time_ratio
@@ -33,7 +34,7 @@ def main(options: Speed) -> Rows:
 
 
 def measure(options: Speed, device: AbstractDevice) -> Rows:
-    """The 4f chain, other libraries, propagation, convolutions, and training steps."""
+    """The 4f chain, other libraries, propagation, convolutions, modes of light, and training steps."""
     key = jax.random.key(options.seed)
     # Libraries that are missing are refused before anything is measured.
     peers = measure_peers(device, options.quick, options.seed) if options.peers else []
@@ -42,6 +43,7 @@ def measure(options: Speed, device: AbstractDevice) -> Rows:
         *peers,
         *measure_propagation(options, key),
         *measure_convolutions(options, device, key),
+        *measure_modes(options.quick, key),
     ]
     if device.supports(AbstractDevice.transform) and min(device.shape) > 1:
         rows += measure_training_steps(options, device)
