@@ -17,6 +17,7 @@ from bench.simulator.sweeps import (
     ANGLE_OF_ANALYSED_LIGHT,
     _lens_sweeps,
     _polarisation_sweeps,
+    describe_lens,
     scaled_error,
     sweep_error,
 )
@@ -142,3 +143,10 @@ def test_a_camera_adds_the_light_that_its_analyser_leaks(key):
 def test_no_light_is_swept_where_its_modes_are_products():
     device, sweeps = polarisation_sweeps("wdm4")
     assert isinstance(device, optics.WavelengthChannels) and not sweeps
+
+
+def test_a_device_of_several_lenses_has_no_sweep_of_one(monkeypatch):
+    load = functools.partial(output.load_device, pixels=4)
+    monkeypatch.setattr("bench.simulator.sweeps.load_device", load)
+    assert describe_lens("correlator") is None and not _lens_sweeps("correlator", load("correlator"))
+    assert describe_lens("engine11").shape == (4, 4)

@@ -17,7 +17,7 @@ from bench.output import Rows
 from bench.simulator.budget import budget, without_effects
 from bench.simulator.practice import measure_practice
 from bench.simulator.rayleigh_sommerfeld import map_entries
-from bench.simulator.sweeps import sweep_numbers
+from bench.simulator.sweeps import describe_lens, sweep_numbers
 from optics import AbstractDevice, metrics
 from optics.encode import Predistorted
 
@@ -74,8 +74,8 @@ def measure(options: Fidelity, device: AbstractDevice) -> Rows:
     few = shots[: max(1, repeats // 4)]
     # A quarter of the planes is enough for errors that are compared with one another.
     part = slice(0, max(8, inputs // 4))
-    lens = output.load_device(options.device, level="wave").transfer
-    sampling = [measure_sampling(lens)] if isinstance(lens, optics.FourierLens) else []
+    lens = describe_lens(options.device)
+    sampling = [] if lens is None else [measure_sampling(lens)]
     sweeps = sweep_numbers(options.device, device, convolve_exactly, x[part], w[part], few[:4], options.quick)
     costs = budget(convolution.call, device, convolution.exact, few[:2])
     if isinstance(device, optics.FourierProcessor) and isinstance(device.encoder, Predistorted):

@@ -151,10 +151,17 @@ def _effect_sweeps(device: AbstractDevice, quick: bool) -> list[Sweep]:
     return sweeps
 
 
+def describe_lens(preset: str) -> optics.FourierLens | None:
+    """The lens of a preset, before it is compiled; None of a device with other optics, or with several."""
+    device = load_device(preset, level="wave")
+    has_one = isinstance(device, optics.FourierProcessor | optics.JointTransform)
+    return device.transfer if has_one and isinstance(device.transfer, optics.FourierLens) else None
+
+
 def _lens_sweeps(preset: str, device: AbstractDevice) -> list[Sweep]:
     """Sweeps of the lens, compiled for every value in the same program; gains stay those of the good lens."""
-    lens = load_device(preset, level="wave").transfer
-    if not isinstance(device.transfer, optics.Dense) or not isinstance(lens, optics.FourierLens):
+    lens = describe_lens(preset)
+    if lens is None or not isinstance(device.transfer, optics.Dense):
         return []
     # Compiling once takes as long as propagating one plane a pixel.
     is_small = max(lens.shape) <= 11 or min(lens.shape) == 1
