@@ -243,15 +243,12 @@ def _polarisation_sweeps(device: AbstractDevice, quick: bool) -> list[Sweep]:
     def add_analyser(extinction):
         return add_modes(*optics.effects.analysed_modes(np.deg2rad(ANGLE_OF_ANALYSED_LIGHT), 0.0, extinction))
 
-    return [
-        Sweep("polarisation off the director, no analyser", "°", angles, turn_light),
-        Sweep(
-            f"analyser along the director, light {ANGLE_OF_ANALYSED_LIGHT:g}° off it",
-            "extinction",
-            np.logspace(0, 4, count),
-            add_analyser,
-        ),
-    ]
+    turned = Sweep("polarisation off the director, no analyser", "°", angles, turn_light)
+    if isinstance(device.measurement, PhaseDiversity):
+        # Its reference is the same in both modes: right while one of them is weak, as behind no analyser.
+        return [turned]
+    name = f"analyser along the director, light {ANGLE_OF_ANALYSED_LIGHT:g}° off it"
+    return [turned, Sweep(name, "extinction", np.logspace(0, 4, count), add_analyser)]
 
 
 def _sweep_taps(
