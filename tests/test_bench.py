@@ -185,7 +185,9 @@ def test_ledger(tmp_path):
 def test_an_ideal_device_has_only_rounding_errors(tmp_path):
     assert main(["fidelity", "--quick", "--device", "ideal", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "fidelity.json").read_text())["rows"]
-    assert all(row["relative_rms_error"] < 1e-5 for row in rows)
+    # Light off the director is an error of any device.
+    rows = [row for row in rows if row.get("sweep") != "polarisation off the director" or not row["value"]]
+    assert len(rows) > 5 and all(row["relative_rms_error"] < 1e-5 for row in rows)
 
 
 def test_effective_bits():

@@ -287,7 +287,10 @@ def test_an_effect_acts_on_the_frames_of_a_measurement(pair, key):
 def test_every_modulation_on_a_modulator(modulation, key):
     """Without noise the device gives the exact transform of the effect's own light."""
     effect = MODULATIONS[modulation].make()
-    device = optics.FourierProcessor(optics.dft(4), slm=(effect,))
+    transfer = optics.dft(4)
+    if isinstance(effect, effects.PerMode):
+        transfer = optics.Modal(jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), transfer), [1, 1])
+    device = optics.FourierProcessor(transfer, slm=(effect,))
     # Complex: the phases of signed numbers, 0 and π, are levels of any quantizer.
     x = jax.random.normal(key, (8, 4, 4), complex)
 

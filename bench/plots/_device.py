@@ -49,7 +49,8 @@ def draw_device(figure: FigureBase, device: AbstractDevice, key: Any = None, tit
     """`device` on a figure or a part of one."""
     key = jax.random.key(0) if key is None else key
     rows, cols = device.shape
-    draw = _draw_transform if device.supports(AbstractDevice.transform) else _draw_convolution
+    engine = device.twin if isinstance(device, optics.External) else device
+    draw = _draw_transform if isinstance(engine, optics.FourierProcessor) else _draw_convolution
     draw(figure, device, key)
     figure.suptitle(title or f"{type(device).__name__}, {rows}×{cols} pixels, one draw of the noise")
 

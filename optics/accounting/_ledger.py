@@ -89,8 +89,8 @@ def ledger(
         and the photons that the device has, whatever exposure the costs suppose.
 
     Raises:
-        ValueError: shapes that `convolve` refuses, a `device` that is none, a device with a camera without
-            costs, or a cost that is missing.
+        ValueError: shapes that `convolve` refuses, a `device` that is none, a device with a camera or
+            with several wavelengths without costs, or a cost that is missing.
 
     Example:
         >>> import optics
@@ -113,6 +113,11 @@ def ledger(
             raise ValueError(
                 "`costs` must be given for a device with a camera: `optics.accounting.hardware(name)`, "
                 f"name one of {', '.join(hardware_names())}."
+            )
+        if device.stages()[-1].simultaneous > 1:
+            raise ValueError(
+                "`costs` must be given for a device of several wavelengths, each with a laser: "
+                'four of them are `optics.accounting.hardware("integrated-wavelengths")`.'
             )
         costs = "integrated"
     return dataclasses.replace(price(counts, costs), bits=_measure_bits(device))

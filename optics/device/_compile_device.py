@@ -5,7 +5,7 @@ import jax
 from optics._check import check_instance, check_whole
 from optics._typing import CountLike, DeviceLike
 from optics.device._device import AbstractDevice
-from optics.transfer import CrossedLenses, FourierLens, compile_crossed, compile_transfer
+from optics.transfer import CrossedLenses, FourierLens, Modal, compile_crossed, compile_transfer
 
 
 def compile_device(device: DeviceLike, terms: CountLike | None = None) -> AbstractDevice:
@@ -35,8 +35,9 @@ def compile_device(device: DeviceLike, terms: CountLike | None = None) -> Abstra
     def compile_part(part):
         if isinstance(part, CrossedLenses):
             return compile_crossed(part)
-        return compile_transfer(part, terms) if isinstance(part, FourierLens) else part
+        is_lens = isinstance(part.transfer if isinstance(part, Modal) else part, FourierLens)
+        return compile_transfer(part, terms) if is_lens else part
 
     return jax.tree.map(
-        compile_part, device, is_leaf=lambda part: isinstance(part, FourierLens | CrossedLenses)
+        compile_part, device, is_leaf=lambda part: isinstance(part, FourierLens | CrossedLenses | Modal)
     )

@@ -26,7 +26,6 @@ from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
-    brightest_pixel,
     check_camera,
     check_encoder,
     check_measurement,
@@ -40,10 +39,10 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
-from optics.device._modes import check_modes
+from optics.device._modes import check_modes, largest_of_modes, meter_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude, flat_spectrum, phase_only
-from optics.transfer import AbstractTransfer
+from optics.transfer import AbstractTransfer, without_phases
 
 
 class Correlator(AbstractDevice):
@@ -60,7 +59,8 @@ class Correlator(AbstractDevice):
 
     Arguments:
         first: modulator -> filter, `Dense`, `MaskedFFT` (compiled) or `FourierLens`.
-        second: filter -> detector; by default `first` again.
+        second: filter -> detector; by default `first` again, without the phases of a `Modal`: a difference of
+            paths counts once. Light from several directions needs a second one without tilts.
         measurement: light -> frames -> field.
         slm, filter: effects on the two modulators, on amplitudes in units of the brightest pixel.
         camera: effects on the frames.
@@ -115,7 +115,7 @@ class Correlator(AbstractDevice):
     ):
         measurement = Coherent() if measurement is None else measurement
         encoder = ComplexAmplitude() if encoder is None else encoder
-        second = first if second is None else second
+        second = without_phases(first) if second is None else second
         check_transfer("first", first)
         check_transfer("second", second)
         check_function("encode_filter", encode_filter, "`optics.encode.phase_only`")
@@ -198,19 +198,28 @@ class Correlator(AbstractDevice):
             light = modulate(self.encoder, slm, first, drive, slm_key)
             return light, apply(filter, passing, filter_key)[..., None, :, :]
 
-        light, transmission = map(jax.lax.stop_gradient, modulate_both(parts, None, None))
+        def field_of(parts, slm_key=None, filter_key=None, **options):
+            _, first, _, second = parts
+            light, transmission = modulate_both(parts, slm_key, filter_key)
+            return second(first(light) * transmission, **options)
+
+        def bound_of(parts):
+            light, transmission = map(jax.lax.stop_gradient, modulate_both(parts, None, None))
+            return _norm(jnp.abs(transmission)) * _norm(jnp.abs(light))
+
         if self.metering:
-            bound = brightest_pixel(self.second(self.first(light) * transmission))
+            bound = meter_modes(parts, field_of, self.measurement.linear)
         else:
-            bound = self.second.peak * _norm(jnp.abs(transmission)) * _norm(jnp.abs(light))
+            modulators = self.slm, self.filter
+            bound = self.second.peak * largest_of_modes(
+                modulators, lambda chains: bound_of((chains[0], self.first, chains[1], None))
+            )
         full_scale = full_scale_of(bound, self.headroom)
         field_is_real = detects_real(real, self.measurement, self.encoder, self.output_gain)
 
         def propagate(parts, slm_key, filter_key):
-            slm, first, _, second = parts
-            light, transmission = modulate_both(parts, slm_key, filter_key)
-            field = second(first(light) * transmission, real=field_is_real)
-            return field, draw_laser_power(slm, drive, slm_key)
+            field = field_of(parts, slm_key, filter_key, real=field_is_real)
+            return field, draw_laser_power(parts[0], drive, slm_key)
 
         frames = form_frames(
             self.measurement, parts, propagate, full_scale, tuple(modulator_keys), self.shape, field_is_real

@@ -7,6 +7,7 @@ from typing import NamedTuple, NoReturn
 import equinox as eqx
 from jaxtyping import Array, Inexact
 
+from optics.device._modes import check_modes
 from optics.effects import Effect
 
 
@@ -132,11 +133,13 @@ class AbstractDevice(eqx.Module):
 
     def with_stages(self, **effects: Sequence[Effect]) -> "AbstractDevice":
         """The device with other effects in the stages of these names."""
-        return eqx.tree_at(
+        changed = eqx.tree_at(
             lambda device: [getattr(device, name) for name in effects],
             self,
             [tuple(e) for e in effects.values()],
         )
+        check_modes(changed)
+        return changed
 
     def subtract_background(self) -> "AbstractDevice":
         """The device with the light that nothing modulates measured and subtracted; itself where it keeps no

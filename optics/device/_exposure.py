@@ -20,7 +20,7 @@ from optics._typing import (
 )
 from optics.detect import AbstractMeasurement
 from optics.device._modes import sum_modes
-from optics.effects import Effect, Modulation, Noise, Quantize, apply, laser_power
+from optics.effects import Effect, Modulation, Noise, PerMode, Quantize, apply, laser_power
 from optics.encode import ComplexAmplitude, Encoder, complex_amplitude
 from optics.transfer import AbstractTransfer, light_shape
 
@@ -171,11 +171,6 @@ def full_scale_of(bound: Float[Array, "*any"], headroom: Float[Array, ""]) -> Fl
     return jnp.where(full_scale > 0, full_scale, 1)
 
 
-def brightest_pixel(field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
-    """The amplitude of the brightest pixel of each plane, without gradient."""
-    return jnp.max(jnp.abs(jax.lax.stop_gradient(field)), axis=(-2, -1), keepdims=True)
-
-
 def detects_real(real: bool, measurement: AbstractMeasurement, encoder: Encoder, output_gain: Array) -> bool:
     """Whether the real part of a field is all that is detected: it is known to be real, and every part
     behind the light keeps it so.
@@ -271,6 +266,9 @@ def _check_effects(
             raise ValueError(
                 f"`{name}` must be a tuple of effects from `optics.effects`, got {describe(effect)} in it."
             )
+        # An effect of each mode is at home where it is one of light as it leaves a modulator.
+        if isinstance(effect, PerMode) and not isinstance(effect, unfit):
+            effect = effect.nominal
         if isinstance(effect, unfit):
             raise ValueError(f"`{name}` cannot hold {type(effect).__name__}: {unfit_reason}.")
         if effect.signed not in (None, signed):

@@ -28,7 +28,6 @@ from optics.device._exposure import (
     Exposure,
     as_gain,
     as_headroom,
-    brightest_pixel,
     check_camera,
     check_encoder,
     check_measurement,
@@ -41,7 +40,7 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
-from optics.device._modes import check_modes, sum_modes
+from optics.device._modes import check_modes, largest_of_modes, meter_modes, sum_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude, Encoder
 from optics.transfer import AbstractTransfer, Dense
@@ -222,11 +221,21 @@ class FourierProcessor(AbstractDevice):
         """How bright the field of a drive can be at any pixel, by the triangle inequality; or, with a meter,
         how bright it is.
         """
-        light = jax.lax.stop_gradient(modulate(self.encoder, self.slm, self.transfer, drive, None))
+
+        def light_of(slm):
+            return jax.lax.stop_gradient(modulate(self.encoder, slm, self.transfer, drive, None))
+
+        def propagate(parts):
+            slm, transfer = parts
+            return transfer(light_of(slm))
+
+        def total(slm):
+            light = light_of(slm)
+            return jnp.sum(jnp.abs(light.reshape(*light.shape[:-2], 1, -1)), axis=-1, keepdims=True)
+
         if self.metering:
-            return brightest_pixel(self.transfer(light))
-        flat = light.reshape(*light.shape[:-2], 1, -1)
-        return self.peak * jnp.sum(jnp.abs(flat), axis=-1, keepdims=True)
+            return meter_modes((self.slm, self.transfer), propagate, self.measurement.linear)
+        return self.peak * largest_of_modes(self.slm, total)
 
     @as_one_program
     def expose(

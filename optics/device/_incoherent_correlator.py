@@ -6,15 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
-from optics._check import check_memory, check_shape
-from optics._numerics import as_typed_key, reverse_about_centre, safe_divide, safe_sqrt, split_key
+from optics._check import as_floats, check_key, check_memory, check_range, check_shape
+from optics._numerics import as_typed_key, reverse_about_centre, safe_sqrt, split_key
 from optics._program import as_one_program
 from optics._typing import ArrayLike, EffectsLike, ScalarLike, TransferLike
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
-    brightest_pixel,
     check_modulator,
     check_photodiodes,
     check_power_modulator,
@@ -22,9 +21,9 @@ from optics.device._exposure import (
     encode_amplitude,
     full_scale_of,
 )
-from optics.device._modes import check_modes, sum_modes
+from optics.device._modes import brightest_pixel, check_modes, sum_modes
 from optics.effects import Effect, apply
-from optics.transfer import AbstractTransfer
+from optics.transfer import AbstractTransfer, without_phases
 
 
 class IncoherentCorrelator(AbstractDevice):
@@ -36,7 +35,8 @@ class IncoherentCorrelator(AbstractDevice):
     point is the squared modulus of the response h that the filter sets. Only the modulus of h counts; a
     quadratic phase θ spreads its spectrum over the filter, of which a single bright pixel would be the scale.
     Powers are not negative: x and w are each the difference of two parts, and the four exposures of a pair of
-    planes are added with their signs in electronics. Complex numbers take four real convolutions.
+    planes are added with their signs in electronics. Complex numbers take four real convolutions. The
+    gradient by x is that of the light, and the gradient by w that of an ideal filter: √w has none at zero.
 
     The source is as wide as it takes for light of neighbouring pixels not to interfere, and all light of one
     pixel does. Each mode of a `Modal` has its own responses, and their powers add up: so an image blurs where
@@ -90,7 +90,7 @@ class IncoherentCorrelator(AbstractDevice):
         output_gain: ArrayLike = 1.0,
         headroom: ScalarLike = 1.05,
     ):
-        second = first if second is None else second
+        second = without_phases(first) if second is None else second
         check_transfer("first", first)
         check_transfer("second", second)
         check_power_modulator("slm", slm)
@@ -136,6 +136,8 @@ class IncoherentCorrelator(AbstractDevice):
         check_shape("w", w, self)
         x, w = (jnp.stack([a.real, a.imag]) if jnp.iscomplexobj(a) else a[None] for a in (x, w))
         keys = split_key(key, len(x) * len(w))
+        pixels = math.prod(self.shape)
+        check_memory("w", w.shape, math.prod(w.shape[:-2]) * pixels**2, "the responses of its kernels")
         parts = [
             self._convolve_real(a, b, keys[i * len(w) + j]) for i, a in enumerate(x) for j, b in enumerate(w)
         ]
@@ -145,7 +147,6 @@ class IncoherentCorrelator(AbstractDevice):
             return jax.lax.complex(parts[0] - parts[3], parts[1] + parts[2])
         return jax.lax.complex(*parts)
 
-    @as_one_program
     def response(self, w: Float[Array, "rows cols"], key: Array | None = None) -> Float[Array, "out in"]:
         """The power at each pixel of the detector from each pixel of the input, for a kernel of powers.
 
@@ -153,14 +154,30 @@ class IncoherentCorrelator(AbstractDevice):
             w: not negative, shape (rows, columns), any unit.
             key: of the filter's noise, consumed, or None.
 
+        Raises:
+            ValueError: `w` negative or of another shape, or a bad key.
+
         Returns:
             shape (pixels, pixels), times the power of an input pixel it is power at the detector. Squared
             moduli of fields summed over the modes of the light.
         """
+        check_range("w", w, 0.0, math.inf)
+        w = as_floats("w", w)
+        if w.shape != self.shape:
+            raise ValueError(f"`w` must have the shape {self.shape} of the device, got {w.shape}.")
+        check_key("key", key)
         return self._response(w, key)[0]
 
     def _convolve_real(self, x: Array, w: Array, key: Array | None) -> Array:
-        """The convolution of real planes: four of their parts, exposed one after the other."""
+        """The convolution of real planes: four of their parts, exposed one after the other.
+
+        A response of powers is the square of what a filter sets, and √w has no slope at zero. The slope by w
+        is that of an ideal filter, whose response is w itself.
+        """
+        linear = _convolve_exactly(jax.lax.stop_gradient(x), w)
+        return self._expose_parts(x, jax.lax.stop_gradient(w), key) + linear - jax.lax.stop_gradient(linear)
+
+    def _expose_parts(self, x: Array, w: Array, key: Array | None) -> Array:
         x_parts, w_parts = (jnp.stack([jnp.maximum(a, 0), jnp.maximum(-a, 0)]) for a in (x, w))
         lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         x_parts, w_parts = (
@@ -181,18 +198,19 @@ class IncoherentCorrelator(AbstractDevice):
     def _convolve_powers(self, x: Array, w: Array, key: Array | None) -> Array:
         """The convolution of planes that are not negative, in one exposure."""
         slm_key, filter_key, camera_key = split_key(key, 3)
-        calibrated = x * self.input_gain.real**2
-        brightest = brightest_pixel(calibrated)
-        drive = safe_divide(calibrated, brightest)
+        calibrated = x * _square(self.input_gain)
+        # A dark plane keeps its slope.
+        brightest = _one_where_zero(brightest_pixel(calibrated))
+        drive = calibrated / brightest
         response, scale = self._response(w, filter_key)
         power = self._detect(response, apply(self.slm, drive, slm_key))
         steady = self._detect(*jax.lax.stop_gradient((response, apply(self.slm, drive, None))))
         full_scale = full_scale_of(jnp.max(steady, axis=(-2, -1), keepdims=True), self.headroom)
         frame = apply(self.camera, (power / full_scale)[None], camera_key)[0]
         result = reverse_about_centre(frame * full_scale)
-        output_gain = reverse_about_centre(jnp.broadcast_to(jnp.abs(self.output_gain) ** 2, self.shape))
+        output_gain = reverse_about_centre(jnp.broadcast_to(_square(self.output_gain), self.shape))
         result = math.prod(self.shape) * scale * brightest * output_gain * result
-        # No light is shown for a plane of zeros, and nothing is read.
+        # Nothing is read of a plane of zeros, whatever the camera gives.
         return jnp.where(jnp.any(x != 0) & jnp.any(w != 0), result, result - jax.lax.stop_gradient(result))
 
     def _detect(self, response: Array, light: Array) -> Array:
@@ -201,8 +219,8 @@ class IncoherentCorrelator(AbstractDevice):
 
     def _response(self, w: Array, key: Array | None) -> tuple[Array, Array]:
         """The power response for a kernel of powers, and what it is to be multiplied by."""
-        strongest = brightest_pixel(w)
-        modulus = safe_sqrt(safe_divide(w, strongest))
+        strongest = _one_where_zero(brightest_pixel(w))
+        modulus = safe_sqrt(w / strongest)
         impulse = modulus * _chirp(self.shape)
         spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(impulse), norm="ortho"))
         drive, scale = encode_amplitude(spectrum * self.output_gain * self.input_gain, self.filter)
@@ -226,7 +244,22 @@ class IncoherentCorrelator(AbstractDevice):
         )
 
 
+def _square(gain: Array) -> Array:
+    """|gain|², of amplitudes, as a gain of powers."""
+    return gain.real**2 + gain.imag**2
+
+
+def _convolve_exactly(x: Array, w: Array) -> Array:
+    """The circular convolution of real planes around pixel n//2 of both."""
+    spectrum = jnp.fft.rfft2(x) * jnp.fft.rfft2(jnp.fft.ifftshift(w, (-2, -1)))
+    return jnp.fft.irfft2(spectrum, s=x.shape[-2:])
+
+
+def _one_where_zero(a: Array) -> Array:
+    return jnp.where(a == 0, 1, a)
+
+
 def _chirp(shape: tuple[int, int]) -> Array:
-    """A quadratic phase whose spectrum is flat, around pixel n//2."""
+    """A quadratic phase around pixel n//2, whose spectrum is flat along an even number of pixels."""
     rows, cols = (jnp.exp(1j * jnp.pi * (jnp.arange(n) - n // 2) ** 2 / n) for n in shape)
     return rows[:, None] * cols

@@ -26,7 +26,6 @@ from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
-    brightest_pixel,
     check_camera,
     check_measurement,
     check_modulator,
@@ -38,7 +37,7 @@ from optics.device._exposure import (
     full_scale_of,
     modulate,
 )
-from optics.device._modes import check_modes
+from optics.device._modes import check_modes, largest_of_modes, meter_modes
 from optics.effects import Effect, apply
 from optics.encode import ComplexAmplitude
 from optics.transfer import AbstractTransfer
@@ -202,19 +201,25 @@ class JointTransform(AbstractDevice):
         slm_key, camera_key = split_key(key, 2)
         encoder, field_is_real = ComplexAmplitude(), real and measurement.supports_real
         drive, scale = encode(encoder, self.slm, self.transfer, a * self.input_gain)
-        steady = jax.lax.stop_gradient(modulate(encoder, self.slm, self.transfer, drive, None))
+        parts, plane = (self.slm, self.transfer), self.transfer.shape
+
+        def field_of(parts, key=None, **options):
+            slm, transfer = parts
+            return transfer(modulate(encoder, slm, transfer, drive, key), **options)
+
+        def total(slm):
+            steady = jax.lax.stop_gradient(modulate(encoder, slm, self.transfer, drive, None))
+            return jnp.sum(jnp.abs(steady), axis=(-2, -1), keepdims=True)
+
         if self.metering:
-            bound = brightest_pixel(read(self.transfer(steady)))
+            bound = meter_modes(parts, lambda parts: read(field_of(parts)), measurement.linear)
         else:
-            bound = self.transfer.peak * jnp.sum(jnp.abs(steady), axis=(-2, -1), keepdims=True)
+            bound = self.transfer.peak * largest_of_modes(self.slm, total)
         full_scale = full_scale_of(bound, self.headroom)
 
         def propagate(parts, key):
-            slm, transfer = parts
-            light = modulate(encoder, slm, transfer, drive, key)
-            return transfer(light, real=field_is_real), draw_laser_power(slm, drive, key)
+            return field_of(parts, key, real=field_is_real), draw_laser_power(parts[0], drive, key)
 
-        parts, plane = (self.slm, self.transfer), self.transfer.shape
         frames = form_frames(measurement, parts, propagate, full_scale, (slm_key,), plane, field_is_real)
         return apply(camera, frames, camera_key), full_scale[..., 0, :, :] * scale
 

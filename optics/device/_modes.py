@@ -1,12 +1,15 @@
 """Light of several modes in a device: each mode meets its own parts, and the frames add up."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact, PyTree
+import numpy as np
+from jaxtyping import Array, Float, Inexact, PyTree
 
+from optics._check import is_concrete
 from optics.effects import PerMode
 from optics.transfer import Modal
 
@@ -34,6 +37,38 @@ def sum_modes(
     return jnp.tensordot(modal.weights.astype(frames.dtype), frames, 1, precision="highest")
 
 
+def largest_of_modes(parts: PyTree, f: Callable[[PyTree], Float[Array, "*any"]]) -> Float[Array, "*any"]:
+    """The largest of f(parts as mode m meets them) over the modes."""
+    return f(parts) if not _find_different(parts) else jnp.max(map_modes(parts, f), axis=0)
+
+
+def meter_modes(
+    parts: PyTree, propagate: Callable[[PyTree], Inexact[Array, "*lead rows cols"]], linear: bool
+) -> Float[Array, "*lead 1 1"]:
+    """The field of the brightest pixel of each plane in light of all modes, without gradient.
+
+    Of frames that are linear in the field it is that of the mean field; of intensities the root of the power
+    of all modes, which no interference with a reference exceeds.
+
+    Arguments:
+        parts: as of `sum_modes`.
+        propagate: parts that one mode meets -> field.
+        linear: frames are linear in the field.
+    """
+    if linear or not _find_different(parts):
+        return brightest_pixel(sum_modes(parts, propagate, linear=True))
+
+    def power(parts):
+        return jnp.abs(propagate(parts)) ** 2
+
+    return jnp.sqrt(brightest_pixel(sum_modes(parts, power, linear=False)))
+
+
+def brightest_pixel(field: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+    """The amplitude of the brightest pixel of each plane, without gradient."""
+    return jnp.max(jnp.abs(jax.lax.stop_gradient(field)), axis=(-2, -1), keepdims=True)
+
+
 def map_modes(parts: PyTree, f: Callable, *of_modes: PyTree) -> PyTree:
     """f(parts as mode m meets them, *of_modes[m]) of every mode m, along a first axis."""
     leaves, structure = jax.tree.flatten(parts, is_leaf=_is_different)
@@ -51,6 +86,18 @@ def map_modes(parts: PyTree, f: Callable, *of_modes: PyTree) -> PyTree:
 def check_modes(*parts: PyTree) -> None:
     """Check that the parts that differ between modes have as many, and that a transfer has their weights."""
     found = _find_different(parts)
+    weights = [part.weights for part in found if isinstance(part, Modal)]
+    if any(
+        is_concrete(first)
+        and is_concrete(other)
+        and first.shape == other.shape
+        and not np.allclose(first, other)
+        for first, other in itertools.pairwise(weights)
+    ):
+        raise ValueError(
+            f"the transfers of a device must have modes of the same weights, got {weights[0]} and "
+            f"{weights[1]}; make them of the same light."
+        )
     counts = [part.modes for part in found]
     if found and not any(isinstance(part, Modal) for part in found):
         raise ValueError(

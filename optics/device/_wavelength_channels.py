@@ -12,10 +12,11 @@ from optics._check import as_leaf, check_finite_field, check_instance, check_ran
 from optics._program import as_one_program
 from optics._typing import ArrayLike, DeviceLike
 from optics.device._device import AbstractDevice, Stage
+from optics.device._exposure import Exposure
 from optics.device._fourier_processor import FourierProcessor, convolve_by_transforms
 from optics.device._modes import map_modes
 from optics.effects import apply
-from optics.transfer import Modal
+from optics.transfer import Dense, Modal
 
 
 class WavelengthChannels(AbstractDevice):
@@ -28,6 +29,7 @@ class WavelengthChannels(AbstractDevice):
     the field and its reference is given, 2 for intensities. The demultiplexer lets a share of the power of
     one wavelength, signal and reference alike, through to the receivers of another. There they interfere with
     each other; that light of two wavelengths beats at their difference, some 100 GHz, no receiver follows.
+    Full scale is set by the light of a channel alone: much brighter neighbours may saturate it.
 
     Planes are taken K at a time, along the last leading axis first; dark channels fill the last exposure.
 
@@ -35,8 +37,8 @@ class WavelengthChannels(AbstractDevice):
         engine: `FourierProcessor` whose transfer is a `Modal` of one mode a channel, as `optics.illuminate`
             makes it of a `light.Light`; the weights do not matter. Effects that differ between channels are
             `effects.PerMode`.
-        crosstalk: share of the power, shape (K, K), receivers by wavelengths, in [0, 1]; or the share that
-            neighbours leak, scalar, beside 1 from a channel to itself.
+        crosstalk: share of the power, shape (K, K), receivers by wavelengths, in [0, 1]; or what neighbours
+            leak over what a channel gets of itself, scalar.
         input_gain, output_gain: calibrated gains of each channel, shape (K, rows, columns), or those of the
             engine by default.
 
@@ -61,6 +63,7 @@ class WavelengthChannels(AbstractDevice):
     crosstalk: Float[Array, "channels channels"]
     input_gain: Array
     output_gain: Array
+    background: Array
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class WavelengthChannels(AbstractDevice):
         self.engine, self.crosstalk = engine, leak
         self.input_gain = _as_gains("input_gain", input_gain, engine.input_gain, count, engine.shape)
         self.output_gain = _as_gains("output_gain", output_gain, engine.output_gain, count, engine.shape)
+        self.background = jnp.broadcast_to(engine.background, (count, *engine.shape))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -131,6 +135,25 @@ class WavelengthChannels(AbstractDevice):
             self.transform, x, w, key, map_rows=lambda f, rows, key, _: f(rows, key)
         )
 
+    def with_gains(self, input_gain: ArrayLike, output_gain: ArrayLike) -> "WavelengthChannels":
+        """The device with other calibrated gains, shape (K, rows, columns): those that `calibrate` finds for
+        an engine with the transfer of each channel.
+        """
+        count, shape = self.channels, self.shape
+        return eqx.tree_at(
+            lambda device: (device.input_gain, device.output_gain),
+            self,
+            (
+                _as_gains("input_gain", input_gain, self.input_gain, count, shape),
+                _as_gains("output_gain", output_gain, self.output_gain, count, shape),
+            ),
+        )
+
+    def subtract_background(self) -> "WavelengthChannels":
+        """The device with the background of each channel measured: its field while all numbers are 0."""
+        background = self._map_channels(lambda engine: engine.background_field())
+        return eqx.tree_at(lambda device: device.background, self, background)
+
     def stages(self) -> tuple[Stage, ...]:
         """Those of the engine, each K at a time."""
         return tuple(stage._replace(simultaneous=self.channels) for stage in self.engine.stages())
@@ -153,30 +176,44 @@ class WavelengthChannels(AbstractDevice):
             return engine.reconstruct(apply(engine.camera, frames, key), exposure, real)
 
         exposure, frames = self._map_channels(prepare, planes, light_keys)
-        frames = self._demultiplex(frames, exposure.full_scale[..., None, :, :])
+        frames = self._demultiplex(frames, exposure)
         return self._map_channels(reconstruct, frames, exposure, camera_keys)
 
     def _map_channels(self, f: Callable, *of_channels: PyTree) -> PyTree:
         """f(engine of channel k, *of_channels[k]) of every channel, along a first axis."""
 
-        def of_channel(parts, input_gain, output_gain, *rest):
+        def of_channel(parts, input_gain, output_gain, background, *rest):
             slm, transfer = parts
-            engine = self.engine.with_stages(slm=slm).with_gains(input_gain, output_gain)
-            engine = eqx.tree_at(lambda engine: engine.transfer, engine, transfer)
+            engine = eqx.tree_at(
+                lambda engine: (engine.transfer, engine.background),
+                self.engine.with_gains(input_gain, output_gain),
+                (transfer, background),
+            )
+            engine = eqx.tree_at(lambda engine: engine.slm, engine, slm)
             return f(engine, *rest)
 
         parts = self.engine.slm, self.engine.transfer
-        return map_modes(parts, of_channel, self.input_gain, self.output_gain, *of_channels)
+        own = self.input_gain, self.output_gain, self.background
+        return map_modes(parts, of_channel, *own, *of_channels)
 
-    def _demultiplex(self, frames: Array, full_scale: Array) -> Array:
-        """What the receivers of each channel get of the frames of all, each in the full scale of its own."""
+    def _demultiplex(self, frames: Array, exposure: Exposure) -> Array:
+        """What the receivers of each channel get of the frames of all, each in the full scale of its own; a
+        channel without light has no reference either.
+        """
+        full_scale = exposure.full_scale[..., None, :, :]
         power = full_scale if self.engine.measurement.linear else full_scale**2
-        mixed = jnp.tensordot(self.crosstalk.astype(frames.dtype), frames * power, 1, precision="highest")
+        is_lit = jnp.any(exposure.drive != 0, axis=(-2, -1), keepdims=True)[..., None, :, :]
+        sent = frames * jnp.where(is_lit, power, 0)
+        mixed = jnp.tensordot(self.crosstalk.astype(frames.dtype), sent, 1, precision="highest")
         return mixed / power
 
 
 def _as_gains(name: str, gains: ArrayLike | None, own: Array, count: int, shape: tuple[int, int]) -> Array:
     """The gains of all channels as a leaf."""
+    if gains is None and isinstance(own, Dense):
+        raise ValueError(
+            f"`engine` must have gains of pixels, got a matrix for `{name}`; calibrate it by amplitudes."
+        )
     if gains is None:
         return jnp.broadcast_to(own, (count, *shape))
     check_finite_field(name, gains)

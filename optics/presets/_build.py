@@ -66,8 +66,8 @@ def build_liquid_crystal(
     flicker = effects.Flicker(slm["flicker"], common=True)
     panel = (
         *driven,
-        *_polarisation(slm),
         flicker,
+        *_polarisation(slm),
         effects.DeadSpace(slm["panel_fill"], apply_fill_factor=False),
         effects.LaserNoise(slm["power_noise"], monitor=camera["monitor"]),
     )

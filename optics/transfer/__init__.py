@@ -32,6 +32,7 @@ from optics.transfer._fourier_lens import FourierLens as FourierLens
 from optics.transfer._illuminate import illuminate as illuminate
 from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
 from optics.transfer._modal import Modal as Modal
+from optics.transfer._modal import without_phases as without_phases
 from optics.transfer._reduce_modes import reduce_modes as reduce_modes
 from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable

@@ -12,6 +12,13 @@ from optics.transfer._dense import Dense
 from optics.transfer._transfer import AbstractTransfer
 
 
+def without_phases(transfer: AbstractTransfer) -> AbstractTransfer:
+    """The transfer of a second pass, in which no mode falls behind its reference again."""
+    if not isinstance(transfer, Modal):
+        return transfer
+    return eqx.tree_at(lambda modal: modal.phases, transfer, jnp.zeros_like(transfer.phases))
+
+
 class Modal(AbstractTransfer):
     """One transfer for each mode of light: wavelengths, or points of a source, that do not interfere.
 

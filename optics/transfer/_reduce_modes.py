@@ -1,5 +1,7 @@
 """Fewer modes that do what many do."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from optics._check import check_instance, check_number, check_whole, is_concrete
+from optics._numerics import safe_sqrt
 from optics._typing import CountLike, PartLike, ScalarLike
 from optics.transfer._dense import Dense
 from optics.transfer._modal import Modal
@@ -34,7 +37,7 @@ def reduce_modes(
     Arguments:
         modal: compiled, of `Dense`.
         tolerance: largest relative error of all maps together by what is left out (Frobenius norm), whose
-            square is about the error of frames; by default 1e-2.
+            square is about the most that frames err by; by default 1e-2.
         modes: so many instead of what `tolerance` asks for, from 1 to those of `modal`; needed under jit.
 
     Returns:
@@ -72,9 +75,9 @@ def reduce_modes(
         left = np.sqrt(np.append(np.cumsum(power[::-1])[::-1], 0.0) / power.sum())
         modes = int(np.argmax(left[1:] <= (TOLERANCE if tolerance is None else float(tolerance)))) + 1
     residual = jnp.sqrt(jnp.sum(power[modes:]) / jnp.sum(power))
-    factors = jnp.sqrt(modal.weights) * jax.lax.complex(jnp.cos(modal.phases), jnp.sin(modal.phases))
+    factors = safe_sqrt(modal.weights) * jax.lax.complex(jnp.cos(modal.phases), jnp.sin(modal.phases))
     matrices = factors[:, None, None] * modal.transfer.matrix
-    turn = jnp.asarray(_even_turn(modes), rotation.dtype) @ rotation[:modes]
+    turn = jnp.matmul(jnp.asarray(_even_turn(modes), rotation.dtype), rotation[:modes], precision="highest")
     kept = np.sqrt(modes) * jnp.tensordot(turn, matrices, 1, precision="highest")
     stack = eqx.tree_at(lambda dense: dense.matrix, modal.transfer, kept)
     return Modal(stack, jnp.ones(modes)), residual
@@ -82,15 +85,19 @@ def reduce_modes(
 
 def _rotation(modal: Modal) -> tuple[Complex[Array, "modes modes"], Float[Array, " modes"]]:
     """U, whose first row takes out the mean field, and the strength of what each row takes out."""
-    roots = jnp.sqrt(modal.weights)
+    roots = safe_sqrt(modal.weights)
     matrices = modal.transfer.matrix.reshape(modal.modes, -1)
     fields = (roots * jnp.exp(1j * modal.phases))[:, None] * matrices
     # An orthonormal basis whose first vector is that of the reference.
     basis = jnp.linalg.qr(jnp.concatenate([roots[:, None], jnp.eye(modal.modes)], axis=1))[0].T
     basis = basis * jnp.sign(basis[0] @ roots)
-    inside = basis.astype(fields.dtype) @ fields
+    # "highest": a GPU would round the factors to ten bits, and the turn would not be unitary.
+    dot = partial(jnp.matmul, precision="highest")
+    inside = dot(basis.astype(fields.dtype), fields)
     vectors, strengths, _ = jnp.linalg.svd(inside[1:], full_matrices=False)
-    rotation = jnp.concatenate([basis[:1].astype(fields.dtype), jnp.conj(vectors.T) @ basis[1:]])
+    rotation = jnp.concatenate(
+        [basis[:1].astype(fields.dtype), dot(jnp.conj(vectors.T), basis[1:].astype(fields.dtype))]
+    )
     return rotation, jnp.concatenate([jnp.linalg.norm(inside[0])[None], strengths])
 
 
