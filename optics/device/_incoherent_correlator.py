@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Inexact
 from optics._check import as_floats, check_key, check_memory, check_range, check_shape
 from optics._numerics import as_typed_key, reverse_about_centre, safe_sqrt, split_key
 from optics._program import as_one_program
-from optics._typing import ArrayLike, EffectsLike, ScalarLike, TransferLike
+from optics._typing import ArrayLike, EffectsLike, KeyLike, ScalarLike, TransferLike
 from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
@@ -147,7 +147,7 @@ class IncoherentCorrelator(AbstractDevice):
             return jax.lax.complex(parts[0] - parts[3], parts[1] + parts[2])
         return jax.lax.complex(*parts)
 
-    def response(self, w: Float[Array, "rows cols"], key: Array | None = None) -> Float[Array, "out in"]:
+    def response(self, w: ArrayLike, key: KeyLike = None) -> Float[Array, "out in"]:
         """The power at each pixel of the detector from each pixel of the input, for a kernel of powers.
 
         Arguments:
