@@ -13,9 +13,10 @@
 #
 # **I have a script that drives my panel and my camera with slmsuite: what does it take to train on that bench?**
 #
-# Ten lines, imports and all. Forwards, every frame comes from the bench; backwards, a simulated twin gives the gradient, which need not know
-# what is wrong with the bench. Here slmsuite's own simulation stands for the laboratory: a panel whose phases are neither
-# straight nor a whole turn, light that is not flat, and a camera that is turned and noisy. Nothing below is told of that.
+# Ten lines, imports and all. Forwards, every frame comes from the bench; backwards, a simulated twin gives the
+# gradient, which need not know what is wrong with the bench. Here slmsuite's own simulation stands for the
+# laboratory: a panel whose phases are neither straight nor a whole turn, light that is not flat, and a camera that is
+# turned and noisy. Nothing below is told of that.
 
 # %%
 # Colab lacks the package: there this cell installs it, and anywhere else it does nothing.
@@ -80,8 +81,8 @@ fourier_slm.fourier_calibrate_analytic(M, b)
 cam.set_exposure(5.0)
 
 # %% [markdown]
-# The task: the panel shows a digit as phases, plus a layer of phases that is to be learnt; the digit is read from the light
-# on ten areas of the camera.
+# The task: the panel shows a digit as phases, plus a layer of phases that is to be learnt; the digit is read from the
+# light on ten areas of the camera.
 
 # %%
 np.random.seed(0)  # slmsuite's noise is drawn from it
@@ -107,9 +108,9 @@ def scores(frames):
 # %% [markdown]
 # ## Ten lines
 #
-# Two of them are `import jax` and `import optics`, above. The twin is what one would write down of this bench: a Fourier transform of 16×16 pixels, and an intensity. Its `full_scale`
-# is the field that the camera's full scale stands for, in units of a pixel of the panel; `from_slmsuite` finds the shutter
-# time that goes with it.
+# Two of them are `import jax` and `import optics`, above. The twin is what one would write down of this bench: a
+# Fourier transform of 16×16 pixels, and an intensity. Its `full_scale` is the field that the camera's full scale
+# stands for, in units of a pixel of the panel; `from_slmsuite` finds the shutter time that goes with it.
 
 # %%
 began, phase = time.perf_counter(), start
@@ -131,9 +132,9 @@ for i, rows in enumerate(batches):
 # %% [markdown]
 # ## What the twin alone would have learnt
 #
-# The same layer, trained on the twin, then put on the bench. The last 397 digits were in no batch. How much of the loss the
-# loop makes good depends on the start and on the order of the digits: with seeds 0, 1 and 2 in place of the 0 above it was
-# 103 %, 78 % and 69 %.
+# The same layer, trained on the twin, then put on the bench. The last 397 digits were in no batch. How much of the
+# loss the loop makes good depends on the start and on the order of the digits: with seeds 0, 1 and 2 in place of the
+# 0 above it was 103 %, 78 % and 69 %.
 
 # %%
 seconds = time.perf_counter() - began
