@@ -208,7 +208,9 @@ class WavelengthChannels(AbstractDevice):
         return mixed / power
 
 
-def _as_gains(name: str, gains: ArrayLike | None, own: Array | Dense, count: int, shape: tuple[int, int]) -> Array:
+def _as_gains(
+    name: str, gains: ArrayLike | None, own: Array | Dense, count: int, shape: tuple[int, int]
+) -> Array:
     """The gains of all channels as a leaf."""
     if gains is None and isinstance(own, Dense):
         raise ValueError(
