@@ -10,7 +10,7 @@ from bench.plots._scale import BLUE, ORANGE
 
 WITHIN = 2.0  # points of accuracy within which a bench does what its exact twin does
 # Points this near to one another, as shares of the panel, have one label.
-NEAR = (0.1, 0.05)
+NEAR = (0.15, 0.05)
 
 
 def devices(rows: list[dict[str, Any]], title: str = "") -> Figure:
