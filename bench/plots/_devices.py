@@ -71,9 +71,10 @@ def _draw_points(axes: Axes, rows: list[dict[str, Any]], key: str) -> None:
         axes.annotate(
             ",\n".join(names),
             (rows[i][key], y[i]),
-            (0, 6),
+            # Away from the line of no difference, on which most devices lie.
+            (0, 6 if y[i] >= 0 else -6),
             textcoords="offset points",
             ha="center",
-            va="bottom",
+            va="bottom" if y[i] >= 0 else "top",
             fontsize=8,
         )
