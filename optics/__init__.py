@@ -26,6 +26,9 @@ of a device are leaves of a pytree: `jax.grad` is a sensitivity, `jax.vmap` a sw
 | `optics.accounting` | exposures, seconds and joules, counted in the traced program |
 | `optics.metrics` | relative error, best common factor, effective bits |
 
+Light is one plane wave unless a lens is in other light: `illuminate(lens, light)` takes a `light.Light` and
+gives a `Modal`, which stands where a lens does. Frames of modes that do not interfere add up.
+
 Beside them: `calibrate` sets the gains of a device, `compensate` corrects hardware with a fitted twin,
 `subtract_background` measures unmodulated light, `ideal_gradient` and `optical_gradient` are rules of
 differentiation, and `ledger` is the cost of a convolution.

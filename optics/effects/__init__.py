@@ -10,6 +10,7 @@ or a population of units.
 | converters | `Quantize`, `PhaseQuantize`; `QuantizationNoise` of bits that are not whole, `soften_bits` |
 | response of a modulator | `PhaseLUT`, `Crosstalk` (`SuperGaussian`, `Exponential`), `Gain`, `StuckPixels` |
 | light that is not modulated | `Extinction`, `DeadSpace`, `Bias` |
+| light of several modes | `PerMode`, an effect that differs between them; `phase_dispersion` of a panel |
 | polarisation | `ParallelAligned` (`unmodulated_modes`, `analysed_modes`), `TwistedNematic` |
 | light that fluctuates | `Flicker`, `LaserNoise`, `Drift`; `Speckle` of frames |
 | detectors | `Dark`, `Gain`, `Saturate`, `Bias`; `Shot`, `BalancedShot` and `Read` noise |

@@ -11,6 +11,9 @@ call applies:
 | above 16, all orders | `Separable`, a short sum of row ⊗ column products | 2 N³ products a term |
 | any, without errors | `dft(shape)`: up to 512 in all `Dense`, else `MaskedFFT` | N⁴ products, or an FFT |
 
+`illuminate(lens, light)` describes a lens in light of several wavelengths or directions, a `Modal` of one
+transfer for each mode; `compile_transfer` compiles it, and `reduce_modes` finds fewer that do the same.
+
 `CrossedLenses` describes cylindrical lenses between two modulators and a detector, which multiply the
 matrices on them; `compile_crossed` makes `Bilinear` of it, and `ExactProduct` is without errors.
 
