@@ -234,8 +234,8 @@ def _polarisation_sweeps(device: AbstractDevice, quick: bool) -> list[Sweep]:
         # The electronics take all of the light to be along the director.
         # A `Modal` divides weights by their sum, which is more than 1 where an analyser leaks.
         power = Gain(jnp.sqrt(jnp.sum(weights)))
-        changed = device.with_stages(slm=[*chain, PerMode(ParallelAligned(0.0, 0.0), stack), power])
-        return eqx.tree_at(lambda device: device.transfer, changed, optics.Modal(both, weights))
+        lit = eqx.tree_at(lambda device: device.transfer, device, optics.Modal(both, weights))
+        return lit.with_stages(slm=[*chain, PerMode(ParallelAligned(0.0, 0.0), stack), power])
 
     def turn_light(angle):
         return add_modes(*optics.effects.unmodulated_modes(jnp.deg2rad(angle)))
