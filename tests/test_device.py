@@ -20,7 +20,9 @@ convolve, transform = jax.jit(optics.convolve), jax.jit(optics.transform)
 
 @pytest.fixture(
     scope="module",
-    params=with_slow(DEVICES, ("ideal 1×6", "engine11, exact transform", "wave 5×5", "camera 6×6")),
+    params=with_slow(
+        DEVICES, ("ideal 1×6", "engine11, exact transform", "wave 5×5", "camera 6×6", "line of a diode, wave")
+    ),
 )
 def named(request):
     return request.param, _uncalibrated_scale(DEVICES[request.param].make())

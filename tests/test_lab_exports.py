@@ -127,7 +127,7 @@ def test_what_cannot_be_written_is_refused(call, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["engine11", "slm-4f", "dmd-4f"])
+@pytest.mark.parametrize("name", ["engine11", "dmd-4f", pytest.param("slm-4f", marks=pytest.mark.slow)])
 def test_devices_come_back_number_by_number(name, tmp_path):
     unit = optics.presets.load(name, unit=jax.random.key(3))
     path = records.write_device(tmp_path / "device.h5", unit)

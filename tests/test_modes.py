@@ -111,6 +111,7 @@ def test_a_lens_of_modes_compiles_to_what_it_propagates(modal, numbers):
     np.testing.assert_allclose(lit(numbers), alone(numbers), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_panels_of_modes_are_compiled_with_as_many_terms():
     lens = optics.FourierLens(18, pitch=80e-6, wavelength=633e-9)
     modes = optics.illuminate(lens, light.channels([632e-9, 633e-9]))
@@ -157,7 +158,7 @@ def test_gradients_reach_the_light_in_double_precision():
 
     def error(numbers):
         width, size, path = numbers
-        source = light.product(light.line(1.55e-6, width, modes=3), light.disc(1.55e-6, size, 1, 3))
+        source = light.product(light.line(1.55e-6, width, modes=2), light.disc(1.55e-6, size, 1, 2))
         transfer = optics.compile_transfer(optics.illuminate(LENS, source, "fused silica", path))
         device = optics.FourierProcessor(transfer, optics.PhaseShifting(4))
         return jnp.sum(jnp.abs(device.transform(x)) ** 2)
@@ -246,12 +247,12 @@ def test_gradients_through_modes_are_finite_at_zero(modal):
 
 def test_fewer_modes_give_the_same_frames(numbers):
     """Every measurement, against all modes; the error of frames is about the square of what is told."""
-    source = light.product(light.line(1.55e-6, 60e-9, modes=9), light.disc(1.55e-6, 1e-3, rings=2, spokes=6))
+    source = light.product(light.line(1.55e-6, 60e-9, modes=5), light.disc(1.55e-6, 1e-3, rings=1, spokes=5))
     modes = optics.compile_transfer(optics.illuminate(LENS, source, path_difference=20e-6))
     fewer, residual = optics.reduce_modes(modes, 0.02)
-    assert fewer.modes < 30 and modes.modes == 108 and 0.002 < residual < 0.02
-    all_of_them, nothing = optics.reduce_modes(modes, modes=25)
-    assert nothing < residual and all_of_them.modes == 25
+    assert fewer.modes < 15 and modes.modes == 25 and 0.002 < residual < 0.02
+    more, less = optics.reduce_modes(modes, modes=20)
+    assert less < residual and more.modes == 20
     for measurement in MEASUREMENTS.values():
         device, other = (optics.FourierProcessor(t, measurement) for t in (modes, fewer))
         exposure = device.prepare(numbers)
