@@ -137,7 +137,7 @@ def test_same_key_same_bits_and_jit_is_eager(named, key):
         assert np.median(differences) <= 1e-5 and np.max(differences) <= 0.05
     other = compiled(x, w, device, jax.random.fold_in(key, 1))
     assert np.array_equal(compiled(x, w, device, key), other) == (
-        not any(isinstance(e, effects.Noise) for e in device.camera)
+        not any(isinstance(e, effects.Noise) for e in device.stages()[-1].effects)
     )
 
 
