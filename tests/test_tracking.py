@@ -51,7 +51,7 @@ EXPECTED = {
 class Memory:
     """A sink that keeps what it is given."""
 
-    library = "json"
+    module = "json"
     settles = 0.0
     runs: dict = {}  # noqa: RUF012
 
@@ -164,7 +164,7 @@ def test_a_sink_that_cannot_start_costs_nothing(memory, monkeypatch, tmp_path, c
 
 @pytest.mark.parametrize("name", _sinks.SINKS)
 def test_a_missing_library_is_asked_for_before_anything_is_written(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, _sinks.SINKS[name].library, None)
+    monkeypatch.setitem(sys.modules, _sinks.SINKS[name].module, None)
     with pytest.raises(ValueError, match=rf'`log_to` {name} needs .* pip install "lensformer\[{name}\]"'):
         nets.fit(Config(out=tmp_path / "run", log_to=name, **SMALL))
     assert not (tmp_path / "run").exists()
@@ -256,7 +256,7 @@ def test_each_program_holds_each_number(name, read, first, tmp_path):
     """Offline, read back from its own files; in processes of their own, for what it imports and warns of.
     Each number is there once, or at least once after a kill.
     """
-    library = _sinks.SINKS[name].library
+    library = _sinks.SINKS[name].module
     if importlib.util.find_spec(library) is None:
         pytest.skip(f'{library} is not installed: pip install "lensformer[{name}]"')
     folder = tmp_path / "run"

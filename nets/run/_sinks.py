@@ -26,12 +26,12 @@ class Sink(Protocol):
     """A tracking program, as a run sees it.
 
     Attributes:
-        library: what it is imported as.
+        module: what it is imported as.
         settles: seconds after which what it has taken outlives the death of this process; infinite if that
             needs `finish`.
     """
 
-    library: str
+    module: str
     settles: float
 
     def start(self, name: str, config: Mapping[str, Any], folder: Path) -> None:
@@ -53,7 +53,7 @@ class Sink(Protocol):
 class WandbSink:
     """Weights & Biases: its environment variables choose offline or online, project and account."""
 
-    library = "wandb"
+    module = "wandb"
     settles = math.inf  # it writes files in blocks
 
     def __init__(self, wandb: Any):
@@ -87,7 +87,7 @@ class WandbSink:
 class MlflowSink:
     """MLflow: the store is that of MLFLOW_TRACKING_URI, or the one that MLflow uses in this folder."""
 
-    library = "mlflow"
+    module = "mlflow"
     settles = 0.0
 
     def __init__(self, mlflow: Any):
@@ -125,7 +125,7 @@ class MlflowSink:
 class TrackioSink:
     """Trackio: a database on this machine, which `trackio show` displays."""
 
-    library = "trackio"
+    module = "trackio"
     settles = 5.0  # a thread writes every half second
 
     def __init__(self, trackio: Any):
@@ -148,7 +148,7 @@ class TrackioSink:
 class TensorboardSink:
     """Event files in tensorboard/ of the run, which TensorBoard reads."""
 
-    library = "tensorboardX"
+    module = "tensorboardX"
     settles = 5.0  # a thread writes every second, as asked for below
 
     def __init__(self, tensorboard: Any):
@@ -189,14 +189,14 @@ def make_sink(name: str) -> Sink:
     """
     sink = SINKS[name]
     try:
-        return sink(importlib.import_module(sink.library))
+        return sink(importlib.import_module(sink.module))
     except ModuleNotFoundError:
         reason = "which is not installed"
     # A library that does not fit the others installed can raise anything.
     except Exception as error:
         reason = f"which cannot be imported ({type(error).__name__}: {str(error)[:200]})"
     raise ValueError(
-        f'`log_to` {name} needs {sink.library}, {reason}; pip install "lensformer[{name}]", or leave '
+        f'`log_to` {name} needs {sink.module}, {reason}; pip install "lensformer[{name}]", or leave '
         "--log-to out."
     )
 

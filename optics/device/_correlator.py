@@ -26,10 +26,12 @@ from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
+    centred_spectrum,
     check_camera,
     check_encoder,
     check_measurement,
     check_modulator,
+    check_same_pixels,
     check_transfer,
     detects_real,
     draw_laser_power,
@@ -139,11 +141,7 @@ class Correlator(AbstractDevice):
         self.metering = bool(metering)
 
     def __check_init__(self):
-        if self.first.shape != self.second.shape:
-            raise ValueError(
-                f"`first` and `second` must have the same pixels, got {self.first.shape} and "
-                f"{self.second.shape}."
-            )
+        check_same_pixels(self.first, self.second)
         if self.second.subpixels != 1:
             raise ValueError(
                 f"`second` must start from whole pixels, got {self.second.subpixels} `subpixels`; only "
@@ -186,8 +184,7 @@ class Correlator(AbstractDevice):
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
         *modulator_keys, camera_key = split_key(key, 3)
         drive, scale = encode(self.encoder, self.slm, self.first, x * self.input_gain)
-        spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(w, (-2, -1)), norm="ortho"), (-2, -1))
-        passing, filter_scale = self.encode_filter(spectrum)
+        passing, filter_scale = self.encode_filter(centred_spectrum(w))
         between, shading = self._gains_between()
         passing, gain_scale = encode_amplitude(passing * between, self.filter)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact, PyTree
+from jaxtyping import Array, Complex, Float, Inexact, PyTree
 
 from optics._check import as_leaf, check_finite_field, check_instance, check_number, describe
 from optics._numerics import unit_ratio
@@ -241,6 +241,20 @@ def as_gain(name: str, gain: ArrayLike, shape: tuple[int, int]) -> Array:
             f"`{name}` must be a scalar or have the shape {shape} of the transfer, got {leaf.shape}."
         )
     return leaf
+
+
+def check_same_pixels(first: AbstractTransfer, second: AbstractTransfer) -> None:
+    """Check that the lenses before and behind a filter have the same pixels."""
+    if first.shape != second.shape:
+        raise ValueError(
+            f"`first` and `second` must have the same pixels, got {first.shape} and {second.shape}."
+        )
+
+
+def centred_spectrum(kernel: Inexact[Array, "*lead rows cols"]) -> Complex[Array, "*lead rows cols"]:
+    """The unitary spectrum of a kernel that the electronics compute, origin at pixel n//2 on both sides."""
+    axes = (-2, -1)
+    return jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(kernel, axes), norm="ortho"), axes)
 
 
 def check_transfer(name: str, transfer: TransferLike) -> None:

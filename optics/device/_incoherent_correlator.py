@@ -14,9 +14,11 @@ from optics.device._device import AbstractDevice, Stage
 from optics.device._exposure import (
     as_gain,
     as_headroom,
+    centred_spectrum,
     check_modulator,
     check_photodiodes,
     check_power_modulator,
+    check_same_pixels,
     check_transfer,
     encode_amplitude,
     full_scale_of,
@@ -103,11 +105,7 @@ class IncoherentCorrelator(AbstractDevice):
         self.headroom = as_headroom(headroom)
 
     def __check_init__(self):
-        if self.first.shape != self.second.shape:
-            raise ValueError(
-                f"`first` and `second` must have the same pixels, got {self.first.shape} and "
-                f"{self.second.shape}."
-            )
+        check_same_pixels(self.first, self.second)
         if (self.first.subpixels, self.second.subpixels) != (1, 1):
             raise ValueError(
                 f"`first` and `second` must not divide their pixels, got {self.first.subpixels} and "
@@ -222,7 +220,7 @@ class IncoherentCorrelator(AbstractDevice):
         strongest = _one_where_zero(brightest_pixel(w))
         modulus = safe_sqrt(w / strongest)
         impulse = modulus * _chirp(self.shape)
-        spectrum = jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(impulse), norm="ortho"))
+        spectrum = centred_spectrum(impulse)
         drive, scale = encode_amplitude(spectrum * self.output_gain * self.input_gain, self.filter)
         pixels = math.prod(self.shape)
         points = jnp.eye(pixels, dtype=modulus.dtype).reshape(pixels, *self.shape)
