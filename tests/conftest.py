@@ -1,5 +1,6 @@
 """What every test has: keys, and double precision or optimized code on request."""
 
+import gc
 import os
 from collections import Counter
 
@@ -31,6 +32,16 @@ def pytest_collection_modifyitems(items):
         if rows[table] % mark.args[0]:
             item.add_marker("slow")
         rows[table] += 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collect_garbage_after_each_file():
+    """Python's collector walks through all that JAX keeps, millions of objects, while JAX traces: four fifths
+    of the time of tests. So it runs once a file.
+    """
+    gc.disable()
+    yield
+    gc.collect()
 
 
 @pytest.fixture
