@@ -41,7 +41,7 @@ def collect_garbage_after_each_file():
     """
     gc.disable()
     yield
-    gc.collect()
+    gc.collect(0)
 
 
 @pytest.fixture
