@@ -251,7 +251,7 @@ def test_break_even():
     [
         (
             lambda: accounting.hardware("vacuum tubes"),
-            "`name` must be a kind of hardware, one of integrated, .*liquid-crystal,",
+            "`name` must be a kind of hardware, one of electronic-crossbar, .*liquid-crystal,",
         ),
         (lambda: accounting.hardware(colour=1.0), "`colour`"),
         (lambda: accounting.hardware(static_power=-1.0), "`static_power`"),

@@ -59,6 +59,7 @@ ERRORS = {
     "phase-correlator": (0.3, 0.75),
     # Of a product of matrices, at their ideal level: 0.037 to 0.045; 0.0090 to 0.0101; 0.059 to 0.080.
     "crossbar": (0.02, 0.06),
+    "electronics-8bit": (0.05, 0.3),
     "stanford": (0.004, 0.015),
     "tensor-bench": (0.04, 0.12),
 }
@@ -119,6 +120,21 @@ def test_engine_has_matched_pitches():
     lens = presets.load("engine11", level="wave").transfer
     pitch_out = lens.wavelength * lens.focal_length / (11 * lens.pitch)
     assert np.isclose(pitch_out, lens.pitch, rtol=1e-6)
+
+
+def test_cheap_electronics_has_the_converters_and_the_noise_of_the_engine():
+    engine, electronics = (presets.load(name, level="ideal") for name in ("engine11", "electronics-8bit"))
+    inputs, outputs = engine.slm[0].bits, engine.camera[-1].bits
+    assert electronics.sources[0].bits == electronics.slm[0].bits == inputs == 8
+    assert electronics.camera[-1].bits == outputs == 10
+    # Of a receiver, relative to its full scale: 2e5 draws.
+    frames = jnp.zeros((50, 1, 1, 4000))
+    noise = [
+        float(jnp.std(optics.effects.apply(camera[:2], frames, jax.random.key(0))))
+        for camera in (engine.camera, electronics.camera)
+    ]
+    assert noise[0] == pytest.approx(noise[1], rel=1e-3)
+    assert noise[0] == pytest.approx(np.sqrt(0.5 / 62_400 + 2.24e-3**2), rel=0.01)
 
 
 def test_overrides():
