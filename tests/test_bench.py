@@ -206,7 +206,10 @@ def test_effective_bits():
             ["fidelity", "--device", "engine12"],
             "`device` must be a preset, one of correlator, crossbar, dmd-4f, electronics-8bit, ",
         ),
-        (["ledger", "--hardware", "steam"], "`name` must be a kind of hardware, one of electronic-crossbar, integrated"),
+        (
+            ["ledger", "--hardware", "steam"],
+            "`name` must be a kind of hardware, one of electronic-crossbar, integrated",
+        ),
         (["ledger", "--set", "static_power"], "`set` must be of the form name=number"),
         (["ledger", "--assume", "engines=3", "--set", "engines=4"], "`set` must set a number once"),
         (["ledger", "--set", "colour=3"], "`colour`"),

@@ -57,9 +57,10 @@ ERRORS = {
     "wdm4": (0.05, 0.1),
     # Against the convolution with the kernel that is asked for, of which light keeps the phases alone.
     "phase-correlator": (0.3, 0.75),
-    # Of a product of matrices, at their ideal level: 0.037 to 0.045; 0.0090 to 0.0101; 0.059 to 0.080.
+    # Of a product of matrices, at their ideal level: 0.037 to 0.045; 0.128 to 0.147; 0.0090 to 0.0101;
+    # 0.059 to 0.080.
     "crossbar": (0.02, 0.06),
-    "electronics-8bit": (0.05, 0.3),
+    "electronics-8bit": (0.1, 0.18),
     "stanford": (0.004, 0.015),
     "tensor-bench": (0.04, 0.12),
 }
