@@ -168,6 +168,22 @@ def _lit(measurement=None, compiled=True):
         return calibrated if compiled else eqx.tree_at(lambda device: device.transfer, calibrated, modes)
 
 
+def _masks(shape):
+    """A lens whose error turns light by 0.2 s s′ rad, s across the panel and s′ across the detector: to first
+    order two Fourier transforms between masks.
+    """
+    y, x = ((jnp.arange(n) - n // 2) / n for n in shape)
+    across = y[:, None] + x
+    return optics.MaskedFFT(
+        jnp.stack([jnp.ones(shape), across]), jnp.stack([jnp.ones(shape) + 0j, 0.2j * across])
+    )
+
+
+def _panel():
+    camera = (E.BalancedShot(1e5), E.Read(1e-3), E.Saturate(), E.Quantize(12, signed=True))
+    return optics.FourierProcessor(_masks((4, 6)), camera=camera)
+
+
 def _multiplexed():
     """Three planes in one exposure, of which neighbours leak."""
     with jax.ensure_compile_time_eval():
@@ -193,6 +209,7 @@ _DEVICES = [
     Part("three wavelengths 5×5", _multiplexed, tolerance=0.2),
     Part("incoherent 3×4", lambda: optics.IncoherentCorrelator(optics.dft((3, 4)))),
     Part("joint transform 1×5", lambda: optics.JointTransform(optics.dft((1, 27)), (1, 5))),
+    Part("panel 4×6", _panel, tolerance=0.2),
 ]
 
 
