@@ -9,6 +9,7 @@ from scipy import stats
 from bench.__main__ import main
 from bench.config import Accuracy
 from bench.training import accuracy, statistics
+from bench.training.cost import INPUTS
 from bench.training.runs import SIZES
 from nets import data
 from nets.config import Config
@@ -129,6 +130,9 @@ def test_one_seed(tmp_path, capsys):
     )
     assert old["p"] == pytest.approx(stats.fisher_exact([[790, 210], [800, 200]]).pvalue)
     assert "against" not in linear
+    # One block of convolutions on 128 tokens of 121 numbers, by light and by FFT.
+    by_light = optical["light_multiplications"]
+    assert linear["light_multiplications"] is None and 0 < by_light < optical["multiplications"]
     printed = capsys.readouterr().out
     assert printed.count("\noptical  ") == 1 and "left out as unfinished: 1 of 4 runs" in printed
 
@@ -237,9 +241,11 @@ def test_settings_added_later_have_their_defaults(tmp_path):
     assert rows_by_name(tmp_path / "runs", tmp_path)["net"]["seeds"] == [0, 1]
 
 
-def test_numbers_of_rows():
-    digits = data.load(Config(data="digits"))
+def test_sizes_of_data():
+    digits, pixels = data.load(Config(data="digits")), data.load(Config(data="pixels", max_tokens=64))
     assert SIZES["digits"] == (len(digits.train.labels), len(digits.test.labels))
+    for name, read in (("digits", digits), ("pixels", pixels)):
+        assert INPUTS[name] == (read.classes, read.image, read.vocabulary)
 
 
 def test_digits_have_their_baselines(tmp_path, capsys):

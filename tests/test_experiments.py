@@ -85,9 +85,9 @@ def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
     [
         (
             ["--plan", "imdb-huge"],
-            "`plan` must be one of devices-cpu, imdb-cpu, imdb-depth, imdb-full, ",
+            "`plan` must be one of devices-cpu, fashion-cpu, imdb-cpu, imdb-depth, ",
         ),
-        (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, conv1d-128, "),
+        (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, linear-electronics-8bit, "),
         (["--plan", "colour.toml"], "variant a has colour"),
         (["--plan", "empty.toml"], "has no variants"),
         (["--plan", "torn.toml"], "cannot be read"),

@@ -16,6 +16,7 @@ import optics
 from bench import output, plots
 from bench.config import Roofline
 from bench.output import Rows
+from bench.simulator.arithmetic import product_length, sum_over_steps, transform_steps
 from bench.simulator.four_f_chain import field, make_loss, make_work
 from bench.simulator.speed import compile_gradient
 from bench.simulator.steps import compile_classifier
@@ -236,39 +237,19 @@ def _count_operations(program: core.Jaxpr) -> float:
     def count(equation):
         out = equation.outvars[0].aval
         if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            lengths = [equation.invars[0].aval.shape[i] for i in contracted]
-            return (
-                2.0
-                * out.size
-                * math.prod(lengths)
-                * (4 if jnp.issubdtype(out.dtype, jnp.complexfloating) else 1)
-            )
-        if equation.primitive.name == "fft":
-            planes = [equation.invars[0].aval, out]
-            is_real = any(not jnp.issubdtype(plane.dtype, jnp.complexfloating) for plane in planes)
-            numbers = max(plane.size for plane in planes)
-            return (2.5 if is_real else 5.0) * numbers * math.log2(math.prod(equation.params["fft_lengths"]))
-        return 0.0
+            is_complex = jnp.issubdtype(out.dtype, jnp.complexfloating)
+            return 2.0 * out.size * product_length(equation) * (4 if is_complex else 1)
+        return 5 * transform_steps(equation) if equation.primitive.name == "fft" else None
 
-    return _sum_over_steps(program, count)
+    return sum_over_steps(program, count)
 
 
 def _count_normals(program: core.Jaxpr) -> float:
     """Normal numbers that a traced program draws: the results of its inverse error functions."""
-    return _sum_over_steps(
-        program, lambda equation: equation.outvars[0].aval.size * float(equation.primitive.name == "erf_inv")
+    return sum_over_steps(
+        program,
+        lambda equation: equation.outvars[0].aval.size if equation.primitive.name == "erf_inv" else None,
     )
-
-
-def _sum_over_steps(program: core.Jaxpr, count: Callable) -> float:
-    """The sum of a count over the steps of a traced program, those of loops as often as they run."""
-    total = 0.0
-    for equation in program.eqns:
-        inner = sum(_sum_over_steps(part, count) for part in core.jaxprs_in_params(equation.params))
-        repetitions = equation.params["length"] if equation.primitive.name == "scan" else 1
-        total += repetitions * inner + (count(equation) if equation.outvars else 0.0)
-    return total
 
 
 def _reach(call: Callable, arguments: tuple, work: Work, rates: dict[str, float]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from bench import output, plots
 from bench.config import BASELINES, EQUAL_WITHIN, Accuracy
 from bench.output import Rows, select
 from bench.training import statistics
+from bench.training.cost import count_cost
 from bench.training.runs import (
     PARAMETERS,
     SIZES,
@@ -24,6 +25,9 @@ from bench.training.runs import (
 )
 from nets import data as datasets
 from nets.config import LANGUAGE, Config
+
+# Columns of the table, and their headings.
+MULTIPLICATIONS = {"multiplications": "multiplications", "light_multiplications": "by_light"}
 
 
 def main(options: Accuracy) -> Rows:
@@ -55,7 +59,9 @@ def main(options: Accuracy) -> Rows:
     print(
         "Intervals are of 95 %. Over rows: what other test rows would give with these networks; over seeds: "
         "what other seeds would.\nDifferences are in points, against the variant named; within "
-        f"{EQUAL_WITHIN:g} point: yes if their interval is, no if it lies outside, else open."
+        f"{EQUAL_WITHIN:g} point: yes if their interval is, no if it lies outside, else open.\n"
+        "Multiplications are those of electronics for one test row of full length, forward; by light: those "
+        "that\nelectronics would need for what a device computes, 2 N log2 N for a Fourier transform."
     )
     if finished < len(folders):
         print(f"left out as unfinished: {len(folders) - finished} of {len(folders)} runs")
@@ -117,6 +123,8 @@ def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
     for name in (*PARAMETERS, "seconds"):
         values = [run.result[name] for run in variant if run.result.get(name) is not None]
         means[name] = np.mean(values).item() if values else None
+    cost = count_cost(settings)
+    costs = {} if cost is None else cost._asdict()
     return {
         "data": settings["data"],
         "name": variant[0].name,
@@ -129,7 +137,10 @@ def summarize(variant: Variant, size: int | None) -> dict[str, Any]:
         "low": low,
         "high": high,
         "over": over,
-        **means,
+        # Parameters that a run recorded are its own.
+        **{name: costs.get(name) if means[name] is None else means[name] for name in PARAMETERS},
+        **{name: costs.get(name) for name in MULTIPLICATIONS},
+        "seconds": means["seconds"],
     }
 
 
@@ -194,13 +205,14 @@ def tabulate(rows: Rows) -> str:
             "seeds": len(row["seeds"]),
             "accuracy_interval": interval(row, "low", "high", ".2f", 100),
             "interval": interval(row, "difference_low", "difference_high", "+.2f", 1),
-            **{name: row.get(key) for key, name in BASELINES.items()},
+            **{name: row.get(key) for key, name in (BASELINES | MULTIPLICATIONS).items()},
             "difference": row.get("difference_points"),
             "within_1": row.get("within_1_point"),
         }
         for row in rows
     ]
     columns = {"name": "", "network": "", "device": "", "gradient": "", **dict.fromkeys(PARAMETERS, ",.0f")}
+    columns |= dict.fromkeys(MULTIPLICATIONS.values(), ".3g")
     columns |= {"seeds": "", "epochs": "", "accuracy": ".2%", "accuracy_interval": "", "over": ""}
     columns |= {**dict.fromkeys(BASELINES.values(), ".2%"), "seconds": ",.0f", "against": ""}
     columns |= {"difference": "+.2f", "interval": "", "p": ".2g", "within_1": "", "compared": ""}
