@@ -87,7 +87,10 @@ def test_variants_and_seeds_are_trained_once(tmp_path, capsys, monkeypatch):
             ["--plan", "imdb-huge"],
             "`plan` must be one of devices-cpu, fashion-cpu, imdb-cpu, imdb-depth, ",
         ),
-        (["--arms", "cubic"], "`variants` must be of the plan, which has mean, linear, linear-electronics-8bit, "),
+        (
+            ["--arms", "cubic"],
+            "`variants` must be of the plan, which has mean, linear, linear-electronics-8bit, ",
+        ),
         (["--plan", "colour.toml"], "variant a has colour"),
         (["--plan", "empty.toml"], "has no variants"),
         (["--plan", "torn.toml"], "cannot be read"),
