@@ -1,5 +1,6 @@
 """Bounded memory: large computations run in chunks, one after another."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -10,6 +11,8 @@ from jaxtyping import Array, Inexact, PyTree
 MAX_ELEMENTS = 2**22
 # Numbers of a chunk whose intermediate results a CPU's caches hold: 1 MiB each in float32.
 CACHED_ELEMENTS = 2**18
+# Pixels of a plane that is a panel: 128×128.
+PANEL_PIXELS = 2**14
 
 
 def chunk_sizes(count: int, elements: int) -> tuple[int, int]:
@@ -23,9 +26,12 @@ def chunk_sizes(count: int, elements: int) -> tuple[int, int]:
     return size, -(-count // size)
 
 
-def largest_even_chunk(count: int, elements: int) -> int:
-    """The largest divisor of `count` that makes a chunk of at most `MAX_ELEMENTS` numbers; at least 1."""
-    return max(n for n in range(1, count + 1) if count % n == 0 and (n == 1 or n * elements <= MAX_ELEMENTS))
+def largest_even_chunk(count: int, elements: int, limit: int | None = None) -> int:
+    """The largest divisor of `count` that makes a chunk of at most `limit` numbers, by default
+    `MAX_ELEMENTS`; at least 1.
+    """
+    limit = MAX_ELEMENTS if limit is None else limit
+    return max(n for n in range(1, count + 1) if count % n == 0 and (n == 1 or n * elements <= limit))
 
 
 def map_in_chunks(
@@ -81,3 +87,74 @@ def map_in_cache(
     keys = None if key is None else jax.random.split(key, count // size)
     y = jax.lax.map(lambda chunk: f(*chunk), (x.reshape(-1, size, *x.shape[1:]), keys))
     return y.reshape(count, *y.shape[2:])
+
+
+def map_panels(
+    f: Callable, x: Inexact[Array, "count *rest"], key: Array | None, elements: int
+) -> Inexact[Array, "count *result"]:
+    """f(x, key), a function of the first axis entry by entry, in chunks of one panel or a few.
+
+    Arguments and result: those of `map_in_cache`. A gradient through more than `MAX_ELEMENTS` numbers
+    computes the interior of each chunk again, so that it needs no more memory.
+    """
+    count, limit = len(x), _panel_elements()
+    if count * elements <= limit:
+        return f(x, key)
+    size = largest_even_chunk(count, elements, limit)
+    keys = None if key is None else jax.random.split(key, count // size)
+    of_chunk = _forget(lambda chunk: f(*chunk), count * elements)
+    y = jax.lax.map(of_chunk, (x.reshape(-1, size, *x.shape[1:]), keys))
+    return y.reshape(count, *y.shape[2:])
+
+
+def chunks_of(shape: tuple[int, int]) -> Callable:
+    """How a batch of planes of a shape is computed, `map_in_cache` or `map_panels`."""
+    return map_panels if math.prod(shape) >= PANEL_PIXELS else map_in_cache
+
+
+def map_pairs(
+    f: Callable,
+    x: Inexact[Array, "*xlead rows cols"],
+    w: Inexact[Array, "*wlead rows cols"],
+    keys: Array | None,
+    elements: int,
+) -> Inexact[Array, "*lead newrows newcols"]:
+    """f(x, w, keys) of planes whose leading axes broadcast, in chunks: of at most `MAX_ELEMENTS` numbers, or
+    of one panel or a few. A gradient computes the interior of a chunk again where all do not fit in one.
+
+    Arguments:
+        f: (x, w, keys) -> array with the leading axes of x * w.
+        x, w: planes.
+        keys: of every pair of planes, or None.
+        elements: numbers that one pair takes.
+    """
+    lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    limit = _panel_elements() if elements >= PANEL_PIXELS else MAX_ELEMENTS
+    if not lead or math.prod(lead) * elements <= limit:
+        return f(x, w, keys)
+    x, w = (a.reshape((1,) * (len(lead) + 2 - a.ndim) + a.shape) for a in (x, w))
+    first, *rest = lead
+    size = largest_even_chunk(first, math.prod(rest) * elements, limit)
+    parts = (x, w, keys)
+    is_cut = [part is not None and part.shape[0] == first for part in parts]
+
+    def of_chunk(chunk):
+        pieces = iter(chunk)
+        planes = [next(pieces) if cut else part for part, cut in zip(parts, is_cut, strict=True)]
+        if size > 1:
+            return f(*planes)
+        return map_pairs(f, *(part if part is None else part[0] for part in planes), elements)[None]
+
+    chunks = [part.reshape(-1, size, *part.shape[1:]) for part, cut in zip(parts, is_cut, strict=True) if cut]
+    y = jax.lax.map(_forget(of_chunk, math.prod(lead) * elements), chunks)
+    return y.reshape(first, *y.shape[2:])
+
+
+def _panel_elements() -> int:
+    """Numbers of a chunk of panels: a CPU is as fast with few at a time, and others need many to be busy."""
+    return CACHED_ELEMENTS if jax.default_backend() == "cpu" else MAX_ELEMENTS
+
+
+def _forget(of_chunk: Callable, elements: int) -> Callable:
+    """A function of chunks whose interior a gradient does not keep, if all chunks hold too many numbers."""
+    return jax.checkpoint(of_chunk) if elements > MAX_ELEMENTS else of_chunk

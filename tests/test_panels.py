@@ -215,6 +215,56 @@ def test_a_meter_sets_full_scale_by_the_light(key):
     assert relative(optics.convolve(*lines, joint[1]), optics.convolve(*lines)) <= 1e-5
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "most"),
+    [
+        ("joint", lambda: optics.JointTransform(optics.dft((64, 264)), (64, 44)), 6),
+        ("off-axis", lambda: optics.FourierProcessor(optics.dft((112, 150)), optics.OffAxis()), 30),
+        pytest.param(
+            "defocus",
+            lambda: optics.Correlator(optics.dft((112, 150)), measurement=optics.PhaseDiversity(4)),
+            75,
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_batch_of_panels_takes_the_memory_of_one(name, make, most, key, monkeypatch):
+    # One panel a chunk, of which a gradient keeps nothing.
+    monkeypatch.setattr("optics._chunks.CACHED_ELEMENTS", 2**15)
+    monkeypatch.setattr("optics._chunks.MAX_ELEMENTS", 2**15)
+    device = make()
+    x_key, w_key = jax.random.split(key)
+    x, w = jax.random.normal(x_key, (4, 1, *device.shape)), jax.random.normal(w_key, (2, *device.shape))
+
+    def loss(convolve, x, w):
+        y = convolve(x, w)
+        return jnp.sum(y[:, :, 3:7] ** 2), y
+
+    def slopes(convolve):
+        return jax.jit(jax.grad(partial(loss, convolve), (0, 1), has_aux=True))
+
+    program = slopes(lambda x, w: optics.convolve(x, w, device)).lower(x, w).compile()
+    result, expected = program(x, w), slopes(optics.convolve)(x, w)
+    tolerance = 2e-3 if name == "defocus" else 2e-5
+    assert all(
+        relative(a, b) <= tolerance for a, b in zip(*map(jax.tree.leaves, (result, expected)), strict=True)
+    )
+    pixels = np.prod((64, 264) if name == "joint" else device.shape)
+    # Beside the planes that come in and go out, and the slopes of both.
+    lasting = 2 * (x.nbytes + w.nbytes + expected[1].nbytes)
+    held = program.memory_analysis().temp_size_in_bytes - lasting
+    assert held <= most * 8 * pixels
+
+
+def test_noise_of_a_batch_of_joint_transforms_is_that_of_each(key, monkeypatch):
+    noise = (optics.effects.Read(1e-3),)
+    device = optics.JointTransform(optics.dft((64, 258)), (64, 43), camera=noise, metering=True)
+    x = jnp.ones((3, *device.shape)) / 64
+    monkeypatch.setattr("optics._chunks.CACHED_ELEMENTS", 2**15)
+    y = optics.convolve(x, jnp.zeros(device.shape).at[0, 0].set(1.0), device, key) - x
+    assert np.std(y) > 0 and abs(np.corrcoef(np.reshape(y, (3, -1)))[0, 1:]).max() < 0.1
+
+
 def test_gains_from_a_few_planes_of_random_phases(key):
     device = optics.FourierProcessor(compile_transfer(_lens(18, aberrations=[0] * 7 + [0.01])))
     every_pixel = optics.calibrate(device)

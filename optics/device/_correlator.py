@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_flag, check_function, check_shape
+from optics._chunks import map_pairs
 from optics._numerics import as_typed_key, reverse_about_centre, split_key
 from optics._program import as_one_program
 from optics._typing import (
@@ -169,12 +170,13 @@ class Correlator(AbstractDevice):
         """
         check_shape("x", x, self)
         check_shape("w", w, self)
+        pixels = math.prod(self.shape)
         if key is None:
-            return self._convolve(x, w, None)
+            return map_pairs(self._convolve, x, w, None, pixels)
         # Each pair of planes is an exposure with its own draw; what has none is computed once for all pairs.
         lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         convolve = jnp.vectorize(self._convolve, signature="(r,c),(r,c),()->(r,c)")
-        return convolve(x, w, jax.random.split(as_typed_key(key), lead))
+        return map_pairs(convolve, x, w, jax.random.split(as_typed_key(key), lead), pixels)
 
     def _dark_light(self) -> Array:
         drive, _ = self.encoder.encode(jnp.zeros(self.shape))

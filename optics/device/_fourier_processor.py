@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._check import as_leaf, check_flag, check_positive_number, check_shape
-from optics._chunks import map_in_cache
+from optics._chunks import chunks_of, map_in_cache
 from optics._fusion import fusion_barrier
 from optics._numerics import split_key
 from optics._program import as_one_program
@@ -307,7 +307,8 @@ class FourierProcessor(AbstractDevice):
             return self.reconstruct(self.expose(exposure, key, real), exposure, real)
 
         planes = a.reshape(-1, *self.shape)
-        return map_in_cache(transform_planes, planes, key, math.prod(self.shape)).reshape(a.shape)
+        map_planes = chunks_of(self.shape)
+        return map_planes(transform_planes, planes, key, math.prod(self.shape)).reshape(a.shape)
 
     @as_one_program
     def convolve(
@@ -322,7 +323,7 @@ class FourierProcessor(AbstractDevice):
 
         Arguments, result and errors: those of `AbstractDevice.convolve`.
         """
-        return convolve_by_transforms(self.transform, x, w, key)
+        return convolve_by_transforms(self.transform, x, w, key, chunks_of(self.shape))
 
     @as_one_program
     def background_field(self) -> Complex[Array, "rows cols"]:

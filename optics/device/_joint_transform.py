@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Inexact
 
 from optics._check import as_pixels, check_flag, check_shape
-from optics._numerics import reverse_about_centre, split_key
+from optics._chunks import PANEL_PIXELS, map_pairs
+from optics._numerics import as_typed_key, reverse_about_centre, split_key
 from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
@@ -148,6 +149,17 @@ class JointTransform(AbstractDevice):
         """
         check_shape("x", x, self)
         check_shape("w", w, self)
+        pixels = math.prod(self.transfer.shape)
+        if pixels < PANEL_PIXELS:
+            return self._convolve(x, w, key)
+        if key is None:
+            return map_pairs(self._convolve, x, w, None, pixels)
+        # A batch of panels runs in chunks: each pair of planes has its own draw.
+        lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+        convolve = jnp.vectorize(self._convolve, signature="(r,c),(r,c),()->(r,c)")
+        return map_pairs(convolve, x, w, jax.random.split(as_typed_key(key), lead), pixels)
+
+    def _convolve(self, x: Array, w: Array, key: Array | None) -> Array:
         power_key, field_key = split_key(key, 2)
         real = not (jnp.iscomplexobj(x) or jnp.iscomplexobj(w))
         (x, x_scale), (w, w_scale) = (
