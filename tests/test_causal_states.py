@@ -114,8 +114,8 @@ def test_an_ideal_device_goes_on_like_no_device(name, key):
     assert relative(in_parts(layer, x, (4, *(1,) * 7), device, key), run(layer, x)) <= 1e-4
 
 
-@pytest.mark.parametrize("name", OPTICAL)
-@pytest.mark.every(2)
+# Of the others one step compiles for up to a minute.
+@pytest.mark.parametrize("name", with_slow(OPTICAL, ("canonical", "literal", "literal products", "spectral")))
 def test_a_noisy_device_draws_as_in_a_call_and_anew_at_each_step(name, key):
     (layer, device), x = optical(name, noisy), inputs(key, 1)
     # All tokens at once are a call, noise and all.
@@ -160,7 +160,7 @@ def test_no_token_sees_a_later_one(name, key):
         ("literal products", 0.01),
     ],
 )
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 def test_no_token_sees_a_later_one_on_a_device(name, most, key):
     # Tokens that share an exposure share its full scale and the steps of its converters, at which a later
     # one moves an earlier one by less than the device errs. Token by token nothing does.

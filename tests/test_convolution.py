@@ -180,7 +180,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("x_lead", "w_lead"), SHAPES)
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 def test_chunks_in_the_cache_change_nothing_but_time(x_lead, w_lead, key, monkeypatch):
     device = optics.FourierProcessor(optics.dft((2, 3)))
     x, w = jax.random.normal(key, (*x_lead, 2, 3)), jax.random.normal(key, (*w_lead, 2, 3))

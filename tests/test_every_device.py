@@ -16,6 +16,7 @@ import optics
 from nets import data
 from nets.config import Config, default_plane, overrides_for, preset_plane, resolve, size_parameter
 from nets.run import build_device, build_model, choose_device, compile_steps
+from tests.helpers import with_slow
 
 CONVOLVES = optics.AbstractDevice.convolve
 WITH_PLANES = [name for name in optics.presets.names() if size_parameter(name) and name != "ideal"]
@@ -122,7 +123,7 @@ SHORT = {
 }
 
 
-@pytest.mark.parametrize("name", WITH_PLANES)
+@pytest.mark.parametrize("name", with_slow(WITH_PLANES, {"slm-4f", "slm-fast", "slm-misaligned"}))
 @pytest.mark.every(2)
 def test_two_steps_through_a_device_move_every_kernel(name):
     options = SHORT.get(name, dict(shape=(4, 4)))

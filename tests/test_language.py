@@ -21,6 +21,7 @@ from nets.run import RunFolder
 from nets.run._generate import choose_token
 from nets.run._layer_decay import decay_layers
 from nets.run._tokens import sum_by_document, token_metrics
+from tests.helpers import with_slow
 from tests.helpers_nets import assert_same_run, lines, write_reviews
 
 VOCABULARY, LENGTH, WIDTH = 40, 12, 9
@@ -81,7 +82,7 @@ def run(texts, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("mixer", with_slow(MIXERS, ["linear", "long-conv", "spectral"]))
 def test_logits_token_by_token_are_those_of_the_whole_text(mixer):
     model, x = make_model(mixer), rows()
     whole = model(x)
@@ -95,7 +96,7 @@ def test_logits_token_by_token_are_those_of_the_whole_text(mixer):
     assert np.abs(changed[:, 7:] - whole[:, 7:]).max() > 1e-3
 
 
-@pytest.mark.parametrize("mixer", ["conv2d", "spectral", "lambda", "long-conv"])
+@pytest.mark.parametrize("mixer", with_slow(["conv2d", "spectral", "lambda", "long-conv"], ["lambda"]))
 def test_a_device_computes_both_alike_and_draws_its_noise(mixer):
     model, x = make_model(mixer, depth=1), rows()
     device = optics.presets.load("engine11", pixels=3)

@@ -27,6 +27,7 @@ from nets.run import (
 from nets.run._distribute import make_layout
 from nets.run._population import HELD_OUT, choose_units, draw_units, next_units
 from nets.run._recalibrate import outputs_of
+from tests.helpers import with_slow
 
 SMALL = dict(
     model="conv2d",
@@ -135,7 +136,7 @@ def with_gains(count):
     return jax.vmap(make)(gains)
 
 
-@pytest.mark.parametrize("kind", ["mean", "quantile", "chance"])
+@pytest.mark.parametrize("kind", with_slow(["mean", "quantile", "chance"], ["mean"]))
 def test_the_gradient_of_a_step_is_that_of_the_objective(kind):
     _, model, optimizer, batch = make_parts(**UNITS)
     over_units = Objective(2, kind, 0.5, 0.1)

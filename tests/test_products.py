@@ -44,7 +44,7 @@ SHAPES += [((2, 1, 3, 5), (4, 5, 7)), ((1, 4, 3, 5), (2, 1, 5, 7))]
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shapes", SHAPES)
-@pytest.mark.every(7)
+@pytest.mark.every(11)
 def test_matrices_of_any_size_are_multiplied(name, shapes):
     a, b = draw(0, *shapes)
     y = optics.matmul(a, b, make(name))
@@ -113,7 +113,7 @@ def multiply_both_ways(product, numbers, lhs, rhs, slope):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.every(5)
+@pytest.mark.every(7)
 def test_three_rules_of_gradient_agree(name):
     a, b = map(jnp.asarray, draw(2, (2, 3, 5), (5, 4)))
     device = make(name)
@@ -146,7 +146,7 @@ def test_linear_layers_of_flax_take_it():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.every(5)
+@pytest.mark.every(7)
 def test_dark_rows_are_not_exposed(name):
     device, key = with_noise(make(name)), jax.random.key(0)
     a, b = map(jnp.asarray, draw(4, (3, 5), (5, 4)))

@@ -190,7 +190,7 @@ def jitted(name):
 
 @pytest.mark.parametrize("z", with_slow(BENCH, (0.01,)))
 @pytest.mark.parametrize("name", PROPAGATORS)
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 def test_single_precision(name, z):
     propagator = PROPAGATORS[name]
     dx = propagator.dx(z)

@@ -17,6 +17,7 @@ import nets
 from nets import train
 from nets.config import Config, as_config, as_json
 from nets.run import RunFolder, _sinks
+from tests.helpers import with_slow
 from tests.helpers_nets import lines
 
 ROOT = Path(__file__).parents[1]
@@ -242,7 +243,7 @@ def read_tensorboard(folder):
     return {"one"}, values
 
 
-@pytest.mark.parametrize("first", ["interrupted", "killed"])
+@pytest.mark.parametrize("first", with_slow(["interrupted", "killed"], ["interrupted"]))
 @pytest.mark.parametrize(
     ("name", "read"),
     [
