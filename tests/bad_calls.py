@@ -766,6 +766,7 @@ def _optics_calls() -> list[Call]:
                 lens=(lens, PART),
                 terms=(1, COUNT - NONE),
                 tolerance=(1e-3, share(NUMBER) - NONE),
+                folder=(tempfile.mkdtemp(), TEXT - NONE - {"text", "path", "long"}),
             ),
             _line(
                 "optics.MaskedFFT",

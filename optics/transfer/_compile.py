@@ -1,6 +1,8 @@
 """From a described transfer to a compiled one."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -8,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from optics._check import check_instance, check_number, check_whole, is_concrete
-from optics._typing import CountLike, LensLike, ScalarLike
+from optics._check import as_path, check_instance, check_number, check_whole, is_concrete
+from optics._typing import CountLike, LensLike, PathLike, ScalarLike
 from optics.transfer._band_limit import EDGE_REACH
-from optics.transfer._cross import compile_masked
+from optics.transfer._cross import compile_masked, warn_of_residual
 from optics.transfer._dense import Dense
 from optics.transfer._fourier_lens import (
     FourierLens,
@@ -28,6 +30,7 @@ from optics.transfer._kronecker import decompose
 from optics.transfer._masked_fft import MaskedFFT
 from optics.transfer._modal import Modal
 from optics.transfer._separable import Separable
+from optics.transfer._transfer_files import identify_lens, read_transfer, write_transfer
 
 # Above this a full matrix costs more than a sum of row ⊗ column products; measured, see `python -m bench
 # speed`.
@@ -38,7 +41,10 @@ MASKED_TOLERANCE = 3e-4
 
 
 def compile_transfer(
-    lens: LensLike, terms: CountLike | None = None, tolerance: ScalarLike | None = None
+    lens: LensLike,
+    terms: CountLike | None = None,
+    tolerance: ScalarLike | None = None,
+    folder: PathLike | None = None,
 ) -> Dense | Separable | MaskedFFT | Modal:
     """Run the wave optics once and keep the map from modulator pixels to detector pixels.
 
@@ -67,13 +73,18 @@ def compile_transfer(
             for. It must be given under `jit`, where terms cannot be counted.
         tolerance: largest relative error of the map by truncation (Frobenius norm); by default 3e-4 for
             masks and 3e-5 for row ⊗ column products.
+        folder: of compiled transfers, where this one is looked for and, if it is not there, kept. The name of
+            its file is that of all numbers of the lens, the other arguments, the precision and the code: with
+            any of them changed the lens is compiled anew. Nothing is removed.
 
     Returns:
         `Dense`, `MaskedFFT` or `Separable`, with its truncation `residual`; a `Modal` of one of them.
 
     Raises:
         ValueError: `lens` is no `FourierLens`, `terms` not whole, `tolerance` not in (0, 1), no `terms` under
-            `jit`, or a panel whose focal length is not that of its pixels, N · pitch² / λ.
+            `jit`, or a panel whose focal length is not that of its pixels, N · pitch² / λ; a `folder` that
+            cannot be written or holds a damaged file, under `jit` or `grad`, or for a lens with a `profile`
+            that is not one of `optics.wave`.
 
     Warns:
         UserWarning: a panel whose masks leave out more than `tolerance`, because the pupil cuts its light or
@@ -89,13 +100,47 @@ def compile_transfer(
     products; S. A. Goreinov, E. E. Tyrtyshnikov and N. L. Zamarashkin, Linear Algebra Appl. 261, 1 (1997),
     for masks.
     """
+    described = lens.transfer if isinstance(lens, Modal) else lens
+    name, example = "lens", "`optics.FourierLens(11, pitch=127e-6, wavelength=1.55e-6)`"
     if isinstance(lens, Modal):
-        return _compile_modes(lens, terms, tolerance)
-    check_instance("lens", lens, FourierLens, "`optics.FourierLens(11, pitch=127e-6, wavelength=1.55e-6)`")
+        name, example = "lens.transfer", "that of `optics.illuminate`"
+    check_instance(name, described, FourierLens, example)
     if tolerance is not None:
         check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
     if terms is not None:
-        check_whole("terms", terms, 1, max(lens.pixels) ** 2)
+        check_whole("terms", terms, 1, max(described.pixels) ** 2)
+    compile_described = _compile_modes if isinstance(lens, Modal) else _compile_one
+    if folder is None:
+        transfer = compile_described(described, terms, tolerance)
+    else:
+        transfer = _compile_in(as_path("folder", folder), compile_described, described, terms, tolerance)
+    if isinstance(lens, Modal):
+        return eqx.tree_at(lambda modal: modal.transfer, lens, transfer)
+    return transfer
+
+
+def _compile_in(
+    folder: Path,
+    compile_described: Callable,
+    lens: FourierLens,
+    terms: int | None,
+    tolerance: ScalarLike | None,
+) -> Dense | Separable | MaskedFFT:
+    """The transfer that the folder has, or a new one, which it has then."""
+    identity = identify_lens(lens, terms, None if tolerance is None else float(tolerance))
+    transfer = read_transfer(folder, identity)
+    if transfer is None:
+        transfer = compile_described(lens, terms, tolerance)
+        write_transfer(folder, identity, transfer)
+    elif isinstance(transfer, MaskedFFT) and terms is None:
+        # What its compilation said.
+        warn_of_residual(transfer, MASKED_TOLERANCE if tolerance is None else float(tolerance))
+    return transfer
+
+
+def _compile_one(
+    lens: FourierLens, terms: int | None, tolerance: ScalarLike | None
+) -> Dense | Separable | MaskedFFT:
     if _is_dense(lens):
         return Dense(_overlaps(lens, _pupil_half_width(lens)), lens.shape, lens.subpixels)
     if terms is None and not is_concrete(
@@ -111,21 +156,19 @@ def compile_transfer(
     )
 
 
-def _compile_modes(modal: Modal, terms: CountLike | None, tolerance: ScalarLike | None) -> Modal:
-    """The transfer of each mode, all with as many terms as the first."""
-    check_instance("lens.transfer", modal.transfer, FourierLens, "that of `optics.illuminate`")
-    described = modal.transfer
-    lenses = [_select_mode(described, mode) for mode in range(modal.modes)]
+def _compile_modes(
+    described: FourierLens, terms: int | None, tolerance: ScalarLike | None
+) -> Dense | Separable | MaskedFFT:
+    """The transfers of lenses along a first axis of their numbers, all with as many terms as the first."""
+    lenses = [_select_mode(described, mode) for mode in range(len(described.pitch))]
     if _is_dense(described):
         half = max(map(_pupil_half_width, lenses))
         matrices = jax.lax.map(partial(_overlaps, half=half), described)
-        stack = jax.vmap(lambda matrix: Dense(matrix, described.shape, described.subpixels))(matrices)
-    else:
-        first = compile_transfer(lenses[0], terms, tolerance)
-        terms = len(jax.tree.leaves(first)[0]) if terms is None else terms
-        compiled = [first, *(compile_transfer(lens, terms, tolerance) for lens in lenses[1:])]
-        stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
-    return eqx.tree_at(lambda modal: modal.transfer, modal, stack)
+        return jax.vmap(lambda matrix: Dense(matrix, described.shape, described.subpixels))(matrices)
+    first = _compile_one(lenses[0], terms, tolerance)
+    terms = len(jax.tree.leaves(first)[0]) if terms is None else terms
+    compiled = [first, *(_compile_one(lens, terms, tolerance) for lens in lenses[1:])]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
 
 
 def _is_dense(lens: FourierLens) -> bool:

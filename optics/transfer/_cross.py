@@ -87,12 +87,21 @@ def compile_masked(lens: FourierLens, terms: int | None, tolerance: float) -> Ma
                 return transfer
         else:
             if count >= MOST_COLUMNS:
-                warn_caller(
-                    f"`lens` leaves a residual of {float(transfer.residual):.2g} with {enough} terms, above "
-                    f"`tolerance` of {tolerance:g}: its pupil cuts the light, or its errors are large."
-                )
+                warn_of_residual(transfer, tolerance)
                 return transfer
         cross, count = _extend(cross, _look(lens, count, count)), 2 * count
+
+
+def warn_of_residual(transfer: MaskedFFT, tolerance: float) -> None:
+    """Warn of masks that leave out more than `tolerance`: of several lenses the first one's, which tell how
+    many terms all of them have.
+    """
+    residual = float(jnp.ravel(transfer.residual)[0])
+    if residual > tolerance:
+        warn_caller(
+            f"`lens` leaves a residual of {residual:.2g} with {transfer.masks_in.shape[-3]} terms, above "
+            f"`tolerance` of {tolerance:g}: its pupil cuts the light, or its errors are large."
+        )
 
 
 def _check_matched(lens: FourierLens) -> None:
