@@ -30,8 +30,9 @@ Light is one plane wave unless a lens is in other light: `illuminate(lens, light
 gives a `Modal`, which stands where a lens does. Frames of modes that do not interfere add up.
 
 Beside them: `calibrate` sets the gains of a device, `compensate` corrects hardware with a fitted twin,
-`subtract_background` measures unmodulated light, `ideal_gradient` and `optical_gradient` are rules of
-differentiation, and `ledger` is the cost of a convolution.
+`subtract_background` measures unmodulated light, `refine_pattern` corrects a drive by what the camera sees,
+`ideal_gradient` and `optical_gradient` are rules of differentiation, and `ledger` is the cost of a
+convolution.
 
 Hardware from data sheets
 -------------------------
@@ -124,6 +125,8 @@ from optics.gradients import optical_gradient as optical_gradient
 from optics.mapping import conv_general_dilated as conv_general_dilated
 from optics.mapping import dot_general as dot_general
 from optics.products import matmul as matmul
+from optics.refinement import RefinedPattern as RefinedPattern
+from optics.refinement import refine_pattern as refine_pattern
 from optics.transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer import Bilinear as Bilinear
 from optics.transfer import CrossedLenses as CrossedLenses

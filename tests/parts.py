@@ -135,6 +135,7 @@ _ENCODERS = [
     Part("moved blazed", lambda: encode.Blazed(3, exposures=3)),
     Part("bit planes", lambda: encode.BitPlanes(12, parts=3)),
     Part("phases in turn", lambda: encode.SequentialPhase(3)),
+    Part("guard pixels", lambda: encode.GuardPixels(encode.Blazed(4), 3)),
     Part("predistorted", lambda: encode.Predistorted(encode.DoublePhase(), (E.Gain(1.0),))),
 ]
 

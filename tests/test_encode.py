@@ -83,7 +83,16 @@ def test_the_slope_is_that_of_the_number_even_at_zero(name, numbers):
 
 
 def test_modulus_of_phase_only_drives(numbers):
-    for name in ("pairs", "checkerboard", "exchanged pairs", "blazed", "phases in turn", "predistorted"):
+    names = (
+        "pairs",
+        "checkerboard",
+        "exchanged pairs",
+        "blazed",
+        "phases in turn",
+        "guard pixels",
+        "predistorted",
+    )
+    for name in names:
         np.testing.assert_allclose(np.abs(round_trip(ENCODERS[name].make(), numbers)[0]), 1, atol=1e-5)
 
 

@@ -21,7 +21,7 @@ ORDER = [
     {"optics.device", "optics.records"},
     {"optics.convolution", "optics.products", "optics.gradients", "optics.twin"},
     {"optics._half_spectra"},
-    {"optics.calibration", "optics.mapping"},
+    {"optics.calibration", "optics.mapping", "optics.refinement"},
     {"optics.presets"},
     {"optics.aging", "optics.accounting"},
     {"optics"},

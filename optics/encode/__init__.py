@@ -11,7 +11,8 @@
 | mirrors that switch, off the axis | `Superpixel` | 1 | size×size |
 
 `Predistorted` wraps any of them: the numbers are changed so that the light behind a modulator that is known
-is the wanted one.
+is the wanted one. `GuardPixels` wraps any of them too: each pixel of the drive is a square of panel pixels,
+the outer ones of which hold what does not change, so that crosstalk between numbers falls.
 
 `complex_amplitude`, `phase_only` and `flat_spectrum` encode the filter of a `Correlator`; `bit_planes` is
 the step behind `BitPlanes`.
@@ -28,6 +29,7 @@ from optics.encode._complex_amplitude import ComplexAmplitude as ComplexAmplitud
 from optics.encode._complex_amplitude import complex_amplitude as complex_amplitude
 from optics.encode._double_phase import DoublePhase as DoublePhase
 from optics.encode._encoder import Encoder as Encoder
+from optics.encode._guard_pixels import GuardPixels as GuardPixels
 from optics.encode._phase_only import flat_spectrum as flat_spectrum
 from optics.encode._phase_only import phase_only as phase_only
 from optics.encode._predistorted import Predistorted as Predistorted
