@@ -156,7 +156,8 @@ class Config:
     shape: Annotated[tuple[int, ...] | None, SIZES] = None
     """Shape of the embedding. By default it has the size of the device, or 64 numbers for one of a shorter
     line; without a device 11 11 for conv2d and 128 for the others. Another shape asks the preset for that
-    size. lambda-resnet: channels after each halving of the image, 32 64 by default."""
+    size; if --set gives it a larger one, such as pixels=64, tokens share its planes. lambda-resnet: channels
+    after each halving of the image, 32 64 by default."""
     kernel: Annotated[tuple[int, ...] | None, SIZES, Only("model", CONVOLUTIONAL)] = None
     """Size of the convolution kernels; by default that of the embedding."""
     scope: Annotated[int | None, SIZE, Only("model", (*LAMBDA, "long-conv"))] = None

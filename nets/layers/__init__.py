@@ -17,8 +17,9 @@ True where there is a token, and have an attribute `features`: `nets.models.Bloc
 Causal layers that mix tokens (all but LambdaConv2d and FourierMixing can be) also go on token by token, from
 `state = layer.start(batch, length)`: `y, state = layer.extend(x, state, device, key)` mixes the tokens x that
 follow those in the state. Where tokens share an exposure (products of matrices, position lambdas, long
-convolutions), they share its full scale and the rounding of its converters, and a call lets later tokens move
-earlier ones by about as much as the device errs; token by token they cannot.
+convolutions, and on a device larger than a token all of them), they share its full scale and the rounding of
+its converters, and a call lets later tokens move earlier ones by about as much as the device errs; token by
+token they cannot.
 
 A new layer goes in a file of its own here, with its name added below; `nets/run/_build.py` makes a layer that
 mixes tokens a choice of `--model`.

@@ -18,8 +18,9 @@ from nets._check import (
     check_rngs,
     check_sizes,
 )
-from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from nets.layers._kernels import as_plane_and_taps, uniform_kernels
 from nets.layers._optical_dense import OpticalDense
+from nets.layers._planes import convolve_planes
 from optics._check import check_dtype, check_memory
 from optics._numerics import split_key
 from optics._typing import (
@@ -179,19 +180,19 @@ class ConvFeedForward(nnx.Module):
 
         Arguments:
             x: shape (batch, tokens, features).
-            device: computes the convolutions; None is the exact FFT.
+            device: computes the convolutions, of many planes at once if it is larger than they are; None is
+                the exact FFT.
             key: of the device's noise, consumed; None computes without noise.
 
         Raises:
-            ValueError: vectors of another width, complex ones, a device of another shape, or a bad key.
+            ValueError: vectors of another width, complex ones, a device without room for a plane, or a bad
+                key.
         """
         x = as_tokens(x, self.features)
         check_call(device, key)
         widen_key, narrow_key = split_key(key, 2)
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
-        kernels = centre_kernels(self.widen[...], self.plane)
-        hidden = self.convolve(planes, kernels, device, widen_key)
+        hidden = convolve_planes(self.convolve, planes, self.widen[...], device, widen_key)
         hidden = jax.nn.relu(hidden + self.widen_bias[...])
-        kernels = centre_kernels(self.narrow[...], self.plane)
-        y = self.convolve(hidden, kernels, device, narrow_key)
+        y = convolve_planes(self.convolve, hidden, self.narrow[...], device, narrow_key)
         return (y.sum(axis=2) + self.narrow_bias[...]).reshape(x.shape)

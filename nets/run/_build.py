@@ -146,7 +146,7 @@ def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractD
     name = size_parameter(config.device)
     plane, own = _plane(config), preset_plane(config.device, overrides)
     is_no_size = own is None and name in overrides
-    if name is None or plane == own or is_no_size:
+    if name is None or plane == own or is_no_size or _shares_exposures(config, own, name in overrides):
         return _load_as_it_is(config, overrides)
     refusal = (
         f"`device` {config.device} cannot take the embedding of {plane[0]}×{plane[1]} that `model` "
@@ -163,6 +163,20 @@ def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractD
         if not str(error).startswith(f"`{name}`"):
             raise
         raise ValueError(f"{refusal}: {error} {remedy}") from None
+
+
+def _shares_exposures(config: Config, own: tuple[int, int] | None, is_set: bool) -> bool:
+    """Whether several embeddings have room on the device in the size that it was set to, and its layers only
+    convolve.
+    """
+    if not is_set or own is None or config.spectral or config.model == "fourier":
+        return False
+    taps = config.shape if config.kernel is None else config.kernel
+    try:
+        optics.mapping.plan_packed(_plane(config), (1,) * (2 - len(taps)) + taps, own)
+    except ValueError:
+        return False
+    return True
 
 
 def _remedy(config: Config, fitting: tuple[int, int] | None) -> str:

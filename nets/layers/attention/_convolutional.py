@@ -18,6 +18,7 @@ from nets._check import (
     check_sizes,
 )
 from nets.layers._kernels import as_plane_and_taps, centre_kernels, uniform_kernels
+from nets.layers._planes import convolve_planes
 from nets.layers._states import TokenCache, append_tokens, check_causal, check_state, start_cache
 from nets.layers.attention._spectral import mix_values, spectral_weights
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
@@ -124,14 +125,16 @@ class ConvSelfAttention(nnx.Module):
 
         Arguments:
             x: shape (batch, tokens, features).
-            device: computes the convolutions, or the transforms if `spectral`, and multiplies matrices if
-                `products` is "device"; None is exact.
+            device: computes the convolutions, those of many tokens at once if it is larger than a token, or
+                the transforms if `spectral`, and multiplies matrices if `products` is "device"; None is
+                exact.
             key: of the device's noise, consumed; None computes without noise.
             mask: True where there is a token; padding is not attended to.
 
         Raises:
-            ValueError: vectors of another width, complex ones, a `mask` of another shape, a device of another
-                shape, one that only convolves if `spectral` or `products` is "device", or a bad key.
+            ValueError: vectors of another width, complex ones, a `mask` of another shape, a device without
+                room for a token or, if `spectral`, of another shape, one that only convolves if `spectral` or
+                `products` is "device", or a bad key.
         """
         x = as_tokens(x, self.features)
         self._check_call(device, key)
@@ -258,8 +261,7 @@ class ConvSelfAttention(nnx.Module):
     def _projections(self, x, device, key):
         """Queries, keys and values, each (batch, tokens, heads, features)."""
         planes = x.reshape(*x.shape[:2], 1, *self.plane)
-        kernels = centre_kernels(self.kernels[...], self.plane)
-        projections = self.convolve(planes, kernels, device, key)
+        projections = convolve_planes(self.convolve, planes, self.kernels[...], device, key)
         return jnp.split(projections.reshape(*x.shape[:2], -1, self.features), 3, axis=2)
 
     def _direct_weights(self, q, k, mask, rows, multiplier, key):
