@@ -12,6 +12,9 @@ from optics._check import as_leaf, check_number, check_positive_number, check_wh
 from optics._typing import ArrayLike, CountLike, ScalarLike
 from optics.transfer._transfer import AbstractTransfer, as_factors, check_terms, light_shape
 
+# So few terms are a program without a loop, which reads and writes the sum once.
+MOST_UNROLLED = 3
+
 
 class MaskedFFT(AbstractTransfer):
     """A compiled transfer for panels: a short sum of Fourier transforms between pixelwise masks.
@@ -98,8 +101,9 @@ class MaskedFFT(AbstractTransfer):
         def add_term(total, pair):
             return total + term(pair), None
 
-        field = jax.eval_shape(term, first)
-        return jax.lax.scan(add_term, jnp.zeros(field.shape, field.dtype), masks)[0]
+        terms, field = self.masks_in.shape[0], jax.eval_shape(term, first)
+        unroll = terms if terms <= MOST_UNROLLED else 1
+        return jax.lax.scan(add_term, jnp.zeros(field.shape, field.dtype), masks, unroll=unroll)[0]
 
 
 def fourier_transform(
@@ -113,14 +117,22 @@ def fourier_transform(
     return spectrum[..., :rows, :cols] * (row_out[:, None] * col_out)
 
 
-def _origin_phases(n: int, m: int) -> tuple[Complex[Array, " n"], Complex[Array, " m"]]:
+def _origin_phases(n: int, m: int) -> tuple[Inexact[Array, " n"], Inexact[Array, " m"]]:
     """The factors before and after a transform of n pixels, of which m are kept, that move its origins from
-    pixel 0 to n//2 and m//2.
+    pixel 0 to n//2 and m//2; real where they are signs.
 
         exp(−2πi (j − n//2) (i − m//2) / n) = exp(−2πi j i / n) · exp(2πi j (m//2) / n)
                                               · exp(2πi (n//2) (i − m//2) / n)
     """
     # Products are reduced modulo n as integers: the angles are then exact.
     turns = np.arange(n) * (m // 2) % n, (np.arange(m) - m // 2) * (n // 2) % n
-    before, after = (jnp.asarray(np.exp(2j * np.pi * t / n), jnp.result_type(complex)) for t in turns)
+    before, after = (_turn(t, n) for t in turns)
     return before, after
+
+
+def _turn(steps: np.ndarray, n: int) -> Inexact[Array, " size"]:
+    """exp(2πi steps / n)."""
+    if np.all(2 * steps % n == 0):
+        # A complex product would take longer.
+        return jnp.asarray(np.where(steps == 0, 1.0, -1.0), jnp.result_type(float))
+    return jnp.asarray(np.exp(2j * np.pi * steps / n), jnp.result_type(complex))
