@@ -17,7 +17,8 @@ transfer for each mode; `compile_transfer` compiles it, and `reduce_modes` finds
 `CrossedLenses` describes cylindrical lenses between two modulators and a detector, which multiply the
 matrices on them; `compile_crossed` makes `Bilinear` of it, and `ExactProduct` is without errors.
 
-The sums tell their truncation `residual`. All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and
+`compile_transfer(lens, folder=path)` keeps what it compiles on disk, and reads it the next time. The sums
+tell their truncation `residual`. All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and
 a call with light that gives the field. A device takes any of them as its `transfer`. Numbers of a
 `FourierLens` are leaves, and compilation is an ordinary differentiable function.
 """

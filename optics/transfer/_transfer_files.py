@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -101,20 +101,19 @@ def write_transfer(folder: Path, identity: str, transfer: Dense | Separable | Ma
     kind = type(transfer)
     arrays = {name: np.asarray(getattr(transfer, name)) for name in _ARRAYS[kind]}
     texts = {"identity": identity, "sizes": json.dumps({"kind": kind.__name__, **_sizes(transfer)})}
-    part = None
+    part = folder / f"{uuid.uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-            np.savez(file, **arrays, **texts)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(_path(folder, identity))
+        try:
+            with part.open("xb") as file:
+                np.savez(file, **arrays, **texts)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(_path(folder, identity))
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"`folder` {folder} cannot be written: {error.strerror}.") from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
 
 
 def _read(path: Path, file: Any, identity: str) -> Dense | Separable | MaskedFFT:
