@@ -8,6 +8,7 @@ import pytest
 
 import optics
 from optics import effects
+from tests import slmsuite_bench
 from tests.helpers import compiled_programs, relative
 
 N = 8
@@ -41,9 +42,10 @@ def amplitudes(drive):
     return np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(light), norm="ortho")))
 
 
-def error_up_to_a_factor(result):
-    result = result * WEIGHT
-    return relative(np.vdot(result, WANTED) / np.vdot(result, result) * result, WANTED)
+def error_up_to_a_factor(result, wanted=WANTED):
+    """Where light is wanted, in double precision."""
+    result = result * (wanted > 0)
+    return relative(np.vdot(result, wanted) / np.vdot(result, result) * result, wanted)
 
 
 def test_the_camera_mends_what_the_twin_does_not_know(key):
@@ -71,27 +73,26 @@ def test_a_key_a_program_and_a_population(key):
         brighter = eqx.tree_at(lambda d: d.slm[1].table, UNIT, UNIT.slm[1].table * 1.01)
         refine(brighter, rounds=9, rate=0.06, key=key)
         assert not [p for p in programs if p > 0.3]
-    jitted = eqx.filter_jit(run)(UNIT, key)
-    np.testing.assert_allclose(jitted.errors, first.errors, rtol=1e-3)
-    assert jitted.exposures == 4
+    # In one program, for a population.
     tables = jnp.stack([UNIT.slm[1].table, brighter.slm[1].table])
-    units = jax.vmap(lambda table: run(eqx.tree_at(lambda d: d.slm[1].table, UNIT, table), key).errors)(
-        tables
-    )
+    units = jax.jit(
+        jax.vmap(lambda table: run(eqx.tree_at(lambda d: d.slm[1].table, UNIT, table), key).errors)
+    )(tables)
     np.testing.assert_allclose(units[0], first.errors, rtol=1e-3)
+    assert relative(units[1], units[0]) > 1e-3
 
 
 def test_planes_are_refined_each_on_its_own(key):
     start = TWIN.prepare(jnp.exp(1j * jax.random.normal(key, (2, N, N))))
-    both = refine(start=start, wanted=np.stack([WANTED, WANTED.T]), rounds=3)
-    assert both.errors.shape == (4, 2) and both.exposures == 8
-    for i, wanted in enumerate((WANTED, WANTED.T)):
-        one = optics.Exposure(*(part[i] for part in start))
-        single = refine(start=one, wanted=wanted, rounds=3)
-        np.testing.assert_allclose(both.errors[:, i], single.errors, rtol=2e-2)
+    refined = refine(start=start, wanted=np.stack([WANTED, WANTED.T]), rounds=6)
+    assert refined.errors.shape == (7, 2) and refined.exposures == 14
+    smallest = refined.errors.min(axis=0)
+    assert np.all(smallest < 0.2 * refined.errors[0])
+    for drive, wanted, stated in zip(refined.exposure.drive, (WANTED, WANTED.T), smallest, strict=True):
+        assert error_up_to_a_factor(amplitudes(drive[0]), wanted) == pytest.approx(float(stated), abs=0.02)
 
 
-@pytest.mark.parametrize("vary", ["phase", "amplitude", "both"])
+@pytest.mark.parametrize("vary", ["amplitude", "both"])
 def test_fields_of_an_interferometer(vary, key):
     """Emitters that are wrong by 20 %: what is free mends what it can."""
     twin = optics.FourierProcessor(optics.dft(5), optics.PhaseShifting(4))
@@ -101,7 +102,7 @@ def test_fields_of_an_interferometer(vary, key):
     start, wanted = twin.prepare(numbers), twin.transform(numbers)
     refined = optics.refine_pattern(unit, wanted, start, twin, 10, vary=vary)
     share = float(refined.errors.min() / refined.errors[0])
-    assert share < {"phase": 0.8, "amplitude": 0.8, "both": 0.1}[vary]
+    assert share < {"amplitude": 0.8, "both": 0.1}[vary]
     # Four frames each.
     assert refined.exposures == 11 * 4
     drive = np.asarray(refined.exposure.drive)
@@ -126,6 +127,26 @@ def test_hardware_is_called_once_a_round(key):
     refined = optics.refine_pattern(bench, WANTED, START, rounds=10, weight=WEIGHT, brightness="free")
     assert calls == [(1, N, N)] * 11 and refined.exposures == 11
     assert refined.errors.min() < 0.3 * refined.errors[0]
+
+
+def test_on_the_bench_of_others():
+    """slmsuite's simulated panel hides a table of phases: its truth, and what its camera sees."""
+    hidden = slmsuite_bench.make_bench(16, (24, 26), (12, 13))
+    hidden.cam.set_exposure(5.0)
+    light = effects.Gain(jnp.asarray(hidden.light, jnp.complex64))
+    twin = slmsuite_bench.twin_of(16, effects.PhaseQuantize(8), light, full_scale=4.0)
+    bench = optics.External.from_slmsuite(hidden.fs, twin)
+    weight = np.pad(np.ones((8, 8), np.float32), 4)
+    wanted = weight * np.random.default_rng(0).uniform(0.3, 1, (16, 16)).astype(np.float32)
+    start = twin.prepare(jnp.exp(1j * jax.random.normal(jax.random.key(0), (16, 16))))
+    refined = optics.refine_pattern(bench, wanted, start, rounds=12, weight=weight, brightness="free")
+    # A drive of the twin alone, which believes 0.02 at most of it, has 0.2 here.
+    assert refined.errors.min() < 0.1 < 0.6 < refined.errors[0]
+    phase = np.mod(np.angle(np.asarray(refined.exposure.drive[0], complex)), 2 * np.pi)
+    table = np.interp(phase, np.linspace(0, 2 * np.pi, 257), slmsuite_bench.TRUE_TABLE)
+    field = np.fft.fft2(np.fft.ifftshift(hidden.light * np.exp(1j * table)))
+    truth = error_up_to_a_factor(np.abs(np.fft.fftshift(field)), wanted)
+    assert truth == pytest.approx(float(refined.errors.min()), abs=0.01)
 
 
 def test_weights_leave_pixels_free():
