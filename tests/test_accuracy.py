@@ -131,8 +131,8 @@ def test_one_seed(tmp_path, capsys):
     assert old["p"] == pytest.approx(stats.fisher_exact([[790, 210], [800, 200]]).pvalue)
     assert "against" not in linear
     # One block of convolutions on 128 tokens of 121 numbers, by light and by FFT.
-    by_light = optical["light_multiplications"]
-    assert linear["light_multiplications"] is None and 0 < by_light < optical["multiplications"]
+    on_device = optical["device_multiplications"]
+    assert linear["device_multiplications"] is None and 0 < on_device < optical["multiplications"]
     printed = capsys.readouterr().out
     assert printed.count("\noptical  ") == 1 and "left out as unfinished: 1 of 4 runs" in printed
 

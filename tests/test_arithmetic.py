@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "bench" / "results"
 def electronic(call, *shapes, dtype=jnp.float32):
     arguments = tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
     counts = count_multiplications(lambda *arguments: call(*arguments[:-1]), arguments, None)
-    assert counts.light == 0
+    assert counts.device == 0
     return counts.electronic
 
 
@@ -50,7 +50,7 @@ def test_multiplications_by_hand():
     assert electronic(lambda x: jnp.arange(9) * 2 + 0 * x.size, (2,)) == 0
 
 
-def test_light_multiplies_what_exact_operations_would():
+def test_a_device_multiplies_what_exact_operations_would():
     x, w = jnp.ones((3, 1, 4, 6)), jnp.ones((2, 4, 6))
     engine = optics.presets.load("ideal", pixels=(4, 6))
     exact = count_multiplications(optics.convolve, (x, w), None)
@@ -66,17 +66,17 @@ def test_light_multiplies_what_exact_operations_would():
         assert count_multiplications(call, (plane,), engine) == (0, round(3 * factor * steps))
 
 
-def test_networks_with_and_without_light():
+def test_networks_with_and_without_a_device():
     linear = {"data": "digits", "model": "linear", "shape": (121,), "heads": 1}
     exact = count_cost(linear)
-    light = count_cost(linear | {"products": "device", "multiplier": "crossbar"})
-    assert exact.light_multiplications is None and exact.parameters == light.parameters
+    through = count_cost(linear | {"products": "device", "multiplier": "crossbar"})
+    assert exact.device_multiplications is None and exact.parameters == through.parameters
     # All products of the block; those of the embedding and of the classes stay electronic.
     tokens, k = 4, 121
     products = tokens * (3 * k * k + k * k + 8 * k * k) + 2 * tokens * tokens * k
-    assert light.light_multiplications == products
-    assert exact.multiplications == light.multiplications + products
-    assert light.multiplications > tokens * 16 * k + 10 * k
+    assert through.device_multiplications == products
+    assert exact.multiplications == through.multiplications + products
+    assert through.multiplications > tokens * 16 * k + 10 * k
     assert count_cost(linear | {"model": "a later one"}) is None
 
 

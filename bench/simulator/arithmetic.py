@@ -1,4 +1,4 @@
-"""Arithmetic of a traced program, and what of it light does in place of electronics."""
+"""Arithmetic of a traced program, and what of it a device does in place of electronics."""
 
 import math
 from collections.abc import Callable
@@ -22,11 +22,11 @@ class Multiplications(NamedTuple):
 
     Attributes:
         electronic: in electronics.
-        light: that electronics would need for what a device computes.
+        device: that electronics would need for what a device computes.
     """
 
     electronic: int
-    light: int
+    device: int
 
 
 def count_multiplications(call: Callable, arguments: tuple, device: AbstractDevice | None) -> Multiplications:
@@ -37,16 +37,16 @@ def count_multiplications(call: Callable, arguments: tuple, device: AbstractDevi
         Fourier transform          2 N log₂ N, half of it from or to real numbers
         number by number           1
 
-    Four times as many where numbers are complex. Divisions, additions, and whole numbers are not counted. A
-    call of the device counts what the exact operation takes: the transforms and the product of spectra of a
-    convolution, M N K of a product of matrices. What surrounds it, such as the layout of tiles, is
-    electronic. A loop counts as often as it runs, or once if that depends on values.
+    Two complex numbers take four. Divisions, additions, and whole numbers are not counted. A call of the
+    device counts what the exact operation takes: the transforms and the product of spectra of a convolution,
+    M N K of a product of matrices. What surrounds it, such as the layout of tiles, is electronic. A loop
+    counts as often as it runs, or once if that depends on values.
 
     Arguments:
         call: a function of its arguments and of a device, or of None, without a key: without noise.
         arguments: trees of arrays, or of `jax.ShapeDtypeStruct`.
-        device: computes in light what the call gives to a device, and may be one of
-            `jax.ShapeDtypeStruct`s; None: all is electronic.
+        device: computes what the call gives to a device, and may be one of `jax.ShapeDtypeStruct`s; None: all
+            is electronic.
 
     Source: M. Frigo and S. G. Johnson, Proc. IEEE 93, 216 (2005): 5 N log₂ N operations, of which a butterfly
     of radix 2 multiplies 2 N log₂ N times.
@@ -55,14 +55,14 @@ def count_multiplications(call: Callable, arguments: tuple, device: AbstractDevi
     program = jax.make_jaxpr(lambda *arguments: call(*arguments, marked))(*arguments).jaxpr
 
     def of_electronics(equation):
-        return 0.0 if _is_light(equation) else _multiplications(equation)
+        return 0.0 if _is_on_device(equation) else _multiplications(equation)
 
-    def of_light(equation):
-        if not _is_light(equation):
+    def of_device(equation):
+        if not _is_on_device(equation):
             return None
         return sum(sum_over_steps(part, _multiplications) for part in core.jaxprs_in_params(equation.params))
 
-    return Multiplications(*(round(sum_over_steps(program, count)) for count in (of_electronics, of_light)))
+    return Multiplications(*(round(sum_over_steps(program, count)) for count in (of_electronics, of_device)))
 
 
 def sum_over_steps(program: core.Jaxpr, count: Callable) -> float:
@@ -152,28 +152,28 @@ class _MarkedDevice(AbstractDevice):
     def convolve(
         self, x: Inexact[Array, "..."], w: Inexact[Array, "..."], key: Array | None = None
     ) -> Inexact[Array, "..."]:
-        return light_convolution(x, w)
+        return device_convolution(x, w)
 
     def transform(
         self, a: Inexact[Array, "..."], key: Array | None = None, real: bool = False
     ) -> Inexact[Array, "..."]:
-        return light_transform(a, real)
+        return device_transform(a, real)
 
     def matmul(
         self, a: Inexact[Array, "..."], b: Inexact[Array, "..."], key: Array | None = None
     ) -> Inexact[Array, "..."]:
-        return light_product(a, b)
+        return device_product(a, b)
 
 
 # The names by which a traced program knows them.
 @jax.jit
-def light_convolution(x: Array, w: Array) -> Array:
+def device_convolution(x: Array, w: Array) -> Array:
     """`optics.convolve`, exact."""
     return optics.convolve(x, w)
 
 
 @partial(jax.jit, static_argnums=1)
-def light_transform(a: Array, real: bool) -> Array:
+def device_transform(a: Array, real: bool) -> Array:
     """`optics.transform`, exact but for a factor, by half a transform from or to real numbers."""
     half = a.shape[-1] // 2 + 1
     if real:
@@ -186,13 +186,13 @@ def light_transform(a: Array, real: bool) -> Array:
 
 
 @jax.jit
-def light_product(a: Array, b: Array) -> Array:
+def device_product(a: Array, b: Array) -> Array:
     """`optics.matmul`, exact."""
     return optics.matmul(a, b)
 
 
-_LIGHT = {"light_convolution", "light_transform", "light_product"}
+_ON_DEVICE = {"device_convolution", "device_transform", "device_product"}
 
 
-def _is_light(equation: core.JaxprEqn) -> bool:
-    return equation.params.get("name") in _LIGHT
+def _is_on_device(equation: core.JaxprEqn) -> bool:
+    return equation.params.get("name") in _ON_DEVICE

@@ -27,7 +27,7 @@ from nets import data as datasets
 from nets.config import LANGUAGE, Config
 
 # Columns of the table, and their headings.
-MULTIPLICATIONS = {"multiplications": "multiplications", "light_multiplications": "by_light"}
+MULTIPLICATIONS = {"multiplications": "multiplications", "device_multiplications": "on_device"}
 
 
 def main(options: Accuracy) -> Rows:
@@ -60,7 +60,7 @@ def main(options: Accuracy) -> Rows:
         "Intervals are of 95 %. Over rows: what other test rows would give with these networks; over seeds: "
         "what other seeds would.\nDifferences are in points, against the variant named; within "
         f"{EQUAL_WITHIN:g} point: yes if their interval is, no if it lies outside, else open.\n"
-        "Multiplications are those of electronics for one test row of full length, forward; by light: those "
+        "Multiplications are those of electronics for one test row of full length, forward; on device: those "
         "that\nelectronics would need for what a device computes, 2 N log2 N for a Fourier transform."
     )
     if finished < len(folders):

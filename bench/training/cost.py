@@ -41,14 +41,14 @@ class Cost(NamedTuple):
     Attributes:
         parameters: that are trained, and `mixer_parameters` those of the layers that mix tokens.
         multiplications: of real numbers in electronics, for one test row of full length, forward.
-        light_multiplications: that electronics would need for what a device computes of that row; None
+        device_multiplications: that electronics would need for what a device computes of that row; None
             without a device.
     """
 
     parameters: int
     mixer_parameters: int
     multiplications: int
-    light_multiplications: int | None
+    device_multiplications: int | None
 
 
 def count_cost(settings: dict[str, Any]) -> Cost | None:
@@ -92,7 +92,7 @@ def _count(config: Config) -> Cost:
         parameters["all"],
         parameters["mixers"],
         counts.electronic,
-        None if device is None else counts.light,
+        None if device is None else counts.device,
     )
 
 

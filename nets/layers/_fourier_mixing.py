@@ -25,6 +25,11 @@ class FourierMixing(nnx.Module):
     and the transform over tokens is electronic: (k,) gives the same function, (k1, k2) a transform in three
     dimensions.
 
+    What all tokens have alike, and the gradient of their mean, comes to lie in one token, whose numbers are
+    then large. A norm after the sum with the residual stream shrinks them: of 12 post-norm blocks the first
+    has a twentieth of the gradient of the last, of 12 pre-norm blocks three times that of the last. Deep
+    networks are better pre-norm.
+
     Padding is set to zero but counts in the length of the transform: the result depends on how far a row is
     padded.
 
