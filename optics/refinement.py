@@ -119,11 +119,17 @@ def refine_pattern(
         drive ← drive − rate · Adam(∂/∂drive Σ weight |read(twin.expose(drive)) + correction − wanted|²)
 
     `read` is `twin.reconstruct`: a field, or amplitudes where the camera sees intensity alone. The error is
-    that of the camera, and its slope that of the twin, so that what the twin does not know costs steps and
-    not accuracy, as long as its slopes point the right way. With one step a round this is gradient descent
-    with the camera in the loop. More steps take the correction for the same nearby, and need fewer exposures
-    where the twin is good. `rate` falls to nothing in a straight line. With the twin for a device it is an
-    inverse design, which takes no exposure.
+    that of the camera, and its slope that of the twin, so that what the twin does not know costs exposures
+    and not accuracy, as long as its slopes point the right way. With one step a round this is gradient
+    descent with the camera in the loop. More steps take the correction for the same nearby, and need fewer
+    exposures. `rate` falls to nothing in a straight line. With the twin for a device it is an inverse design,
+    which takes no exposure.
+
+    On slmsuite's simulated bench of 16×16 phases, for a picture of 8×8 camera pixels, the drive of a twin
+    that does not know the table of phases is wrong by 0.21. After 11 exposures that is 0.006, and with one
+    step a round 0.044 after 31. A twin that does not know a wavefront of 3 rad either comes from 0.40 to 0.18
+    and no further: fit it first (`fit_twin`). Dark pixels keep the amplitude of the camera's noise, which is
+    the root of its level; leave light free (`weight`) where none is wanted.
 
     It costs `rounds` + 1 exposures of each plane, times its frames where they follow each other, and no
     resolution. Full scale stays that of the start: leave headroom for a pattern that is brighter.

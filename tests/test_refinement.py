@@ -141,7 +141,7 @@ def test_on_the_bench_of_others():
     start = twin.prepare(jnp.exp(1j * jax.random.normal(jax.random.key(0), (16, 16))))
     refined = optics.refine_pattern(bench, wanted, start, rounds=12, weight=weight, brightness="free")
     # A drive of the twin alone, which believes 0.02 at most of it, has 0.2 here.
-    assert refined.errors.min() < 0.1 < 0.6 < refined.errors[0]
+    assert refined.errors.min() < 0.02 and refined.errors[0] > 0.6
     phase = np.mod(np.angle(np.asarray(refined.exposure.drive[0], complex)), 2 * np.pi)
     table = np.interp(phase, np.linspace(0, 2 * np.pi, 257), slmsuite_bench.TRUE_TABLE)
     field = np.fft.fft2(np.fft.ifftshift(hidden.light * np.exp(1j * table)))
