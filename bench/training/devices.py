@@ -96,7 +96,9 @@ def compare(through: list[Run], exact: list[Run], rng: np.random.Generator) -> d
     }
     return {
         "data": through[0].settings["data"],
-        "device": " ".join([accuracy.name_device(through[0].settings), *through[0].settings.get("overrides", ())]),
+        "device": " ".join(
+            [accuracy.name_device(through[0].settings), *through[0].settings.get("overrides", ())]
+        ),
         "accuracy": means[0],
         "twin_accuracy": means[1],
         **points,
