@@ -127,8 +127,8 @@ def refine_pattern(
 
     On slmsuite's simulated bench of 16×16 phases, for a picture of 8×8 camera pixels, the drive of a twin
     that does not know the table of phases is wrong by 0.21. After 11 exposures that is 0.006, and with one
-    step a round 0.044 after 31. A twin that does not know a wavefront of 3 rad either comes from 0.40 to 0.18,
-    and to 0.15 after 21: fit it first (`fit_twin`). Pixels that shall be dark gain least, for an amplitude
+    step a round 0.044 after 31. A twin that does not know a wavefront of 3 rad either comes from 0.40 to 0.18
+    and, after 21, to 0.15: fit it first (`fit_twin`). Pixels that shall be dark gain least, for an amplitude
     near 0 does not say which way the light is wrong: for a digit, half of it dark, drawn units of `slm-fast`
     come from 0.10 … 0.16 to 0.06 … 0.08, for a picture without dark pixels from 0.09 … 0.11 to 0.002.
     Leave light free (`weight`) where none is wanted.
