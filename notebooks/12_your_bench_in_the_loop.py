@@ -51,7 +51,7 @@ with warnings.catch_warnings():
     from slmsuite.hardware.slms.simulated import SimulatedSLM
 logging.disable(logging.WARNING)
 matplotlib.rcParams["figure.dpi"] = 80
-EPOCHS = 1 if os.environ.get("LENSFORMER_FAST") else 14  # the shortened version learns little
+EPOCHS = 1 if os.environ.get("LENSFORMER_FAST") else 56  # the shortened version learns little
 
 # %% [markdown]
 # ## The script that is there already
@@ -134,7 +134,7 @@ for i, rows in enumerate(batches):
 #
 # The same layer, trained on the twin, then put on the bench. The last 397 digits were in no batch. How much of the
 # loss the loop makes good depends on the start and on the order of the digits: with the seeds 0 to 9 in place of the
-# 0 above it was 39 % to 103 %, and 72 % on average.
+# 0 above it was 48 % to 80 %, and 62 % on average.
 
 # %%
 seconds = time.perf_counter() - began
@@ -149,14 +149,56 @@ def accuracy(phase, device):
 
 
 believed, lost, recovered = accuracy(alone, twin), accuracy(alone, device), accuracy(phase, device)
+
+# %% [markdown]
+# ## A twin that is fitted first
+#
+# What the loop leaves open is due to its gradient: that of a panel with a straight table of phases, in flat light. Forty
+# frames of random phases are enough to fit the table, the light on each pixel and the response of each pixel of the
+# camera. Then the same loop again, with the fitted twin. With seeds 0 to 9 of the digits it makes good 69 % to 116 % of
+# the loss, 85 % on average; a layer that is trained on the fitted twin alone makes good 87 %. The 397 digits make each
+# share uncertain by some 15 points.
+
+# %%
+E = optics.effects
+drives = np.exp(2j * np.pi * rng.random((40, N, N))).astype(np.complex64)
+exposure = device.prepare(jax.numpy.asarray(drives))
+exposure = exposure._replace(full_scale=0.45 * exposure.full_scale)  # random phases make dim frames
+recording = optics.Recording(drives, exposure.full_scale, device.expose(exposure))
+nominal = optics.FourierProcessor(
+    optics.dft(N),
+    optics.Intensity(lambda a: a),
+    [E.PhaseQuantize(8), E.PhaseLUT(np.linspace(0, 2 * np.pi, 33)), E.Gain(np.ones((N, N), np.complex64))],
+    camera=[E.Gain(np.ones((N, N))), E.Bias(0.0), E.Read(0.002)],
+    full_scale=10.0,
+)
+fit = optics.fit_twin(
+    nominal,
+    recording,
+    lambda d: (d.slm[1].table, d.slm[2].gain, d.camera[0].gain, d.camera[1].level),
+    free=(np.arange(33) > 0, True, True, True),
+)
+fitted, learnt = optics.External(device.forward, fit.device), start
+for i, rows in enumerate(batches):
+    learnt = learnt - 10 * (1 - i / len(batches)) * gradient(learnt, images[rows], classes[rows], fitted)
+refitted = accuracy(learnt, fitted)
+
+# %%
 figure = Figure(figsize=(11, 3.6), layout="constrained")
 first, second, third = figure.subplots(1, 3)
-for axes, values, title in ((first, alone, "learnt on the twin"), (second, phase, "learnt on the bench")):
+for axes, values, title in ((first, alone, "learnt on the twin"), (second, learnt, "learnt on the bench")):
     picture = axes.imshow(np.angle(np.exp(1j * np.asarray(values))), cmap="twilight", vmin=-np.pi, vmax=np.pi)
     axes.set(title=title, xticks=[], yticks=[])
 figure.colorbar(picture, ax=[first, second], label="phase (rad)")
-names = ["twin alone,\non the twin", "twin alone,\non the bench", "bench in the loop,\non the bench"]
-third.bar(names, [100 * believed, 100 * lost, 100 * recovered], color=["0.7", ORANGE, BLUE])
+names = [
+    "twin alone,\non the\ntwin",
+    "twin alone,\non the\nbench",
+    "bench\nin the\nloop",
+    "loop with\na fitted\ntwin",
+]
+third.bar(
+    names, [100 * believed, 100 * lost, 100 * recovered, 100 * refitted], color=["0.7", ORANGE, BLUE, BLUE]
+)
 third.set(ylabel="digits read (%)", ylim=(0, 100))
 third.tick_params(axis="x", labelsize=8)
 figure
@@ -165,7 +207,11 @@ figure
 # ## What was found
 
 # %%
-closed = (recovered - lost) / (believed - lost) if believed > lost else float("nan")
+closed, most = (
+    (value - lost) / (believed - lost) if believed > lost else float("nan") for value in (recovered, refitted)
+)
 print(f"{len(batches)} steps, {len(batches) * 50:,} exposures in {seconds:.0f} s")
 print(f"layer of the twin alone: {believed:.1%} of the digits on the twin, {lost:.1%} on the bench")
 print(f"layer of the bench in the loop: {recovered:.1%} on the bench, {closed:.0%} of what was lost")
+print(f"fit of {recording.frames.size:,} pixels: χ² per degree of freedom {fit.chi2 / fit.freedom:.2f}")
+print(f"with the fitted twin: {refitted:.1%} on the bench, {most:.0%} of what was lost")
