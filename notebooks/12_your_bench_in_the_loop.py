@@ -163,7 +163,8 @@ believed, lost, recovered = accuracy(alone, twin), accuracy(alone, device), accu
 E = optics.effects
 drives = np.exp(2j * np.pi * rng.random((40, N, N))).astype(np.complex64)
 exposure = device.prepare(jax.numpy.asarray(drives))
-exposure = exposure._replace(full_scale=0.45 * exposure.full_scale)  # random phases make dim frames
+# Random phases make dim frames.
+exposure = optics.Exposure(exposure.drive, 0.45 * exposure.full_scale, *exposure[2:])
 recording = optics.Recording(drives, exposure.full_scale, device.expose(exposure))
 nominal = optics.FourierProcessor(
     optics.dft(N),

@@ -624,6 +624,7 @@ def test_the_settling_time_is_waited_for(small, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_training_with_the_bench_in_the_loop_recovers_what_a_wrong_twin_loses():
     """A layer of phases before ten areas of the camera reads digits; the twin knows nothing of the panel's
     table of phases, until it is fitted.
