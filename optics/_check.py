@@ -65,7 +65,7 @@ def as_numpy(name: str, value: Any) -> np.ndarray:
 
 def as_path(name: str, value: Any) -> Path:
     """A path; refuse what is neither text nor a path."""
-    if not isinstance(value, str | os.PathLike) or not str(value):
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
         raise ValueError(f"`{name}` must be the path of a file or a folder, got {describe(value)}.")
     return Path(value)
 

@@ -15,23 +15,21 @@ CACHED_ELEMENTS = 2**18
 PANEL_PIXELS = 2**14
 
 
-def chunk_sizes(count: int, elements: int) -> tuple[int, int]:
-    """Size and number of the chunks that `count` entries make, each with products of `elements` numbers.
+def chunk_sizes(count: int, elements: int, limit: int | None = None) -> tuple[int, int]:
+    """Size and number of the chunks that `count` entries make, each with products of `elements` numbers; a
+    chunk holds at most `limit` numbers, by default `MAX_ELEMENTS`, or one entry.
 
     Returns:
         (size, chunks) with (chunks − 1) · size < count ≤ chunks · size.
     """
-    chunks = -(-count // max(1, MAX_ELEMENTS // elements))
+    chunks = -(-count // max(1, (MAX_ELEMENTS if limit is None else limit) // elements))
     size = -(-count // chunks)
     return size, -(-count // size)
 
 
-def largest_even_chunk(count: int, elements: int, limit: int | None = None) -> int:
-    """The largest divisor of `count` that makes a chunk of at most `limit` numbers, by default
-    `MAX_ELEMENTS`; at least 1.
-    """
-    limit = MAX_ELEMENTS if limit is None else limit
-    return max(n for n in range(1, count + 1) if count % n == 0 and (n == 1 or n * elements <= limit))
+def largest_even_chunk(count: int, elements: int) -> int:
+    """The largest divisor of `count` that makes a chunk of at most `MAX_ELEMENTS` numbers; at least 1."""
+    return max(n for n in range(1, count + 1) if count % n == 0 and (n == 1 or n * elements <= MAX_ELEMENTS))
 
 
 def map_in_chunks(
@@ -100,11 +98,11 @@ def map_panels(
     count, limit = len(x), _panel_elements()
     if count * elements <= limit:
         return f(x, key)
-    size = largest_even_chunk(count, elements, limit)
-    keys = None if key is None else jax.random.split(key, count // size)
+    size, chunks = chunk_sizes(count, elements, limit)
+    keys = None if key is None else jax.random.split(key, chunks)
     of_chunk = _forget(lambda chunk: f(*chunk), count * elements)
-    y = jax.lax.map(of_chunk, (x.reshape(-1, size, *x.shape[1:]), keys))
-    return y.reshape(count, *y.shape[2:])
+    y = jax.lax.map(of_chunk, (_cut(x, size, chunks), keys))
+    return y.reshape(-1, *y.shape[2:])[:count]
 
 
 def chunks_of(shape: tuple[int, int]) -> Callable:
@@ -134,7 +132,7 @@ def map_pairs(
         return f(x, w, keys)
     x, w = (a.reshape((1,) * (len(lead) + 2 - a.ndim) + a.shape) for a in (x, w))
     first, *rest = lead
-    size = largest_even_chunk(first, math.prod(rest) * elements, limit)
+    size, number = chunk_sizes(first, math.prod(rest) * elements, limit)
     parts = (x, w, keys)
     is_cut = [part is not None and part.shape[0] == first for part in parts]
 
@@ -145,9 +143,17 @@ def map_pairs(
             return f(*planes)
         return map_pairs(f, *(part if part is None else part[0] for part in planes), elements)[None]
 
-    chunks = [part.reshape(-1, size, *part.shape[1:]) for part, cut in zip(parts, is_cut, strict=True) if cut]
+    chunks = [_cut(part, size, number) for part, cut in zip(parts, is_cut, strict=True) if cut]
     y = jax.lax.map(_forget(of_chunk, math.prod(lead) * elements), chunks)
-    return y.reshape(first, *y.shape[2:])
+    return y.reshape(-1, *y.shape[2:])[:first]
+
+
+def _cut(a: Array, size: int, chunks: int) -> Array:
+    """Chunks of entries, the last one filled up with the first entries."""
+    missing = size * chunks - len(a)
+    if missing:
+        a = jnp.concatenate([a, a[:missing]])
+    return a.reshape(chunks, size, *a.shape[1:])
 
 
 def _panel_elements() -> int:

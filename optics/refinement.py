@@ -25,6 +25,7 @@ from optics._numerics import safe_abs, safe_divide, safe_sign
 from optics._phases import unit_phasor
 from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, ScalarLike, TextLike
 from optics.device import AbstractDevice, Exposure, External, FourierProcessor
+from optics.encode import BitPlanes, Superpixel
 
 # Of Adam: memory of the slope and of its square, and what keeps a slope of zero from a division by zero.
 MEMORY, MEMORY_OF_SQUARE, SMALLEST_SLOPE = 0.9, 0.999, 1e-12
@@ -122,8 +123,8 @@ def refine_pattern(
     that of the camera, and its slope that of the twin, so that what the twin does not know costs exposures
     and not accuracy, as long as its slopes point the right way. With one step a round this is gradient
     descent with the camera in the loop. More steps take the correction for the same nearby, and need fewer
-    exposures. `rate` falls to nothing in a straight line. With the twin for a device it is an inverse design,
-    which takes no exposure.
+    exposures. `rate` falls to nothing in a straight line. With the twin for a device it is an inverse design:
+    its exposures are simulated.
 
     On slmsuite's simulated bench of 16×16 phases, for a picture of 8×8 camera pixels, the drive of a twin
     that does not know the table of phases is wrong by 0.21. After 11 exposures that is 0.006, and with one
@@ -189,6 +190,8 @@ def refine_pattern(
     check_choice("brightness", brightness, ("fixed", "free"))
     check_key("key", key)
     _check_start(start, twin)
+    _check_frames(device, twin, start)
+    _check_drive(twin, start, vary)
     result = jax.eval_shape(lambda twin, start: twin.reconstruct(twin.expose(start), start), twin, start)
     wanted = _as_wanted(wanted, result)
     weight = _as_weight(weight, wanted)
@@ -285,6 +288,34 @@ def _check_start(start: PartLike, twin: FourierProcessor) -> None:
                 f"`start` must hold a {part} of shape (..., {', '.join(map(str, expected.shape))}), as "
                 f"`twin.prepare` gives it, got {describe(form)}."
             )
+
+
+def _check_frames(device: AbstractDevice, twin: FourierProcessor, start: Exposure) -> None:
+    """Refuse a twin that reads other frames than the device gives."""
+    frames, expected = (jax.eval_shape(lambda d: d.expose(start), d).shape for d in (device, twin))
+    kinds = [type(d.measurement) for d in (device, twin) if isinstance(d, FourierProcessor)]
+    if frames != expected or len(set(kinds)) > 1:
+        raise ValueError(
+            f"`twin` must have the measurement of `device`: its frames have the shape {expected}, those of "
+            f"`device` {frames}."
+        )
+
+
+def _check_drive(twin: FourierProcessor, start: Exposure, vary: str) -> None:
+    """Refuse to vary what the modulator cannot set."""
+    encoder = twin.encoder
+    if isinstance(encoder, BitPlanes | Superpixel):
+        raise ValueError(
+            "`twin` must have a modulator of phases or amplitudes that change continuously, and the mirrors "
+            f"of {type(encoder).__name__} are on or off."
+        )
+    is_real = not jnp.iscomplexobj(start.drive)
+    choices = ("phase",) if encoder.phase_only else ("amplitude",) if is_real else (vary,)
+    if vary not in choices:
+        raise ValueError(
+            f"`vary` must be {choices[0]!r}, which is all that the modulator of {type(encoder).__name__} "
+            f"sets; got {vary!r}."
+        )
 
 
 def _as_wanted(wanted: ArrayLike, result: jax.ShapeDtypeStruct) -> Inexact[Array, "*lead rows cols"]:

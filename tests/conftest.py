@@ -42,6 +42,7 @@ def collect_garbage_after_each_file():
     gc.disable()
     yield
     gc.collect(0)
+    gc.enable()
 
 
 @pytest.fixture

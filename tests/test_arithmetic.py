@@ -78,6 +78,11 @@ def test_networks_with_and_without_a_device():
     assert exact.multiplications == through.multiplications + products
     assert through.multiplications > tokens * 16 * k + 10 * k
     assert count_cost(linear | {"model": "a later one"}) is None
+    assert count_cost({"data": "reviews", "task": "language", "model": "linear"}) is None
+
+
+def test_a_power_of_zero_takes_no_multiplication():
+    assert count_multiplications(lambda x, device: x**0, (jnp.ones(5),), None).electronic == 0
 
 
 def test_a_recorded_run_is_enough():

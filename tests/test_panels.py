@@ -11,7 +11,7 @@ import scipy.signal
 
 import optics
 from bench.simulator.rayleigh_sommerfeld import map_entries
-from optics import FourierLens, MaskedFFT, compile_transfer
+from optics import FourierLens, MaskedFFT, _chunks, compile_transfer
 from optics.transfer import light_shape
 from optics.transfer._kronecker import decompose
 from tests.helpers import relative
@@ -340,3 +340,20 @@ def test_panels_too_large_for_memory_are_refused_with_the_size_that_fits(monkeyp
 def test_errors_that_move_light_beyond_the_guard_warn():
     with pytest.warns(optics.wave.SamplingWarning, match=r"move light by up to .* pixels .* Set `orders=2`"):
         _lens(32, aberrations=[0, 0, 0, 0, 0, 0, 0, 6.0])
+
+
+def test_a_prime_number_of_planes_makes_chunks_of_several(monkeypatch, key):
+    monkeypatch.setattr(_chunks, "CACHED_ELEMENTS", 64)
+    monkeypatch.setattr(_chunks, "MAX_ELEMENTS", 64)
+    x, sizes = jax.random.normal(key, (17, 4, 4)), []
+
+    def double(x, w, key):
+        sizes.append(len(x))
+        return x + w
+
+    for y in (
+        _chunks.map_panels(lambda x, key: double(x, x, key), x, None, 16),
+        _chunks.map_pairs(double, x, x, jax.random.split(key, 17), 16),
+    ):
+        np.testing.assert_array_equal(y, 2 * x)
+    assert set(sizes) == {4}

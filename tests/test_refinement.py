@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import optics
-from optics import effects
+from optics import effects, encode
 from tests import slmsuite_bench
 from tests.helpers import compiled_programs, relative
 
@@ -162,6 +162,10 @@ def test_weights_leave_pixels_free():
         ({"twin": optics.FourierProcessor(optics.dft(4))}, r"`twin` must have the shape \(8, 8\)"),
         ({"start": jnp.ones((N, N))}, "`start` must be a `Exposure`"),
         ({"start": START._replace(drive=jnp.ones((1, 4, 4)))}, "`start` must hold a drive of shape"),
+        (
+            {"twin": optics.FourierProcessor(optics.dft(N), optics.Coherent())},
+            "`twin` must have the measurement of `device`",
+        ),
         ({"wanted": WANTED[:4]}, r"`wanted` must have the shape \(8, 8\)"),
         ({"wanted": 1j * WANTED}, "`wanted` must be real"),
         ({"wanted": np.full((N, N), np.nan)}, "`wanted` must be finite"),
@@ -180,3 +184,16 @@ def test_weights_leave_pixels_free():
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         refine(**options)
+
+
+def test_what_a_modulator_cannot_set_is_not_varied():
+    twin = optics.FourierProcessor(optics.dft(4), encoder=encode.DoublePhase())
+    numbers = jnp.full((4, 4), 0.5)
+    with pytest.raises(ValueError, match="`vary` must be 'phase', which is all that the modulator of Double"):
+        optics.refine_pattern(twin, numbers, twin.prepare(numbers), twin, 1, vary="both")
+    twin = optics.FourierProcessor(optics.dft(4), encoder=encode.BitPlanes(2))
+    with pytest.raises(ValueError, match="the mirrors of BitPlanes are on or off"):
+        optics.refine_pattern(twin, numbers, twin.prepare(numbers), twin, 1, vary="amplitude")
+    twin = optics.FourierProcessor(optics.dft(4), encoder=encode.Amplitude(4))
+    with pytest.raises(ValueError, match="`vary` must be 'amplitude'"):
+        optics.refine_pattern(twin, numbers, twin.prepare(numbers), twin, 1)

@@ -1,5 +1,7 @@
 """Compiled transfers on disk: the same numbers again, another file for anything else, and no damaged ones."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -203,3 +205,37 @@ def test_a_compiled_panel_is_read_as_it_was_written(tmp_path, compilations):
 def test_refusals(call, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         call(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_lens_is_compiled(tmp_path, compilations):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`folder`"):
+        compile_transfer(FourierLens(2, **SMALL), folder=tmp_path / "file" / "folder")
+    assert compilations == []
+
+
+def test_a_profile_or_a_class_of_its_own_is_no_other(tmp_path, compilations):
+    @functools.wraps(optics.wave.lens)
+    def half(*arguments, **options):
+        return 0.5 * optics.wave.lens(*arguments, **options)
+
+    class Other(FourierLens):
+        pass
+
+    compile_transfer(FourierLens(2, **SMALL), folder=tmp_path)
+    with pytest.raises(ValueError, match="`folder` must be None with a `profile` of your own"):
+        compile_transfer(FourierLens(2, **SMALL, profile=half), folder=tmp_path)
+    compile_transfer(Other(2, **SMALL), folder=tmp_path)
+    assert len(compilations) == 2
+
+
+def test_a_lens_that_is_known_is_kept_under_jit_too(tmp_path, compilations):
+    lens = FourierLens(2, **SMALL)
+    for _ in range(2):
+        compiled = jax.jit(
+            lambda: compile_transfer(lens, terms=np.int64(1), folder=tmp_path)(jnp.ones((2, 2)))
+        )
+        np.testing.assert_allclose(compiled(), compile_transfer(lens)(jnp.ones((2, 2))), atol=1e-6)
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match="`folder` must be None where `tolerance` is traced"):
+        jax.jit(lambda t: compile_transfer(lens, tolerance=t, folder=tmp_path)(jnp.ones((2, 2))))(1e-3)

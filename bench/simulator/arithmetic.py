@@ -115,7 +115,7 @@ def _multiplications(equation: core.JaxprEqn) -> float | None:
     elif name == "integer_pow":
         # By repeated squares.
         power = abs(equation.params["y"])
-        each = power.bit_length() + power.bit_count() - 2
+        each = max(0, power.bit_length() + power.bit_count() - 2)
     else:
         return None
     if not jnp.issubdtype(result.dtype, jnp.inexact):

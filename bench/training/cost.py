@@ -60,9 +60,9 @@ def count_cost(settings: dict[str, Any]) -> Cost | None:
     """
     try:
         config = resolve(replace(as_config(settings), out=Path()))
-        return _count(_without_training(config))
     except ValueError:
         return None
+    return _count(_without_training(config)) if config.data in INPUTS else None
 
 
 def _without_training(config: Config) -> Config:

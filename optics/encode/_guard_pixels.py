@@ -19,7 +19,7 @@ class GuardPixels(Encoder):
         dims the numbers by              ((group − 2 guard) / group)²
 
     Crosstalk then acts between a number and guards that are the same for all numbers, and hardly between two
-    numbers: how far the light of one moves with the others falls to a ninth (`group` of 6, one guard). But
+    numbers: how far the light of one moves with the others falls to an eighth (`group` of 6, one guard). But
     every edge of a number is then a step to a guard, where neighbours may have been alike. Guards pay where
     neighbours differ much: the convolution of `slm-4f` at 8×8, with both exposures of `DoublePhase` on a
     checkerboard and `Predistorted`, is wrong by 0.23 with one guard in place of 0.45. They do not pay with

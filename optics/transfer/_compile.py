@@ -30,7 +30,7 @@ from optics.transfer._kronecker import decompose
 from optics.transfer._masked_fft import MaskedFFT
 from optics.transfer._modal import Modal
 from optics.transfer._separable import Separable
-from optics.transfer._transfer_files import identify_lens, read_transfer, write_transfer
+from optics.transfer._transfer_files import check_folder, identify_lens, read_transfer, write_transfer
 
 # Above this a full matrix costs more than a sum of row ⊗ column products; measured, see `python -m bench
 # speed`.
@@ -109,11 +109,17 @@ def compile_transfer(
         check_number("tolerance", tolerance, 0.0, 1.0, open_low=True)
     if terms is not None:
         check_whole("terms", terms, 1, max(described.pixels) ** 2)
+        terms = int(terms)
     compile_described = _compile_modes if isinstance(lens, Modal) else _compile_one
     if folder is None:
         transfer = compile_described(described, terms, tolerance)
     else:
-        transfer = _compile_in(as_path("folder", folder), compile_described, described, terms, tolerance)
+        folder = as_path("folder", folder)
+        if tolerance is not None and not is_concrete(tolerance):
+            raise ValueError("`folder` must be None where `tolerance` is traced, under jit or grad.")
+        # A lens that is known is compiled at once, within jit too.
+        with jax.ensure_compile_time_eval():
+            transfer = _compile_in(folder, compile_described, described, terms, tolerance)
     if isinstance(lens, Modal):
         return eqx.tree_at(lambda modal: modal.transfer, lens, transfer)
     return transfer
@@ -130,6 +136,7 @@ def _compile_in(
     identity = identify_lens(lens, terms, None if tolerance is None else float(tolerance))
     transfer = read_transfer(folder, identity)
     if transfer is None:
+        check_folder(folder)
         transfer = compile_described(lens, terms, tolerance)
         write_transfer(folder, identity, transfer)
     elif isinstance(transfer, MaskedFFT) and terms is None:

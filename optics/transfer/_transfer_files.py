@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import uuid
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -55,9 +56,10 @@ def identify_lens(lens: FourierLens, terms: int | None, tolerance: float | None)
             "packages": {name: _version(name) for name in _PACKAGES},
             "code": _code(),
             "platform": jax.default_backend(),
-            "precision": jnp.result_type(float).name,
+            "precision": [jnp.result_type(float).name, jax.config.jax_default_matmul_precision],
             "terms": terms,
             "tolerance": tolerance,
+            "class": f"{type(lens).__module__}.{type(lens).__qualname__}",
             "lens": {
                 field.name: _as_text(field.name, getattr(lens, field.name))
                 for field in dataclasses.fields(lens)
@@ -85,6 +87,21 @@ def read_transfer(folder: Path, identity: str) -> Dense | Separable | MaskedFFT 
             return _read(path, file, identity)
     except FileNotFoundError:
         return None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before minutes of compilation.
+
+    Raises:
+        ValueError: as it says.
+    """
+    part = folder / f"{uuid.uuid4().hex}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+        part.unlink()
+    except OSError as error:
+        raise ValueError(f"`folder` {folder} cannot be written: {error.strerror}.") from None
 
 
 def write_transfer(folder: Path, identity: str, transfer: Dense | Separable | MaskedFFT) -> None:
@@ -163,7 +180,8 @@ def _as_text(name: str, value: Any) -> Any:
     if not callable(value):
         return value
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", "<")
-    if not str(module).startswith("optics.") or "<" in qualname:
+    named = getattr(sys.modules.get(str(module)), qualname, None)
+    if not str(module).startswith("optics.") or named is not value:
         raise ValueError(
             f"`folder` must be None with a `{name}` of your own, whose name does not tell what it computes."
         )
