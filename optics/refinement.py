@@ -165,15 +165,11 @@ def refine_pattern(
         (2020); D. P. Kingma and J. Ba, Adam, ICLR (2015).
 
     Example:
-        >>> import jax, jax.numpy as jnp, optics
-        >>> read = optics.Intensity(lambda amplitude: amplitude)
-        >>> twin = optics.FourierProcessor(optics.dft(8), read, full_scale=8.0)
-        >>> gain = optics.effects.Gain(jnp.exp(0.4j * jax.random.normal(jax.random.key(0), (8, 8))))
-        >>> bench = twin.with_stages(slm=(gain,))
-        >>> spots = jnp.zeros((8, 8)).at[2:7:2, 2:7:2].set(1.0)
-        >>> start = twin.prepare(jnp.exp(1j * jax.random.normal(jax.random.key(1), (8, 8))))
-        >>> window = jnp.zeros((8, 8)).at[2:7, 2:7].set(1.0)
-        >>> refined = optics.refine_pattern(bench, spots, start, twin, weight=window, brightness="free")
+        >>> import jax.numpy as jnp, optics
+        >>> twin = optics.FourierProcessor(optics.dft(8), optics.Intensity(lambda a: a), full_scale=8.0)
+        >>> bench = twin.with_stages(slm=[optics.effects.PhaseLUT(stretch=0.1)])
+        >>> start = twin.prepare(jnp.exp(1j * jnp.arange(64.0).reshape(8, 8) ** 2))
+        >>> refined = optics.refine_pattern(bench, 1 + jnp.eye(8), start, twin, brightness="free")
         >>> print(refined.exposures, bool(refined.errors[-1] < refined.errors[0] / 3))
         21 True
     """

@@ -50,7 +50,7 @@ ERRORS = {
     "ideal": (0.0, 2e-6),  # rounding
     "intensity-4f": (0.04, 0.08),
     "jtc": (0.01, 0.04),
-    "led-correlator": (0.05, 0.14),
+    "led-correlator": (0.03, 0.14),
     "slm-4f": (0.01, 0.06),
     "slm-fast": (0.01, 0.06),
     "slm-misaligned": (0.01, 0.06),

@@ -254,6 +254,8 @@ def test_learning_rates_of_a_plan_are_the_best_of_its_tuning():
     rows = json.loads((RESULTS / "imdb-cpu" / "tuning.json").read_text())["rows"]
     plan = plans.read_variants("imdb-cpu")
     for variant, options in plan.items():
-        own = {row["learning_rate"]: row["validation_loss"] for row in rows if row["arm"] == variant}
+        # What electronics computes with noise takes the rate of its exact twin.
+        tuned = "linear" if variant == "linear-electronics-8bit" else variant
+        own = {row["learning_rate"]: row["validation_loss"] for row in rows if row["arm"] == tuned}
         assert options["learning_rate"] == min(own, key=own.get) and len(own) == 3, variant
     assert np.isfinite([row["validation_loss"] for row in rows]).all()

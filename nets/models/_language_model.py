@@ -53,12 +53,11 @@ class LanguageModel(nnx.Module):
     language models", EACL (2017).
 
     Example:
-        >>> import jax, nets
-        >>> from flax import nnx
-        >>> embedding = nets.TokenEmbedding(vocabulary=50, length=8, features=9, rngs=nnx.Rngs(0))
-        >>> attention = nets.ConvSelfAttention((3, 3), heads=2, causal=True, rngs=nnx.Rngs(1))
-        >>> block = nets.Block(attention, norm="pre", rngs=nnx.Rngs(2))
-        >>> model = nets.LanguageModel(embedding, [block], rngs=nnx.Rngs(3))
+        >>> import flax.nnx, jax, nets
+        >>> rngs = flax.nnx.Rngs(0)
+        >>> embedding = nets.TokenEmbedding(vocabulary=50, length=8, features=9, rngs=rngs)
+        >>> mixer = nets.ConvSelfAttention((3, 3), heads=2, causal=True, rngs=rngs)
+        >>> model = nets.LanguageModel(embedding, [nets.Block(mixer, norm="pre", rngs=rngs)], rngs=rngs)
         >>> print(model(jax.numpy.ones((3, 6), int)).shape)
         (3, 6, 50)
     """

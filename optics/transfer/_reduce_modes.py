@@ -55,8 +55,8 @@ def reduce_modes(
         >>> lens = optics.FourierLens(5, pitch=127e-6, wavelength=1.55e-6, fill=0.5, detector_fill=0.5)
         >>> modes = optics.illuminate(lens, optics.light.line(1.55e-6, 10e-9, modes=17))
         >>> fewer, residual = optics.reduce_modes(optics.compile_transfer(modes))
-        >>> fewer.modes, bool(residual < 1e-2)
-        (2, True)
+        >>> fewer.modes < 5, bool(residual < 1e-2)
+        (True, True)
     """
     check_instance("modal", modal, Modal, "`optics.compile_transfer(optics.illuminate(lens, light))`")
     check_instance("modal.transfer", modal.transfer, Dense, "what `optics.compile_transfer` makes of 11×11")
