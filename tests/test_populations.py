@@ -136,7 +136,7 @@ def with_gains(count):
     return jax.vmap(make)(gains)
 
 
-@pytest.mark.parametrize("kind", with_slow(["mean", "quantile", "chance"], ["mean"]))
+@pytest.mark.parametrize("kind", with_slow(["mean", "quantile", "chance"], ["mean", "quantile"]))
 def test_the_gradient_of_a_step_is_that_of_the_objective(kind):
     _, model, optimizer, batch = make_parts(**UNITS)
     over_units = Objective(2, kind, 0.5, 0.1)
@@ -193,6 +193,7 @@ def test_statistics_of_batches_are_means_over_the_units():
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_over_units_goes_on_to_the_last_bit_and_is_evaluated(tmp_path):
     options = SMALL | UNITS | dict(objective="chance", norm="pre", layer_scale="measured")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
