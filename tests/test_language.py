@@ -96,7 +96,9 @@ def test_logits_token_by_token_are_those_of_the_whole_text(mixer):
     assert np.abs(changed[:, 7:] - whole[:, 7:]).max() > 1e-3
 
 
-@pytest.mark.parametrize("mixer", with_slow(["conv2d", "spectral", "lambda", "long-conv"], ["lambda", "long-conv"]))
+@pytest.mark.parametrize(
+    "mixer", with_slow(["conv2d", "spectral", "lambda", "long-conv"], ["lambda", "long-conv"])
+)
 def test_a_device_computes_both_alike_and_draws_its_noise(mixer):
     model, x = make_model(mixer, depth=1), rows()
     device = optics.presets.load("engine11", pixels=3)
