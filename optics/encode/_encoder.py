@@ -105,6 +105,40 @@ class Encoder(eqx.Module):
         return jnp.mean(light.reshape(*light.shape[:-2], rows, p, cols, q), axis=(-3, -1))
 
 
+class EncoderOnEncoder(Encoder):
+    """An encoder that changes what another one shows, and is like it in all that it does not override."""
+
+    encoder: Encoder
+
+    @property
+    def exposures(self) -> int:
+        return self.encoder.exposures
+
+    @property
+    def subpixels(self) -> tuple[int, int]:
+        return self.encoder.subpixels
+
+    @property
+    def order(self) -> tuple[float, float]:
+        return self.encoder.order
+
+    @property
+    def phase_only(self) -> bool:
+        return self.encoder.phase_only
+
+    @property
+    def supports_real(self) -> bool:
+        return self.encoder.supports_real
+
+    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
+        return self.encoder.largest(a)
+
+    def combine(
+        self, fields: Inexact[Array, "*lead exposures rows cols"]
+    ) -> Inexact[Array, "*lead rows cols"]:
+        return self.encoder.combine(fields)
+
+
 def carrier_phase(
     order: tuple[float, float], shape: tuple[int, int], block: tuple[int, int], dtype: np.dtype
 ) -> Float[Array, "slm_rows slm_cols"]:

@@ -8,10 +8,10 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._check import as_leaf, check_finite, check_instance, check_whole, describe
 from optics._phases import TWO_PI, unit_phasor
 from optics._typing import ArrayLike, CountLike, EncoderLike
-from optics.encode._encoder import Encoder, kronecker
+from optics.encode._encoder import Encoder, EncoderOnEncoder, kronecker
 
 
-class GuardPixels(Encoder):
+class GuardPixels(EncoderOnEncoder):
     """Each pixel of an encoder's drive on a square of panel pixels, the outer ones of which are guards.
 
         panel pixel (i, j) of a square:  drive of `encoder`  at least `guard` pixels from its edges
@@ -56,7 +56,6 @@ class GuardPixels(Encoder):
          [3.   0.   3.   0.  ]]
     """
 
-    encoder: Encoder
     phases: Array = eqx.field(converter=as_leaf)
     group: int = eqx.field(static=True)
     guard: int = eqx.field(static=True)
@@ -83,25 +82,9 @@ class GuardPixels(Encoder):
         self.group, self.guard = int(group), int(guard)
 
     @property
-    def exposures(self) -> int:
-        return self.encoder.exposures
-
-    @property
     def subpixels(self) -> tuple[int, int]:
         p, q = self.encoder.subpixels
         return p * self.group, q * self.group
-
-    @property
-    def order(self) -> tuple[float, float]:
-        return self.encoder.order
-
-    @property
-    def phase_only(self) -> bool:
-        return self.encoder.phase_only
-
-    @property
-    def supports_real(self) -> bool:
-        return self.encoder.supports_real
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
@@ -136,12 +119,3 @@ class GuardPixels(Encoder):
             # The phase of the order turns within a square.
             light *= float(np.mean(is_open * np.cos(2 * np.pi * cycles * offset / pixels)))
         return light
-
-    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
-        return self.encoder.largest(a)
-
-    def combine(
-        self, fields: Inexact[Array, "*lead exposures rows cols"]
-    ) -> Inexact[Array, "*lead rows cols"]:
-        """That of `encoder`."""
-        return self.encoder.combine(fields)

@@ -7,10 +7,10 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._check import check_instance, check_whole, describe
 from optics._typing import CountLike, EffectsLike, EncoderLike
 from optics.effects import Effect, apply
-from optics.encode._encoder import Encoder
+from optics.encode._encoder import Encoder, EncoderOnEncoder
 
 
-class Predistorted(Encoder):
+class Predistorted(EncoderOnEncoder):
     """An encoder whose numbers are changed so that the light behind a modulator is the wanted one.
 
         a₀ = a,   a_{k+1} = a_k + (a − scale_k · (light(a_k) − light(0)))
@@ -43,7 +43,6 @@ class Predistorted(Encoder):
         (8, 8)
     """
 
-    encoder: Encoder
     modulator: tuple[Effect, ...]
     steps: int = eqx.field(static=True)
 
@@ -59,26 +58,6 @@ class Predistorted(Encoder):
         self.encoder = encoder
         self.modulator = tuple(modulator)
         self.steps = int(steps)
-
-    @property
-    def exposures(self) -> int:
-        return self.encoder.exposures
-
-    @property
-    def subpixels(self) -> tuple[int, int]:
-        return self.encoder.subpixels
-
-    @property
-    def order(self) -> tuple[float, float]:
-        return self.encoder.order
-
-    @property
-    def phase_only(self) -> bool:
-        return self.encoder.phase_only
-
-    @property
-    def supports_real(self) -> bool:
-        return self.encoder.supports_real
 
     def encode(
         self, a: Inexact[Array, "*lead rows cols"]
@@ -101,15 +80,6 @@ class Predistorted(Encoder):
         drive, scale = self.encoder.encode_with_slope(a)
         light = self.encoder.demodulate(apply(self.modulator, drive, None), a.shape[-2:])
         return self.encoder.combine(light), scale
-
-    def largest(self, a: Inexact[Array, "*lead rows cols"]) -> Float[Array, "*lead 1 1"]:
-        return self.encoder.largest(a)
-
-    def combine(
-        self, fields: Inexact[Array, "*lead exposures rows cols"]
-    ) -> Inexact[Array, "*lead rows cols"]:
-        """That of `encoder`."""
-        return self.encoder.combine(fields)
 
     def demodulate(
         self,
