@@ -273,7 +273,7 @@ class Experiments:
     results: Path = Path("bench/results")
     """Folder to which options, curves and predictions of finished runs are copied."""
     cache: Path | None = DEFAULT_CACHE
-    """Folder of compiled programs, which make the second start faster."""
+    """Folder of compiled programs and lenses, which make the second start faster."""
 
 
 @show_paragraphs
@@ -294,7 +294,7 @@ class Tuning:
     results: Path = Path("bench/results")
     """Folder in which a folder of the plan's name holds the table and the plot."""
     cache: Path | None = DEFAULT_CACHE
-    """Folder of compiled programs, which make the second start faster."""
+    """Folder of compiled programs and lenses, which make the second start faster."""
 
 
 @show_paragraphs

@@ -853,6 +853,7 @@ def _optics_calls() -> list[Call]:
                 optics.compile_device,
                 device=any_device,
                 terms=(1, COUNT - NONE),
+                folder=(None, TEXT - NONE - {"text", "path", "long"}),
             ),
             _line(
                 "optics.calibrate",
@@ -1699,6 +1700,7 @@ def _optics_calls() -> list[Call]:
                 name=("ideal", TEXT),
                 unit=a_key,
                 level=("compiled", CHOICE),
+                folder=(None, TEXT - NONE - {"text", "path", "long"}),
                 pixels=(4, SIZE + COUNT),
             ),
         ]

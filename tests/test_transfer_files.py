@@ -1,6 +1,8 @@
 """Compiled transfers on disk: the same numbers again, another file for anything else, and no damaged ones."""
 
 import functools
+import os
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,10 @@ import numpy as np
 import pytest
 
 import optics
+from nets.config import Config, resolve
+from nets.run import _environment as environment
+from nets.run import build_device, build_population
+from nets.run._environment import compilation_cache
 from optics import FourierLens, MaskedFFT, compile_transfer
 from optics.transfer import _compile
 
@@ -239,3 +245,70 @@ def test_a_lens_that_is_known_is_kept_under_jit_too(tmp_path, compilations):
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ValueError, match="`folder` must be None where `tolerance` is traced"):
         jax.jit(lambda t: compile_transfer(lens, tolerance=t, folder=tmp_path)(jnp.ones((2, 2))))(1e-3)
+
+
+@pytest.mark.parametrize("name, lenses", [("engine11", 1), ("led-correlator", 2)])
+def test_a_preset_is_compiled_once(name, lenses, tmp_path, compilations):
+    unit = jax.random.key(3)
+    first = optics.presets.load(name, unit, folder=tmp_path, pixels=3)
+    count = len(compilations)
+    assert count > 0 and len(list(tmp_path.glob("*.npz"))) == lenses
+    _assert_equal(optics.presets.load(name, unit, folder=str(tmp_path), pixels=3), first)
+    assert len(compilations) == count
+    # What is kept is what is compiled without a folder, up to rounding.
+    without = optics.presets.load(name, unit, pixels=3)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), without, first)
+
+
+def test_a_device_is_compiled_once(tmp_path, compilations):
+    device = optics.FourierProcessor(FourierLens(3, **SMALL))
+    first = optics.compile_device(device, folder=tmp_path)
+    _assert_equal(optics.compile_device(device, folder=tmp_path), first)
+    assert len(compilations) == 1
+    _assert_equal(first.transfer, compile_transfer(device.transfer))
+
+
+@pytest.mark.parametrize("level", ["compiled", "wave"])
+def test_a_preset_refuses_a_folder_that_cannot_be_written(level, tmp_path, compilations):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"`folder` .* cannot be (read|written)"):
+        optics.presets.load("engine11", level=level, folder=tmp_path / "file" / "folder", pixels=3)
+    with pytest.raises(ValueError, match=r"`folder` .* cannot be (read|written)"):
+        optics.compile_device(
+            optics.FourierProcessor(FourierLens(3, **SMALL)), folder=tmp_path / "file" / "folder"
+        )
+    with pytest.raises(ValueError, match="`folder` must be None under jit or grad"):
+        jax.jit(lambda unit: optics.presets.load("engine11", unit, folder=tmp_path, pixels=3).peak)(
+            jax.random.key(0)
+        )
+    assert not compilations
+
+
+def test_a_run_keeps_its_lens_beside_its_programs(tmp_path, compilations):
+    options = dict(model="conv2d", device="engine11", unit=1, shape=(3, 3))
+    config = resolve(Config(**options, cache=tmp_path / "cache"))
+    # Nothing is kept where nothing can be: no folder, or one that is not there.
+    build_device(replace(config, cache=None))
+    device = build_device(config)
+    assert len(compilations) == 2 and not list(tmp_path.iterdir())
+    with compilation_cache(config.cache):
+        for _ in range(2):
+            _assert_equal(build_device(config), device)
+        assert len(compilations) == 3
+        assert len(list((tmp_path / "cache" / "transfers").glob("*.npz"))) == 1
+        # Units of a population are drawn in one program, whose lenses have no numbers to look for.
+        build_population(config, jax.random.split(jax.random.key(0), 2))
+        count = len(compilations)
+        _assert_equal(build_device(config), device)
+        assert len(compilations) == count
+
+
+def test_the_oldest_lenses_of_runs_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "TRANSFER_BYTES", 250)
+    folder = tmp_path / "transfers"
+    folder.mkdir()
+    for i in range(5):
+        (folder / f"{i}.npz").write_bytes(bytes(100))
+        os.utime(folder / f"{i}.npz", (i, i))
+    with compilation_cache(tmp_path):
+        assert sorted(path.name for path in folder.iterdir()) == ["3.npz", "4.npz"]

@@ -249,7 +249,8 @@ class Config:
     process: Annotated[int | None, whole(0, 2**16)] = None
     """Number of this process, from 0; process 0 writes the folder."""
     cache: Path | None = None
-    """Folder of compiled programs, which make the next start faster; None uses the setting of JAX."""
+    """Folder of compiled programs and lenses, which make the next start faster; None uses the setting of JAX,
+    and keeps no lens."""
     profile: bool = False
     """Write a profile of a few steps to profile/ in the folder of the run."""
     log_to: Literal["wandb", "mlflow", "trackio", "tensorboard"] | None = None

@@ -38,6 +38,7 @@ from nets.layers import (
     naive_bayes_ratios,
 )
 from nets.models import Block, Classifier, LambdaResNet, LanguageModel
+from nets.run._environment import transfers_folder
 from optics._typing import DeviceLike
 
 
@@ -47,7 +48,8 @@ def build_device(config: Config, key: jax.Array | None = None, **overrides: Any)
     Arguments:
         config: a resolved configuration: the presets, their overrides and unit, and the embedding that the
             one that convolves has to fit.
-        key: of the physical unit to draw, which may be traced; None is that of `config.unit`.
+        key: of the physical unit to draw, which may be traced where `config.cache` is None; None is that of
+            `config.unit`.
         overrides: more parameters of the presets; names of those of the multiplier begin with "multiplier.".
 
     Raises:
@@ -138,7 +140,7 @@ def _build_engine(config: Config, overrides: dict[str, Any]) -> DeviceLike:
 
 
 def _load_as_it_is(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
-    return optics.presets.load(config.device, **overrides)
+    return optics.presets.load(config.device, folder=transfers_folder(config.cache), **overrides)
 
 
 def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
@@ -216,7 +218,8 @@ def _build_multiplier(config: Config, overrides: dict[str, Any], engine: DeviceL
             "`multiplier` must be convolutions, or a preset that multiplies matrices, one of "
             f"{', '.join(optics.presets.names())}; got {config.multiplier!r}."
         )
-    multiplier = optics.presets.load(config.multiplier, **overrides)
+    folder = transfers_folder(config.cache)
+    multiplier = optics.presets.load(config.multiplier, folder=folder, **overrides)
     if not multiplier.supports(optics.AbstractDevice.matmul):
         raise ValueError(
             f"`multiplier` {config.multiplier} has no product of matrices; set --multiplier to a preset that "

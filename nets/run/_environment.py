@@ -21,6 +21,8 @@ CACHE_OPTIONS = {
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
 CACHE_BYTES = 2**30  # of compiled programs
+TRANSFERS = "transfers"  # folder of compiled lenses, within that of compiled programs
+TRANSFER_BYTES = 2**31  # of compiled lenses
 PACKAGES = ("jax", "flax", "optax", "numpy", "tokenizers")
 
 
@@ -60,6 +62,7 @@ def compilation_cache(folder: Path | None) -> Iterator[None]:
         yield
         return
     remove_oldest(folder, CACHE_BYTES)
+    remove_oldest(folder / TRANSFERS, TRANSFER_BYTES, "*.npz")
     options = CACHE_OPTIONS | {"jax_compilation_cache_dir": str(folder)}
     before = {name: getattr(jax.config, name) for name in options}
     try:
@@ -98,13 +101,24 @@ def check_cache(folder: Path) -> bool:
     return True
 
 
-def remove_oldest(folder: Path, limit: int) -> None:
-    """Remove the oldest compiled programs beyond this number of bytes.
+def transfers_folder(cache: Path | None) -> Path | None:
+    """Where compiled lenses are kept beside compiled programs; None where nothing can be stored.
+
+    Arguments:
+        cache: folder of compiled programs, which `compilation_cache` has made and checked.
+    """
+    if cache is None or not os.access(cache, os.W_OK | os.X_OK):
+        return None
+    return cache / TRANSFERS
+
+
+def remove_oldest(folder: Path, limit: int, pattern: str = "*-cache") -> None:
+    """Remove the oldest compiled programs, or other files, beyond this number of bytes.
 
     JAX can do so too, but then refuses folders that it has filled without a limit.
     """
     programs = []
-    for path in folder.glob("*-cache"):
+    for path in folder.glob(pattern):
         with suppress(OSError):  # another process removes them too
             status = path.lstat()
             programs.append((status.st_mtime_ns, status.st_size, path))

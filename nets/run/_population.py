@@ -33,7 +33,8 @@ def build_population(config: Config, keys: jax.Array) -> DeviceLike:
     Raises:
         ValueError: a device of which no unit differs from another, or more units than memory holds.
     """
-    nominal = replace(config, unit=None)
+    # Traced lenses are not kept on disk.
+    nominal = replace(config, unit=None, cache=None)
 
     def draw(key):
         return build_device(nominal, key)

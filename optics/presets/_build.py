@@ -1,12 +1,13 @@
 """From the numbers of a preset to a device: one function a kind.
 
-Each takes the level, the key of a unit or None, the size, and the numbers of the tables `lens`, `slm` and
-`camera` of the data file by name. Those of multipliers of matrices stand in `_multipliers`, those of light of
-several wavelengths in `_wavelengths`.
+Each takes the level, the key of a unit or None, the folder of compiled transfers or None, the size, and the
+numbers of the tables `lens`, `slm` and `camera` of the data file by name. Those of multipliers of matrices
+stand in `_multipliers`, those of light of several wavelengths in `_wavelengths`.
 """
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -37,22 +38,28 @@ from optics.presets._wavelengths import build_incoherent_correlator, build_wavel
 from optics.transfer import Dense, FourierLens, compile_transfer, dft
 
 
-def build_ideal(level: str, unit: Array | None, pixels: ShapeLike) -> FourierProcessor:
+def build_ideal(level: str, unit: Array | None, folder: Path | None, pixels: ShapeLike) -> FourierProcessor:
     """The exact transform; the three levels are the same, and so are all units."""
     return FourierProcessor(dft(as_pixels("pixels", pixels)))
 
 
 def build_engine(
-    level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
+    level: str, unit: Array | None, folder: Path | None, pixels: int, lens: Table, slm: Table, camera: Table
 ) -> FourierProcessor:
     """Complex emitters, a lens matched to the pitch, coherent receivers."""
     emitters, receivers, unit = emitters_and_receivers(pixels, slm, camera, unit)
     make_lens = functools.partial(waveguide_lens, pixels, lens, unit)
-    return _processor(level, make_lens, pixels, Coherent(), emitters, receivers)
+    return _processor(level, folder, make_lens, pixels, Coherent(), emitters, receivers)
 
 
 def build_liquid_crystal(
-    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    pixels: ShapeLike,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> FourierProcessor:
     """Phase panel of liquid crystal on silicon, camera with a stepped reference.
 
@@ -75,7 +82,7 @@ def build_liquid_crystal(
     make_lens = functools.partial(bench_lens, shape, pitch, lens, unit, subpixels=2)
     frames = binned_camera(camera, shape, pitch, unit)
     measurement = PhaseShifting(camera["steps"])
-    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
+    device = _processor(level, folder, make_lens, shape, measurement, panel, frames, encoder, True)
     # Ripple dims the light of all pixels alike in its interference with the reference.
     dimmed = flicker(jnp.ones((1, 1)), None)[0, 0].real
     for effect in _polarisation(slm):
@@ -91,7 +98,13 @@ def _polarisation(slm: Table) -> tuple[Effect, ...]:
 
 
 def build_intensity(
-    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    pixels: ShapeLike,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> FourierProcessor:
     """Phase panel, and a camera without a reference beam: frames of known defocus, and a phase retrieval.
 
@@ -116,9 +129,9 @@ def build_intensity(
     measurement = PhaseDiversity(
         camera["steps"], camera["reference"] / camera["margin"], iterations=camera["iterations"]
     )
-    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder)
+    device = _processor(level, folder, make_lens, shape, measurement, panel, frames, encoder)
     # How bright the camera is on the average where every panel pixel has a phase of its own.
-    transfer = compile_transfer(device.transfer) if level == "wave" else device.transfer
+    transfer = compile_transfer(device.transfer, folder=folder) if level == "wave" else device.transfer
     light = jnp.exp(2j * jnp.pi * jax.random.uniform(jax.random.key(0), shape))
     field = FourierProcessor(transfer).transform(light)
     full_scale = camera["margin"] * jnp.sqrt(jnp.mean(field.real**2 + field.imag**2))
@@ -126,7 +139,13 @@ def build_intensity(
 
 
 def build_mirrors(
-    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    pixels: ShapeLike,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> FourierProcessor:
     """Micromirrors: numbers as bit planes of four non-negative parts, their fields added in electronics."""
     shape = shape_on_panel(pixels, slm["group"], slm)
@@ -139,14 +158,20 @@ def build_mirrors(
     make_lens = functools.partial(bench_lens, shape, pitch, lens, unit)
     frames = binned_camera(camera, shape, pitch, unit)
     measurement, encoder = PhaseShifting(camera["steps"]), encode.BitPlanes(slm["bits"], parts=4)
-    device = _processor(level, make_lens, shape, measurement, panel, frames, encoder, True)
+    device = _processor(level, folder, make_lens, shape, measurement, panel, frames, encoder, True)
     # A mirror that is switched on takes its own leak away: it adds less than the light of a mirror.
     contrast = 1 - 1 / jnp.sqrt(slm["contrast"])
     return device.with_gains(device.input_gain, device.output_gain / contrast)
 
 
 def build_joint_transform(
-    level: str, unit: Array | None, waveguides: int, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    waveguides: int,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> JointTransform:
     """Joint transform correlator on a chip: one line of waveguides, a slab lens, photodiodes, receivers."""
     columns = (waveguides + 3) // 6
@@ -180,7 +205,7 @@ def build_joint_transform(
         return make_device(dft((1, waveguides)))
     slab = waveguide_lens((1, waveguides), lens, unit)
     # The lens dims; a convolution read off it is scaled back by the gain from one waveguide to another.
-    transfer = compile_transfer(slab)
+    transfer = compile_transfer(slab, folder=folder)
     gains = calibrate(FourierProcessor(transfer))
     return make_device(
         transfer if level == "compiled" else slab, input_gain=gains.input_gain, output_gain=gains.output_gain
@@ -190,6 +215,7 @@ def build_joint_transform(
 def build_correlator(
     level: str,
     unit: Array | None,
+    folder: Path | None,
     pixels: ShapeLike,
     lens: Table,
     slm: Table,
@@ -231,7 +257,7 @@ def build_correlator(
     if level == "ideal":
         return make_device(dft(shape))
     of_lens = bench_lens(shape, pitch, lens, unit, fill=grouped_fill(slm), detector_fill=grouped_fill(slm))
-    transfer = compile_transfer(of_lens)
+    transfer = compile_transfer(of_lens, folder=folder)
     gains = calibrate(FourierProcessor(transfer))
     return make_device(
         transfer if level == "compiled" else of_lens,
@@ -259,6 +285,7 @@ BUILDERS: dict[str, Callable[..., AbstractDevice]] = {
 
 def _processor(
     level: str,
+    folder: Path | None,
     make_lens: Callable[[], FourierLens],
     pixels: ShapeLike,
     measurement: AbstractMeasurement,
@@ -275,7 +302,7 @@ def _processor(
         device = FourierProcessor(dft(pixels), measurement, slm, camera, encoder=encoder, metering=metering)
         return device if encoder is None else device.subtract_background()
     lens = make_lens()
-    transfer = compile_transfer(lens)
+    transfer = compile_transfer(lens, folder=folder)
     gains = calibrate(FourierProcessor(transfer))
     # One driven pixel is brightest where all of its sub-pixels are.
     peak = jnp.max(jnp.abs(transfer.matrix)) if isinstance(transfer, Dense) else transfer.peak

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from optics._check import check_choice, check_key, check_range, check_whole, is_concrete
-from optics._typing import KeyLike, ScalarLike, ShapeLike, TextLike
+from optics._check import as_path, check_choice, check_key, check_range, check_whole, is_concrete
+from optics._typing import KeyLike, PathLike, ScalarLike, ShapeLike, TextLike
 from optics.device import AbstractDevice
 from optics.presets._build import BUILDERS
 from optics.presets._file import Parameter, Preset, preset_names, read_preset
@@ -28,7 +28,11 @@ def names() -> list[str]:
 
 
 def load(
-    name: TextLike, unit: KeyLike = None, level: TextLike = "compiled", **overrides: ScalarLike | ShapeLike
+    name: TextLike,
+    unit: KeyLike = None,
+    level: TextLike = "compiled",
+    folder: PathLike | None = None,
+    **overrides: ScalarLike | ShapeLike,
 ) -> AbstractDevice:
     """Build a device by name.
 
@@ -41,6 +45,8 @@ def load(
         level: "compiled" runs the wave optics once and keeps the linear map; "wave" propagates every
             transform in full; "ideal" puts the exact transform in place of the lens and keeps converters and
             noise.
+        folder: of compiled transfers, as `compile_transfer` takes it: a lens that was compiled before is read
+            from it, which makes the next start faster. The optics of multipliers of matrices are not kept.
         overrides: other values of the parameters of the preset, as `describe(name)` lists them, in the same
             units.
 
@@ -49,7 +55,8 @@ def load(
 
     Raises:
         ValueError: unknown name, level or parameter, a value that is not finite or outside the parameter's
-            range, or a `unit` that is no key.
+            range, a `unit` that is no key, a `folder` that cannot be written or holds a damaged file, or a
+            `folder` for a traced `unit` or override.
 
     Example:
         >>> import optics
@@ -60,6 +67,7 @@ def load(
     preset = read_preset(name)
     check_choice("level", level, ("ideal", "compiled", "wave"))
     check_key("unit", unit)
+    folder = None if folder is None else as_path("folder", folder)
     values = {key: parameter.value for key, parameter in preset.parameters.items()}
     values |= {key: _as_value(preset, key, value) for key, value in overrides.items()}
     of_patterns = None
@@ -71,7 +79,7 @@ def load(
     tables: dict[str, dict] = {"": {}}
     for key, parameter in preset.parameters.items():
         tables.setdefault(parameter.table, {})[key] = values[key]
-    return BUILDERS[preset.kind](level, of_patterns, **tables.pop(""), **tables)
+    return BUILDERS[preset.kind](level, of_patterns, folder, **tables.pop(""), **tables)
 
 
 def describe(name: TextLike) -> str:

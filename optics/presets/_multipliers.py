@@ -1,7 +1,11 @@
-"""From the numbers of a preset to a device that multiplies matrices: one function a kind, as in `_build`."""
+"""From the numbers of a preset to a device that multiplies matrices: one function a kind, as in `_build`.
+
+The line optics of a multiplier compile in seconds, and nothing of them is kept in the folder.
+"""
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -16,7 +20,14 @@ from optics.transfer import CrossedLenses, ExactProduct, compile_crossed
 
 
 def build_vector_multiplier(
-    level: str, unit: Array | None, inputs: int, outputs: int, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    inputs: int,
+    outputs: int,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> VectorMatrixMultiplier:
     """A line of sources, cylindrical lenses, a panel of powers, balanced pairs of binned camera pixels."""
     sources: tuple[Effect, ...] = (effects.Quantize(slm["source_bits"]),)
@@ -56,7 +67,7 @@ def build_vector_multiplier(
 
 
 def build_crossbar(
-    level: str, unit: Array | None, inputs: int, outputs: int, slm: Table, camera: Table
+    level: str, unit: Array | None, folder: Path | None, inputs: int, outputs: int, slm: Table, camera: Table
 ) -> VectorMatrixMultiplier:
     """Cells of waveguides on a chip that divide light between two rails: a circuit, without free space, so
     that the three levels are the same.
@@ -82,7 +93,7 @@ def build_crossbar(
 
 
 def build_tensor_bench(
-    level: str, unit: Array | None, size: int, lens: Table, slm: Table, camera: Table
+    level: str, unit: Array | None, folder: Path | None, size: int, lens: Table, slm: Table, camera: Table
 ) -> MatrixMatrixMultiplier:
     """Two panels of amplitude and sign, ramps on the first, cylindrical lenses, a camera with a reference."""
     panel: tuple[Effect, ...] = (effects.Quantize(slm["bits"], signed=True),)

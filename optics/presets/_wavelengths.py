@@ -1,5 +1,7 @@
 """From the numbers of a preset to a device in light of several wavelengths, as in `_build`."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -28,7 +30,7 @@ SPEED_OF_LIGHT = 299_792_458.0
 
 
 def build_wavelength_channels(
-    level: str, unit: Array | None, pixels: int, lens: Table, slm: Table, camera: Table
+    level: str, unit: Array | None, folder: Path | None, pixels: int, lens: Table, slm: Table, camera: Table
 ) -> WavelengthChannels:
     """The engine of `build_engine` with a wavelength for each of several planes."""
     count = lens["channels"]
@@ -48,7 +50,7 @@ def build_wavelength_channels(
     detuning = offsets * lens["spacing"] * lens["wavelength"] / SPEED_OF_LIGHT
     channels = lights.Light(jnp.ones(count), lens["wavelength"], detuning=detuning)
     described = illuminate(waveguide_lens(pixels, lens, unit), channels)
-    transfer = compile_transfer(described)
+    transfer = compile_transfer(described, folder=folder)
 
     def measure_gains(of_channel):
         calibrated = calibrate(FourierProcessor(of_channel))
@@ -62,7 +64,13 @@ def build_wavelength_channels(
 
 
 def build_incoherent_correlator(
-    level: str, unit: Array | None, pixels: ShapeLike, lens: Table, slm: Table, camera: Table
+    level: str,
+    unit: Array | None,
+    folder: Path | None,
+    pixels: ShapeLike,
+    lens: Table,
+    slm: Table,
+    camera: Table,
 ) -> IncoherentCorrelator:
     """A 4f correlator lit by a diode: a panel of powers, a filter of two panels, a camera."""
     shape = shape_on_panel(pixels, slm["group"], slm)
@@ -82,11 +90,11 @@ def build_incoherent_correlator(
         return IncoherentCorrelator(dft(shape), slm=inputs, filter=passing, camera=frames)
     fill = grouped_fill(slm)
     of_lens = bench_lens(shape, pitch, lens, unit, fill=fill, detector_fill=fill)
-    gains = calibrate(FourierProcessor(compile_transfer(of_lens)))
+    gains = calibrate(FourierProcessor(compile_transfer(of_lens, folder=folder)))
     line = lights.line(lens["wavelength"], lens["line_width"], modes=lens["modes"])
     described = illuminate(of_lens, line)
     return IncoherentCorrelator(
-        described if level == "wave" else compile_transfer(described),
+        described if level == "wave" else compile_transfer(described, folder=folder),
         slm=inputs,
         filter=(*passing, effects.phase_dispersion(line)),
         camera=frames,
