@@ -1605,6 +1605,7 @@ def _optics_calls() -> list[Call]:
                 recording=(recording, PART),
                 where=(lambda d: d.slm[0].gain, FUNCTION),
                 steps=(50, COUNT),
+                map_pixels=(None, SIZE + COUNT - NONE),
             ),
             _line(
                 "optics.twin.inverse_table",

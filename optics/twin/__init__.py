@@ -45,6 +45,9 @@ Record some drives twice: an error of the model repeats with the drive, noise do
 fitted number imitates stay hidden: a wrong power, for one, in the gains of all pixels. Where the model does
 not fit, free more numbers, or correct the noise of its camera. The numbers of your own effects and
 measurements can be fitted too: they are leaves of the device.
+
+A few frames do not tell every pixel of a panel. `fit_twin(..., map_pixels=8)` fits each map as a smooth one,
+a spline through 8×8 values: illumination, aberrations, the bow of a panel.
 """
 
 from optics.twin._fit import fit_twin as fit_twin

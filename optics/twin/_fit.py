@@ -9,16 +9,24 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from optics._check import check_whole
-from optics._typing import CountLike, DeviceLike, FunctionLike, RecordingLike
+from optics._typing import CountLike, DeviceLike, FunctionLike, RecordingLike, ShapeLike
 from optics.device import FourierProcessor, compile_device
 from optics.effects import Noise
 from optics.twin._check_recording import check_orientation, check_recording
 from optics.twin._lack_of_fit import LackOfFit, compare_noise, compare_repeats, group_repeats, seek_patterns
-from optics.twin._least_squares import fit_means, fit_noise, mean_slopes, predict, variance_slopes
+from optics.twin._least_squares import (
+    fit_means,
+    fit_means_by_rows,
+    fit_noise,
+    information_by_rows,
+    mean_slopes,
+    predict,
+    variance_slopes,
+)
 from optics.twin._likelihood import Likelihood, compiled_terms
 from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
-from optics.twin._result import Fit, standard_errors
+from optics.twin._result import Fit, errors_of_information, standard_errors
 
 # The weights depend a little on the fitted numbers, so least squares is done in rounds. Each ends where its
 # steps are this far below the standard error of a number alone.
@@ -29,6 +37,8 @@ EXTRA_NOISE_ROUNDS = 3
 NOISE_TOLERANCE = 1e-5
 # Of a camera without noise, in units of full scale squared: far below a level of any converter.
 SMALLEST_VARIANCE = 1e-18
+# Pairs of a recorded pixel and a fitted number, beyond which the slopes are not held in memory: 1 GB.
+MOST_SLOPES = 2**27
 
 
 def fit_twin(
@@ -37,6 +47,7 @@ def fit_twin(
     where: FunctionLike,
     free: PyTree = None,
     steps: CountLike = 100,
+    map_pixels: ShapeLike | None = None,
 ) -> Fit:
     """Fit any numbers of a device to recorded frames, by maximum likelihood, with their standard errors.
 
@@ -49,7 +60,17 @@ def fit_twin(
     the variance of the residuals. Pixels that are expected within 4 standard deviations of an end of the
     scale do not count, nor do pixels that never change. The fit is local: start within about half a wave and
     half a fringe of the truth. It runs in double precision, and holds 8 bytes for each pair of a pixel
-    recorded and a number fitted.
+    recorded and a number fitted; where that is more than 1 GB it finds the information a row at a time, in
+    the memory of a few recordings, and takes two transforms of the recording for each number and step.
+
+    A panel's maps (gains, offsets, phases) have a number a pixel, and a few frames do not tell so many. With
+    `map_pixels` a map is fitted as it is in the device plus a smooth surface through values at nodes:
+
+        map = map in `device` + spline(nodes),   nodes from the first to the last pixel of each axis
+
+    a cubic spline (not-a-knot) along rows and columns. Illumination, aberrations and the bow of a panel are
+    such maps; what differs from pixel to pixel stays that of `device`. As many nodes as pixels are the map.
+    From one drive of 1,024×1,024 pixels, four frames, 5×5 complex nodes take 96 s of one core and 1.6 GB.
 
     Whether the model is right is tested apart from χ² (`Fit.lack_of_fit`): record some drives twice, as a
     level of noise that is fitted brings χ² per degree of freedom to 1 whatever the model is. Standard errors
@@ -70,6 +91,8 @@ def fit_twin(
             piston and the tilts of `aberrations`, which a reference and a shift imitate. By default all are
             fitted.
         steps: of each round at most.
+        map_pixels: nodes of each map among what `where` picks, one number or (rows, columns); None fits every
+            pixel. What has fewer than two axes is fitted as it is. `free` holds whole maps then.
 
     Returns:
         `Fit`: the device fitted, standard errors, χ², correlations, the names of numbers that could not be
@@ -78,7 +101,10 @@ def fit_twin(
     Raises:
         ValueError: a recording of another device, turned, or in another order; a `where` that picks leaves
             that are not there or that the frames do not depend on; noise that is 0 to start with; fewer
-            pixels recorded than numbers fitted; or a fit that does not converge.
+            pixels recorded than numbers fitted; `map_pixels` without a map, of more nodes than a map has
+            pixels, or with part of a map held by `free`; or a fit that does not converge.
+
+    Source: C. de Boor, A Practical Guide to Splines (1978), chapter IV, on the ends of the spline.
     """
     if not isinstance(device, FourierProcessor):
         raise ValueError(f"`device` must be a `FourierProcessor`, got {type(device).__name__}.")
@@ -86,7 +112,7 @@ def fit_twin(
         raise ValueError(f"`recording` must be an `optics.Recording`, got {type(recording).__name__}.")
     check_whole("steps", steps, 1)
     check_recording(device, recording)
-    parameters = FreeParameters(where, device, free)
+    parameters = FreeParameters(where, device, free, map_pixels)
     fits_lens = any(parameters.in_lens)
     with jax.enable_x64(True):
         start = _as_double(device if fits_lens else compile_device(device))
@@ -111,8 +137,8 @@ class Optimum(NamedTuple):
         freedom: degrees of freedom of `chi2`.
         noise_is_fitted: to the residuals that `chi2` sums.
         lack_of_fit: None where nothing tells noise from an error of the model.
-        mean_slopes: of the numbers of the mean, in standard deviations of a pixel.
-        noise_slopes: of the levels of noise, in standard deviations of a squared residual.
+        mean_errors: standard errors of the numbers of the mean, and their correlations.
+        noise_errors: those of the levels of noise.
     """
 
     vector: Float[Array, " free"]
@@ -120,8 +146,8 @@ class Optimum(NamedTuple):
     freedom: int
     noise_is_fitted: bool
     lack_of_fit: LackOfFit | None
-    mean_slopes: np.ndarray
-    noise_slopes: np.ndarray
+    mean_errors: tuple[np.ndarray, np.ndarray]
+    noise_errors: tuple[np.ndarray, np.ndarray]
 
 
 def _maximize(likelihood: Likelihood, steps: int) -> Optimum:
@@ -145,14 +171,19 @@ def _maximize(likelihood: Likelihood, steps: int) -> Optimum:
         _check_enough_pixels(pixels, len(vector))
         weight = _weights(variance, counts)
         if of_mean.size:
-            strength = jnp.linalg.norm(
-                mean_slopes(likelihood, vector, of_mean) * weight.reshape(-1, 1), axis=0
-            )
+            by_rows = weight.size * of_mean.size > MOST_SLOPES
+            if by_rows:
+                strength = jnp.sqrt(jnp.diag(information_by_rows(likelihood, vector, of_mean, weight)))
+            else:
+                strength = jnp.linalg.norm(
+                    mean_slopes(likelihood, vector, of_mean) * weight.reshape(-1, 1), axis=0
+                )
             if round_ == 0:
                 _check_sensitivity(parameters, np.asarray(strength), of_mean)
             scale = jnp.where(strength > 0, 1 / jnp.where(strength > 0, strength, 1), 0)
             tolerance = jnp.asarray(ROUND_TOLERANCES[min(round_, len(ROUND_TOLERANCES) - 1)])
-            vector, converged = fit_means(likelihood, vector, of_mean, scale, weight, tolerance, steps)
+            fit_numbers = fit_means_by_rows if by_rows else fit_means
+            vector, converged = fit_numbers(likelihood, vector, of_mean, scale, weight, tolerance, steps)
             _check_convergence(converged, steps, "the means")
             mean = predict(likelihood, vector).mean
         if of_noise.size:
@@ -171,7 +202,10 @@ def _maximize(likelihood: Likelihood, steps: int) -> Optimum:
     weight = _weights(variance, counts)
     of_pixel = weight.reshape(-1, 1)
     whitened_means, whitened_noise = np.zeros((weight.size, 0)), np.zeros((1, 0))
-    if of_mean.size:
+    information = None
+    if of_mean.size and weight.size * of_mean.size > MOST_SLOPES:
+        information = np.asarray(information_by_rows(likelihood, vector, of_mean, weight))
+    elif of_mean.size:
         whitened_means = np.asarray(mean_slopes(likelihood, vector, of_mean) * of_pixel)
     if of_noise.size:
         slopes = variance_slopes(likelihood, vector, of_noise)
@@ -179,26 +213,27 @@ def _maximize(likelihood: Likelihood, steps: int) -> Optimum:
     freedom, noise_is_fitted = pixels - of_mean.size, noiseless or of_noise.size > 0
     residual, groups = np.asarray(weight * (frames - mean)), group_repeats(likelihood.recording)
     lack_of_fit = compare_repeats(residual, np.asarray(counts), groups, of_mean.size)
-    if lack_of_fit is None:
-        lack_of_fit = (
-            seek_patterns(likelihood, vector, whitened_means, residual, weight)
-            if noise_is_fitted
-            else compare_noise(chi2, freedom, pixels)
-        )
-    return Optimum(vector, chi2, freedom, noise_is_fitted, lack_of_fit, whitened_means, whitened_noise)
+    if lack_of_fit is None and not noise_is_fitted:
+        lack_of_fit = compare_noise(chi2, freedom, pixels)
+    elif lack_of_fit is None and information is None:
+        lack_of_fit = seek_patterns(likelihood, vector, whitened_means, residual, weight)
+    of_means = standard_errors(whitened_means) if information is None else errors_of_information(information)
+    return Optimum(
+        vector, chi2, freedom, noise_is_fitted, lack_of_fit, of_means, standard_errors(whitened_noise)
+    )
 
 
 def _as_fit(device: FourierProcessor, parameters: FreeParameters, optimum: Optimum) -> Fit:
     """The result of a fit, in the precision of the device that it started from."""
     is_noise, vector = parameters.is_noise(), np.asarray(optimum.vector)
     errors, correlation = np.empty(len(vector)), np.eye(len(vector))
-    for mask, slopes in ((~is_noise, optimum.mean_slopes), (is_noise, optimum.noise_slopes)):
-        errors[mask], correlation[np.ix_(mask, mask)] = standard_errors(slopes)
+    for mask, of_kind in ((~is_noise, optimum.mean_errors), (is_noise, optimum.noise_errors)):
+        errors[mask], correlation[np.ix_(mask, mask)] = of_kind
     values = parameters.unflatten(device, jnp.asarray(vector))
     return Fit(
         device=eqx.tree_at(parameters.where, device, values),
         values=values,
-        errors=parameters.unflatten(device, jnp.asarray(errors), fill=0.0),
+        errors=parameters.leaf_errors(device, errors, correlation),
         chi2=optimum.chi2,
         freedom=optimum.freedom,
         noise_is_fitted=optimum.noise_is_fitted,

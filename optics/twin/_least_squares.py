@@ -1,4 +1,7 @@
-"""One round of a fit: the numbers of the mean by least squares, the levels of noise by Fisher scoring."""
+"""One round of a fit: the numbers of the mean by least squares, the levels of noise by Fisher scoring.
+
+Where the slopes of all numbers would not fit in memory, products with them stand for them.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from optics.twin._likelihood import FrameStatistics, Likelihood
+
+# Of the method of Marquardt, relative to numbers of one unit of strength: at the start, at least, and where a
+# short step is the last one.
+FIRST_DAMPING, LEAST_DAMPING, LARGEST_LAST_DAMPING = 1e-3, 1e-9, 1e-1
 
 
 @eqx.filter_jit
@@ -48,6 +55,75 @@ def fit_means(
 
     moved, converged = _solve_least_squares(residual, jnp.zeros_like(scale), tolerance, steps)
     return vector.at[index].add(scale * moved), converged
+
+
+@eqx.filter_jit
+def fit_means_by_rows(
+    likelihood: Likelihood,
+    vector: Float[Array, " free"],
+    index: Int[Array, " moved"],
+    scale: Float[Array, " moved"],
+    weight: Float[Array, "*frames"],
+    tolerance: Float[Array, ""],
+    steps: int,
+) -> tuple[Float[Array, " free"], Bool[Array, ""]]:
+    """As `fit_means`, in the memory of a few recordings and with two transforms a number and step.
+
+    Source: D. W. Marquardt, J. SIAM 11, 431 (1963).
+    """
+    frames, unit = likelihood.recording.frames, jnp.eye(index.size, dtype=vector.dtype)
+
+    def residual(moved):
+        mean = likelihood.statistics(vector.at[index].add(scale * moved)).mean
+        return weight * (frames - mean)
+
+    def linearize(moved):
+        left, pull = jax.vjp(residual, moved)
+        return jnp.sum(left**2), _gram(residual, moved, pull), pull(left)[0]
+
+    def is_open(state):
+        return ~state[-1] & (state[-2] < steps)
+
+    def step(state):
+        moved, equations, damping, count, _ = state
+        cost, gram, slope = equations
+        change = jnp.linalg.solve(gram + damping * unit, -slope)
+        is_better = jnp.sum(residual(moved + change) ** 2) < cost
+        moved = jnp.where(is_better, moved + change, moved)
+        equations = jax.lax.cond(is_better, lambda: linearize(moved), lambda: equations)
+        # At the end steps are below what rounding lets a sum of squares tell.
+        is_small = (jnp.max(jnp.abs(change)) <= tolerance) & (damping <= LARGEST_LAST_DAMPING)
+        damping = jnp.maximum(jnp.where(is_better, damping / 10, damping * 10), LEAST_DAMPING)
+        return moved, equations, damping, count + 1, is_small
+
+    start = jnp.zeros_like(scale)
+    state = start, linearize(start), jnp.asarray(FIRST_DAMPING, scale.dtype), 0, jnp.asarray(False)
+    moved, _, _, _, converged = jax.lax.while_loop(is_open, step, state)
+    return vector.at[index].add(scale * moved), converged
+
+
+@eqx.filter_jit
+def information_by_rows(
+    likelihood: Likelihood,
+    vector: Float[Array, " free"],
+    index: Int[Array, " moved"],
+    weight: Float[Array, "*frames"],
+) -> Float[Array, "moved moved"]:
+    """(∂mean/∂θ)ᵀ weight² (∂mean/∂θ) of the numbers at `index`, in the memory of a few recordings."""
+
+    def mean_of(moved):
+        return weight * likelihood.statistics(vector.at[index].set(moved)).mean
+
+    return _gram(mean_of, vector[index], jax.vjp(mean_of, vector[index])[1])
+
+
+def _gram(function: Callable, point: Array, pull: Callable) -> Float[Array, "moved moved"]:
+    """Products of all pairs of slopes: a slope pushed forward and pulled back at a time."""
+    rows = jax.lax.map(
+        lambda direction: pull(jax.jvp(function, (point,), (direction,))[1])[0],
+        jnp.eye(point.size, dtype=point.dtype),
+    )
+    return (rows + rows.T) / 2
 
 
 @eqx.filter_jit

@@ -8,21 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from optics._typing import FunctionLike
+from optics._check import as_pixels
+from optics._typing import FunctionLike, ShapeLike
 from optics.device import FourierProcessor
 from optics.effects import Noise
 from optics.transfer import FourierLens
+from optics.twin._node_maps import move_nodes, pixel_errors, sample_at_nodes
 
 
 class FreeParameters(eqx.Module):
     """The leaves of a device that `where` picks, as the real vector of their free numbers.
 
-    A complex number counts as two, its real and its imaginary part.
+    A complex number counts as two, its real and its imaginary part. With `map_pixels` the numbers of a map
+    are its values at the nodes of a coarse grid.
 
     Arguments:
         where: function of a device that returns leaves, as for `equinox.tree_at`.
         device: whose leaves are picked.
         free: booleans shaped, or broadcast, like the result of `where`; False holds a number. None frees all.
+        map_pixels: nodes (rows, columns) of each map, or None: every pixel.
 
     Attributes:
         names: of the free numbers.
@@ -30,7 +34,8 @@ class FreeParameters(eqx.Module):
 
     Raises:
         ValueError: leaves that the device does not have, that are not arrays of floating-point numbers or not
-            finite, or a `free` of another shape.
+            finite, a `free` of another shape or that holds part of a map of nodes, or `map_pixels` without a
+            map or of more nodes than a map has pixels.
     """
 
     where: Callable = eqx.field(static=True)
@@ -38,9 +43,16 @@ class FreeParameters(eqx.Module):
     paths: tuple[str, ...] = eqx.field(static=True)
     in_noise: tuple[bool, ...] = eqx.field(static=True)
     in_lens: tuple[bool, ...] = eqx.field(static=True)
+    grids: tuple[tuple[int, int] | None, ...] = eqx.field(static=True)
     places: tuple[Array, ...]
 
-    def __init__(self, where: FunctionLike, device: FourierProcessor, free: PyTree = None):
+    def __init__(
+        self,
+        where: FunctionLike,
+        device: FourierProcessor,
+        free: PyTree = None,
+        map_pixels: ShapeLike | None = None,
+    ):
         picked = _pick(where, device)
         leaves = jax.tree.leaves(picked)
         self.where = where
@@ -54,8 +66,14 @@ class FreeParameters(eqx.Module):
                 )
         if len(set(self.paths)) < len(self.paths):
             raise ValueError(f"`where` must pick each leaf once, got {', '.join(self.paths)}.")
+        self.grids = _grids(self.paths, leaves, map_pixels)
         names, places = [], []
-        for path, leaf, mask in zip(self.paths, leaves, _free_masks(free, picked), strict=True):
+        for path, leaf, mask, grid in zip(
+            self.paths, leaves, _free_masks(free, picked), self.grids, strict=True
+        ):
+            if grid is not None:
+                path, mask = f"{path} node ", _mask_of_nodes(path, mask, grid)
+                leaf = jax.ShapeDtypeStruct((*leaf.shape[:-2], *grid), leaf.dtype)
             indices = np.flatnonzero(mask)
             parts = ("real ", "imaginary ") if jnp.iscomplexobj(leaf) else ("",)
             names += [part + _number_name(path, i, leaf.shape) for part in parts for i in indices.tolist()]
@@ -82,27 +100,60 @@ class FreeParameters(eqx.Module):
         """The free numbers of a device."""
         leaves = jax.tree.leaves(self.where(device))
         return jnp.concatenate(
-            [_as_real_line(leaf)[place] for leaf, place in zip(leaves, self.places, strict=True)]
+            [
+                _as_real_line(_nodes_of(leaf, grid))[place]
+                for leaf, place, grid in zip(leaves, self.places, self.grids, strict=True)
+            ]
         )
 
     def put(self, device: FourierProcessor, vector: Float[Array, " free"]) -> FourierProcessor:
         """The device with other free numbers."""
         return eqx.tree_at(self.where, device, self.unflatten(device, vector))
 
-    def unflatten(
-        self, device: FourierProcessor, vector: Float[Array, " free"], fill: float | None = None
-    ) -> PyTree:
-        """The leaves that `where` picks, with other free numbers; `fill` replaces those that are held."""
+    def unflatten(self, device: FourierProcessor, vector: Float[Array, " free"]) -> PyTree:
+        """The leaves that `where` picks, with other free numbers; those that are held stay."""
         parts = jnp.split(jnp.asarray(vector), np.cumsum(self.counts)[:-1])
         picked = self.where(device)
         leaves = []
-        for leaf, place, part in zip(jax.tree.leaves(picked), self.places, parts, strict=True):
-            line = _as_real_line(leaf)
-            line = line if fill is None else jnp.full_like(line, fill)
-            line = line.at[place].set(part.astype(line.dtype))
-            if jnp.iscomplexobj(leaf):
-                line = jax.lax.complex(*jnp.split(line, 2))
-            leaves.append(line.reshape(leaf.shape))
+        for leaf, place, part, grid in zip(
+            jax.tree.leaves(picked), self.places, parts, self.grids, strict=True
+        ):
+            numbers = _nodes_of(leaf, grid)
+            line = _as_real_line(numbers)
+            numbers = _as_leaf(line.at[place].set(part.astype(line.dtype)), numbers)
+            leaves.append(numbers if grid is None else move_nodes(leaf, numbers))
+        return jax.tree.unflatten(jax.tree.structure(picked), leaves)
+
+    def leaf_errors(
+        self,
+        device: FourierProcessor,
+        deviations: Float[np.ndarray, " free"],
+        correlation: Float[np.ndarray, "free free"],
+    ) -> PyTree:
+        """Standard errors shaped like the leaves that `where` picks; 0 for what is held."""
+        picked, ends = self.where(device), np.cumsum(self.counts)
+        leaves = []
+        for leaf, place, end, grid in zip(
+            jax.tree.leaves(picked), self.places, ends, self.grids, strict=True
+        ):
+            chosen = slice(end - len(place), end)
+            if grid is None:
+                line = jnp.zeros_like(_as_real_line(leaf))
+                line = line.at[place].set(jnp.asarray(deviations[chosen], line.dtype))
+                leaves.append(_as_leaf(line, leaf))
+                continue
+            # All nodes of a map are free, or none.
+            planes, nodes = [], grid[0] * grid[1]
+            for start in range(chosen.start, chosen.stop, nodes):
+                of_plane = slice(start, start + nodes)
+                of_nodes = deviations[of_plane].reshape(grid), correlation[of_plane, of_plane]
+                planes.append(pixel_errors(leaf.shape[-2:], *of_nodes))
+            line = (
+                jnp.asarray(planes, leaf.real.dtype).ravel()
+                if planes
+                else jnp.zeros_like(_as_real_line(leaf))
+            )
+            leaves.append(_as_leaf(line, leaf))
         return jax.tree.unflatten(jax.tree.structure(picked), leaves)
 
 
@@ -110,6 +161,52 @@ def _as_real_line(leaf: Array) -> Float[Array, " numbers"]:
     """All numbers of a leaf in a line; of a complex one first the real parts, then the imaginary ones."""
     line = leaf.ravel()
     return jnp.concatenate([line.real, line.imag]) if jnp.iscomplexobj(leaf) else line
+
+
+def _as_leaf(line: Float[Array, " numbers"], like: Array) -> Array:
+    """The array of which `_as_real_line` made a line."""
+    if jnp.iscomplexobj(like):
+        line = jax.lax.complex(*jnp.split(line, 2))
+    return line.reshape(like.shape)
+
+
+def _nodes_of(leaf: Array, grid: tuple[int, int] | None) -> Array:
+    return leaf if grid is None else sample_at_nodes(leaf, grid)
+
+
+def _grids(
+    paths: tuple[str, ...], leaves: list[Array], map_pixels: ShapeLike | None
+) -> tuple[tuple[int, int] | None, ...]:
+    """The nodes of each leaf that is a map; None for other leaves."""
+    if map_pixels is None:
+        return (None,) * len(leaves)
+    nodes = as_pixels("map_pixels", map_pixels)
+    if all(leaf.ndim < 2 for leaf in leaves):
+        raise ValueError(
+            f"`map_pixels` of {nodes[0]}×{nodes[1]} must come with a map among what `where` picks, an array "
+            f"of (rows, columns); got {', '.join(paths)}."
+        )
+    grids: list[tuple[int, int] | None] = []
+    for path, leaf in zip(paths, leaves, strict=True):
+        if leaf.ndim < 2:
+            grids.append(None)
+            continue
+        rows, cols = leaf.shape[-2:]
+        if (rows > 1 and nodes[0] > rows) or (cols > 1 and nodes[1] > cols):
+            raise ValueError(
+                f"`map_pixels` of {nodes[0]}×{nodes[1]} must be at most the {rows}×{cols} pixels of `{path}`."
+            )
+        grids.append((min(nodes[0], rows), min(nodes[1], cols)))
+    return tuple(grids)
+
+
+def _mask_of_nodes(path: str, mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    if mask.any() and not mask.all():
+        raise ValueError(
+            f"`free` must be True or False for the whole of `{path}` with `map_pixels`, got {np.sum(mask)} of"
+            f" {mask.size} pixels."
+        )
+    return np.full((*mask.shape[:-2], *grid), bool(mask.all()))
 
 
 def _number_name(path: str, index: int, shape: tuple[int, ...]) -> str:

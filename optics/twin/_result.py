@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from optics._check import as_numpy, check_finite
 from optics._typing import ArrayLike
@@ -120,11 +120,28 @@ def standard_errors(slopes: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         check_finite("slopes", slopes)
     if slopes.ndim != 2:
         raise ValueError(f"`slopes` must have the shape (data, numbers), got {slopes.shape}.")
-    count = slopes.shape[1]
     strength = np.sqrt(np.sum(slopes**2, axis=0))
     matters = strength > 0
     normalized = slopes[:, matters] / strength[matters]
-    eigenvalues, directions = np.linalg.eigh(normalized.T @ normalized)
+    return _invert(normalized.T @ normalized, strength)
+
+
+def errors_of_information(
+    information: Float[np.ndarray, "numbers numbers"],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors and correlations from the information itself, as `standard_errors` has them."""
+    strength = np.sqrt(np.diag(information))
+    matters = strength > 0
+    normalized = information[np.ix_(matters, matters)] / np.outer(strength[matters], strength[matters])
+    return _invert(normalized, strength)
+
+
+def _invert(
+    normalized: Float[np.ndarray, "mattering mattering"], strength: Float[np.ndarray, " numbers"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and correlations from the information of numbers in units of 1 / their strength."""
+    count, matters = len(strength), strength > 0
+    eigenvalues, directions = np.linalg.eigh(normalized)
     known = eigenvalues > ROUNDING_EIGENVALUE * max(len(eigenvalues), 1)
     covariance = (directions[:, known] / eigenvalues[known]) @ directions[:, known].T
     determined = np.sum(directions[:, ~known] ** 2, axis=1) <= UNKNOWN_SHARE
