@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PyTree
 
+from optics._keys import split_key
+
 # Numbers that the products of one chunk may hold: 32 MiB in complex64.
 MAX_ELEMENTS = 2**22
 # Numbers of a chunk whose intermediate results a CPU's caches hold: 1 MiB each in float32.
@@ -55,7 +57,7 @@ def map_in_chunks(
         return padded.reshape(chunks, size, *a.shape[1:])
 
     x = jax.tree.map(split, x)
-    keys = None if key is None else jax.random.split(key, chunks)
+    keys = None if key is None else split_key(key, chunks)
     y = jax.lax.map(jax.checkpoint(lambda chunk: f(*chunk)), (x, keys))
     return y.reshape(-1, *y.shape[2:])[:count]
 
@@ -82,7 +84,7 @@ def map_in_cache(
     if not sizes:
         return f(x, key)
     size = max(sizes, key=lambda n: (n * elements % 2 == 0, n))
-    keys = None if key is None else jax.random.split(key, count // size)
+    keys = None if key is None else split_key(key, count // size)
     y = jax.lax.map(lambda chunk: f(*chunk), (x.reshape(-1, size, *x.shape[1:]), keys))
     return y.reshape(count, *y.shape[2:])
 
@@ -99,7 +101,7 @@ def map_panels(
     if count * elements <= limit:
         return f(x, key)
     size, chunks = chunk_sizes(count, elements, limit)
-    keys = None if key is None else jax.random.split(key, chunks)
+    keys = None if key is None else split_key(key, chunks)
     of_chunk = _forget(lambda chunk: f(*chunk), count * elements)
     y = jax.lax.map(of_chunk, (_cut(x, size, chunks), keys))
     return y.reshape(-1, *y.shape[2:])[:count]

@@ -1,4 +1,4 @@
-"""Numerical steps that many parts take: roots and phases that are safe at zero, keys, and indices."""
+"""Numerical steps that many parts take: roots and phases that are safe at zero, and indices."""
 
 import jax
 import jax.numpy as jnp
@@ -43,16 +43,6 @@ def unit_ratio(positive: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """1, with the relative gradient of a value: value / its value; of 0 without a gradient."""
     constant = jax.lax.stop_gradient(positive)
     return jnp.where(constant > 0, positive / jnp.where(constant > 0, constant, 1), 1)
-
-
-def split_key(key: Array | None, count: int) -> Array | tuple[None, ...]:
-    """`count` keys made of one, or `count` times None."""
-    return (None,) * count if key is None else jax.random.split(key, count)
-
-
-def as_typed_key(key: Array) -> Array:
-    """A key that is one element, whichever kind it came as."""
-    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
 def fast_length(n: int, real: bool = False) -> int:

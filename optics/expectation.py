@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from optics._check import check_function, check_given_key, check_whole
-from optics._numerics import as_typed_key
+from optics._keys import split_key
 from optics._typing import CountLike, FunctionLike, KeyLike
 
 Tree = TypeVar("Tree")
@@ -44,7 +44,7 @@ def expected(f: FunctionLike, key: KeyLike, draws: CountLike = 64) -> Tree:
     check_function("f", f, "`lambda key: optics.convolve(x, w, device, key)`")
     check_given_key("key", key)
     check_whole("draws", draws, 1)
-    keys = jax.random.split(as_typed_key(key), draws)
+    keys = split_key(key, draws)
     function: Callable = f
     shapes = jax.eval_shape(function, keys[0])
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.result_type(a.dtype, float)), shapes)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from optics._check import check_function, describe
+from optics._keys import fold_key
 from optics._numerics import reverse_index, zero_where_dark
 from optics._typing import ArrayLike, DeviceLike, FunctionLike, GradientLike, KeyLike
 from optics.convolution import convolve, transform
@@ -134,7 +135,7 @@ def optical_gradient(f: FunctionLike) -> Callable:
     def backward(kept, slope):
         arrays, device, key = kept
         # Far from the numbers of draws and tiles: `jax.random.split` numbers its keys as `fold_in` does.
-        keys = [None if key is None else jax.random.fold_in(key, _BACKWARD + i) for i in range(2)]
+        keys = [fold_key(key, _BACKWARD + i) for i in range(2)]
         if kind is transform:
             slopes = [zero_where_dark(f(slope, device=device, key=keys[0]), slope)]
         elif kind is matmul:

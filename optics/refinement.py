@@ -21,6 +21,7 @@ from optics._check import (
     describe,
     is_concrete,
 )
+from optics._keys import fold_key
 from optics._numerics import safe_abs, safe_divide, safe_sign
 from optics._phases import unit_phasor
 from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, ScalarLike, TextLike
@@ -205,7 +206,7 @@ def _run(problem: _Problem, key: Array | None, rounds: int) -> tuple[_Search, Fl
     search = _begin(problem)
 
     def advance(search, i):
-        of_round = None if key is None else jax.random.fold_in(key, i)
+        of_round = fold_key(key, i)
         return _advance(problem, search, 1 - i / rounds, of_round)
 
     if not all(map(is_concrete, jax.tree.leaves((problem, key)))):

@@ -1,4 +1,4 @@
-"""Normal draws against published vectors of the generator and against statistics."""
+"""Keys and normal draws against JAX, published vectors of the generator, and statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from optics._normal import draw_normal, threefry
+from optics._keys import as_fast_key, fold_key, split_key, threefry
+from optics._normal import draw_normal
 
 # Of the Random123 distribution, kat_vectors: key, counter, words.
 PUBLISHED = [
@@ -24,6 +25,67 @@ LAGS = (1, 2, 3, 4, 11, 64, 121, 1024, 4096, 65536)
 def test_words_are_the_published_ones(key, counter, words):
     counter = [jnp.asarray([word], jnp.uint32) for word in counter]
     assert tuple(int(word[0]) for word in threefry(jnp.asarray(key, jnp.uint32), *counter)) == words
+
+
+# What makes keys of a key, by JAX and here.
+DERIVATIONS = {
+    "two": (jax.random.split, lambda key: split_key(key, 2)),
+    "an array": (lambda key: jax.random.split(key, (3, 5)), lambda key: split_key(key, (3, 5))),
+    "none": (lambda key: jax.random.split(key, 0), lambda key: split_key(key, 0)),
+    "a number": (
+        lambda key: jax.random.fold_in(key, 2**32 - 1),
+        lambda key: fold_key(key, 2**32 - 1),
+    ),
+    "numbers": (
+        lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(4)),
+        lambda key: jax.vmap(lambda i: fold_key(key, i))(jnp.arange(4)),
+    ),
+    "keys of keys": (
+        lambda key: jax.vmap(jax.random.split)(jax.random.split(key, 4)),
+        lambda key: jax.vmap(lambda key: split_key(key, 2))(split_key(key, 4)),
+    ),
+}
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["eager", "compiled"])
+@pytest.mark.parametrize("generator", ["threefry2x32", "rbg"])
+@pytest.mark.parametrize("what", DERIVATIONS)
+def test_keys_are_those_of_jax(what, generator, transform):
+    by_jax, here = (transform(derive) for derive in DERIVATIONS[what])
+    key = jax.random.key(7, impl=generator)
+    assert here(key).dtype == by_jax(key).dtype
+    if generator == "rbg" and "keys" in what:
+        return  # mapped over, JAX draws other numbers of this generator
+    np.testing.assert_array_equal(*(jax.random.key_data(f(key)) for f in (here, by_jax)))
+
+
+def test_untyped_keys_give_those_of_the_typed_one(key):
+    words = jax.random.key_data(key)
+    for make in (lambda key: split_key(key, 2), lambda key: fold_key(key, 3)):
+        np.testing.assert_array_equal(*(jax.random.key_data(make(k)) for k in (words, key)))
+    assert split_key(None, 2) == (None, None) and fold_key(None, 3) is None
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3, 5), (0, 3)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        jax.random.bits,
+        lambda key, shape: jax.random.bits(key, shape, jnp.uint8),
+        jax.random.normal,
+        jax.random.bernoulli,
+        lambda key, shape: jax.random.truncated_normal(key, -2, 2, shape),
+        lambda key, shape: jax.random.permutation(key, 17) * jnp.ones(shape, int)[..., None],
+    ],
+    ids=["bits", "bytes", "normal", "bernoulli", "truncated", "permutation"],
+)
+def test_fast_keys_draw_what_jax_draws(draw, shape, key):
+    def compiled(key):
+        return jax.jit(lambda key: draw(key, shape=shape))(key)
+
+    if draw is jax.random.bernoulli:
+        compiled = jax.jit(lambda key: draw(key, 0.3, shape))
+    np.testing.assert_array_equal(compiled(as_fast_key(key)), compiled(key))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 5), (0,), (2, 0, 3)])

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 # Each module may import those in groups before its own, and its own group.
 ORDER = [
     # Shared by the whole project.
-    {"optics._typing", "optics._check", "optics._files", "optics._numerics", "optics._phases"},
+    {"optics._typing", "optics._check", "optics._files", "optics._keys", "optics._numerics"}
+    | {"optics._phases"},
     {"optics._chunks", "optics._fusion", "optics._normal", "optics._program", "optics._warn"}
     | {"optics._assumptions", "optics._known_faults", "optics.metrics"},
     {"optics.expectation"},

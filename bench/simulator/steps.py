@@ -15,7 +15,7 @@ from bench.output import Rows
 from bench.simulator.timing import time_ratio
 from nets.config import Config, resolve
 from nets.data import Dataset, Split
-from nets.run import build_model, compile_steps
+from nets.run import build_model, compile_steps, seed_rngs
 from optics import AbstractDevice
 
 
@@ -100,6 +100,6 @@ def new_classifier(config: Config, batch: tuple) -> tuple[nnx.Module, nnx.Optimi
     """The classifier of a vocabulary of 1,000 tokens, and its optimizer."""
     split = Split(np.asarray(batch[0]), np.asarray(batch[1]))
     model = build_model(
-        config, Dataset(split, split, split, classes=2, vocabulary=1000), nnx.Rngs(config.seed)
+        config, Dataset(split, split, split, classes=2, vocabulary=1000), seed_rngs(config.seed)
     )
     return model, nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)

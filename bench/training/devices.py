@@ -23,7 +23,7 @@ from bench.training.plans import read_variants
 from bench.training.runs import Run, differences, read_run
 from nets import data
 from nets.config import Config, as_config, has_convolutions
-from nets.run import RunFolder, build_device, build_model, compile_steps
+from nets.run import RunFolder, build_device, build_model, compile_steps, seed_rngs
 from optics import AbstractDevice, accounting
 
 # Settings in which a run differs from its exact twin.
@@ -117,7 +117,7 @@ def measure(config: Config, options: Devices) -> dict[str, Any]:
     """Error, time of a step against the exact one, and exposures and joules of an image."""
     device, preset = build_device(config), config.device if has_convolutions(config) else config.multiplier
     dataset = data.load(config)
-    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    model = build_model(config, dataset, seed_rngs(config.seed))
     optimizer = nnx.Optimizer(model, optax.adam(config.learning_rate), wrt=nnx.Param)
     step, evaluate = compile_steps(model, optimizer)
     state = nnx.state((model, optimizer))

@@ -20,7 +20,7 @@ from bench.output import Rows
 from bench.training.resumable import resumable
 from bench.training.runs import differences, read_run
 from nets.data import make_batch
-from nets.run import RunFolder, TrainedNetwork, build_device, build_model, load, loss_sums
+from nets.run import RunFolder, TrainedNetwork, build_device, build_model, load, loss_sums, seed_rngs
 from optics import AbstractDevice
 
 RULES = ("simulator", "ideal", "optical")
@@ -121,7 +121,7 @@ def compare_gradients(network: TrainedNetwork, options: Studies) -> Rows:
     config = replace(network.config, dropout=0.0, token_dropout=0.0)
     device = build_device(replace(network.config, device=options.device))
     models = {
-        rule: build_model(replace(config, gradient=rule), network.dataset, nnx.Rngs(config.seed))
+        rule: build_model(replace(config, gradient=rule), network.dataset, seed_rngs(config.seed))
         for rule in RULES
     }
     stages = {

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Collection
 from typing import Any
 
-import jax
 from flax import nnx
 
 from nets._check import check_call
@@ -12,6 +11,7 @@ from nets.layers._einsum import einsum_of, is_product
 from nets.layers._hooks import with_hooks
 from nets.layers.attention import dot_product_attention_of
 from optics._check import describe
+from optics._keys import fold_key
 from optics._typing import DeviceLike, GradientLike, KeyLike, PartLike
 from optics.device import AbstractDevice
 from optics.gradients import gradient_rule
@@ -129,7 +129,7 @@ class Converted(nnx.Module):
         numbers, rule = itertools.count(), gradient_rule(self.gradient)
 
         def next_key():
-            return None if key is None else jax.random.fold_in(key, next(numbers))
+            return fold_key(key, next(numbers))
 
         def convolve(*args, **kwargs):
             return conv_general_dilated(device, next_key(), self.gradient)(*args, **kwargs)

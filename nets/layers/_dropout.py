@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Shaped
 
 from nets._check import check_rate
 from optics._check import as_array, check_key
+from optics._keys import as_fast_key, fold_key
 from optics._typing import ArrayLike, KeyLike, ScalarLike
 
 
@@ -28,7 +29,7 @@ class Dropout(nnx.Module):
         x = as_array("x", x)
         if not self.is_active(key):
             return x
-        keep = jax.random.bernoulli(key, 1 - self.rate, x.shape)
+        keep = jax.random.bernoulli(as_fast_key(key), 1 - self.rate, x.shape)
         return jnp.where(keep, x / (1 - self.rate), 0)
 
     def is_active(self, key: KeyLike) -> bool:
@@ -70,4 +71,5 @@ class TokenDropout(Dropout):
                 f"`x` must be token numbers, which are integers, for `token_dropout`; got {x.dtype}."
             )
         # Other bits than those that the dropout of the embedding draws from the same key.
-        return jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - self.rate, x.shape), x, 0)
+        kept = jax.random.bernoulli(as_fast_key(fold_key(key, 1)), 1 - self.rate, x.shape)
+        return jnp.where(kept, x, 0)

@@ -22,7 +22,7 @@ from nets.layers._kernels import as_plane_and_taps, uniform_kernels
 from nets.layers._optical_dense import OpticalDense
 from nets.layers._planes import convolve_planes
 from optics._check import check_dtype, check_memory
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._typing import (
     ArrayLike,
     CountLike,

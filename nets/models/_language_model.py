@@ -11,7 +11,7 @@ from nets._check import as_token_numbers, check_call, check_rate, check_rngs
 from nets.layers import Dropout, TokenEmbedding
 from nets.models._transformer import Block
 from optics._check import check_whole, describe
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._typing import ArrayLike, CountLike, DeviceLike, KeyLike, PartLike, ScalarLike
 
 

@@ -19,7 +19,7 @@ from nets._check import (
 )
 from nets.layers import Dropout, FeedForward, TokenDropout
 from optics._check import check_choice, check_dtype, check_flag, check_positive_number, check_whole, describe
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._typing import (
     ArrayLike,
     CountLike,

@@ -28,6 +28,7 @@ from nets.run._build import build_device as build_device
 from nets.run._build import build_model as build_model
 from nets.run._build import choose_device as choose_device
 from nets.run._build import count_parameters as count_parameters
+from nets.run._build import seed_rngs as seed_rngs
 from nets.run._checkpoint import Checkpoints as Checkpoints
 from nets.run._checkpoint import RunState as RunState
 from nets.run._checkpoint import load_weights as load_weights

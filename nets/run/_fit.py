@@ -14,7 +14,7 @@ from flax import nnx
 
 from nets import data
 from nets.config import Config, resolve
-from nets.run._build import build_device, build_model, count_parameters
+from nets.run._build import build_device, build_model, count_parameters, seed_rngs
 from nets.run._checkpoint import Checkpoints, RunState, load_body, load_weights, named_arrays, with_arrays
 from nets.run._distribute import join, make_layout
 from nets.run._environment import (
@@ -33,6 +33,7 @@ from nets.run._steps import compile_steps
 from nets.run._tokens import sum_by_document, token_metrics
 from nets.run._trainer import Observer, Program, Record, Task, Trainer, evaluation_size, mean_metrics
 from nets.run._writer import RunWriter
+from optics._keys import fold_key
 from optics._typing import DeviceLike
 
 
@@ -114,7 +115,7 @@ def _build(task: Task, device: DeviceLike, held_out: DeviceLike) -> Program:
     """The network with its first weights, and its compiled step and evaluation."""
     config, dataset = task.config, task.dataset
     check_sizes(config, dataset)
-    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    model = build_model(config, dataset, seed_rngs(config.seed))
     if config.init_from is not None:
         _load_initial_weights(model, config, dataset)
     if config.layer_scale == "measured":
@@ -126,7 +127,7 @@ def _build(task: Task, device: DeviceLike, held_out: DeviceLike) -> Program:
     )
     arrays = nnx.state((model, optimizer))
     # A key that differs from that of the first weights.
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31)
+    key = fold_key(jax.random.key(config.seed), 2**31)
     # Shapes that do not fit are refused here, before a folder is made.
     batch = next(iter(data.batches(dataset.validation, evaluation_size(config))))
     jax.eval_shape(evaluate, arrays, batch, held_out, key)

@@ -16,11 +16,12 @@ from tokenizers.decoders import DecodeStream
 from nets.config import Config, check_values, parse_numbers, resolve
 from nets.data import END, read_tokenizer
 from nets.models import LanguageModel
-from nets.run._build import build_device, build_language_model, choose_device
+from nets.run._build import build_device, build_language_model, choose_device, seed_rngs
 from nets.run._checkpoint import load_weights
 from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder
 from optics._check import check_number, check_whole, describe
+from optics._keys import fold_key, split_key
 from optics._typing import DeviceLike, ScalarLike, TextLike
 
 # Tokens that never stand in a text.
@@ -134,7 +135,7 @@ def load_language_model(
         config = replace(config, products=products, multiplier=None)
     config = resolve(config)
     tokenizer = read_tokenizer(run.tokenizer() or "")
-    model = build_language_model(config, tokenizer.get_vocab_size(), nnx.Rngs(config.seed))
+    model = build_language_model(config, tokenizer.get_vocab_size(), seed_rngs(config.seed))
     load_weights(model, run.path)
     model.eval()
     return config, tokenizer, model
@@ -200,7 +201,7 @@ def _write(
         weights: Any, tokens: Array, state: Any, device: DeviceLike, key: Array, options: tuple
     ) -> tuple[Array, Array, Any]:
         """The next token, the probabilities of all, and the state with the tokens before it."""
-        choice_key, noise_key = jax.random.split(key)
+        choice_key, noise_key = split_key(key, 2)
         logits, state = nnx.merge(graph, weights).extend(tokens[None], state, device, noise_key)
         logits = logits[0, -1].at[not_text].set(-jnp.inf)
         return choose_token(logits, choice_key, *options), jax.nn.softmax(logits), state
@@ -217,7 +218,7 @@ def _write(
         results = []
         for i, computing in enumerate(devices):
             token, probabilities, states[i] = advance(
-                weights, jnp.array(new), states[i], computing, jax.random.fold_in(key, number), options
+                weights, jnp.array(new), states[i], computing, fold_key(key, number), options
             )
             results.append((int(token), probabilities))
         token, probabilities = results[0]

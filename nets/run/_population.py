@@ -12,6 +12,7 @@ from flax import nnx
 
 from nets.config import Config, check_memory
 from nets.run._build import build_device
+from optics._keys import split_key
 from optics._typing import DeviceLike
 
 # Units that validation and test are computed on, and how many share the rows of one batch.
@@ -54,7 +55,7 @@ def draw_units(config: Config) -> tuple[DeviceLike, DeviceLike]:
         config: a resolved configuration with `units`.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), POPULATION)
-    units = build_population(config, jax.random.split(key, HELD_OUT + config.units))
+    units = build_population(config, split_key(key, HELD_OUT + config.units))
     held_out, trained = (
         jax.tree.map(lambda leaf, part=part: leaf[part], units)
         for part in (slice(HELD_OUT), slice(HELD_OUT, None))
@@ -104,7 +105,7 @@ def sums_of_units(
     count = jax.tree.leaves(units)[0].shape[0]
     if count == 1:
         unit = jax.tree.map(lambda leaf: leaf[0], units)
-        sums, of_rows = loss_sums(model, batch, unit, jax.random.split(key, 1)[0])
+        sums, of_rows = loss_sums(model, batch, unit, split_key(key, 1)[0])
         return sums[None], of_rows
     graph, weights, statistics = nnx.split(model, nnx.Param, ...)
     if divide:
@@ -117,7 +118,7 @@ def sums_of_units(
         return sums, of_rows, nnx.split(copy, nnx.Param, ...)[2]
 
     # One after another: under `vmap` the noise of a step of `engine11` takes ten times as long on a CPU.
-    cases = units, jax.random.split(key, count), batch if divide else None
+    cases = units, split_key(key, count), batch if divide else None
     sums, of_rows, statistics = jax.lax.map(on_unit, cases)
     nnx.update(model, jax.tree.map(lambda leaf: leaf.mean(0).astype(leaf.dtype), statistics))
     return sums, of_rows.reshape(-1, *of_rows.shape[2:]) if divide else of_rows[0]
@@ -134,7 +135,7 @@ def parts_of_units(
         return
     count, units = over_units.count, choose_units(device, key, over_units.count)
     rows = len(batch[0]) // count if over_units.divide else 0
-    for i, unit_key in enumerate(jax.random.split(key, count)):
+    for i, unit_key in enumerate(split_key(key, count)):
         part = tuple(a[i * rows : (i + 1) * rows] for a in batch) if rows else batch
         yield part, jax.tree.map(lambda leaf, i=i: leaf[i], units), unit_key
 

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from nets.run._population import HELD_OUT_PER_BATCH, Objective, choose_units, next_units, sums_of_units
+from optics._keys import fold_key
 from optics._typing import DeviceLike
 
 AXIS = "data"  # of the mesh; batch norm averages over it
@@ -139,7 +140,7 @@ def _accumulate(
         result = gradient(model, part[0], part[1])
         return (jax.tree.map(jnp.add, total, result), nnx.split(model, nnx.Param, ...)[2]), None
 
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(parts))
+    keys = jax.vmap(lambda i: fold_key(key, i))(jnp.arange(parts))
     batches = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), batch)
     zero = (jax.tree.map(jnp.zeros_like, weights), jnp.zeros(3))
     (total, statistics), _ = jax.lax.scan(add, (zero, statistics), (batches, keys))
@@ -160,8 +161,8 @@ def _graph(model: nnx.Module, optimizer: nnx.Optimizer, axis: str | None) -> nnx
 
 def _step_key(key: jax.Array, number: Any, mesh: Mesh | None) -> jax.Array:
     """The key of a step, different on each shard."""
-    key = key if number is None else jax.random.fold_in(key, number)
-    return key if mesh is None else jax.random.fold_in(key, jax.lax.axis_index(AXIS))
+    key = key if number is None else fold_key(key, number)
+    return key if mesh is None else fold_key(key, jax.lax.axis_index(AXIS))
 
 
 def _total(tree: Any, mesh: Mesh | None) -> Any:

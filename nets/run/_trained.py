@@ -11,7 +11,7 @@ from flax import nnx
 
 from nets import data
 from nets.config import Config, bucket_lengths
-from nets.run._build import build_model
+from nets.run._build import build_model, seed_rngs
 from nets.run._checkpoint import load_weights
 from nets.run._environment import usual_promotion
 from nets.run._folder import RunFolder
@@ -19,6 +19,7 @@ from nets.run._sizes import check_sizes
 from nets.run._steps import loss_sums
 from nets.run._tokens import token_metrics
 from nets.run._trainer import add_sums, evaluation_size, mean_metrics
+from optics._keys import fold_key
 from optics._typing import DeviceLike
 
 
@@ -75,7 +76,7 @@ class TrainedNetwork:
         size, lengths = evaluation_size(self.config), bucket_lengths(self.config)
         for i, indices in enumerate(plan):
             batch = data.make_batch(self.split(split), indices, size, lengths)
-            result = self.evaluate_batch(self.state, batch, device, jax.random.fold_in(key, i))
+            result = self.evaluate_batch(self.state, batch, device, fold_key(key, i))
             results.append(jax.device_get(result))
             after_batch()
         sums, of_rows = zip(*results, strict=True)
@@ -108,7 +109,7 @@ def load(folder: Path | str, products: str | None = None) -> TrainedNetwork:
     if products not in (None, config.products):
         multiplier = config.multiplier if products == "device" else None
         config = replace(config, products=products, multiplier=multiplier)
-    model = build_model(config, dataset, nnx.Rngs(config.seed))
+    model = build_model(config, dataset, seed_rngs(config.seed))
     load_weights(model, run.path)
     model.eval()
     return TrainedNetwork(config, dataset, model)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,7 @@ from nets.run._distribute import Layout
 from nets.run._environment import Trace, graceful_stop
 from nets.run._population import make_objective
 from nets.run._writer import RunWriter
+from optics._keys import fold_key
 from optics._typing import DeviceLike
 
 # The most steps that are computed before their sums are read: the loop neither waits for each step nor runs
@@ -105,6 +107,7 @@ class Trainer:
         self.started = record.started - self.state.seconds
         self.saved_at = time.perf_counter()
         self.stop_observed = False
+        self.compiling: Future | None = None
         self.pending: list[jax.Array] = []
         # Arrays and step from which the pending steps can be computed again.
         self.replay_point = (self.arrays, self.state.step)
@@ -135,7 +138,9 @@ class Trainer:
             miniters=10,
             mininterval=1,
         )
-        with bar, closing(trace), graceful_stop() as stop_requested:
+        with bar, closing(trace), graceful_stop() as stop_requested, ThreadPoolExecutor(1) as beside:
+            if self.layout.mesh is None and len(self.task.dataset.validation.labels):
+                self.compiling = beside.submit(self._lower_evaluation().compile)
             while self.state.epoch < self.config.epochs and not self.state.stopped:
                 self._train_epoch(bar, trace, stop_requested)
                 self._validate(bar, stop_requested)
@@ -154,14 +159,13 @@ class Trainer:
             stop_requested: asked after each batch; if true, the run is saved and interrupted.
             exact: compute with the exact FFT instead of the device.
         """
-        key = self.layout.replicate(
-            jax.random.fold_in(self.program.key, 2**31)
-        )  # above the number of any step
-        size = evaluation_size(self.config)
+        key, size = self._evaluation_key(), evaluation_size(self.config)
         plan = data.plan_batches(split, size, lengths=self.lengths)
         quiet = not (self.config.progress and self.record.writer.enabled)
         device = None if exact else self.program.held_out
         results = []
+        if self.compiling is not None:
+            self.compiling.result()
         for i, indices in enumerate(
             tqdm(plan, desc="evaluating", unit=" batches", leave=False, disable=quiet)
         ):
@@ -173,6 +177,20 @@ class Trainer:
                 self._interrupt()
         sums, of_rows = zip(*jax.device_get(results), strict=True)
         return add_sums(sums), data.merge_batches(plan, of_rows)
+
+    def _lower_evaluation(self) -> jax.stages.Lowered:
+        """The evaluation of the first batch of validation, to be compiled while the first step is."""
+        split, size = self.task.dataset.validation, evaluation_size(self.config)
+        indices = next(iter(data.plan_batches(split, size, lengths=self.lengths)))
+        batch = self.layout.shard_batch(data.make_batch(split, indices, size, self.lengths))
+        program = self.program
+        return program.evaluate.lower(
+            self.arrays, batch, program.held_out, self._evaluation_key(), np.uint32(0)
+        )
+
+    def _evaluation_key(self) -> jax.Array:
+        """Of the noise, on all devices; its number is above that of any step."""
+        return self.layout.replicate(fold_key(self.program.key, 2**31))
 
     def load(self, checkpoint: int) -> None:
         """Replace the network by that of a checkpoint of this run."""
@@ -312,7 +330,7 @@ class Trainer:
             self.program.model,
             batch,
             device,
-            jax.random.fold_in(key, bad_step),
+            fold_key(key, bad_step),
             self.layout.shards,
             self.config.accumulate,
             make_objective(self.config),

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_flag, check_function, check_shape
 from optics._chunks import map_pairs
-from optics._numerics import as_typed_key, reverse_about_centre, split_key
+from optics._keys import split_key
+from optics._numerics import reverse_about_centre
 from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
@@ -176,7 +177,7 @@ class Correlator(AbstractDevice):
         # Each pair of planes is an exposure with its own draw; what has none is computed once for all pairs.
         lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         convolve = jnp.vectorize(self._convolve, signature="(r,c),(r,c),()->(r,c)")
-        return map_pairs(convolve, x, w, jax.random.split(as_typed_key(key), lead), pixels)
+        return map_pairs(convolve, x, w, split_key(key, lead), pixels)
 
     def _dark_light(self) -> Array:
         drive, _ = self.encoder.encode(jnp.zeros(self.shape))

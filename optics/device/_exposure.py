@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact, PyTree
 
 from optics._check import as_leaf, check_finite_field, check_instance, check_number, describe
+from optics._keys import split_key
 from optics._numerics import unit_ratio
 from optics._typing import (
     ArrayLike,
@@ -100,7 +101,7 @@ def form_frames(
     """
     is_steady = measurement.single_exposure or None in keys
     count = 1 if is_steady else measurement.frame_count(shape, real)
-    draws = keys if count == 1 else tuple(jax.random.split(key, count) for key in keys)
+    draws = keys if count == 1 else tuple(split_key(key, count) for key in keys)
 
     def form(parts):
         if count == 1:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._check import as_leaf, check_flag, check_positive_number, check_shape
 from optics._chunks import chunks_of, map_in_cache
 from optics._fusion import fusion_barrier
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,

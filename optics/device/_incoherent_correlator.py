@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_floats, check_key, check_memory, check_range, check_shape
-from optics._numerics import as_typed_key, reverse_about_centre, safe_sqrt, split_key
+from optics._keys import split_key
+from optics._numerics import reverse_about_centre, safe_sqrt
 from optics._program import as_one_program
 from optics._typing import ArrayLike, EffectsLike, KeyLike, ScalarLike, TransferLike
 from optics.device._device import AbstractDevice, Stage
@@ -190,7 +191,7 @@ class IncoherentCorrelator(AbstractDevice):
             )
             parts = convolve(x_parts, w_parts)
         else:
-            parts = convolve(x_parts, w_parts, jax.random.split(as_typed_key(key), (2, 2, *lead)))
+            parts = convolve(x_parts, w_parts, split_key(key, (2, 2, *lead)))
         return parts[0, 0] - parts[0, 1] - parts[1, 0] + parts[1, 1]
 
     def _convolve_powers(self, x: Array, w: Array, key: Array | None) -> Array:

@@ -11,7 +11,8 @@ from jaxtyping import Array, Inexact
 
 from optics._check import as_pixels, check_flag, check_shape
 from optics._chunks import PANEL_PIXELS, map_pairs
-from optics._numerics import as_typed_key, reverse_about_centre, split_key
+from optics._keys import split_key
+from optics._numerics import reverse_about_centre
 from optics._program import as_one_program
 from optics._typing import (
     ArrayLike,
@@ -157,7 +158,7 @@ class JointTransform(AbstractDevice):
         # A batch of panels runs in chunks: each pair of planes has its own draw.
         lead = jnp.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         convolve = jnp.vectorize(self._convolve, signature="(r,c),(r,c),()->(r,c)")
-        return map_pairs(convolve, x, w, jax.random.split(as_typed_key(key), lead), pixels)
+        return map_pairs(convolve, x, w, split_key(key, lead), pixels)
 
     def _convolve(self, x: Array, w: Array, key: Array | None) -> Array:
         power_key, field_key = split_key(key, 2)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_instance
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._program import as_one_program
 from optics._typing import ArrayLike, EffectsLike, MeasurementLike, PartLike, ScalarLike
 from optics.detect import AbstractMeasurement, Coherent

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import check_choice, check_instance
-from optics._numerics import safe_divide, safe_sign, split_key
+from optics._keys import split_key
+from optics._numerics import safe_divide, safe_sign
 from optics._program import as_one_program
 from optics._typing import ArrayLike, EffectsLike, MeasurementLike, PartLike, ScalarLike, TextLike
 from optics.detect import AbstractMeasurement

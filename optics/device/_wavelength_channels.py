@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact, PyTree
 
 from optics._check import as_leaf, check_finite_field, check_instance, check_range, check_shape
+from optics._keys import split_key
 from optics._program import as_one_program
 from optics._typing import ArrayLike, DeviceLike
 from optics.device._device import AbstractDevice, Stage
@@ -165,7 +165,7 @@ class WavelengthChannels(AbstractDevice):
     def _transform(
         self, planes: Inexact[Array, "channels exposures rows cols"], key: Array | None, real: bool
     ) -> Inexact[Array, "channels exposures rows cols"]:
-        keys = None if key is None else jax.random.split(key, (2, self.channels))
+        keys = None if key is None else split_key(key, (2, self.channels))
         light_keys, camera_keys = (None, None) if keys is None else keys
 
         def prepare(engine, planes, key):

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import jax
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_floats, as_shape, check_dtype, check_key, describe
+from optics._keys import fold_key
 from optics._typing import ArrayLike, DTypeLike, EffectsLike, KeyLike, ShapeLike
 from optics.effects._effect import Effect
 from optics.effects._noise import Noise
@@ -39,7 +39,7 @@ def apply(effects: EffectsLike, value: ArrayLike, key: KeyLike) -> Inexact[Array
     value = as_floats("value", value)
     i = 0
     while i < len(effects):
-        effect, effect_key = effects[i], None if key is None else jax.random.fold_in(key, i)
+        effect, effect_key = effects[i], fold_key(key, i)
         i += 1
         if not isinstance(effect, Noise):
             value = effect(value, effect_key)
@@ -76,7 +76,7 @@ def laser_power(
     check_dtype("dtype", dtype)
     power = None
     for i, effect in enumerate(effects if key is not None else ()):
-        factor = effect.laser_power(jax.random.fold_in(key, i), shape, dtype)
+        factor = effect.laser_power(fold_key(key, i), shape, dtype)
         if factor is not None:
             power = factor if power is None else power * factor
     return power

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 from optics._check import as_leaf, check_number
-from optics._numerics import split_key, standard_deviation
+from optics._keys import split_key
+from optics._numerics import standard_deviation
 from optics._phases import as_complex, unit_phasor
 from optics._typing import ScalarLike
 from optics.effects._effect import Modulation

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from optics._check import as_leaf, check_flag, check_positive, check_range
+from optics._keys import split_key
 from optics._normal import draw_normal
 from optics._numerics import standard_deviation
 from optics._typing import ArrayLike, FlagLike
@@ -93,7 +94,7 @@ class Shot(Noise):
         if key is None or not self.exact:
             return gaussian
         mean = jax.lax.stop_gradient(jnp.maximum(value, 0) * self.photons)
-        count_key, extra_key = jax.random.split(key)
+        count_key, extra_key = split_key(key, 2)
         counts = jax.random.poisson(count_key, jnp.minimum(mean, LARGEST_POISSON_MEAN)).astype(mean.dtype)
         shot = jax.lax.stop_gradient((counts - mean) / self.photons)
         extra_sigma = standard_deviation(jnp.asarray(extra_variance, value.dtype))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from optics._check import as_leaf, check_flag, check_number
+from optics._keys import split_key
 from optics._typing import EffectsLike, FlagLike, ScalarLike
 from optics.effects._chain import check_effects
 from optics.effects._effect import Effect
@@ -53,7 +54,7 @@ class QuantizationNoise(Effect):
 
     def __call__(self, value: Inexact[Array, "*any"], key: Array | None) -> Inexact[Array, "*any"]:
         if jnp.iscomplexobj(value):
-            keys = (None, None) if key is None else jax.random.split(key)
+            keys = split_key(key, 2)
             return jax.lax.complex(self(value.real, keys[0]), self(value.imag, keys[1]))
         count = jnp.exp2(self.bits - 1 if self.signed else self.bits).astype(value.dtype)
         highest = jnp.maximum(count - 1, 1)

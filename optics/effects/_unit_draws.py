@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from optics._check import as_shape, check_given_key, check_number, check_positive_number, is_concrete
+from optics._keys import split_key
 from optics._numerics import safe_sqrt
 from optics._typing import KeyLike, ScalarLike, ShapeLike
 
@@ -67,7 +68,7 @@ def draw_dsnu(
     shape = _check_unit(key, shape)
     check_number("hot", hot, 0.0, 1.0)
     check_number("heat", heat, 0.0)
-    pattern_key, place_key, heat_key = jax.random.split(key, 3)
+    pattern_key, place_key, heat_key = split_key(key, 3)
     pattern = _pattern(pattern_key, shape, sigma, row, column)
     is_hot = jax.random.uniform(place_key, shape) < hot
     return pattern + heat * jnp.where(is_hot, jax.random.exponential(heat_key, shape), 0)
@@ -162,5 +163,5 @@ def _pattern(
     parts = (("sigma", sigma, (rows, cols)), ("row", row, (rows, 1)), ("column", column, (1, cols)))
     for name, value, _ in parts:
         check_number(name, value, 0.0)
-    keys = jax.random.split(key, len(parts))
+    keys = split_key(key, len(parts))
     return sum(value * jax.random.normal(k, size) for k, (_, value, size) in zip(keys, parts, strict=True))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from optics._check import as_plane, check_convolve, check_flag, check_key, check_shape, check_whole
-from optics._numerics import split_key, zero_where_dark
+from optics._keys import split_key
+from optics._numerics import zero_where_dark
 from optics._typing import (
     ArrayLike,
     CountLike,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Inexact
 
 from optics._check import as_array, as_counts, check_key, check_whole, describe
 from optics._chunks import largest_even_chunk
+from optics._keys import split_key
 from optics._program import as_one_program
 from optics._typing import ArrayLike, CountLike, DeviceLike, GradientLike, KeyLike, ShapeLike, TextLike
 from optics.convolution import check_device, convolve
@@ -282,7 +283,7 @@ def _sum_channels(
         return convolve_and_sum(x, w, key)
     x = rearrange(x, f"... (chunks channels) {space} -> chunks ... channels {space}", channels=size)
     w = rearrange(w, f"... (chunks channels) {space} -> chunks ... channels {space}", channels=size)
-    keys = None if key is None else jax.random.split(key, len(x))
+    keys = None if key is None else split_key(key, len(x))
     # Zero, but made of x and w, so that under shard_map it differs from shard to shard where they do.
     zero = jnp.where(jnp.zeros((), bool), jax.lax.stop_gradient(x.ravel()[0] * w.ravel()[0]), 0)
     add = jax.checkpoint(lambda total, chunk: (total + convolve_and_sum(*chunk), None))

@@ -14,7 +14,8 @@ from jaxtyping import Array, Complex, Inexact
 from optics._check import check_function, check_key, describe
 from optics._chunks import largest_even_chunk, map_in_chunks
 from optics._half_spectra import half_spectrum, planes_from_half
-from optics._numerics import pad_last, split_key, zero_where_dark
+from optics._keys import split_key
+from optics._numerics import pad_last, zero_where_dark
 from optics._typing import ArrayLike, DeviceLike, FunctionLike, KeyLike, PlanLike, ShapeLike, TextLike
 from optics.convolution import check_device, transform
 from optics.mapping._boundary import as_line, as_shapes, check_boundary, output_range

@@ -24,7 +24,7 @@ from nets.layers.attention._spectral import mix_values, spectral_weights
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
 from optics._check import check_flag, check_function, check_memory
 from optics._half_spectra import half_spectrum, planes_from_half
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._typing import (
     ArrayLike,
     CountLike,

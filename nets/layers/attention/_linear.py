@@ -21,7 +21,7 @@ from nets.layers._optical_dense import OpticalDense
 from nets.layers._states import TokenCache, append_tokens, check_causal, check_state, start_cache
 from nets.layers.attention._weights import attend_in_blocks, attention_weights, visible_tokens
 from optics._check import check_choice, check_flag, check_memory
-from optics._numerics import split_key
+from optics._keys import split_key
 from optics._typing import (
     ArrayLike,
     CountLike,
