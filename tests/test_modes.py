@@ -532,7 +532,10 @@ def test_refusals():
             lambda: optics.IncoherentCorrelator(optics.dft(4), optics.dft(5)),
             "`first` and `second` must have the same pixels",
         ),
-        (lambda: optics.IncoherentCorrelator(optics.dft(600)), "`first`"),
+        (
+            lambda: optics.IncoherentCorrelator(optics.dft(600)).response(np.ones((600, 600))),
+            r"`w` .*memory",
+        ),
         (
             lambda: optics.IncoherentCorrelator(modes, optics.Modal(stack, [1.0, 3.0])),
             "must have modes of the same weights",

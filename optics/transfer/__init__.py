@@ -35,6 +35,7 @@ from optics.transfer._dft import dft as dft
 from optics.transfer._fourier_lens import FourierLens as FourierLens
 from optics.transfer._illuminate import illuminate as illuminate
 from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
+from optics.transfer._masked_fft import fourier_transform as fourier_transform
 from optics.transfer._modal import Modal as Modal
 from optics.transfer._modal import without_phases as without_phases
 from optics.transfer._reduce_modes import reduce_modes as reduce_modes

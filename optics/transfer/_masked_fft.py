@@ -79,7 +79,8 @@ class MaskedFFT(AbstractTransfer):
     @property
     def shape(self) -> tuple[int, int]:
         """Pixels (rows, columns) of the detector."""
-        return self.masks_out.shape[1], self.masks_out.shape[2]
+        # Those of a `Modal` have an axis of modes before the terms.
+        return self.masks_out.shape[-2], self.masks_out.shape[-1]
 
     def __call__(
         self, light: Inexact[Array, "*lead rows cols"], real: bool = False

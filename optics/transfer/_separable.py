@@ -65,7 +65,8 @@ class Separable(AbstractTransfer):
     @property
     def shape(self) -> tuple[int, int]:
         """Pixels (rows, columns) of the detector."""
-        return self.rows.shape[1], self.cols.shape[2]
+        # Those of a `Modal` have an axis of modes before the terms.
+        return self.rows.shape[-2], self.cols.shape[-1]
 
     def __call__(
         self, light: Inexact[Array, "*lead rows cols"], real: bool = False
