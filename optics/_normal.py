@@ -35,5 +35,6 @@ def draw_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Float[A
     mantissa = ((first ^ second) >> 9) | np.float32(1).view(np.uint32)
     from_zero_to_one = jax.lax.bitcast_convert_type(mantissa, jnp.float32) - np.float32(1)
     lowest = np.nextafter(np.float32(-1), np.float32(0))
-    uniform = jnp.maximum(from_zero_to_one * (np.float32(1) - lowest) + lowest, lowest)
+    # Stored too: one loop of bits and one of numbers take two thirds of the time of one of both.
+    uniform = fusion_barrier(jnp.maximum(from_zero_to_one * (np.float32(1) - lowest) + lowest, lowest))
     return fusion_barrier(np.float32(math.sqrt(2)) * jax.lax.erf_inv(uniform))[:count].reshape(shape)
