@@ -135,6 +135,7 @@ from optics.transfer import ExactProduct as ExactProduct
 from optics.transfer import FourierLens as FourierLens
 from optics.transfer import MaskedFFT as MaskedFFT
 from optics.transfer import Modal as Modal
+from optics.transfer import Propagation as Propagation
 from optics.transfer import Separable as Separable
 from optics.transfer import compile_crossed as compile_crossed
 from optics.transfer import compile_transfer as compile_transfer

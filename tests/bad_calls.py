@@ -779,6 +779,18 @@ def _optics_calls() -> list[Call]:
                 subpixels=(1, COUNT),
             ),
             _line(
+                "optics.Propagation",
+                optics.Propagation,
+                before=(jnp.ones((16, 16)), PLANES),
+                lens=(jnp.ones((16, 16)), PLANES),
+                after=(jnp.ones((16, 16)), PLANES),
+                illumination=(jnp.ones((4, 4)), PLANES),
+                peak=(1.0, positive(NUMBER)),
+                shape=((4, 4), SIZE),
+                strides=((2, 8, 8), SIZE - {"three"}),
+                subpixels=(1, COUNT),
+            ),
+            _line(
                 "optics.Dense",
                 optics.Dense,
                 matrix=(jnp.eye(16, dtype=complex), square - {"real"}),

@@ -11,8 +11,8 @@ import scipy.signal
 
 import optics
 from bench.simulator.rayleigh_sommerfeld import map_entries
-from optics import FourierLens, MaskedFFT, _chunks, compile_transfer
-from optics.transfer import light_shape
+from optics import FourierLens, MaskedFFT, _chunks, compile_transfer, wave
+from optics.transfer import _cross, light_shape
 from optics.transfer._kronecker import decompose
 from tests.helpers import relative
 
@@ -130,9 +130,44 @@ def test_the_residual_tells_what_few_terms_leave_out():
     assert short.masks_in.shape[0] == 2
     error = relative(short(light), expected)
     assert error > 0.01 and np.isclose(short.residual, error, rtol=0.2)
-    # A pupil that cuts the light has more terms than are tried.
+    # A pupil that cuts the light a little has more terms than are tried.
+    with pytest.warns(wave.SamplingWarning):
+        lens = _lens(17, 1.3)
     with pytest.warns(UserWarning, match=r"`lens` leaves a residual of .* its pupil cuts the light"):
-        compile_transfer(_lens(17, 0.7))
+        compile_transfer(lens)
+
+
+def test_a_pupil_that_cuts_light_keeps_its_propagation(tmp_path, monkeypatch):
+    # One attempt of masks in place of four.
+    monkeypatch.setattr(_cross, "MOST_COLUMNS", 12)
+    lens = _lens((17, 16), 0.5, orders=2, tilt=(1e-3, -2e-3))
+    transfer = compile_transfer(lens, folder=tmp_path)
+    assert isinstance(transfer, optics.Propagation) and transfer.shape == lens.shape
+    light = _light((3, *lens.shape))
+    expected = _propagate(lens, light)
+    assert relative(_propagate(transfer, light), expected) <= 3e-6
+    assert relative(transfer(light[0], real=True), expected[0].real) <= 3e-6
+    # It is read as it was written.
+    again = compile_transfer(lens, folder=tmp_path)
+    assert jax.tree.structure(again) == jax.tree.structure(transfer)
+    np.testing.assert_array_equal(_propagate(again, light), _propagate(transfer, light))
+    # The map of some pairs of pixels, of which one order misses more.
+    emitters, receivers = [(8, 9), (0, 15), (14, 3)], [(9, 4), (16, 15), (0, 10)]
+    integral = map_entries(lens, emitters, receivers)
+    assert relative(_entries(transfer, emitters, receivers), integral) <= 5e-4
+    with pytest.warns(wave.SamplingWarning, match=r"`pupil_radius` .* cuts the light.* Set `orders=2`"):
+        short = _lens((17, 16), 0.5, tilt=(1e-3, -2e-3))
+    assert relative(_entries(short, emitters, receivers), integral) >= 2e-3
+
+
+@pytest.mark.slow
+def test_modes_of_a_pupil_that_cuts_light():
+    lens = _lens(17, 0.5, orders=2)
+    modes = optics.illuminate(lens, optics.light.line(1.064e-6, 1e-9, modes=2))
+    compiled = compile_transfer(modes)
+    assert isinstance(compiled.transfer, optics.Propagation) and compiled.shape == (17, 17)
+    light = _light((17, 17))
+    assert relative(compiled(light), modes(light)) <= 1e-5
 
 
 @pytest.mark.usefixtures("x64")

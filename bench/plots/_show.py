@@ -31,7 +31,7 @@ def show(part: Any, **options: Any) -> Figure:
     """Draw a part of any kind.
 
         FourierLens                                  its layout, to scale
-        Dense, MaskedFFT, Separable                  amplitude, phase and deviation from the exact transform
+        Dense, MaskedFFT, Separable, Propagation     amplitude, phase and deviation from the exact transform
         FourierProcessor, Correlator, JointTransform, External
                                                      an image on its way through, in one draw of the noise
         a device that multiplies matrices            two matrices, their product and its error
@@ -71,7 +71,7 @@ def show(part: Any, **options: Any) -> Figure:
 
 
 show.register(optics.FourierLens | optics.CrossedLenses, layout)
-show.register(optics.Dense | optics.MaskedFFT | optics.Separable, transfer_matrix)
+show.register(optics.Dense | optics.MaskedFFT | optics.Separable | optics.Propagation, transfer_matrix)
 show.register(optics.AbstractDevice, device)
 show.register(
     optics.VectorMatrixMultiplier | optics.MatrixMatrixMultiplier | optics.CirculantMultiplier, product

@@ -24,7 +24,7 @@ def transfer_matrix(transfer: Any, title: str = "") -> Figure:
     For more than 256 pixels the map between the two middle rows is drawn.
 
     Arguments:
-        transfer: `Dense`, `MaskedFFT`, `Separable` or `FourierLens`.
+        transfer: `Dense`, `MaskedFFT`, `Propagation`, `Separable` or `FourierLens`.
         title: of the figure.
 
     Returns:

@@ -8,6 +8,7 @@ call applies:
 | --- | --- | --- |
 | up to 16, or a line | `Dense`, a full matrix, exact | N⁴ products (N² on a line) |
 | above 16, panels | `MaskedFFT`, a short sum of FFTs between masks | an FFT a term |
+| the same, a pupil cuts light | `Propagation`, the wave optics, factors kept | two FFTs of 20 N² samples |
 | above 16, all orders | `Separable`, a short sum of row ⊗ column products | 2 N³ products a term |
 | any, without errors | `dft(shape)`: up to 512 in all `Dense`, else `MaskedFFT` | N⁴ products, or an FFT |
 
@@ -38,6 +39,7 @@ from optics.transfer._masked_fft import MaskedFFT as MaskedFFT
 from optics.transfer._masked_fft import fourier_transform as fourier_transform
 from optics.transfer._modal import Modal as Modal
 from optics.transfer._modal import without_phases as without_phases
+from optics.transfer._propagation import Propagation as Propagation
 from optics.transfer._reduce_modes import reduce_modes as reduce_modes
 from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable

@@ -29,6 +29,7 @@ from optics.transfer._fourier_lens import (
 from optics.transfer._kronecker import decompose
 from optics.transfer._masked_fft import MaskedFFT
 from optics.transfer._modal import Modal
+from optics.transfer._propagation import Propagation, keep_propagation
 from optics.transfer._separable import Separable
 from optics.transfer._transfer_files import check_folder, identify_lens, read_transfer, write_transfer
 
@@ -45,7 +46,7 @@ def compile_transfer(
     terms: CountLike | None = None,
     tolerance: ScalarLike | None = None,
     folder: PathLike | None = None,
-) -> Dense | Separable | MaskedFFT | Modal:
+) -> Dense | Separable | MaskedFFT | Propagation | Modal:
     """Run the wave optics once and keep the map from modulator pixels to detector pixels.
 
         matrix[m, n] = Σ_r g(r − r_m) · L(r) · h(r − r_n)
@@ -57,8 +58,9 @@ def compile_transfer(
 
     Up to 16 pixels a side, and for one-dimensional optics, the map is a full matrix. That of a larger panel,
     of which the lens follows some `orders`, is the shortest sum of Fourier transforms between masks that
-    leaves out less than `tolerance`, found from the light of some of its pixels. Of a lens that follows all
-    orders of more pixels it is the shortest sum of row ⊗ column products.
+    leaves out less than `tolerance`, found from the light of some of its pixels. A pupil that cuts the light
+    has no short sum: where 88 terms leave out more than ten tolerances, the propagation is kept, whole. Of a
+    lens that follows all orders of more pixels it is the shortest sum of row ⊗ column products.
 
     The derivative is that of the kept terms. It misses a change that would turn the map out of both their
     columns and their rows, such as astigmatism at 45° of a lens without any, in row ⊗ column products. More
@@ -78,7 +80,8 @@ def compile_transfer(
             any of them changed the lens is compiled anew. Nothing is removed.
 
     Returns:
-        `Dense`, `MaskedFFT` or `Separable`, with its truncation `residual`; a `Modal` of one of them.
+        `Dense`, `MaskedFFT` or `Separable`, with its truncation `residual`, or `Propagation`; a `Modal` of
+        one of them.
 
     Raises:
         ValueError: `lens` is no `FourierLens`, `terms` not whole, `tolerance` not in (0, 1), no `terms` under
@@ -87,8 +90,8 @@ def compile_transfer(
             that is not one of `optics.wave`.
 
     Warns:
-        UserWarning: a panel whose masks leave out more than `tolerance`, because the pupil cuts its light or
-            its errors are large.
+        UserWarning: a panel whose masks leave out more than `tolerance`, up to ten times as much, because the
+            pupil comes close to its light or its errors are large.
 
     Example:
         >>> import optics
@@ -131,7 +134,7 @@ def _compile_in(
     lens: FourierLens,
     terms: int | None,
     tolerance: ScalarLike | None,
-) -> Dense | Separable | MaskedFFT:
+) -> Dense | Separable | MaskedFFT | Propagation:
     """The transfer that the folder has, or a new one, which it has then."""
     identity = identify_lens(lens, terms, None if tolerance is None else float(tolerance))
     transfer = read_transfer(folder, identity)
@@ -147,7 +150,7 @@ def _compile_in(
 
 def _compile_one(
     lens: FourierLens, terms: int | None, tolerance: ScalarLike | None
-) -> Dense | Separable | MaskedFFT:
+) -> Dense | Separable | MaskedFFT | Propagation:
     if _is_dense(lens):
         return Dense(_overlaps(lens, _pupil_half_width(lens)), lens.shape, lens.subpixels)
     if terms is None and not is_concrete(
@@ -165,7 +168,7 @@ def _compile_one(
 
 def _compile_modes(
     described: FourierLens, terms: int | None, tolerance: ScalarLike | None
-) -> Dense | Separable | MaskedFFT:
+) -> Dense | Separable | MaskedFFT | Propagation:
     """The transfers of lenses along a first axis of their numbers, all with as many terms as the first."""
     lenses = [_select_mode(described, mode) for mode in range(len(described.pitch))]
     if _is_dense(described):
@@ -174,6 +177,9 @@ def _compile_modes(
         return jax.vmap(lambda matrix: Dense(matrix, described.shape, described.subpixels))(matrices)
     first = _compile_one(lenses[0], terms, tolerance)
     terms = len(jax.tree.leaves(first)[0]) if terms is None else terms
+    if isinstance(first, Propagation):
+        compiled = [first, *map(keep_propagation, lenses[1:])]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
     compiled = [first, *(_compile_one(lens, terms, tolerance) for lens in lenses[1:])]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *compiled)
 

@@ -15,6 +15,7 @@ from optics._warn import warn_caller
 from optics.transfer._fourier_lens import FourierLens, as_panel, illumination, strides
 from optics.transfer._masked_fft import MaskedFFT, fourier_transform
 from optics.transfer._orders import propagate_panel
+from optics.transfer._propagation import Propagation, keep_propagation
 from optics.transfer._transfer import light_shape
 
 # Pixels of light of the first attempt, whose fields are the first columns; each further attempt has twice as
@@ -23,6 +24,8 @@ FIRST_COLUMNS = 12
 MOST_COLUMNS = 96
 # Pixels of the detector for each pixel of light: more rows than columns hold the noise of rounding down.
 ROWS_PER_COLUMN = 1.5
+# Of the tolerance, beyond which the most terms that are tried are no map of the lens.
+LARGEST_EXCESS = 10
 # Columns beyond the terms that are kept. Where terms are given there are twice as many besides: the
 # derivative needs columns of its own.
 EXTRA_COLUMNS = 8
@@ -49,13 +52,14 @@ class Cross(NamedTuple):
     row_at: np.ndarray
 
 
-def compile_masked(lens: FourierLens, terms: int | None, tolerance: float) -> MaskedFFT:
+def compile_masked(lens: FourierLens, terms: int | None, tolerance: float) -> MaskedFFT | Propagation:
     """The map as masks around Fourier transforms.
 
         M[m, n] = F[m, n] · W[m, n],   W = columns · (crossing)⁺ · rows ≈ Σ_k masks_out_k ⊗ masks_in_k
 
     Of a lens that is nearly ideal W is smooth: the light of some pixels (columns) and, by reciprocity, that
-    of some detector pixels (rows) span it.
+    of some detector pixels (rows) span it. A pupil that cuts light gives W an edge, which no short sum holds:
+    then the propagation itself is kept.
 
     Arguments:
         lens: the 2f system, which follows some orders.
@@ -66,7 +70,7 @@ def compile_masked(lens: FourierLens, terms: int | None, tolerance: float) -> Ma
         ValueError: a focal length that does not match the pixels.
 
     Warns:
-        UserWarning: as many terms as are tried leave out more than `tolerance`.
+        UserWarning: as many terms as are tried leave out more than `tolerance`, up to ten times as much.
 
     Source: S. A. Goreinov, E. E. Tyrtyshnikov and N. L. Zamarashkin, Linear Algebra Appl. 261, 1 (1997).
     """
@@ -87,6 +91,8 @@ def compile_masked(lens: FourierLens, terms: int | None, tolerance: float) -> Ma
                 return transfer
         else:
             if count >= MOST_COLUMNS:
+                if float(transfer.residual) > LARGEST_EXCESS * tolerance:
+                    return keep_propagation(lens)
                 warn_of_residual(transfer, tolerance)
                 return transfer
         cross, count = _extend(cross, _look(lens, count, count)), 2 * count

@@ -72,7 +72,10 @@ class FourierLens(AbstractTransfer):
         detector_fill: linear fill factor of the detector pixel, in (0, 1].
         pupil_radius: of the lens, m; by default 2.5 · N · pitch, or 0.85 of the radius that is sampled well
             where that is less, as below 6 samples a pixel. The zero order fills a square of N · pitch on
-            either side of the axis: a smaller radius than √2 of it cuts its corners.
+            either side of the axis: a smaller radius than √2 of it cuts its corners. Light of other orders
+            is scattered by the edge then: of 64×64 pixels the map is wrong by 1.3e-2 with one of the `orders`
+            at half that width, 9.8e-3 at the width and 3.7e-3 at √2 of it, and by 1.6e-5, 8.2e-5 and 5.7e-4
+            with three (Rayleigh–Sommerfeld integral).
         profile: phase of the lens, a function of (shape, dx, wavelength, focal_length, centre=...), such as
             `wave.lens` (paraxial), `wave.spherical_lens` or an aspheric one. A Fourier lens sends a beam to
             the sine of its angle. The paraxial phase comes closer to that than the spherical one, which is
@@ -107,7 +110,8 @@ class FourierLens(AbstractTransfer):
 
     Warns:
         UserWarning: a wavelength above 1 mm or a pitch above 0.1 m: lengths are in metres.
-        wave.SamplingWarning: errors of the lens that move light by more than the guard of `orders`.
+        wave.SamplingWarning: errors of the lens that move light by more than the guard of `orders`, or a
+            pupil that cuts light, with fewer `orders` than its edge needs.
 
     Example:
         >>> import optics

@@ -6,6 +6,7 @@ a plane of twice the panel's width and two samples a pixel is enough, and no lig
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -130,10 +131,37 @@ def propagate_panel(
         spectrum = spectrum * panel.to_detector * _outer(panel.receivers)
         return _gather(spectrum, shape, strides[1])
 
+    return _map_planes(propagate_plane, light, shape, panel.lens.size)
+
+
+def join_factors(panel: Panel) -> tuple[Array, Array, Array]:
+    """The factors of a propagation that is done often: before the lens, of it, and behind it."""
+    before = _outer(panel.emitters) * panel.to_lens
+    return before, panel.lens, panel.to_detector * _outer(panel.receivers)
+
+
+def propagate_factors(
+    factors: tuple[Array, Array, Array],
+    light: Inexact[Array, "*lead rows cols"],
+    shape: tuple[int, int],
+    strides: tuple[int, tuple[int, int]],
+) -> Complex[Array, "*lead rows_out cols_out"]:
+    """As `propagate_panel`, by the factors of `join_factors`."""
+    before, lens, after = factors
+
+    def propagate_plane(light):
+        field = _spread(light, lens.shape[0], strides[0]) * before
+        return _gather(jnp.fft.fft2(jnp.fft.ifft2(field) * lens) * after, shape, strides[1])
+
+    return _map_planes(propagate_plane, light, shape, lens.size)
+
+
+def _map_planes(propagate_plane: Callable, light: Array, shape: tuple[int, int], size: int) -> Array:
+    """Planes of light at once, or one after another where they take `size` samples of a large plane."""
     if light.ndim == 2:
         return propagate_plane(light)
     planes = light.reshape(-1, *light.shape[-2:])
-    is_large = panel.lens.size > LARGEST_BATCHED_PLANE
+    is_large = size > LARGEST_BATCHED_PLANE
     out = jax.lax.map(propagate_plane, planes) if is_large else jax.vmap(propagate_plane)(planes)
     return out.reshape(*light.shape[:-2], *shape)
 

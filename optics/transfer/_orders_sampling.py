@@ -16,6 +16,8 @@ from optics.transfer._orders import band_edge, guard_pixels, round_plane
 FIELDS_AT_ONCE = 6
 # A side of the grid on which the slope of an aberration is looked for.
 SLOPE_SAMPLES = 65
+# Orders beside the zero order that reach the detector over the edge of a pupil, as far as they matter.
+MOST_ORDERS_NEEDED = 3
 # Numbers rounded to single precision must not ask for a sample more.
 ROUNDING_SHARE = 1e-5
 
@@ -92,7 +94,8 @@ def check_panel_sampling(
     defocus: float,
     aberrations: np.ndarray,
 ) -> None:
-    """Refuse a plane that does not hold the light, and warn of light that comes from beyond the guard.
+    """Refuse a plane that does not hold the light, and warn of light that comes from beyond the guard or over
+    the edge of a pupil.
 
     Arguments: those of `FourierLens`, as Python numbers.
 
@@ -105,6 +108,7 @@ def check_panel_sampling(
             f"`plane` of {plane} samples is too small for the light of `orders` {orders}, which needs "
             f"{needed}; set `plane={round_plane(needed, pixels, oversampling)}`."
         )
+    _warn_of_edge(pixels, orders, pitch, pupil_radius)
     half_width = min(pupil_radius, plane * pitch / oversampling / 2)
     slope = _steepest(aberrations, half_width / pupil_radius) / pupil_radius
     shift = focal_length * wavelength * slope + abs(defocus) * half_width / focal_length
@@ -115,6 +119,22 @@ def check_panel_sampling(
             f"`aberrations` and `defocus` move light by up to {shift / pitch:.3g} pixels at the detector, "
             f"and only {guard:g} beyond its edge are followed with `orders` of {orders}: the pixels near the "
             f"edge miss light. Set `orders={more}`, or reduce the errors.",
+            wave.SamplingWarning,
+        )
+
+
+def _warn_of_edge(pixels: tuple[int, int], orders: int, pitch: float, pupil_radius: float) -> None:
+    """Warn of a pupil that cuts the light, over whose edge light of orders comes that are not followed."""
+    count = max(pixels)
+    corner = math.hypot(*((n + count) / 2 for n in pixels)) * pitch
+    # From one edge of the panel to the other edge of the pupil.
+    needed = math.ceil((1 + 2 * pupil_radius / (count * pitch)) * (1 - ROUNDING_SHARE))
+    needed = min(MOST_ORDERS_NEEDED, needed)
+    if pupil_radius < corner * (1 - ROUNDING_SHARE) and orders < needed:
+        warn_caller(
+            f"`pupil_radius` of {pupil_radius:.4g} m cuts the light, which reaches {corner:.4g} m: its edge "
+            f"scatters light of other orders: with `orders` of {orders} the map is wrong by up to 1.3 %. Set "
+            f"`orders={needed}`.",
             wave.SamplingWarning,
         )
 

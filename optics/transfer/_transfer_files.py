@@ -22,6 +22,7 @@ from optics._files import open_file
 from optics.transfer._dense import Dense
 from optics.transfer._fourier_lens import FourierLens
 from optics.transfer._masked_fft import MaskedFFT
+from optics.transfer._propagation import Propagation
 from optics.transfer._separable import Separable
 
 FORMAT = "lensformer transfer 1"
@@ -30,10 +31,11 @@ _ARRAYS = {
     Dense: ("matrix",),
     Separable: ("rows", "cols", "peak", "residual"),
     MaskedFFT: ("masks_in", "masks_out", "peak", "residual"),
+    Propagation: ("before", "lens", "after", "illumination", "peak"),
 }
 _KINDS = {kind.__name__: kind for kind in _ARRAYS}
 # Axes of the first of them, of one lens.
-_AXES = {Dense: 2, Separable: 3, MaskedFFT: 3}
+_AXES = {Dense: 2, Separable: 3, MaskedFFT: 3, Propagation: 2}
 # Packages whose versions say what a compiled lens holds.
 _PACKAGES = ("lensformer", "jax", "jaxlib")
 
@@ -69,7 +71,7 @@ def identify_lens(lens: FourierLens, terms: int | None, tolerance: float | None)
     )
 
 
-def read_transfer(folder: Path, identity: str) -> Dense | Separable | MaskedFFT | None:
+def read_transfer(folder: Path, identity: str) -> Dense | Separable | MaskedFFT | Propagation | None:
     """The transfer that `write_transfer` wrote; None if there is none.
 
     Arguments:
@@ -104,7 +106,9 @@ def check_folder(folder: Path) -> None:
         raise ValueError(f"`folder` {folder} cannot be written: {error.strerror}.") from None
 
 
-def write_transfer(folder: Path, identity: str, transfer: Dense | Separable | MaskedFFT) -> None:
+def write_transfer(
+    folder: Path, identity: str, transfer: Dense | Separable | MaskedFFT | Propagation
+) -> None:
     """A file in the place of any other of the same identity, whole or not at all.
 
     Arguments:
@@ -133,7 +137,7 @@ def write_transfer(folder: Path, identity: str, transfer: Dense | Separable | Ma
         raise ValueError(f"`folder` {folder} cannot be written: {error.strerror}.") from None
 
 
-def _read(path: Path, file: Any, identity: str) -> Dense | Separable | MaskedFFT:
+def _read(path: Path, file: Any, identity: str) -> Dense | Separable | MaskedFFT | Propagation:
     try:
         with np.load(file, allow_pickle=False) as content:
             # The archive has a checksum of each array.
@@ -158,10 +162,11 @@ def _make(kind: Callable, values: dict[str, np.ndarray], sizes: dict[str, Any]) 
     return jax.vmap(lambda *arrays: kind(*arrays, **sizes))(*arrays)
 
 
-def _sizes(transfer: Dense | Separable | MaskedFFT) -> dict[str, Any]:
+def _sizes(transfer: Dense | Separable | MaskedFFT | Propagation) -> dict[str, Any]:
     """The arguments of its class that are no arrays."""
-    of_matrix = {"shape": transfer.shape} if isinstance(transfer, Dense) else {}
-    return {"subpixels": transfer.subpixels, **of_matrix}
+    of_kind = {"shape": transfer.shape} if isinstance(transfer, Dense | Propagation) else {}
+    of_kind |= {"strides": transfer.strides} if isinstance(transfer, Propagation) else {}
+    return {"subpixels": transfer.subpixels, **of_kind}
 
 
 def _path(folder: Path, identity: str) -> Path:

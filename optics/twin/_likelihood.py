@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Inexact, PyTree
 
 from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
-from optics.transfer import FourierLens, MaskedFFT, Separable, compile_transfer
+from optics.transfer import FourierLens, MaskedFFT, Propagation, Separable, compile_transfer
 from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
 
@@ -21,6 +21,8 @@ CLEARANCE_DEVIATIONS = 4.0
 
 # Of a panel whose lens is fitted: as many masks hold the slopes of its aberrations.
 FEWEST_MASKS = 16
+# Of one whose pupil cuts light, which no number of masks holds well.
+MOST_MASKS = 88
 
 
 class FrameStatistics(NamedTuple):
@@ -124,6 +126,8 @@ def compiled_terms(transfer: Callable) -> int | None:
     compiled = compile_transfer(transfer)
     if isinstance(compiled, MaskedFFT):
         return max(FEWEST_MASKS, compiled.masks_in.shape[0])
+    if isinstance(compiled, Propagation):
+        return MOST_MASKS
     return compiled.rows.shape[0] if isinstance(compiled, Separable) else None
 
 
