@@ -40,10 +40,11 @@ class Propagation(AbstractTransfer):
             that do not divide the samples, or a `peak` not above 0.
 
     Example:
-        >>> import optics
-        >>> lens = optics.FourierLens(20, 17e-6, 1.064e-6, pupil_radius=2e-4, orders=2)
-        >>> print(type(optics.compile_transfer(lens)).__name__)
-        Propagation
+        >>> import jax.numpy as jnp, optics
+        >>> open_plane, light = jnp.ones((8, 8)), jnp.eye(4)  # no distance and no lens: an image
+        >>> image = optics.Propagation(*[open_plane] * 3, jnp.ones((4, 4)), 1.0, (4, 4), (2, 4, 4))
+        >>> print(abs(image(light) - light).max() < 1e-6)
+        True
 
     Source: J. W. Goodman, Introduction to Fourier Optics (2005), section 5.2.
     """
