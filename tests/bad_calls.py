@@ -779,6 +779,12 @@ def _optics_calls() -> list[Call]:
                 subpixels=(1, COUNT),
             ),
             _line(
+                "optics.transfer.share_plane",
+                optics.transfer.share_plane,
+                part=(optics.dft(32), PART),
+                mesh=(jax.sharding.Mesh(jax.devices()[:1], ("rows",)), PART),
+            ),
+            _line(
                 "optics.Propagation",
                 optics.Propagation,
                 before=(jnp.ones((16, 16)), PLANES),

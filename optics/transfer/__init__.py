@@ -18,6 +18,8 @@ transfer for each mode; `compile_transfer` compiles it, and `reduce_modes` finds
 `CrossedLenses` describes cylindrical lenses between two modulators and a detector, which multiply the
 matrices on them; `compile_crossed` makes `Bilinear` of it, and `ExactProduct` is without errors.
 
+`share_plane(device, mesh)` divides the planes of a device between several JAX devices, by rows.
+
 `compile_transfer(lens, folder=path)` keeps what it compiles on disk, and reads it the next time. The sums
 tell their truncation `residual`. All are an `AbstractTransfer`: `shape`, `subpixels`, `peak`, and
 a call with light that gives the field. A device takes any of them as its `transfer`. Numbers of a
@@ -43,5 +45,6 @@ from optics.transfer._propagation import Propagation as Propagation
 from optics.transfer._reduce_modes import reduce_modes as reduce_modes
 from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable
+from optics.transfer._shared_plane import share_plane as share_plane
 from optics.transfer._transfer import AbstractTransfer as AbstractTransfer
 from optics.transfer._transfer import light_shape as light_shape

@@ -89,7 +89,7 @@ class MaskedFFT(AbstractTransfer):
 
         def term(pair):
             mask_in, mask_out = pair
-            field = mask_out * fourier_transform(light * mask_in, self.shape)
+            field = mask_out * self.transform(light * mask_in)
             return field.real if real else field
 
         masks = self.masks_in, self.masks_out
@@ -106,16 +106,28 @@ class MaskedFFT(AbstractTransfer):
         unroll = terms if terms <= MOST_UNROLLED else 1
         return jax.lax.scan(add_term, jnp.zeros(field.shape, field.dtype), masks, unroll=unroll)[0]
 
+    def transform(
+        self, light: Inexact[Array, "*lead rows cols"]
+    ) -> Complex[Array, "*lead rows_out cols_out"]:
+        """The Fourier transform between the masks of a term."""
+        return fourier_transform(light, self.shape)
+
 
 def fourier_transform(
     light: Inexact[Array, "*lead rows cols"], shape: tuple[int, int]
 ) -> Complex[Array, "*lead rows_out cols_out"]:
     """The unitary discrete Fourier transform of light, origin at pixel n//2, and of it the middle `shape`."""
-    # Phases that move both origins to pixel 0: no array is copied for it.
-    (rows, cols), lines = shape, [_origin_phases(n, m) for n, m in zip(light.shape[-2:], shape, strict=True)]
-    (row_in, row_out), (col_in, col_out) = lines
-    spectrum = jnp.fft.fft2(light * (row_in[:, None] * col_in), norm="ortho")
-    return spectrum[..., :rows, :cols] * (row_out[:, None] * col_out)
+    rows, cols = shape
+    before, after = move_origins(light.shape[-2:], shape)
+    return jnp.fft.fft2(light * before, norm="ortho")[..., :rows, :cols] * after
+
+
+def move_origins(size: tuple[int, ...], shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Factors before and after a transform of planes of `size`, of which the middle `shape` is kept, that
+    move both origins from pixel 0 to n//2: no array is copied for it.
+    """
+    (row_in, row_out), (col_in, col_out) = (_origin_phases(n, m) for n, m in zip(size, shape, strict=True))
+    return row_in[:, None] * col_in, row_out[:, None] * col_out
 
 
 def _origin_phases(n: int, m: int) -> tuple[Inexact[Array, " n"], Inexact[Array, " m"]]:
