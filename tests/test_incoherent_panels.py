@@ -39,7 +39,8 @@ def test_powers_without_a_matrix_against_float64(by, monkeypatch):
     np.testing.assert_allclose(powers.reshape(2, pixels), expected, atol=2e-6 * expected.max())
 
 
-@pytest.mark.parametrize("modes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("modes", [1, 2])
 def test_a_device_without_a_matrix_is_the_device(modes, monkeypatch):
     shape = (5, 6)
     first = masked(shape, 2, 0)

@@ -14,6 +14,7 @@ from bench.simulator.rayleigh_sommerfeld import map_entries
 from optics import FourierLens, MaskedFFT, _chunks, compile_transfer, wave
 from optics.transfer import _cross, light_shape
 from optics.transfer._kronecker import decompose
+from optics.transfer._propagation import keep_propagation
 from tests.helpers import relative
 
 # A Meadowlark panel's pitch, in the infrared.
@@ -137,6 +138,17 @@ def test_the_residual_tells_what_few_terms_leave_out():
         compile_transfer(lens)
 
 
+@pytest.mark.parametrize("subpixels", [1, 2])
+def test_a_propagation_that_is_kept_is_that_of_the_lens(subpixels):
+    with pytest.warns(wave.SamplingWarning, match=r"`pupil_radius` .* cuts the light.* Set `orders=3`"):
+        lens = _lens((4, 5), 0.7, tilt=(1e-3, -2e-3), waist=1e-4, subpixels=subpixels)
+    light = _light((2, *light_shape(lens.shape, subpixels)))
+    kept, expected = keep_propagation(lens)(light), lens(light)
+    assert relative(kept, expected) <= 3e-6
+    assert relative(keep_propagation(lens)(light, real=True), expected.real) <= 3e-6
+
+
+@pytest.mark.slow
 def test_a_pupil_that_cuts_light_keeps_its_propagation(tmp_path, monkeypatch):
     # One attempt of masks in place of four.
     monkeypatch.setattr(_cross, "MOST_COLUMNS", 12)

@@ -247,7 +247,9 @@ def test_a_lens_that_is_known_is_kept_under_jit_too(tmp_path, compilations):
         jax.jit(lambda t: compile_transfer(lens, tolerance=t, folder=tmp_path)(jnp.ones((2, 2))))(1e-3)
 
 
-@pytest.mark.parametrize("name, lenses", [("engine11", 1), ("led-correlator", 2)])
+@pytest.mark.parametrize(
+    "name, lenses", [("engine11", 1), pytest.param("led-correlator", 2, marks=pytest.mark.slow)]
+)
 def test_a_preset_is_compiled_once(name, lenses, tmp_path, compilations):
     unit = jax.random.key(3)
     first = optics.presets.load(name, unit, folder=tmp_path, pixels=3)
