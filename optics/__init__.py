@@ -142,6 +142,7 @@ from optics.transfer import compile_transfer as compile_transfer
 from optics.transfer import dft as dft
 from optics.transfer import illuminate as illuminate
 from optics.transfer import reduce_modes as reduce_modes
+from optics.transfer import share_plane as share_plane
 from optics.twin import Recording as Recording
 from optics.twin import fit_twin as fit_twin
 

@@ -84,7 +84,7 @@ def share_plane(part: PartLike, mesh: PartLike) -> Any:
     Example:
         >>> import jax, jax.numpy as jnp, optics
         >>> mesh = jax.sharding.Mesh(jax.devices()[:1], ("rows",))
-        >>> shared = optics.transfer.share_plane(optics.dft(32), mesh)
+        >>> shared = optics.share_plane(optics.dft(32), mesh)
         >>> round(float(abs(shared(jnp.ones((32, 32)))).max()), 4)
         32.0
 
