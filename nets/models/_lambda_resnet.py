@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from nets._check import LARGEST_DEPTH, check_call, check_rngs, check_sizes
-from nets.layers import LambdaConv2d, as_image_size, as_images
+from nets.layers import BatchNorm, LambdaConv2d, as_image_size, as_images
 from optics._check import as_counts, as_pixels, check_whole
 from optics._keys import split_key
 from optics._typing import (
@@ -127,7 +127,7 @@ class _Bottleneck(nnx.Module):
             return _ConvNorm(conv, rngs)
 
         self.before, self.lambdas, self.after = pointwise(), lambdas, pointwise()
-        self.norm = _batch_norm(lambdas.features, rngs)
+        self.norm = BatchNorm(lambdas.features, rngs=rngs)
 
     def __call__(self, x, device, key):
         y = self.lambdas(jax.nn.relu(self.before(x)), device, key)
@@ -138,11 +138,7 @@ class _ConvNorm(nnx.Module):
     """A convolution and the normalisation after it."""
 
     def __init__(self, conv: nnx.Conv, rngs: nnx.Rngs):
-        self.conv, self.norm = conv, _batch_norm(conv.out_features, rngs)
+        self.conv, self.norm = conv, BatchNorm(conv.out_features, rngs=rngs)
 
     def __call__(self, x):
         return self.norm(self.conv(x))
-
-
-def _batch_norm(features: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    return nnx.BatchNorm(features, momentum=0.9, rngs=rngs)

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from nets._check import check_heads, check_rngs, check_sizes
+from nets.layers._batch_norm import BatchNorm
 from nets.layers._kernels import fan_in_uniform
 from nets.layers._positions import correlate_by_fft, extend_values
 from nets.layers._states import join_recent
@@ -155,7 +156,7 @@ def _norm(kind: str | None, count: int, scale: float, bias: float, rngs: nnx.Rng
     """A normalisation of `count` numbers, with its first scale and bias."""
     first = {"scale_init": nnx.initializers.constant(scale), "bias_init": nnx.initializers.constant(bias)}
     if kind == "batch":
-        return nnx.BatchNorm(count, momentum=0.9, rngs=rngs, **first)
+        return BatchNorm(count, rngs=rngs, **first)
     return None if kind is None else nnx.LayerNorm(count, epsilon=1e-5, rngs=rngs, **first)
 
 
@@ -163,21 +164,4 @@ def _normalize(norm: nnx.Module | None, a: Array, mask: Array | None) -> Array:
     """Normalise, with padding left out of the statistics of a batch."""
     if norm is None:
         return a
-    if not isinstance(norm, nnx.BatchNorm) or mask is None:
-        return norm(a)
-    if norm.axis_name is not None and not norm.use_running_average:
-        return _normalize_shard(norm, a, mask)
-    # A batch that is all padding has no statistics; any finite ones will do.
-    return norm(a, mask=(mask | ~jnp.any(mask))[..., None])
-
-
-def _normalize_shard(norm: nnx.BatchNorm, a: Array, mask: Array) -> Array:
-    """The same where devices share a batch: shards count by their tokens; Flax would weigh all alike."""
-    weights = mask[..., None].astype(a.dtype)
-    sums = jnp.stack([(a * weights).sum((0, 1)), (a**2 * weights).sum((0, 1))])
-    count = jnp.maximum(jax.lax.psum(weights.sum(), norm.axis_name), 1)
-    mean, square = jax.lax.psum(sums, norm.axis_name) / count
-    variance = jnp.maximum(square - mean**2, 0)
-    for statistic, value in ((norm.mean, mean), (norm.var, variance)):
-        statistic[...] = norm.momentum * statistic[...] + (1 - norm.momentum) * value
-    return (a - mean) * jax.lax.rsqrt(variance + norm.epsilon) * norm.scale[...] + norm.bias[...]
+    return norm(a, mask) if isinstance(norm, BatchNorm) else norm(a)
