@@ -21,9 +21,11 @@ def split_key(key: Array | None, count: int | tuple[int, ...]) -> Array | tuple[
 
     Arguments:
         key: one, typed or not.
-        count: number of keys, or the shape of an array of them.
+        count: number of keys, or, with a key, the shape of an array of them.
     """
-    return (None,) * count if key is None else _as_jax_key(jax.random.split(as_fast_key(key), count))
+    if key is None:
+        return (None,) * count
+    return _as_jax_key(jax.random.split(as_fast_key(key), count))
 
 
 def fold_key(key: Array | None, number: Array | int) -> Array | None:
@@ -36,14 +38,15 @@ def as_fast_key(key: Array) -> Array:
 
     JAX on CPU makes random bits by a loop in the shape of the result: one of 4×11×11 takes a second to
     compile. Bits of this key are made in one pass along a line, which takes a twentieth of that. On other
-    platforms, and for other generators than Threefry, nothing changes. `jax.random.poisson` refuses it.
+    platforms, for other generators than Threefry and without `jax_threefry_partitionable`, nothing changes.
+    `jax.random.poisson` refuses it.
 
     Arguments:
         key: one or many, typed or not.
     """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key)
-    if str(jax.random.key_impl(key)) != NAME:
+    if str(jax.random.key_impl(key)) != NAME or not jax.config.jax_threefry_partitionable:
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=FAST)
 
@@ -79,14 +82,19 @@ def _split(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "*s
         counter = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
         return _derive(key, counter)
 
-    return jax.lax.platform_dependent(
-        key, cpu=on_cpu, default=lambda key: threefry_prng_impl.split(key, shape)
-    )
+    def by_jax(key):
+        # The key adds nothing but that its keys differ between the shards of `jax.shard_map` if it does.
+        return threefry_prng_impl.split(key, shape) | (key & 0)
+
+    return jax.lax.platform_dependent(key, cpu=on_cpu, default=by_jax)
 
 
 @jax.jit
 def _fold_in(key: UInt32[Array, "2"], data: UInt32[Array, ""]) -> UInt32[Array, "2"]:
-    return jax.lax.platform_dependent(key, data, cpu=_derive, default=threefry_prng_impl.fold_in)
+    def by_jax(key, data):
+        return threefry_prng_impl.fold_in(key, data) | (key & 0) | (data & 0)
+
+    return jax.lax.platform_dependent(key, data, cpu=_derive, default=by_jax)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
@@ -99,7 +107,8 @@ def _random_bits(key: UInt32[Array, "2"], bits: int, shape: tuple[int, ...]) -> 
         return (first ^ second)[:count].reshape(shape)
 
     def by_jax(key):
-        return threefry_prng_impl.random_bits(key, bits, shape)
+        drawn = threefry_prng_impl.random_bits(key, bits, shape)
+        return drawn | (key[0] & 0).astype(drawn.dtype)
 
     if bits != 32 or count >= 2**32:
         return by_jax(key)

@@ -59,6 +59,38 @@ def test_keys_are_those_of_jax(what, generator, transform):
     np.testing.assert_array_equal(*(jax.random.key_data(f(key)) for f in (here, by_jax)))
 
 
+@pytest.mark.parametrize("untyped", [False, True], ids=["typed", "untyped"])
+def test_shards_have_keys_of_their_own(untyped, key):
+    # The branches of a platform differed in what varies between shards, which `shard_map` refuses.
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("rows",))
+    spec = jax.sharding.PartitionSpec("rows")
+
+    def draw(split, fold, normal):
+        def of_shard(keys):
+            key = fold(split(keys[0], 2)[1], jax.lax.axis_index("rows"))
+            return normal(key, (3,), jnp.float32)
+
+        keys = jax.random.split(key, 1)
+        keys = jax.random.key_data(keys) if untyped else keys
+        return jax.jit(jax.shard_map(of_shard, mesh=mesh, in_specs=spec, out_specs=spec))(keys)
+
+    here = draw(split_key, fold_key, draw_normal)
+    of_fast = draw(split_key, fold_key, lambda key, *rest: jax.random.normal(as_fast_key(key), *rest))
+    by_jax = draw(jax.random.split, jax.random.fold_in, jax.random.normal)
+    np.testing.assert_array_equal(here, by_jax)
+    np.testing.assert_array_equal(of_fast, by_jax)
+
+
+def test_other_counters_of_jax_are_left_to_it(key):
+    with jax.threefry_partitionable(False):
+        for make in (lambda f: f(key, 3), lambda f: f(key, (2, 5))):
+            keys = (jax.random.key_data(make(f)) for f in (split_key, jax.random.split))
+            np.testing.assert_array_equal(*keys)
+        np.testing.assert_array_equal(
+            draw_normal(key, (5,), jnp.float32), jax.random.normal(key, (5,), jnp.float32)
+        )
+
+
 def test_untyped_keys_give_those_of_the_typed_one(key):
     words = jax.random.key_data(key)
     for make in (lambda key: split_key(key, 2), lambda key: fold_key(key, 3)):

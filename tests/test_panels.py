@@ -15,6 +15,7 @@ from optics import FourierLens, MaskedFFT, _chunks, compile_transfer, wave
 from optics.transfer import _cross, light_shape
 from optics.transfer._kronecker import decompose
 from optics.transfer._propagation import keep_propagation
+from optics.twin import _likelihood
 from tests.helpers import relative
 
 # A Meadowlark panel's pitch, in the infrared.
@@ -170,6 +171,16 @@ def test_a_pupil_that_cuts_light_keeps_its_propagation(tmp_path, monkeypatch):
     with pytest.warns(wave.SamplingWarning, match=r"`pupil_radius` .* cuts the light.* Set `orders=2`"):
         short = _lens((17, 16), 0.5, tilt=(1e-3, -2e-3))
     assert relative(_entries(short, emitters, receivers), integral) >= 2e-3
+
+
+@pytest.mark.slow
+def test_a_twin_keeps_the_propagation_of_a_pupil_that_cuts_light(monkeypatch):
+    # It was fitted through masks that left out a sixth of the map.
+    monkeypatch.setattr(_cross, "MOST_COLUMNS", 12)
+    lens = _lens(17, 0.5, orders=2)
+    terms = _likelihood.compiled_terms(lens)
+    light = _light((17, 17))
+    assert relative(_likelihood.compile_lens(lens, terms)(light), _propagate(lens, light)) <= 3e-6
 
 
 @pytest.mark.slow
@@ -369,6 +380,10 @@ def test_presets_take_the_shape_of_a_part_of_their_panel(key):
             "the same number of terms, got 2 and 1",
         ),
         (lambda: MaskedFFT(jnp.ones((1, 4, 4)), jnp.ones((1, 4, 5))), "`masks_in` must have 4×5 pixels"),
+        (
+            lambda: optics.Propagation(*[jnp.ones((8, 8))] * 3, jnp.ones((4, 4)), 1.0, (4, 4), (4, 4, 4)),
+            "`strides` must divide 8 samples into at least 4 pixels of light",
+        ),
     ],
 )
 def test_refusals(call, message):

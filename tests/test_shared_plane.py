@@ -100,6 +100,11 @@ def test_the_transform_in_two_steps():
     assert isinstance(shared, optics.MaskedFFT) and shared.shape == (6, 4)
 
 
+def _scaled(gain):
+    ones = jnp.ones((1, 32, 32), complex)
+    return optics.MaskedFFT(gain * ones, ones)
+
+
 def test_refusals():
     rows, two = (Mesh(np.array(jax.devices()[:1] * count), ("rows",)) for count in (1, 2))
     for call, message in (
@@ -110,6 +115,10 @@ def test_refusals():
             "`mesh` must have one axis of `AxisType.Auto`",
         ),
         (lambda: share_plane(optics.dft(32), jax.make_mesh((1, 1), ("a", "b"))), "`mesh` must have one axis"),
+        (
+            lambda: share_plane(jax.vmap(lambda gain: _scaled(gain))(jnp.ones(2)), rows),
+            r"`part` must have one mode of light, and its `MaskedFFT` has several, of shape \(2,\)",
+        ),
         (lambda: share_plane(optics.dft((25, 32)), two), "`mesh` of 2 devices must divide the 25 rows"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -72,6 +72,20 @@ def test_a_transfer_is_read_as_it_was_written(lens, tmp_path, compilations):
     assert isinstance(first, MaskedFFT) == (lens().shape == (5, 4))
 
 
+@pytest.mark.usefixtures("made_masks")
+def test_a_run_compiles_anew_where_its_cache_cannot_be_used(tmp_path, compilations, capsys):
+    config = resolve(Config(device="engine11", shape=(3, 3), cache=tmp_path))
+    device = build_device(config)
+    (file,) = (tmp_path / environment.TRANSFERS).iterdir()
+    file.write_bytes(file.read_bytes()[:200])
+    before = len(compilations)
+    _assert_equal(build_device(config).transfer, device.transfer)
+    assert len(compilations) == before + 1
+    message = capsys.readouterr().err
+    assert message.startswith("`cache` holds") and "damaged" in message
+    assert message.endswith("Lenses are compiled anew, and not kept.\n")
+
+
 @pytest.mark.slow
 def test_row_and_column_products_are_read_as_they_were_written(tmp_path, compilations, monkeypatch):
     # Smaller than any that compile to products by themselves: those take seconds.

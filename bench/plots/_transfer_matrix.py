@@ -64,7 +64,7 @@ def matrices(transfer: Any) -> tuple[np.ndarray, np.ndarray, str]:
     """
     if not isinstance(transfer, optics.AbstractTransfer):
         raise ValueError(
-            "`transfer` must be a `Dense`, `MaskedFFT`, `Separable` or `FourierLens`, got "
+            "`transfer` must be a transfer, such as `Dense`, `MaskedFFT` or `FourierLens`, got "
             f"{type(transfer).__name__}."
         )
     rows, cols = transfer.shape

@@ -1,6 +1,7 @@
 """The network and the device that a `Config` describes."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -141,7 +142,20 @@ def _build_engine(config: Config, overrides: dict[str, Any]) -> DeviceLike:
 
 
 def _load_as_it_is(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
-    return optics.presets.load(config.device, folder=transfers_folder(config.cache), **overrides)
+    return _load_preset(config, config.device, overrides)
+
+
+def _load_preset(config: Config, name: str, overrides: dict[str, Any]) -> optics.AbstractDevice:
+    """A preset, whose lenses are compiled anew where those that are kept cannot be used."""
+    folder = transfers_folder(config.cache)
+    try:
+        return optics.presets.load(name, folder=folder, **overrides)
+    except ValueError as error:
+        if folder is None or not str(error).startswith("`folder`"):
+            raise
+        reason = str(error).replace("`folder`", "`cache`", 1)
+        print(f"{reason} Lenses are compiled anew, and not kept.", file=sys.stderr)
+        return optics.presets.load(name, **overrides)
 
 
 def _load_in_size(config: Config, overrides: dict[str, Any]) -> optics.AbstractDevice:
@@ -219,8 +233,7 @@ def _build_multiplier(config: Config, overrides: dict[str, Any], engine: DeviceL
             "`multiplier` must be convolutions, or a preset that multiplies matrices, one of "
             f"{', '.join(optics.presets.names())}; got {config.multiplier!r}."
         )
-    folder = transfers_folder(config.cache)
-    multiplier = optics.presets.load(config.multiplier, folder=folder, **overrides)
+    multiplier = _load_preset(config, config.multiplier, overrides)
     if not multiplier.supports(optics.AbstractDevice.matmul):
         raise ValueError(
             f"`multiplier` {config.multiplier} has no product of matrices; set --multiplier to a preset that "

@@ -19,7 +19,8 @@ def compile_device(
         folder: of compiled transfers, as `compile_transfer` takes it; `Bilinear` ones are not kept.
 
     Returns:
-        the device with `Dense`, `MaskedFFT` or `Separable` in the place of each lens, or with `Bilinear`.
+        the device with `Dense`, `MaskedFFT`, `Separable` or `Propagation` in the place of each lens, or with
+            `Bilinear`.
 
     Raises:
         ValueError: no device, `terms` below 1, or a `folder` that `compile_transfer` refuses.

@@ -55,8 +55,8 @@ def load(
 
     Raises:
         ValueError: unknown name, level or parameter, a value that is not finite or outside the parameter's
-            range, a `unit` that is no key, a `folder` that cannot be written or holds a damaged file, or a
-            `folder` for a traced `unit` or override.
+            range, a `unit` that is no key, a `folder` that cannot be written or holds a damaged file, where a
+            lens is compiled, or a `folder` for a traced `unit` or override.
 
     Example:
         >>> import optics

@@ -42,6 +42,7 @@ from optics.transfer._masked_fft import fourier_transform as fourier_transform
 from optics.transfer._modal import Modal as Modal
 from optics.transfer._modal import without_phases as without_phases
 from optics.transfer._propagation import Propagation as Propagation
+from optics.transfer._propagation import keep_propagation as keep_propagation
 from optics.transfer._reduce_modes import reduce_modes as reduce_modes
 from optics.transfer._relay import Relay as Relay
 from optics.transfer._separable import Separable as Separable

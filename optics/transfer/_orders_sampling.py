@@ -132,8 +132,8 @@ def _warn_of_edge(pixels: tuple[int, int], orders: int, pitch: float, pupil_radi
     needed = min(MOST_ORDERS_NEEDED, needed)
     if pupil_radius < corner * (1 - ROUNDING_SHARE) and orders < needed:
         warn_caller(
-            f"`pupil_radius` of {pupil_radius:.4g} m cuts the light, which reaches {corner:.4g} m: its edge "
-            f"scatters light of other orders: with `orders` of {orders} the map is wrong by up to 1.3 %. Set "
+            f"`pupil_radius` of {pupil_radius:.4g} m cuts the light, which reaches {corner:.4g} m. Its edge "
+            f"scatters light of other orders, and `orders` of {orders} leaves some of it out. Set "
             f"`orders={needed}`.",
             wave.SamplingWarning,
         )

@@ -100,14 +100,19 @@ def share_plane(part: PartLike, mesh: PartLike) -> Any:
     if not found:
         raise ValueError(
             "`part` must be a `MaskedFFT`, or a device with one, such as `optics.compile_transfer` makes of "
-            f"more than 16 pixels a side; got {type(part).__name__}."
+            f"more than 16 pixels a side whose pupil does not cut the light; got {type(part).__name__}."
         )
     for transfer in found:
+        if transfer.masks_in.ndim != 3:
+            raise ValueError(
+                "`part` must have one mode of light, and its `MaskedFFT` has several, of shape "
+                f"{transfer.masks_in.shape[:-3]}."
+            )
         sizes = transfer.masks_in.shape[-2], *transfer.shape
-        if transfer.masks_in.ndim != 3 or any(size % mesh.size for size in sizes):
+        if any(size % mesh.size for size in sizes):
             raise ValueError(
                 f"`mesh` of {mesh.size} devices must divide the {sizes[0]} rows of light, and the "
-                f"{sizes[1]} rows and {sizes[2]} columns, of one mode of light."
+                f"{sizes[1]} rows and {sizes[2]} columns."
             )
     return _replace(part, mesh)
 

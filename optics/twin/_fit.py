@@ -61,7 +61,8 @@ def fit_twin(
     scale do not count, nor do pixels that never change. The fit is local: start within about half a wave and
     half a fringe of the truth. It runs in double precision, and holds 8 bytes for each pair of a pixel
     recorded and a number fitted; where that is more than 1 GB it finds the information a row at a time, in
-    the memory of a few recordings, and takes two transforms of the recording for each number and step.
+    the memory of a few recordings, and takes two transforms of the recording for each number and step; errors
+    of a model whose noise is fitted then show in repeated drives alone.
 
     A panel's maps (gains, offsets, phases) have a number a pixel, and a few frames do not tell so many. With
     `map_pixels` a map is fitted as it is in the device plus a smooth surface through values at nodes:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Inexact, PyTree
 
 from optics.device import FourierProcessor, modulate
 from optics.effects import Effect, Noise, Quantize, Saturate
-from optics.transfer import FourierLens, MaskedFFT, Propagation, Separable, compile_transfer
+from optics.transfer import FourierLens, MaskedFFT, Propagation, Separable, compile_transfer, keep_propagation
 from optics.twin._parameters import FreeParameters
 from optics.twin._recording import Recording
 
@@ -21,8 +21,6 @@ CLEARANCE_DEVIATIONS = 4.0
 
 # Of a panel whose lens is fitted: as many masks hold the slopes of its aberrations.
 FEWEST_MASKS = 16
-# Of one whose pupil cuts light, which no number of masks holds well.
-MOST_MASKS = 88
 
 
 class FrameStatistics(NamedTuple):
@@ -107,28 +105,35 @@ class Likelihood(eqx.Module):
             return device
         index = np.flatnonzero(self.parameters.is_lens())
         if not index.size:
-            return eqx.tree_at(lambda d: d.transfer, device, compile_transfer(device.transfer, self.terms))
+            return eqx.tree_at(lambda d: d.transfer, device, compile_lens(device.transfer, self.terms))
 
         # Only the numbers of the lens go through the wave optics, and each only once a step.
-        def compile_lens(likelihood, numbers):
+        def compile_at(likelihood, numbers):
             parameters = likelihood.parameters
             vector = parameters.vector(likelihood.device).at[index].set(numbers)
-            return compile_transfer(parameters.put(likelihood.device, vector).transfer, likelihood.terms)
+            return compile_lens(parameters.put(likelihood.device, vector).transfer, likelihood.terms)
 
-        transfer = call_with_jacobian(compile_lens, self, vector[index])
+        transfer = call_with_jacobian(compile_at, self, vector[index])
         return eqx.tree_at(lambda d: d.transfer, device, transfer)
 
 
 def compiled_terms(transfer: Callable) -> int | None:
-    """How many terms a lens is compiled to; None if it is compiled to a matrix."""
+    """How many terms a lens is compiled to; None if it is compiled to a matrix, 0 if its propagation is
+    kept.
+    """
     if not isinstance(transfer, FourierLens):
         return None
     compiled = compile_transfer(transfer)
     if isinstance(compiled, MaskedFFT):
         return max(FEWEST_MASKS, compiled.masks_in.shape[0])
     if isinstance(compiled, Propagation):
-        return MOST_MASKS
+        return 0
     return compiled.rows.shape[0] if isinstance(compiled, Separable) else None
+
+
+def compile_lens(lens: FourierLens, terms: int | None) -> Callable:
+    """The lens as `compiled_terms` counts it."""
+    return keep_propagation(lens) if terms == 0 else compile_transfer(lens, terms)
 
 
 def call_with_jacobian(function: Callable, constants: PyTree, numbers: Float[Array, " n"]) -> PyTree:

@@ -159,8 +159,9 @@ def _describe_test(is_good: bool | None, test: LackOfFit | None) -> str:
     """What was tested, and what came of it."""
     if test is None or (is_good is None and test.evidence == "patterns"):
         return (
-            "the model cannot be judged: the noise was fitted to the residuals, which hides its errors; "
-            "record some drives twice"
+            "the model cannot be judged: the noise was fitted to the residuals, which hides its errors, and "
+            "patterns in them were not found, or not looked for where slopes take more than 1 GB; record "
+            "some drives twice"
         )
     compared = {
         "repeats": "the residuals against the scatter of repeats",
