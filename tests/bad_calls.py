@@ -904,7 +904,7 @@ def _optics_calls() -> list[Call]:
                 rounds=(1, COUNT),
                 steps=(1, COUNT),
                 rate=(0.1, positive(NUMBER)),
-                vary=("phase", CHOICE),
+                vary=("amplitude", CHOICE),
                 weight=(np.ones((4, 4)), AMPLITUDES - {"none"} + {"dark": np.zeros((4, 4))}),
                 brightness=("free", CHOICE),
                 key=a_key,
