@@ -130,7 +130,7 @@ def _derive(key: UInt32[Array, "2"], low: UInt32[Array, "*any"]) -> UInt32[Array
             b = a ^ ((b << left) | (b >> (32 - left)))
         injection = turn + 1
         a = a + schedule[injection % 3]
-        b = b + schedule[(injection + 1) % 3] + injection.astype(jnp.uint32)
+        b = b + schedule[(injection + 1) % 3] + jnp.uint32(injection)
         return jnp.stack([a, b], -1)
 
     low = low.astype(jnp.uint32)

@@ -81,6 +81,12 @@ def test_shards_have_keys_of_their_own(untyped, key):
     np.testing.assert_array_equal(of_fast, by_jax)
 
 
+def test_keys_are_made_without_compilation(key):
+    with jax.disable_jit():
+        made = jax.random.key_data(split_key(fold_key(key, 3), 2))
+    np.testing.assert_array_equal(made, jax.random.key_data(jax.random.split(jax.random.fold_in(key, 3))))
+
+
 def test_other_counters_of_jax_are_left_to_it(key):
     with jax.threefry_partitionable(False):
         for make in (lambda f: f(key, 3), lambda f: f(key, (2, 5))):
