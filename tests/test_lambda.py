@@ -13,7 +13,8 @@ from flax import nnx
 
 import nets
 import optics
-from nets.layers import BatchNorm, LambdaConv2d, LambdaLayer
+from nets._batch_norm import BatchNorm
+from nets.layers import LambdaConv2d, LambdaLayer
 from tests.helpers import relative, with_slow
 from tests.helpers_layers import count, noisy, rngs, run
 from tests.parts import load

@@ -26,7 +26,7 @@ ORDER = [
     {"optics.presets"},
     {"optics.aging", "optics.accounting"},
     {"optics"},
-    {"nets.config", "nets._check"},
+    {"nets.config", "nets._batch_norm", "nets._check"},
     {"nets.data", "nets.layers"},
     {"nets.models"},
     {"nets.run"},

@@ -25,7 +25,6 @@ A new layer goes in a file of its own here, with its name added below; `nets/run
 mixes tokens a choice of `--model`.
 """
 
-from nets.layers._batch_norm import BatchNorm as BatchNorm
 from nets.layers._bigrams import BigramEmbedding as BigramEmbedding
 from nets.layers._bigrams import hash_bigrams as hash_bigrams
 from nets.layers._bigrams import naive_bayes_ratios as naive_bayes_ratios

@@ -4,8 +4,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from nets._batch_norm import BatchNorm
 from nets._check import LARGEST_DEPTH, check_call, check_rngs, check_sizes
-from nets.layers import BatchNorm, LambdaConv2d, as_image_size, as_images
+from nets.layers import LambdaConv2d, as_image_size, as_images
 from optics._check import as_counts, as_pixels, check_whole
 from optics._keys import split_key
 from optics._typing import (

@@ -9,8 +9,8 @@ from einops import rearrange
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from nets._batch_norm import BatchNorm
 from nets._check import check_heads, check_rngs, check_sizes
-from nets.layers._batch_norm import BatchNorm
 from nets.layers._kernels import fan_in_uniform
 from nets.layers._positions import correlate_by_fft, extend_values
 from nets.layers._states import join_recent
@@ -154,9 +154,9 @@ class LambdaProjections(nnx.Module):
 
 def _norm(kind: str | None, count: int, scale: float, bias: float, rngs: nnx.Rngs) -> nnx.Module | None:
     """A normalisation of `count` numbers, with its first scale and bias."""
-    first = {"scale_init": nnx.initializers.constant(scale), "bias_init": nnx.initializers.constant(bias)}
     if kind == "batch":
-        return BatchNorm(count, rngs=rngs, **first)
+        return BatchNorm(count, scale, bias, rngs=rngs)
+    first = {"scale_init": nnx.initializers.constant(scale), "bias_init": nnx.initializers.constant(bias)}
     return None if kind is None else nnx.LayerNorm(count, epsilon=1e-5, rngs=rngs, **first)
 
 

@@ -5,6 +5,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from nets._check import check_rngs, check_sizes
+from optics._check import check_memory, check_number
+from optics._typing import CountLike, PartLike, ScalarLike
+
 # Batches that the statistics are a mean of, about.
 WINDOW = 100
 
@@ -20,15 +24,26 @@ class BatchNorm(nnx.BatchNorm):
 
     Arguments:
         features: on the last axis.
+        scale, bias: first values of the parameters.
         rngs: for the parameters.
-        options: first values, as `flax.nnx.BatchNorm` takes them.
+
+    Raises:
+        ValueError: `features` below 1, a scale or bias that is no finite number, or no `rngs`.
 
     Source: S. Ioffe and C. Szegedy, Batch normalization, ICML (2015), section 3.1.
     """
 
-    def __init__(self, features: int, *, rngs: nnx.Rngs, **options):
+    def __init__(
+        self, features: CountLike, scale: ScalarLike = 1.0, bias: ScalarLike = 0.0, *, rngs: PartLike
+    ):
+        check_sizes(features=features)
+        check_number("scale", scale)
+        check_number("bias", bias)
+        check_rngs(rngs)
+        check_memory("features", features, features, "the statistics")
+        scale_init, bias_init = (nnx.initializers.constant(value) for value in (scale, bias))
         # With nothing kept of what was before, Flax stores the statistics of the batch itself.
-        super().__init__(features, momentum=0.0, rngs=rngs, **options)
+        super().__init__(features, momentum=0.0, scale_init=scale_init, bias_init=bias_init, rngs=rngs)
         self.batches = nnx.BatchStat(jnp.zeros((), jnp.float32))
 
     def __call__(
