@@ -15,6 +15,7 @@ from optics import AbstractDevice
 
 Rows = list[dict[str, Any]]
 DPI = 120  # of the plots
+LONGEST_SIDE = 4000  # pixels of a plot; one with a row for each run has fewer an inch
 
 
 def check_folder(folder: Path, name: str = "out") -> None:
@@ -66,7 +67,8 @@ def write(folder: Path, command: str, rows: Rows, options: Any, figure: Figure) 
         "rows": rows,
     }
     run.write(folder / f"{command}.json", json.dumps(record, indent=2) + "\n")
-    figure.savefig(folder / f"{command}.png", dpi=DPI)
+    dpi = min(DPI, LONGEST_SIDE / max(figure.get_size_inches()))
+    figure.savefig(folder / f"{command}.png", dpi=dpi)
     print(f"wrote {folder / command}.json and {folder / command}.png")
 
 
